@@ -1,0 +1,233 @@
+//! Which addresses may be called back. A client chooses the URL, so without this the service would be a way into the
+//! operator's own networks. Asked when a URL is parsed and again for every address that is dialled.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::ops::RangeInclusive;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use crate::settings::{
+    CALLBACK_ALLOWED_NETWORKS, CALLBACK_ALLOWED_PORTS, CALLBACK_DENIED_NETWORKS, SettingError, Settings,
+};
+
+/// The rules in force: the allow list wins over the deny list, which wins over what is public.
+#[derive(Debug, Clone)]
+pub struct AddressGuard {
+    allowed: Vec<IpNet>,
+    denied: Vec<IpNet>,
+    ports: Vec<RangeInclusive<u16>>,
+}
+
+/// What may not be called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// An address that is not public, or that the operator denies.
+    #[error(
+        "the address {address} may not be called back (the operator can admit it with CALLBACK_ALLOWED_NETWORKS)"
+    )]
+    Address {
+        /// The address.
+        address: IpAddr,
+    },
+    /// A port outside `CALLBACK_ALLOWED_PORTS`.
+    #[error("the port {port} may not be called back (the operator can admit it with CALLBACK_ALLOWED_PORTS)")]
+    Port {
+        /// The port.
+        port: u16,
+    },
+}
+
+impl Default for AddressGuard {
+    /// Public addresses at 80, 443 and all ports from 1024.
+    fn default() -> Self {
+        Self { allowed: Vec::new(), denied: Vec::new(), ports: vec![80..=80, 443..=443, 1024..=u16::MAX] }
+    }
+}
+
+impl AddressGuard {
+    /// Reads `CALLBACK_ALLOWED_NETWORKS`, `CALLBACK_DENIED_NETWORKS` and `CALLBACK_ALLOWED_PORTS`.
+    ///
+    /// # Errors
+    /// One of them is not what is expected.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            allowed: settings.list(&CALLBACK_ALLOWED_NETWORKS, network)?,
+            denied: settings.list(&CALLBACK_DENIED_NETWORKS, network)?,
+            ports: settings.list(&CALLBACK_ALLOWED_PORTS, ports)?,
+        })
+    }
+
+    /// Whether this address may be dialled.
+    ///
+    /// # Errors
+    /// [`Refused::Address`].
+    pub fn check(&self, address: IpAddr) -> Result<(), Refused> {
+        // What an operator writes as an IPv4 network also means its IPv4-mapped form, and dialling that reaches it.
+        let plain = address.to_canonical();
+        let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&plain));
+        if listed(&self.allowed) {
+            return Ok(());
+        }
+        let public = match address {
+            IpAddr::V4(v4) => is_public_v4(v4),
+            IpAddr::V6(v6) => is_public_v6(v6),
+        };
+        if public && !listed(&self.denied) { Ok(()) } else { Err(Refused::Address { address }) }
+    }
+
+    /// Whether this port may be dialled.
+    ///
+    /// # Errors
+    /// [`Refused::Port`].
+    pub fn check_port(&self, port: u16) -> Result<(), Refused> {
+        let listed = self.ports.iter().any(|range| range.contains(&port));
+        if port != 0 && listed { Ok(()) } else { Err(Refused::Port { port }) }
+    }
+}
+
+/// A network, or one address as the network that holds nothing else.
+fn network(text: &str) -> Option<IpNet> {
+    text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+}
+
+fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+    let (first, last) = text.split_once('-').unwrap_or((text, text));
+    let range = first.trim().parse().ok()?..=last.trim().parse().ok()?;
+    (!range.is_empty()).then_some(range)
+}
+
+/// IANA's special-purpose registry (RFC 6890) and multicast, with 168.63.129.16, where Azure answers its virtual machines.
+const PRIVATE_V4: &[Ipv4Net] = &[
+    v4(0, 0, 0, 0, 8),
+    v4(10, 0, 0, 0, 8),
+    v4(100, 64, 0, 0, 10),
+    v4(127, 0, 0, 0, 8),
+    v4(168, 63, 129, 16, 32),
+    v4(169, 254, 0, 0, 16),
+    v4(172, 16, 0, 0, 12),
+    v4(192, 0, 0, 0, 24),
+    v4(192, 0, 2, 0, 24),
+    v4(192, 88, 99, 0, 24),
+    v4(192, 168, 0, 0, 16),
+    v4(198, 18, 0, 0, 15),
+    v4(198, 51, 100, 0, 24),
+    v4(203, 0, 113, 0, 24),
+    v4(224, 0, 0, 0, 3),
+];
+
+/// Global unicast. Everything outside is refused, because lists of what to refuse leak in IPv6.
+const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
+
+/// Special-purpose parts of global unicast: IETF protocols with Teredo, documentation, 6to4, documentation again.
+const PRIVATE_V6: &[Ipv6Net] = &[
+    v6([0x2001, 0, 0, 0, 0, 0, 0, 0], 23),
+    v6([0x2001, 0xdb8, 0, 0, 0, 0, 0, 0], 32),
+    v6([0x2002, 0, 0, 0, 0, 0, 0, 0], 16),
+    v6([0x3fff, 0, 0, 0, 0, 0, 0, 0], 20),
+];
+
+const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
+    Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
+}
+
+const fn v6(s: [u16; 8], prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7]), prefix)
+}
+
+fn is_public_v4(address: Ipv4Addr) -> bool {
+    !PRIVATE_V4.iter().any(|network| network.contains(&address))
+}
+
+fn is_public_v6(address: Ipv6Addr) -> bool {
+    GLOBAL_V6.contains(&address) && !PRIVATE_V6.iter().any(|network| network.contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn guard(allowed: &str, denied: &str) -> AddressGuard {
+        AddressGuard::from_settings(&Settings::of([
+            (&CALLBACK_ALLOWED_NETWORKS, allowed.to_owned()),
+            (&CALLBACK_DENIED_NETWORKS, denied.to_owned()),
+        ]))
+        .unwrap()
+    }
+
+    fn allows(guard: &AddressGuard, address: &str) -> bool {
+        guard.check(address.parse().unwrap()).is_ok()
+    }
+
+    #[test]
+    fn the_edges_of_every_private_ipv4_range_are_refused_and_their_neighbours_are_not() {
+        let guard = AddressGuard::default();
+        let private =
+            |address: u32| PRIVATE_V4.iter().any(|network| network.contains(&Ipv4Addr::from(address)));
+        for network in PRIVATE_V4 {
+            let (first, last) = (u32::from(network.network()), u32::from(network.broadcast()));
+            for inside in [first, last, first + (last - first) / 2] {
+                assert!(guard.check(Ipv4Addr::from(inside).into()).is_err(), "{}", Ipv4Addr::from(inside));
+            }
+            for outside in
+                [first.wrapping_sub(1), last.wrapping_add(1)].into_iter().filter(|edge| !private(*edge))
+            {
+                assert!(guard.check(Ipv4Addr::from(outside).into()).is_ok(), "{}", Ipv4Addr::from(outside));
+            }
+        }
+    }
+
+    #[test]
+    fn the_allow_list_wins_over_the_deny_list_which_wins_over_what_is_public() {
+        let guard = guard("10.1.0.0/16, fd00::/8, 198.51.100.7", "93.184.0.0/16,10.0.0.0/8");
+        assert!(allows(&guard, "10.1.2.3") && allows(&guard, "fd00::1") && allows(&guard, "198.51.100.7"));
+        assert!(allows(&guard, "::ffff:10.1.2.3"));
+        assert!(
+            !allows(&guard, "10.2.0.1")
+                && !allows(&guard, "93.184.216.34")
+                && !allows(&guard, "198.51.100.8")
+        );
+        assert!(allows(&guard, "8.8.8.8"));
+    }
+
+    #[test]
+    fn a_list_that_holds_no_network_is_refused_by_name() {
+        for (setting, text) in
+            [(&CALLBACK_ALLOWED_NETWORKS, "10.0.0.0/33"), (&CALLBACK_ALLOWED_PORTS, "90-80")]
+        {
+            let error = AddressGuard::from_settings(&Settings::of([(setting, text.to_owned())])).unwrap_err();
+            assert!(error.to_string().contains(setting.name), "{error}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_ipv6_address_is_public_only_within_2000_3(bits in any::<u128>()) {
+            let address = Ipv6Addr::from(bits);
+            if AddressGuard::default().check(address.into()).is_ok() {
+                prop_assert_eq!(bits >> 125, 1);
+            }
+        }
+
+        #[test]
+        fn an_embedded_ipv4_address_is_never_a_way_round(bits in any::<u32>(), prefix in prop::sample::select(vec![
+            "::", "::ffff:0:0", "64:ff9b::", "64:ff9b:1::", "2002::", "2001::", "fe80::", "fc00::", "ff02::",
+        ])) {
+            let prefix: Ipv6Addr = prefix.parse().unwrap();
+            let address = Ipv6Addr::from(u128::from(prefix) | u128::from(bits));
+            prop_assert!(AddressGuard::default().check(address.into()).is_err());
+        }
+
+        #[test]
+        fn an_ipv4_address_is_refused_exactly_when_a_range_holds_it(bits in any::<u32>()) {
+            let address = Ipv4Addr::from(bits);
+            let octets = address.octets();
+            let refused = matches!(octets,
+                [0 | 10 | 127 | 224..=255, ..] | [100, 64..=127, ..] | [169, 254, ..] | [172, 16..=31, ..]
+                | [192, 0, 0 | 2, _] | [192, 88, 99, _] | [192, 168, ..] | [198, 18 | 19, ..]
+                | [198, 51, 100, _] | [203, 0, 113, _] | [168, 63, 129, 16]);
+            prop_assert_eq!(AddressGuard::default().check(address.into()).is_err(), refused);
+        }
+    }
+}

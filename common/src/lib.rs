@@ -1,0 +1,15 @@
+//! The vocabulary that two or more of Voltgate's processes must agree on: identifiers, the decision, task payloads,
+//! which addresses may be called back, settings, telemetry and stopping. No storage and no web framework live here.
+#![warn(missing_docs)]
+
+pub mod address_guard;
+pub mod callback_url;
+pub mod clock;
+pub mod decision;
+pub mod exit;
+pub mod ids;
+pub mod retry;
+pub mod settings;
+pub mod shutdown;
+pub mod tasks;
+pub mod telemetry;

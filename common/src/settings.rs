@@ -1,0 +1,247 @@
+//! Every setting, in one table: name, default, what is expected, what it does. Defaults, then `voltgate.toml`, then the
+//! environment. The table in the README is made from here, and a test compares the two.
+
+mod table;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use table::*;
+
+/// One row of the table.
+#[derive(Debug)]
+pub struct Setting {
+    /// The environment variable. In `voltgate.toml` the same in lower case.
+    pub name: &'static str,
+    /// What holds when nothing is set; empty where nothing is meant.
+    pub default: &'static str,
+    /// What a good value looks like.
+    pub expected: &'static str,
+    /// What it does.
+    pub about: &'static str,
+    /// Never print the value.
+    pub secret: bool,
+}
+
+/// The settings of one process: what was set, over the defaults. Reading it has no side effects.
+#[derive(Clone, Default)]
+pub struct Settings {
+    given: BTreeMap<&'static str, String>,
+}
+
+/// What is wrong with a setting, and what is expected instead.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    /// A value that cannot be used.
+    #[error("setting {name}: `{value}` cannot be used; expected {expected}")]
+    Bad {
+        /// The setting.
+        name: &'static str,
+        /// Its value, masked where it is secret.
+        value: String,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// A name in `voltgate.toml` that no setting has.
+    #[error("{file}: there is no setting `{name}`; the README has the table of settings")]
+    Unknown {
+        /// The file.
+        file: String,
+        /// The name.
+        name: String,
+    },
+    /// `voltgate.toml` or the environment cannot be read.
+    #[error("the settings cannot be read: {0}")]
+    Unreadable(#[from] config::ConfigError),
+}
+
+impl Settings {
+    /// Reads `voltgate.toml` of the working directory (or the file that `VOLTGATE_CONFIG` names) and the environment.
+    ///
+    /// # Errors
+    /// The file is not TOML, or names a setting that does not exist.
+    pub fn load() -> Result<Self, SettingError> {
+        let named = std::env::var_os("VOLTGATE_CONFIG").map(PathBuf::from);
+        let file = named.clone().unwrap_or_else(|| PathBuf::from("voltgate.toml"));
+        let from_file = config::Config::builder()
+            .add_source(
+                config::File::from(file.clone()).format(config::FileFormat::Toml).required(named.is_some()),
+            )
+            .build()?;
+        let mut given = BTreeMap::new();
+        for (key, value) in from_file.cache.clone().into_table()? {
+            let setting = ALL.iter().find(|setting| setting.name.eq_ignore_ascii_case(&key));
+            let name = setting
+                .ok_or_else(|| SettingError::Unknown { file: file.display().to_string(), name: key })?
+                .name;
+            given.insert(name, text_of(value)?);
+        }
+        let from_env = config::Config::builder().add_source(config::Environment::default()).build()?;
+        for setting in ALL {
+            if let Ok(value) = from_env.get_string(&setting.name.to_lowercase()) {
+                given.insert(setting.name, value);
+            }
+        }
+        Ok(Self { given })
+    }
+
+    /// These values and nothing else, for tests and for one process that starts several services.
+    pub fn of<'a>(values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
+        Self::default().with(values)
+    }
+
+    /// The same settings with these values in the place of what was there.
+    #[must_use]
+    pub fn with<'a>(mut self, values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
+        self.given.extend(values.into_iter().map(|(setting, value)| (setting.name, value)));
+        self
+    }
+
+    /// Whether somebody set it; an empty value counts as not set.
+    pub fn is_given(&self, setting: &Setting) -> bool {
+        self.given.get(setting.name).is_some_and(|value| !value.trim().is_empty())
+    }
+
+    /// The value in force, as text.
+    pub fn text(&self, setting: &Setting) -> &str {
+        match self.given.get(setting.name) {
+            Some(value) if !value.trim().is_empty() => value.trim(),
+            _ => setting.default,
+        }
+    }
+
+    /// The value in force, as whatever `parse` makes of it.
+    ///
+    /// # Errors
+    /// `parse` gives nothing: [`SettingError::Bad`], which names the setting.
+    pub fn parse_with<T>(
+        &self,
+        setting: &Setting,
+        parse: impl FnOnce(&str) -> Option<T>,
+    ) -> Result<T, SettingError> {
+        parse(self.text(setting)).ok_or_else(|| self.bad(setting))
+    }
+
+    /// A whole number within bounds.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn number(
+        &self,
+        setting: &Setting,
+        bounds: std::ops::RangeInclusive<u64>,
+    ) -> Result<u64, SettingError> {
+        self.parse_with(setting, |text| text.parse().ok().filter(|number| bounds.contains(number)))
+    }
+
+    /// A span in seconds, fractions allowed, more than nothing and at most `longest` seconds.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn seconds(&self, setting: &Setting, longest: u32) -> Result<Duration, SettingError> {
+        self.parse_with(setting, |text| {
+            let seconds: f64 = text.parse().ok()?;
+            (seconds > 0.0 && seconds <= f64::from(longest)).then(|| Duration::from_secs_f64(seconds))
+        })
+    }
+
+    /// A TCP port; 0 asks for any free one.
+    ///
+    /// # Errors
+    /// It is none.
+    pub fn port(&self, setting: &Setting) -> Result<u16, SettingError> {
+        self.parse_with(setting, |text| text.parse().ok())
+    }
+
+    /// A comma-separated list.
+    ///
+    /// # Errors
+    /// One of its items cannot be parsed.
+    pub fn list<T>(
+        &self,
+        setting: &Setting,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<Vec<T>, SettingError> {
+        self.parse_with(setting, |text| {
+            text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(&parse).collect()
+        })
+    }
+
+    /// The error that says this setting's value cannot be used.
+    pub fn bad(&self, setting: &Setting) -> SettingError {
+        let text = self.text(setting);
+        let value = if setting.secret { "****".to_owned() } else { without_password(text) };
+        SettingError::Bad { name: setting.name, value, expected: setting.expected }
+    }
+}
+
+/// A list in the file is the same as its items with commas between them.
+fn text_of(value: config::Value) -> Result<String, config::ConfigError> {
+    match value.kind {
+        config::ValueKind::Array(items) => {
+            let items: Result<Vec<_>, _> = items.into_iter().map(config::Value::into_string).collect();
+            Ok(items?.join(","))
+        }
+        _ => value.into_string(),
+    }
+}
+
+/// A URL as it may be shown: `amqp://user:****@host`. Also takes what is no URL.
+pub fn without_password(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
+    match authority.rsplit_once('@') {
+        Some((login, _)) => {
+            let user = login.split(':').next().unwrap_or_default();
+            format!("{scheme}://{user}:****{}", &rest[login.len()..])
+        }
+        None => url.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bad_value_is_named_with_what_is_expected() {
+        let settings = Settings::of([(&CALLBACK_WINDOW_SEC, "soon".to_owned())]);
+        let error = settings.seconds(&CALLBACK_WINDOW_SEC, 10).unwrap_err().to_string();
+        assert!(error.starts_with("setting CALLBACK_WINDOW_SEC: `soon` cannot be used; expected"), "{error}");
+    }
+
+    #[test]
+    fn every_default_is_a_good_value_or_empty() {
+        let names: std::collections::BTreeSet<_> = ALL.iter().map(|setting| setting.name).collect();
+        assert_eq!(names.len(), ALL.len(), "a setting stands twice in the table");
+        assert!(ALL.iter().all(|setting| !setting.expected.is_empty() && !setting.about.is_empty()));
+    }
+
+    #[test]
+    fn an_empty_value_means_the_default() {
+        let settings = Settings::of([(&TASK_QUEUE, " ".to_owned())]);
+        assert_eq!((settings.text(&TASK_QUEUE), settings.is_given(&TASK_QUEUE)), ("celery", false));
+    }
+
+    #[test]
+    fn nan_negative_and_endless_spans_are_refused() {
+        for text in ["NaN", "-1", "inf", "0", "1e30"] {
+            let settings = Settings::of([(&CALLBACK_TIMEOUT_SEC, text.to_owned())]);
+            assert!(settings.seconds(&CALLBACK_TIMEOUT_SEC, 3600).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_password_in_a_url_is_never_shown() {
+        for (url, shown) in [
+            ("amqp://me:s3cret@host:5672/%2f", "amqp://me:****@host:5672/%2f"),
+            ("redis://:s3cret@host", "redis://:****@host"),
+            ("amqp://me:s3@cret@host/x@y", "amqp://me:****@host/x@y"),
+            ("amqp://host/x@y", "amqp://host/x@y"),
+            ("embedded:/data", "embedded:/data"),
+        ] {
+            assert_eq!(without_password(url), shown);
+        }
+    }
+}

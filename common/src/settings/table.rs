@@ -1,0 +1,74 @@
+//! The rows. To add a setting: one row here, one line in the `config.rs` that reads it; the README's table follows.
+
+use super::Setting;
+
+macro_rules! settings {
+    ($($name:ident = $default:literal, $expected:literal, $about:literal $(, $secret:ident)?;)*) => {
+        $(
+            #[doc = $about]
+            pub const $name: Setting = Setting {
+                name: stringify!($name),
+                default: $default,
+                expected: $expected,
+                about: $about,
+                secret: false $(|| settings!(@$secret))?,
+            };
+        )*
+        /// Every setting, in the order of the documentation.
+        pub const ALL: &[Setting] = &[$($name),*];
+    };
+    (@secret) => { true };
+}
+
+settings! {
+    BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2f", "amqp://…, amqps://… or embedded:DIR",
+        "The broker that holds the tasks";
+    TASK_QUEUE = "celery", "a queue name of 1 to 200 characters of A-Z a-z 0-9 - . _",
+        "The queue that tasks are published to and taken from";
+    TASK_QUEUE_TYPE = "quorum", "quorum or classic",
+        "The type of a queue that does not exist yet; an existing one is used as it is";
+    PUBLISH_TIMEOUT_SEC = "2", "seconds, more than 0, at most 60",
+        "How long a publish may wait for the broker's confirm";
+    REDIS_URL = "", "redis://[user:password@]host[:port][/database] or embedded:DIR",
+        "Access lists and records; wins over REDIS_HOST and REDIS_PORT";
+    REDIS_HOST = "127.0.0.1", "a host name or address",
+        "Where Redis is, when REDIS_URL is not set";
+    REDIS_PORT = "6379", "a port",
+        "Where Redis is, when REDIS_URL is not set";
+    REDIS_KEY_PREFIX = "", "a text without spaces, at most 64 characters",
+        "Put before every key, so that two systems can share one Redis";
+    LOG_RETENTION_DAYS = "30", "days, 1 to 3650",
+        "How long a decision record is kept";
+    PUBLIC_API_PORT = "8080", "a port; 0 asks for any free one",
+        "Where public-api listens";
+    BIND_ADDRESS = "0.0.0.0", "an IP address of this machine",
+        "Where the services listen; `voltgate up` listens on 127.0.0.1 unless it is set";
+    AUTHORIZATION_SERVICE_URL = "http://127.0.0.1", "http://HOST or https://HOST; a port in it wins over AUTHORIZATION_SERVICE_PORT",
+        "Where the worker finds acl-service";
+    AUTHORIZATION_SERVICE_PORT = "5000", "a port; acl-service takes 0 for any free one",
+        "Where acl-service listens and the worker finds it";
+    AUTHORIZATION_TIMEOUT_SEC = "5", "seconds, more than 0, at most 3600",
+        "From the client's call to the deadline; past it the decision is `unknown`";
+    CALLBACK_TIMEOUT_SEC = "5", "seconds, more than 0, at most 300",
+        "The limit of one callback attempt: name look-up, connection, TLS, answer and its body together";
+    CALLBACK_WINDOW_SEC = "60", "seconds, more than 0, at most 86400",
+        "From the client's call to the end of callback attempts";
+    CALLBACK_ALLOWED_NETWORKS = "", "networks such as 10.0.0.0/8,fd00::/8, with commas between them",
+        "Private networks that may be called back all the same";
+    CALLBACK_DENIED_NETWORKS = "", "networks such as 198.18.0.0/15, with commas between them",
+        "Public networks that may not be called back; CALLBACK_ALLOWED_NETWORKS wins";
+    CALLBACK_ALLOWED_PORTS = "80,443,1024-65535", "ports and ranges such as 443,8000-8999, with commas between them",
+        "Ports that may be called back";
+    WORKER_CONCURRENCY = "200", "tasks, 1 to 10000",
+        "How many tasks one worker has in hand at once; also its prefetch";
+    WORKER_HEALTH_PORT = "", "a port, or nothing for no listener",
+        "Where the worker answers /healthz and /readyz";
+    SHUTDOWN_GRACE_SEC = "20", "seconds, more than 0, at most 3600",
+        "How long SIGTERM lets the work in hand take; the rest is given back";
+    STARTUP_TIMEOUT_SEC = "10", "seconds, more than 0, at most 3600",
+        "How long a start may look for a dependency before it gives up with code 69";
+    LOG_FORMAT = "text", "text or json",
+        "How log lines look";
+    LOG_LEVEL = "info", "a level (error, warn, info, debug, trace) or directives such as info,worker=debug",
+        "What is logged";
+}

@@ -1,0 +1,53 @@
+//! Logs: text for people, JSON for machines, to standard error.
+//!
+//! Never log a driver token, a callback URL's query, a secret or a body; the types that hold them mask themselves.
+
+use std::io::IsTerminal;
+
+use tracing_subscriber::EnvFilter;
+
+use crate::settings::{LOG_FORMAT, LOG_LEVEL, SettingError, Settings};
+
+/// How a log line looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people; coloured on a terminal.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to log and how.
+#[derive(Debug)]
+pub struct LogConfig {
+    format: LogFormat,
+    filter: EnvFilter,
+}
+
+impl LogConfig {
+    /// Reads `LOG_FORMAT` and `LOG_LEVEL`.
+    ///
+    /// # Errors
+    /// One of them has a bad value.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let format = settings.parse_with(&LOG_FORMAT, |text| match text {
+            "text" => Some(LogFormat::Text),
+            "json" => Some(LogFormat::Json),
+            _ => None,
+        })?;
+        let filter = settings.parse_with(&LOG_LEVEL, |text| EnvFilter::builder().parse(text).ok())?;
+        Ok(Self { format, filter })
+    }
+
+    /// Sends the process's log lines to standard error from here on. Only a `main` may call it, once.
+    pub fn install(self) {
+        let builder = tracing_subscriber::fmt()
+            .with_env_filter(self.filter)
+            .with_writer(std::io::stderr)
+            .with_ansi(std::io::stderr().is_terminal());
+        match self.format {
+            LogFormat::Text => builder.with_target(false).init(),
+            LogFormat::Json => builder.json().init(),
+        }
+    }
+}

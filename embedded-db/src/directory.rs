@@ -1,0 +1,48 @@
+//! The directory of an `embedded:DIR` URL belongs to one process at a time.
+
+use std::fs::{File, TryLockError};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Held for as long as a process uses a directory. The operating system lets go of it when the process dies.
+#[derive(Debug, Clone)]
+pub struct DirectoryLock {
+    directory: PathBuf,
+    _file: Arc<File>,
+}
+
+/// Why a directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum DirectoryError {
+    /// Another process has it.
+    #[error(
+        "{0} is in use by another process: an embedded directory belongs to one process, \
+         so run everything with `voltgate up`, or use amqp:// and redis:// to run several"
+    )]
+    InUse(PathBuf),
+    /// It cannot be created or written.
+    #[error("{0} cannot be used: {1}")]
+    Unusable(PathBuf, std::io::Error),
+}
+
+impl DirectoryLock {
+    /// Creates the directory where it is missing and takes `DIR/NAME.lock`.
+    ///
+    /// # Errors
+    /// [`DirectoryError`], which names the directory.
+    pub fn take(directory: &Path, name: &str) -> Result<Self, DirectoryError> {
+        let unusable = |error| DirectoryError::Unusable(directory.to_owned(), error);
+        std::fs::create_dir_all(directory).map_err(unusable)?;
+        let file = File::create(directory.join(format!("{name}.lock"))).map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { directory: directory.to_owned(), _file: Arc::new(file) }),
+            Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(directory.to_owned())),
+            Err(TryLockError::Error(error)) => Err(unusable(error)),
+        }
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+}

@@ -1,0 +1,93 @@
+//! The one writer: a thread that takes all the writes that wait, runs them in one transaction and commits once.
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::DbError;
+
+/// Writes in one commit. More would make the first of them wait for the last without saving much more of the sync.
+const BATCH: usize = 512;
+
+/// Writes that may wait; a caller beyond waits for room, so that memory does not grow with the load.
+const WAITING: usize = 4096;
+
+/// One write: runs within the transaction, and answers its caller only after the commit.
+type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
+type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    pub(crate) fn start(connection: Connection) -> Result<Self, DbError> {
+        let (jobs, waiting) = mpsc::channel(WAITING);
+        std::thread::Builder::new()
+            .name("db-writer".to_owned())
+            .spawn(move || write_until_closed(connection, waiting))
+            .map_err(|error| DbError::Commit(error.to_string()))?;
+        Ok(Self { jobs })
+    }
+
+    pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |transaction| {
+            let result = alone(transaction, work);
+            Box::new(move |committed: Result<(), String>| {
+                let _ = answer.send(match committed {
+                    Ok(()) => result.map_err(DbError::Sqlite),
+                    Err(why) => Err(DbError::Commit(why)),
+                });
+            })
+        });
+        self.jobs.send(job).await.map_err(|_| DbError::Closed)?;
+        answered.await.map_err(|_| DbError::Closed)?
+    }
+}
+
+/// Within a savepoint, so that a write that fails half-way leaves nothing in the others' commit.
+fn alone<T>(
+    transaction: &mut Transaction<'_>,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    transaction.prepare_cached("SAVEPOINT one_write")?.execute([])?;
+    let result = work(transaction);
+    if result.is_err() {
+        transaction.prepare_cached("ROLLBACK TO one_write")?.execute([])?;
+    }
+    transaction.prepare_cached("RELEASE one_write")?.execute([])?;
+    result
+}
+
+fn write_until_closed(mut connection: Connection, mut waiting: mpsc::Receiver<Job>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
+        let mut answers = Vec::with_capacity(batch.len());
+        let committed = commit(&mut connection, &mut batch, &mut answers).map_err(|error| error.to_string());
+        if let Err(error) = &committed {
+            tracing::error!(error, "a commit to the embedded database failed");
+        }
+        for answer in answers {
+            answer(committed.clone());
+        }
+        // Jobs that never ran (the transaction did not begin) are dropped here, which tells their callers.
+        batch.clear();
+    }
+}
+
+fn commit(
+    connection: &mut Connection,
+    batch: &mut Vec<Job>,
+    answers: &mut Vec<Answer>,
+) -> rusqlite::Result<()> {
+    let mut transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    for job in batch.drain(..) {
+        answers.push(job(&mut transaction));
+    }
+    transaction.commit()
+}
