@@ -31,9 +31,9 @@ impl RetryPolicy {
     ///
     /// # Errors
     /// What the last attempt failed with.
-    pub async fn run<T, E, F>(&self, limit: Duration, attempt: F) -> Result<T, E>
+    pub async fn run<T, E, F>(&self, limit: Duration, attempt: impl Fn() -> F) -> Result<T, E>
     where
-        F: AsyncFn() -> Result<T, RetryError<E>>,
+        F: Future<Output = Result<T, RetryError<E>>>,
     {
         let mut waits = self.waits(limit);
         loop {
@@ -85,9 +85,11 @@ mod tests {
     async fn a_transient_failure_is_tried_again_until_it_heals() {
         let tries = AtomicU32::new(0);
         let result: Result<u32, &str> = POLICY
-            .run(Duration::from_secs(5), async || match tries.fetch_add(1, Ordering::Relaxed) {
-                2 => Ok(7),
-                _ => Err(RetryError::Transient("not yet")),
+            .run(Duration::from_secs(5), || async {
+                match tries.fetch_add(1, Ordering::Relaxed) {
+                    2 => Ok(7),
+                    _ => Err(RetryError::Transient("not yet")),
+                }
             })
             .await;
         assert_eq!((result, tries.into_inner()), (Ok(7), 3));
@@ -97,7 +99,7 @@ mod tests {
     async fn a_permanent_failure_ends_it_at_once() {
         let tries = AtomicU32::new(0);
         let result: Result<(), &str> = POLICY
-            .run(Duration::from_secs(5), async || {
+            .run(Duration::from_secs(5), || async {
                 tries.fetch_add(1, Ordering::Relaxed);
                 Err(RetryError::Permanent("never"))
             })
@@ -108,7 +110,7 @@ mod tests {
     #[tokio::test]
     async fn the_limit_ends_it_with_the_last_failure() {
         let result: Result<(), &str> =
-            POLICY.run(Duration::from_millis(60), async || Err(RetryError::Transient("still not"))).await;
+            POLICY.run(Duration::from_millis(60), || async { Err(RetryError::Transient("still not")) }).await;
         assert_eq!(result, Err("still not"));
     }
 

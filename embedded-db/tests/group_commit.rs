@@ -1,4 +1,5 @@
 //! What callers may rely on when many of them write at once.
+#![expect(clippy::unwrap_used, reason = "tests")]
 
 use embedded_db::{Database, DbError, DirectoryError, DirectoryLock};
 

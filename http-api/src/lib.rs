@@ -1,1 +1,7 @@
-//! http-api
+//! What every HTTP service of ours has: refusals as problem+json, bounded bodies, and a server that drains when it stops.
+
+pub mod body;
+pub mod problem;
+pub mod server;
+
+pub use problem::Problem;

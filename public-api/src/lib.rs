@@ -1,1 +1,10 @@
-//! public-api
+//! public-api: the front door. Refuses what can never be answered, publishes the rest, and says `202` once it is confirmed.
+
+mod acceptance;
+pub mod app;
+mod callback_param;
+pub mod config;
+mod error;
+mod idempotency;
+mod requests;
+mod routes;

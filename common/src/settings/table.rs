@@ -53,6 +53,8 @@ settings! {
         "The limit of one callback attempt: name look-up, connection, TLS, answer and its body together";
     CALLBACK_WINDOW_SEC = "60", "seconds, more than 0, at most 86400",
         "From the client's call to the end of callback attempts";
+    CALLBACK_MAX_ATTEMPTS = "8", "attempts, 1 to 100",
+        "How often a callback is tried at most";
     CALLBACK_ALLOWED_NETWORKS = "", "networks such as 10.0.0.0/8,fd00::/8, with commas between them",
         "Private networks that may be called back all the same";
     CALLBACK_DENIED_NETWORKS = "", "networks such as 198.18.0.0/15, with commas between them",

@@ -1,0 +1,42 @@
+//! acl-service put together: `build` binds, `run` serves and drains.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::exit::Failure;
+use http_api::server::Bound;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::routes::routes;
+
+/// The service, bound and not yet serving.
+pub struct App {
+    bound: Bound,
+    store: Store,
+    grace: Duration,
+}
+
+impl App {
+    /// Binds.
+    ///
+    /// # Errors
+    /// The port is taken.
+    pub fn build(config: &Config, store: Store) -> Result<Self, Failure> {
+        Ok(Self { bound: Bound::to(config.bind, config.port)?, store, grace: config.grace })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.bound.address()
+    }
+
+    /// Serves until `shutdown`, then finishes what is in hand.
+    ///
+    /// # Errors
+    /// The server broke.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
+        self.bound.serve(routes(self.store), self.grace, shutdown).await
+    }
+}

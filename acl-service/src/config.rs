@@ -1,0 +1,37 @@
+//! The settings of acl-service.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use common::settings::{
+    AUTHORIZATION_SERVICE_PORT, BIND_ADDRESS, SHUTDOWN_GRACE_SEC, SettingError, Settings,
+};
+use store::config::StoreConfig;
+
+/// What acl-service needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where the lists are.
+    pub store: StoreConfig,
+    /// Where to listen.
+    pub bind: IpAddr,
+    /// The port; 0 for any free one.
+    pub port: u16,
+    /// How long stopping may take.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One of them has a bad value.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            store: StoreConfig::from_settings(settings)?,
+            bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
+            port: settings.port(&AUTHORIZATION_SERVICE_PORT)?,
+            grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
+        })
+    }
+}

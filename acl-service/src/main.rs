@@ -1,0 +1,26 @@
+//! The process: settings, log, service, until a signal.
+
+use std::process::ExitCode;
+
+use acl_service::app::App;
+use acl_service::config::Config;
+use common::exit::{Failure, report};
+use common::settings::Settings;
+use common::shutdown;
+use common::telemetry::LogConfig;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    report(run().await)
+}
+
+async fn run() -> Result<(), Failure> {
+    let settings = Settings::load()?;
+    LogConfig::from_settings(&settings)?.install();
+    let config = Config::from_settings(&settings)?;
+    let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    let store = config.store.open().await?;
+    let app = App::build(&config, store)?;
+    tracing::info!(address = %app.address(), "acl-service listens");
+    app.run(shutdown).await
+}

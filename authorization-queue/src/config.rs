@@ -1,0 +1,75 @@
+//! The settings of the broker, the same for every process that uses one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::exit::Failure;
+use common::settings::{
+    BROKER_URL, PUBLISH_TIMEOUT_SEC, STARTUP_TIMEOUT_SEC, SettingError, Settings, TASK_QUEUE,
+    TASK_QUEUE_TYPE, without_password,
+};
+use common::tasks::deliver_callback;
+use task_queue::{Broker, BrokerError, QueueType, Topology};
+
+/// Where the broker is and which queues are ours.
+#[derive(Debug, Clone)]
+pub struct BrokerConfig {
+    url: String,
+    /// The queue of requests; the others are named after it.
+    pub task_queue: String,
+    queue_type: QueueType,
+    publish_timeout: Duration,
+    limit: Duration,
+}
+
+impl BrokerConfig {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One of them has a bad value.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            url: settings.text(&BROKER_URL).to_owned(),
+            task_queue: settings.parse_with(&TASK_QUEUE, queue_name)?,
+            queue_type: settings.parse_with(&TASK_QUEUE_TYPE, |text| match text {
+                "quorum" => Some(QueueType::Quorum),
+                "classic" => Some(QueueType::Classic),
+                _ => None,
+            })?,
+            publish_timeout: settings.seconds(&PUBLISH_TIMEOUT_SEC, 60)?,
+            limit: settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)?,
+        })
+    }
+
+    /// Connects, as the process of this name.
+    ///
+    /// # Errors
+    /// It cannot be reached: says which and where.
+    pub async fn connect(&self, process: &str) -> Result<Arc<dyn Broker>, Failure> {
+        let topology = Topology {
+            queues: vec![self.task_queue.clone(), deliver_callback::queue(&self.task_queue)],
+            queue_type: self.queue_type,
+            publish_timeout: self.publish_timeout,
+            name: format!("voltgate {process}"),
+        };
+        task_queue::connect(&self.url, topology, self.limit).await.map_err(|error| {
+            let shown = without_password(&self.url);
+            match error {
+                BrokerError::BadUrl => {
+                    SettingError::Bad { name: BROKER_URL.name, value: shown, expected: BROKER_URL.expected }
+                        .into()
+                }
+                error => Failure::Unreachable {
+                    what: "the broker (BROKER_URL)",
+                    at: shown,
+                    why: error.to_string(),
+                },
+            }
+        })
+    }
+}
+
+fn queue_name(text: &str) -> Option<String> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
+    ((1..=200).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
+}

@@ -1,0 +1,84 @@
+//! Voltgate's tasks on the task queue: which queues there are, where the broker is, and how each task is put in. Whatever
+//! takes requests in (public-api today) and whatever delivers decisions (worker) meet here.
+
+pub mod config;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock::Nanos;
+use common::ids::RequestId;
+use common::tasks::authorize::{self, Authorize};
+use common::tasks::deliver_callback::{self, DeliverCallback};
+use serde_json::json;
+use task_queue::message::Headers;
+use task_queue::protocol::Origin;
+use task_queue::{Broker, FollowUp, PublishError, TaskMessage};
+
+/// The queues of requests and of callbacks.
+#[derive(Debug, Clone)]
+pub struct AuthorizationQueue {
+    broker: Arc<dyn Broker>,
+    origin: Arc<Origin>,
+    requests: String,
+    callbacks: String,
+}
+
+impl AuthorizationQueue {
+    /// The queues of this name on this broker.
+    pub fn new(broker: Arc<dyn Broker>, task_queue: &str) -> Self {
+        Self {
+            broker,
+            origin: Arc::new(Origin::new()),
+            requests: task_queue.to_owned(),
+            callbacks: deliver_callback::queue(task_queue),
+        }
+    }
+
+    /// The broker behind it.
+    pub fn broker(&self) -> &Arc<dyn Broker> {
+        &self.broker
+    }
+
+    /// The queue that requests wait in.
+    pub fn requests(&self) -> &str {
+        &self.requests
+    }
+
+    /// The queue that further callback attempts wait in.
+    pub fn callbacks(&self) -> &str {
+        &self.callbacks
+    }
+
+    /// Puts a request in. `Ok` means that it will be decided and called back, or found among the dead letters.
+    ///
+    /// # Errors
+    /// The broker did not confirm it in time.
+    pub async fn request(
+        &self,
+        id: RequestId,
+        task: &Authorize,
+        received_ns: Nanos,
+    ) -> Result<(), PublishError> {
+        let message = TaskMessage {
+            name: authorize::NAME,
+            id: id.to_string(),
+            args: task.to_args(),
+            argsrepr: task.argsrepr(),
+            headers: Headers::from_iter([(authorize::RECEIVED_HEADER.to_owned(), json!(received_ns))]),
+        };
+        self.broker.publish(&self.requests, &message.encode(&self.origin), Duration::ZERO).await
+    }
+
+    /// A further attempt to call back, to be made after a while. It keeps the request's id.
+    pub fn deliver_later(&self, task: &DeliverCallback, after: Duration) -> FollowUp {
+        let message = TaskMessage {
+            name: deliver_callback::NAME,
+            id: task.request_id.to_string(),
+            args: task.to_args(),
+            argsrepr: format!("('{}', '{}')", task.request_id, task.status),
+            headers: Headers::new(),
+        };
+        FollowUp { queue: self.callbacks.clone(), message: message.encode(&self.origin), after }
+    }
+}

@@ -1,0 +1,144 @@
+//! Refusals: `application/problem+json` (RFC 9457) with a field that names the culprit.
+
+use std::fmt;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde::Serialize;
+
+/// One refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    status: StatusCode,
+    kind: &'static str,
+    title: &'static str,
+    detail: String,
+    field: &'static str,
+    allow: Option<&'static str>,
+    retry_after: Option<Duration>,
+}
+
+/// What stands in the body.
+#[derive(Serialize)]
+struct Body<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    field: &'a str,
+}
+
+impl Problem {
+    fn new(
+        status: StatusCode,
+        kind: &'static str,
+        title: &'static str,
+        field: &'static str,
+        detail: impl Into<String>,
+    ) -> Self {
+        Self { status, kind, title, detail: detail.into(), field, allow: None, retry_after: None }
+    }
+
+    /// 400: this field is missing or malformed.
+    pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "invalid-field", "A field is missing or malformed", field, detail)
+    }
+
+    /// 404: there is nothing under this id or path.
+    pub fn not_found(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", field, detail)
+    }
+
+    /// 405: the path is right and the method is not.
+    pub fn method_not_allowed(method: &str, allow: &'static str) -> Self {
+        let detail = format!("{method} is not allowed here; allowed: {allow}");
+        let status = StatusCode::METHOD_NOT_ALLOWED;
+        let problem = Self::new(status, "method-not-allowed", "The method is not allowed", "method", detail);
+        Self { allow: Some(allow), ..problem }
+    }
+
+    /// 408: the body did not come in time.
+    pub fn body_too_slow(limit: Duration) -> Self {
+        let detail = format!("the body did not arrive within {} seconds", limit.as_secs());
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "body-too-slow",
+            "The body did not arrive in time",
+            "body",
+            detail,
+        )
+    }
+
+    /// 413: the body is larger than it may be.
+    pub fn body_too_large(limit: usize) -> Self {
+        let detail = format!("the body may have {limit} bytes at most");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large", "body", detail)
+    }
+
+    /// 415: the body is of a type that is not read here.
+    pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
+        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+        Self::new(
+            status,
+            "unsupported-media-type",
+            "The body's type is not supported",
+            "content-type",
+            detail,
+        )
+    }
+
+    /// 422: this field was used before, for something else.
+    pub fn conflicting_reuse(field: &'static str, detail: impl Into<String>) -> Self {
+        let status = StatusCode::UNPROCESSABLE_ENTITY;
+        Self::new(status, "conflicting-reuse", "A key was used before for another request", field, detail)
+    }
+
+    /// 500: a defect of ours.
+    pub fn internal(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something broke", "server", detail)
+    }
+
+    /// 503: a part that this service needs does not answer; the client shall come again after a while.
+    pub fn unavailable(part: &'static str, detail: impl Into<String>, retry_after: Duration) -> Self {
+        let status = StatusCode::SERVICE_UNAVAILABLE;
+        let problem =
+            Self::new(status, "unavailable", "A part of the service is not available", part, detail);
+        Self { retry_after: Some(retry_after), ..problem }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.detail)
+    }
+}
+
+impl std::error::Error for Problem {}
+
+impl ResponseError for Problem {
+    fn status_code(&self) -> StatusCode {
+        self.status
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        response.content_type("application/problem+json");
+        if let Some(allow) = self.allow {
+            response.insert_header((ALLOW, allow));
+        }
+        if let Some(after) = self.retry_after {
+            response.insert_header((RETRY_AFTER, after.as_secs().max(1)));
+        }
+        let body = Body {
+            kind: format!("urn:voltgate:problem:{}", self.kind),
+            title: self.title,
+            status: self.status.as_u16(),
+            detail: &self.detail,
+            field: self.field,
+        };
+        response.body(serde_json::to_vec(&body).unwrap_or_default())
+    }
+}

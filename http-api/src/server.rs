@@ -1,0 +1,124 @@
+//! The server that every service runs in: bound first, so that the port is known, then served until it is told to stop.
+
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::time::Duration;
+
+use actix_web::dev::Service;
+use actix_web::web::{self, QueryConfig, ServiceConfig};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource};
+use common::exit::Failure;
+use tokio_util::sync::CancellationToken;
+
+use crate::Problem;
+
+/// Longer paths with their queries are refused, so that nothing downstream has to hold them.
+const LONGEST_PATH: usize = 8192;
+
+/// A port that is bound and not yet served.
+#[derive(Debug)]
+pub struct Bound {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Bound {
+    /// Binds.
+    ///
+    /// # Errors
+    /// The port is taken, or the address is not this machine's.
+    pub fn to(address: IpAddr, port: u16) -> Result<Self, Failure> {
+        let wanted = SocketAddr::new(address, port);
+        let taken = |error: std::io::Error| Failure::Broken(format!("cannot listen on {wanted}: {error}"));
+        let listener = TcpListener::bind(wanted).map_err(taken)?;
+        let address = listener.local_addr().map_err(taken)?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves `routes` until `shutdown`, then lets what is in hand finish within `grace`.
+    ///
+    /// # Errors
+    /// The server could not be started, or broke.
+    pub fn serve<F>(
+        self,
+        routes: F,
+        grace: Duration,
+        shutdown: CancellationToken,
+    ) -> impl Future<Output = Result<(), Failure>> + use<F>
+    where
+        F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
+    {
+        let server = HttpServer::new(move || {
+            App::new()
+                .wrap_fn(|request, service| {
+                    let path_length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+                    let answer = service.call(request);
+                    async move {
+                        if path_length > LONGEST_PATH { Err(path_too_long().into()) } else { answer.await }
+                    }
+                })
+                .app_data(
+                    QueryConfig::default()
+                        .error_handler(|error, _| Problem::invalid("query", error.to_string()).into()),
+                )
+                .configure(routes.clone())
+                .default_service(web::to(no_such_path))
+        })
+        .disable_signals()
+        .shutdown_timeout(grace.as_secs())
+        .client_request_timeout(Duration::from_secs(10))
+        .listen(self.listener)
+        .map(HttpServer::run);
+        async move {
+            let broken = |error: std::io::Error| Failure::Broken(format!("the HTTP server broke: {error}"));
+            let server = server.map_err(broken)?;
+            let handle = server.handle();
+            let stop = async {
+                shutdown.cancelled().await;
+                handle.stop(true).await;
+            };
+            let (served, ()) = tokio::join!(server, stop);
+            served.map_err(broken)
+        }
+    }
+}
+
+/// A resource whose other methods are refused with a problem that names the allowed ones.
+pub fn resource(path: &str, allow: &'static str) -> Resource {
+    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
+        Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), allow))
+    }))
+}
+
+/// `GET /healthz`: the process is alive.
+pub fn healthz(config: &mut ServiceConfig) {
+    config.service(
+        resource("/healthz", "GET").route(web::get().to(async || HttpResponse::Ok().json(Status::ALIVE))),
+    );
+}
+
+/// The answer of `/healthz` and `/readyz`.
+#[derive(Debug, serde::Serialize)]
+pub struct Status {
+    status: &'static str,
+}
+
+impl Status {
+    /// The process is alive.
+    pub const ALIVE: Self = Self { status: "alive" };
+    /// It can do its work.
+    pub const READY: Self = Self { status: "ready" };
+}
+
+async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    Err(Problem::not_found("path", format!("there is no {}", request.path())))
+}
+
+fn path_too_long() -> Problem {
+    Problem::invalid("path", format!("the path and query are longer than {LONGEST_PATH} characters"))
+}

@@ -1,0 +1,83 @@
+//! Accepting a request: from what the client sent to a task that the broker has confirmed.
+
+use std::time::Duration;
+
+use authorization_queue::AuthorizationQueue;
+use common::address_guard::AddressGuard;
+use common::callback_url::CallbackUrl;
+use common::clock::{self, Nanos};
+use common::ids::{PresentedToken, RequestId, StationId};
+use common::tasks::authorize::Authorize;
+use store::Store;
+
+use crate::error::ApiError;
+use crate::idempotency::{self, Claim, IdempotencyKey};
+
+/// What accepting needs.
+#[derive(Clone)]
+pub(crate) struct Acceptance {
+    pub(crate) queue: AuthorizationQueue,
+    pub(crate) store: Store,
+    pub(crate) guard: AddressGuard,
+    pub(crate) timeout: Duration,
+}
+
+/// A question that can be answered: whatever is wrong with its token will be the answer.
+pub(crate) struct Question {
+    pub(crate) station_id: StationId,
+    pub(crate) driver_token: PresentedToken,
+    pub(crate) callback_url: String,
+}
+
+impl Acceptance {
+    /// Checks what can be known to be unanswerable at once.
+    pub(crate) fn question(
+        &self,
+        station: &str,
+        token: &str,
+        callback_url: String,
+    ) -> Result<Question, ApiError> {
+        let station_id = station.parse()?;
+        CallbackUrl::parse(&callback_url, &self.guard)?;
+        Ok(Question { station_id, driver_token: PresentedToken::new(token), callback_url })
+    }
+
+    /// Publishes the question as a task. Returns after the broker's confirm, so that the `202` is a promise.
+    pub(crate) async fn accept(
+        &self,
+        question: Question,
+        received: Nanos,
+        key: Option<IdempotencyKey>,
+    ) -> Result<RequestId, ApiError> {
+        let Some(key) = key else {
+            let request = RequestId::new();
+            self.publish(request, &question, received).await?;
+            return Ok(request);
+        };
+        let claim = idempotency::claim(&self.store, &key, &question, received).await?;
+        let Claim { request, received, confirmed } = claim;
+        if !confirmed {
+            // Either nobody published it yet, or whoever did may have died before the confirm. The worker bears both.
+            self.publish(request, &question, received).await?;
+            idempotency::confirm(&self.store, &key, &question, request, received).await;
+        }
+        Ok(request)
+    }
+
+    async fn publish(
+        &self,
+        request: RequestId,
+        question: &Question,
+        received: Nanos,
+    ) -> Result<(), ApiError> {
+        let task = Authorize {
+            station_id: question.station_id,
+            driver_token: question.driver_token.clone(),
+            callback_url: question.callback_url.clone(),
+            expiry_time_ns: received.saturating_add(clock::nanos(self.timeout)),
+        };
+        self.queue.request(request, &task, received).await?;
+        tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, "accepted");
+        Ok(())
+    }
+}

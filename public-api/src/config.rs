@@ -1,0 +1,48 @@
+//! The settings of public-api.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use authorization_queue::config::BrokerConfig;
+use common::address_guard::AddressGuard;
+use common::settings::{
+    AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, PUBLIC_API_PORT, SHUTDOWN_GRACE_SEC, SettingError, Settings,
+};
+use store::config::StoreConfig;
+
+/// What public-api needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where tasks go.
+    pub broker: BrokerConfig,
+    /// Where records and idempotency keys are.
+    pub store: StoreConfig,
+    /// Which addresses may be called back.
+    pub guard: AddressGuard,
+    /// From a client's call to its deadline.
+    pub authorization_timeout: Duration,
+    /// Where to listen.
+    pub bind: IpAddr,
+    /// The port; 0 for any free one.
+    pub port: u16,
+    /// How long stopping may take.
+    pub grace: Duration,
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One of them has a bad value.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        Ok(Self {
+            broker: BrokerConfig::from_settings(settings)?,
+            store: StoreConfig::from_settings(settings)?,
+            guard: AddressGuard::from_settings(settings)?,
+            authorization_timeout: settings.seconds(&AUTHORIZATION_TIMEOUT_SEC, 3600)?,
+            bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
+            port: settings.port(&PUBLIC_API_PORT)?,
+            grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
+        })
+    }
+}

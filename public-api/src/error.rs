@@ -1,0 +1,65 @@
+//! Why public-api refuses, and what the client is told.
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::{HttpResponse, ResponseError};
+use common::callback_url::CallbackUrlError;
+use common::ids::NotUuid;
+use http_api::Problem;
+use store::StoreError;
+use task_queue::PublishError;
+
+/// Refusals of the front door.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// The station in the path is none.
+    #[error("station_id: {0}")]
+    Station(#[from] NotUuid),
+    /// The callback URL may not be called.
+    #[error("callback_url: {0}")]
+    CallbackUrl(#[from] CallbackUrlError),
+    /// The request is not what the route wants.
+    #[error(transparent)]
+    Request(#[from] Problem),
+    /// The key stands for another request.
+    #[error("the idempotency key was used before for another request")]
+    IdempotencyKeyReused,
+    /// The task could not be published for certain.
+    #[error("the task queue: {0}")]
+    Queue(#[from] PublishError),
+    /// Records or keys cannot be reached.
+    #[error("the store: {0}")]
+    Store(#[source] StoreError),
+}
+
+impl ApiError {
+    fn problem(&self) -> Problem {
+        let after = Duration::from_secs(1);
+        match self {
+            Self::Station(error) => Problem::invalid("station_id", error.to_string()),
+            Self::CallbackUrl(error) => Problem::invalid("callback_url", error.to_string()),
+            Self::Request(problem) => problem.clone(),
+            Self::IdempotencyKeyReused => Problem::conflicting_reuse("idempotency-key", self.to_string()),
+            Self::Queue(error) => {
+                tracing::error!(%error, "a request could not be accepted");
+                let detail = "the request was not accepted: the task queue did not confirm it in time";
+                Problem::unavailable("task_queue", detail, after)
+            }
+            Self::Store(error) => {
+                tracing::error!(%error, "the store cannot be reached");
+                Problem::unavailable("store", "the store of records cannot be reached", after)
+            }
+        }
+    }
+}
+
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.problem().status_code()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.problem().error_response()
+    }
+}

@@ -1,0 +1,113 @@
+//! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is the same request.
+//!
+//! The key is claimed before the task is published and marked after the confirm. A crash between the two leaves a claim
+//! that is not confirmed; the client's next try publishes again under the same request id and the same deadline.
+
+use std::time::Duration;
+
+use actix_web::HttpRequest;
+use common::clock::Nanos;
+use common::ids::RequestId;
+use http_api::Problem;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use store::Store;
+
+use crate::acceptance::Question;
+use crate::error::ApiError;
+
+/// How long a key means the same request.
+const KEEP: Duration = Duration::from_secs(24 * 3600);
+const LONGEST_KEY: usize = 255;
+
+/// The client's key, hashed: it may be anything, and nobody else needs to read it.
+pub(crate) struct IdempotencyKey(String);
+
+/// What a key stands for.
+pub(crate) struct Claim {
+    pub(crate) request: RequestId,
+    pub(crate) received: Nanos,
+    /// The task is known to be in the queue.
+    pub(crate) confirmed: bool,
+}
+
+/// The claim as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    request: RequestId,
+    received: Nanos,
+    question: String,
+    confirmed: bool,
+}
+
+impl IdempotencyKey {
+    /// Reads the header, where there is one.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Option<Self>, Problem> {
+        let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+        if value.is_empty() || value.len() > LONGEST_KEY {
+            let expected = format!("expected 1 to {LONGEST_KEY} characters");
+            return Err(Problem::invalid("idempotency-key", expected));
+        }
+        Ok(Some(Self(hash(&[value.as_bytes()]))))
+    }
+
+    fn name(&self) -> String {
+        format!("idempotency:{}", self.0)
+    }
+}
+
+/// Claims the key for this question, or finds what it was claimed for.
+pub(crate) async fn claim(
+    store: &Store,
+    key: &IdempotencyKey,
+    question: &Question,
+    received: Nanos,
+) -> Result<Claim, ApiError> {
+    let mine =
+        Kept { request: RequestId::new(), received, question: fingerprint(question), confirmed: false };
+    let held = store.keyed.put_if_absent(&key.name(), &text(&mine), KEEP).await.map_err(ApiError::Store)?;
+    let kept = match held {
+        None => mine,
+        Some(held) => {
+            let held: Kept = serde_json::from_str(&held).map_err(|_| ApiError::IdempotencyKeyReused)?;
+            if held.question != mine.question {
+                return Err(ApiError::IdempotencyKeyReused);
+            }
+            held
+        }
+    };
+    Ok(Claim { request: kept.request, received: kept.received, confirmed: kept.confirmed })
+}
+
+/// Notes that the task is in the queue. When this fails the next try publishes once more, which does no harm.
+pub(crate) async fn confirm(
+    store: &Store,
+    key: &IdempotencyKey,
+    question: &Question,
+    request: RequestId,
+    received: Nanos,
+) {
+    let kept = Kept { request, received, question: fingerprint(question), confirmed: true };
+    if let Err(error) = store.keyed.put(&key.name(), &text(&kept), KEEP).await {
+        tracing::warn!(%request, %error, "an idempotency key could not be marked as confirmed");
+    }
+}
+
+fn text(kept: &Kept) -> String {
+    serde_json::to_string(kept).unwrap_or_default()
+}
+
+fn fingerprint(question: &Question) -> String {
+    let station = question.station_id.to_string();
+    hash(&[station.as_bytes(), question.driver_token.expose().as_bytes(), question.callback_url.as_bytes()])
+}
+
+/// Each part with its length before it, so that no two lists of parts give one text.
+fn hash(parts: &[&[u8]]) -> String {
+    let mut sha = Sha256::new();
+    for part in parts {
+        sha.update((part.len() as u64).to_be_bytes());
+        sha.update(part);
+    }
+    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}

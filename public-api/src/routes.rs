@@ -1,0 +1,74 @@
+//! The one list of routes.
+
+use std::time::Duration;
+
+use actix_web::http::Method;
+use actix_web::http::header::LOCATION;
+use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
+use common::clock;
+use common::ids::RequestId;
+use http_api::Problem;
+use http_api::server::{Status, healthz, resource};
+use serde::Serialize;
+
+use crate::acceptance::Acceptance;
+use crate::callback_param::callback_url;
+use crate::error::ApiError;
+use crate::idempotency::IdempotencyKey;
+use crate::requests;
+
+pub(crate) fn routes(acceptance: Acceptance) -> impl Fn(&mut ServiceConfig) + Clone {
+    let acceptance = Data::new(acceptance);
+    move |config| {
+        config
+            .app_data(acceptance.clone())
+            .configure(healthz)
+            .service(resource("/readyz", "GET").route(web::get().to(readyz)))
+            .service(
+                // An empty token is malformed like any other: it is called back as `invalid`.
+                resource("/station/{station_id}/driver/{driver_token:[^/]*}/authorize", "GET, POST")
+                    .route(web::get().to(authorize))
+                    .route(web::post().to(authorize)),
+            )
+            .service(resource("/requests/{request_id}", "GET").route(web::get().to(requests::show)));
+    }
+}
+
+/// The body of a `202`, word for word as clients of the original system know it.
+#[derive(Serialize)]
+struct Accepted {
+    status: &'static str,
+    message: &'static str,
+    request_id: RequestId,
+}
+
+async fn authorize(
+    acceptance: Data<Acceptance>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
+    let received = clock::now();
+    let callback_url = callback_url(&request, payload).await?;
+    let question = acceptance.question(&path.0, &path.1, callback_url)?;
+    let key = match *request.method() {
+        Method::POST => IdempotencyKey::of(&request)?,
+        _ => None,
+    };
+    let request_id = acceptance.accept(question, received, key).await?;
+    let accepted = Accepted {
+        status: "accepted",
+        message: "Request is being processed asynchronously. The result will be sent to the provided callback URL.",
+        request_id,
+    };
+    Ok(HttpResponse::Accepted().insert_header((LOCATION, format!("/requests/{request_id}"))).json(accepted))
+}
+
+async fn readyz(acceptance: Data<Acceptance>) -> Result<HttpResponse, ApiError> {
+    if !acceptance.queue.broker().is_ready() {
+        let detail = "there is no connection to the broker";
+        return Err(Problem::unavailable("task_queue", detail, Duration::from_secs(1)).into());
+    }
+    Ok(HttpResponse::Ok().json(Status::READY))
+}

@@ -1,0 +1,64 @@
+//! The settings of the store, the same for every process that opens one.
+
+use std::time::Duration;
+
+use common::exit::Failure;
+use common::settings::{
+    LOG_RETENTION_DAYS, REDIS_HOST, REDIS_KEY_PREFIX, REDIS_PORT, REDIS_URL, STARTUP_TIMEOUT_SEC,
+    SettingError, Settings, without_password,
+};
+
+use crate::{Store, StoreError, StoreOptions};
+
+/// Where the store is and how it is opened.
+#[derive(Debug, Clone)]
+pub struct StoreConfig {
+    url: String,
+    options: StoreOptions,
+    limit: Duration,
+}
+
+impl StoreConfig {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One of them has a bad value.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let url = if settings.is_given(&REDIS_URL) {
+            let known = |text: &str| text.starts_with("redis://") || text.starts_with("embedded:");
+            settings.parse_with(&REDIS_URL, |text| known(text).then(|| text.to_owned()))?
+        } else {
+            let host = settings
+                .parse_with(&REDIS_HOST, |text| (!text.contains(['/', '@', ' '])).then(|| text.to_owned()))?;
+            // An IPv6 address needs brackets in a URL.
+            let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
+            format!("redis://{host}:{}", settings.port(&REDIS_PORT)?)
+        };
+        let days = settings.number(&LOG_RETENTION_DAYS, 1..=3650)?;
+        let key_prefix = settings.parse_with(&REDIS_KEY_PREFIX, |text| {
+            (text.len() <= 64 && !text.contains(char::is_whitespace)).then(|| text.to_owned())
+        })?;
+        let options = StoreOptions { key_prefix, retention: Duration::from_secs(days * 24 * 3600) };
+        Ok(Self { url, options, limit: settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)? })
+    }
+
+    /// Opens the store.
+    ///
+    /// # Errors
+    /// It cannot be reached: says which and where.
+    pub async fn open(&self) -> Result<Store, Failure> {
+        Store::open(&self.url, self.options.clone(), self.limit).await.map_err(|error| match error {
+            StoreError::BadUrl => SettingError::Bad {
+                name: REDIS_URL.name,
+                value: without_password(&self.url),
+                expected: REDIS_URL.expected,
+            }
+            .into(),
+            error => Failure::Unreachable {
+                what: "the store (REDIS_URL)",
+                at: without_password(&self.url),
+                why: error.to_string(),
+            },
+        })
+    }
+}

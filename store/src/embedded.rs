@@ -1,0 +1,115 @@
+//! The store in a SQLite file of one directory.
+
+mod access;
+mod keyed;
+mod records;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::clock;
+use embedded_db::{Database, DbError, DirectoryLock};
+use tokio::task::AbortHandle;
+
+use crate::{StoreError, StoreOptions};
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS access_entry (
+        station_id   TEXT NOT NULL,
+        driver_token TEXT NOT NULL,
+        PRIMARY KEY (station_id, driver_token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS request (
+        request_id   TEXT    PRIMARY KEY,
+        start_ns     INTEGER NOT NULL,
+        station_id   TEXT    NOT NULL,
+        driver_token TEXT    NOT NULL,
+        expires_ms   INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS request_expiry ON request (expires_ms);
+    CREATE TABLE IF NOT EXISTS record (
+        start_ns        INTEGER NOT NULL,
+        station_id      TEXT    NOT NULL,
+        driver_token    TEXT    NOT NULL,
+        request_id      TEXT    NOT NULL,
+        status          TEXT    NOT NULL,
+        callback_url    TEXT    NOT NULL,
+        callback_status TEXT    NOT NULL,
+        delivery        TEXT    NOT NULL,
+        deadline_ns     INTEGER NOT NULL,
+        decided_ns      INTEGER NOT NULL,
+        attempts        TEXT    NOT NULL,
+        expires_ms      INTEGER NOT NULL,
+        PRIMARY KEY (start_ns, station_id, driver_token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS record_expiry ON record (expires_ms);
+    CREATE TABLE IF NOT EXISTS keyed (
+        key        TEXT    PRIMARY KEY,
+        value      TEXT    NOT NULL,
+        expires_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS keyed_expiry ON keyed (expires_ms);";
+
+/// How often what has expired is deleted, and how much of it at a time.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+const SWEEP_ROWS: i64 = 5000;
+
+pub(crate) struct EmbeddedStore {
+    db: Database,
+    options: StoreOptions,
+    sweeper: AbortHandle,
+    _lock: DirectoryLock,
+}
+
+impl EmbeddedStore {
+    pub(crate) fn open(directory: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        let lock = DirectoryLock::take(directory, "store")?;
+        let db = Database::open(&directory.join("store.db"), SCHEMA).map_err(unavailable)?;
+        let sweeper = tokio::spawn(sweep(db.clone())).abort_handle();
+        Ok(Self { db, options: options.clone(), sweeper, _lock: lock })
+    }
+
+    fn expiry_ms(&self, keep: Duration) -> i64 {
+        now_ms().saturating_add(i64::try_from(keep.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        self.sweeper.abort();
+    }
+}
+
+/// Deletes what has expired, for as long as the store is open.
+async fn sweep(db: Database) {
+    let mut every = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        every.tick().await;
+        let swept = db.write(|tx| {
+            for (table, key) in [
+                ("request", "request_id"),
+                ("record", "start_ns, station_id, driver_token"),
+                ("keyed", "key"),
+            ] {
+                let expired = format!("SELECT {key} FROM {table} WHERE expires_ms < ?1 LIMIT ?2");
+                tx.execute(
+                    &format!("DELETE FROM {table} WHERE ({key}) IN ({expired})"),
+                    [now_ms(), SWEEP_ROWS],
+                )?;
+            }
+            Ok(())
+        });
+        if let Err(error) = swept.await {
+            tracing::warn!(%error, "expired records could not be deleted");
+        }
+    }
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(clock::now() / 1_000_000).unwrap_or(i64::MAX)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn unavailable(error: DbError) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}

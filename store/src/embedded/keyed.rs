@@ -1,0 +1,47 @@
+//! Small keyed state as rows.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use embedded_db::rusqlite::{self, OptionalExtension, params};
+
+use super::{EmbeddedStore, now_ms, unavailable};
+use crate::{KeyedState, StoreError};
+
+const PUT: &str = "INSERT INTO keyed VALUES (?1, ?2, ?3)
+                   ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms";
+
+#[async_trait]
+impl KeyedState for EmbeddedStore {
+    async fn put_if_absent(
+        &self,
+        key: &str,
+        value: &str,
+        keep: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        let (key, value, expires_ms) = (key.to_owned(), value.to_owned(), self.expiry_ms(keep));
+        let put = move |tx: &rusqlite::Transaction<'_>| {
+            let held = tx
+                .prepare_cached("SELECT value FROM keyed WHERE key = ?1 AND expires_ms >= ?2")?
+                .query_row(params![key, now_ms()], |row| row.get::<_, String>(0))
+                .optional()?;
+            if held.is_none() {
+                tx.prepare_cached(PUT)?.execute(params![key, value, expires_ms])?;
+            }
+            Ok(held)
+        };
+        self.db.write(put).await.map_err(unavailable)
+    }
+
+    async fn put(&self, key: &str, value: &str, keep: Duration) -> Result<(), StoreError> {
+        let (key, value, expires_ms) = (key.to_owned(), value.to_owned(), self.expiry_ms(keep));
+        let put = move |tx: &rusqlite::Transaction<'_>| {
+            tx.prepare_cached(PUT)?.execute(params![key, value, expires_ms]).map(drop)
+        };
+        self.db.write(put).await.map_err(unavailable)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        self.db.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await.map_err(unavailable)
+    }
+}

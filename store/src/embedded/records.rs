@@ -1,0 +1,143 @@
+//! Records as rows, and the request's way to its record as in Redis.
+
+use async_trait::async_trait;
+use common::decision::Decision;
+use common::ids::{PresentedToken, RequestId};
+use embedded_db::rusqlite::{self, Connection, OptionalExtension, Row, Transaction, params};
+
+use super::{EmbeddedStore, unavailable};
+use crate::StoreError;
+use crate::records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
+
+#[async_trait]
+impl Records for EmbeddedStore {
+    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
+        let (proposed, expires_ms) = (proposed.clone(), self.expiry_ms(self.options.retention));
+        let open = move |tx: &Transaction<'_>| {
+            let sql = "INSERT OR IGNORE INTO request VALUES (?1, ?2, ?3, ?4, ?5)";
+            let (start_ns, station_id, token) = columns(&proposed);
+            let row = params![request.to_string(), start_ns, station_id, token, expires_ms];
+            if tx.prepare_cached(sql)?.execute(row)? > 0 {
+                return Ok(Opened { key: proposed, record: None });
+            }
+            // A caller that uses one id for two questions gets a record for each.
+            let key = key_of(tx, request)?.filter(|held| held.same_question(&proposed)).unwrap_or(proposed);
+            let record = read(tx, &key)?;
+            Ok(Opened { key, record })
+        };
+        self.db.write(open).await.map_err(unavailable)
+    }
+
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError> {
+        let (key, decided) = (key.clone(), decided.clone());
+        let expires_ms = self.expiry_ms(self.options.retention);
+        let request = decided.request_id;
+        let decide = move |tx: &Transaction<'_>| {
+            let sql =
+                "INSERT OR IGNORE INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, '[]', ?10)";
+            let (start_ns, station_id, token) = columns(&key);
+            tx.prepare_cached(sql)?.execute(params![
+                start_ns,
+                station_id,
+                token,
+                request.to_string(),
+                decided.decision.as_str(),
+                decided.callback_url,
+                DeliveryState::Pending.as_str(),
+                signed(decided.deadline_ns),
+                signed(decided.decided_ns),
+                expires_ms,
+            ])?;
+            read(tx, &key)
+        };
+        let record = self.db.write(decide).await.map_err(unavailable)?;
+        let foreign = || StoreError::Foreign(format!("the record of {request} is not ours"));
+        Ok(record.ok_or_else(foreign)?.decided.decision)
+    }
+
+    async fn attempted(
+        &self,
+        key: &RecordKey,
+        attempt: &Attempt,
+        state: DeliveryState,
+    ) -> Result<(), StoreError> {
+        let (key, attempt) = (key.clone(), attempt.clone());
+        let write = move |tx: &Transaction<'_>| {
+            let mut attempts = read(tx, &key)?.map(|record| record.attempts).unwrap_or_default();
+            attempts.retain(|earlier| earlier.number != attempt.number);
+            let outcome = attempt.outcome.clone();
+            attempts.push(attempt);
+            let sql = "UPDATE record SET callback_status = ?4, delivery = ?5, attempts = ?6
+                       WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
+            let (start_ns, station_id, token) = columns(&key);
+            let attempts = serde_json::to_string(&attempts).unwrap_or_else(|_| "[]".to_owned());
+            let row = params![start_ns, station_id, token, outcome, state.as_str(), attempts];
+            tx.prepare_cached(sql)?.execute(row).map(drop)
+        };
+        self.db.write(write).await.map_err(unavailable)
+    }
+
+    async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {
+        let find = move |connection: &Connection| match key_of(connection, request)? {
+            Some(key) => read(connection, &key),
+            None => Ok(None),
+        };
+        self.db.read(find).await.map_err(unavailable)
+    }
+}
+
+fn key_of(connection: &Connection, request: RequestId) -> rusqlite::Result<Option<RecordKey>> {
+    let sql = "SELECT start_ns, station_id, driver_token FROM request WHERE request_id = ?1";
+    let key = connection.prepare_cached(sql)?.query_row([request.to_string()], |row| {
+        let station_id = row.get::<_, String>(1)?.parse().ok();
+        Ok(station_id.map(|station_id| (row.get(0), station_id, row.get::<_, String>(2))))
+    });
+    let Some((start_ns, station_id, token)) = key.optional()?.flatten() else { return Ok(None) };
+    Ok(Some(RecordKey {
+        start_ns: unsigned(start_ns?),
+        station_id,
+        driver_token: PresentedToken::new(token?),
+    }))
+}
+
+fn read(connection: &Connection, key: &RecordKey) -> rusqlite::Result<Option<Record>> {
+    let sql = "SELECT request_id, status, callback_url, callback_status, delivery, deadline_ns, decided_ns, attempts
+               FROM record WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
+    let (start_ns, station_id, token) = columns(key);
+    let mut statement = connection.prepare_cached(sql)?;
+    let record = statement.query_row(params![start_ns, station_id, token], |row| record(key, row));
+    record.optional().map(Option::flatten)
+}
+
+/// Nothing when the row is not a record of ours.
+fn record(key: &RecordKey, row: &Row<'_>) -> rusqlite::Result<Option<Record>> {
+    let text = |column: usize| row.get::<_, String>(column);
+    let (Ok(request_id), Ok(decision)) = (text(0)?.parse(), text(1)?.parse()) else { return Ok(None) };
+    let decided = Decided {
+        request_id,
+        decision,
+        callback_url: text(2)?,
+        deadline_ns: unsigned(row.get(5)?),
+        decided_ns: unsigned(row.get(6)?),
+    };
+    Ok(Some(Record {
+        key: key.clone(),
+        decided,
+        callback_status: text(3)?,
+        delivery: DeliveryState::parse(&text(4)?),
+        attempts: serde_json::from_str(&text(7)?).unwrap_or_default(),
+    }))
+}
+
+fn columns(key: &RecordKey) -> (i64, String, &str) {
+    (signed(key.start_ns), key.station_id.to_string(), key.driver_token.expose())
+}
+
+/// SQLite's integers are signed; nanoseconds since 1970 fit until the year 2262.
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}

@@ -1,0 +1,25 @@
+//! Small values under a key that expire: idempotency keys today.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::StoreError;
+
+/// Values that several processes share.
+#[async_trait]
+pub trait KeyedState: Send + Sync {
+    /// Puts a value where there is none; gives the one that was there already.
+    async fn put_if_absent(
+        &self,
+        key: &str,
+        value: &str,
+        keep: Duration,
+    ) -> Result<Option<String>, StoreError>;
+
+    /// Puts a value, whatever was there.
+    async fn put(&self, key: &str, value: &str, keep: Duration) -> Result<(), StoreError>;
+
+    /// Says whether the backend answers.
+    async fn ping(&self) -> Result<(), StoreError>;
+}

@@ -1,0 +1,163 @@
+//! Decision records: the proof of what was decided, when, and how the callback went.
+
+use async_trait::async_trait;
+use common::clock::Nanos;
+use common::decision::Decision;
+use common::ids::{PresentedToken, RequestId, StationId};
+use serde::{Deserialize, Serialize};
+
+use crate::StoreError;
+
+/// The records of all requests. A change is durable when it returns, as far as the backend is.
+#[async_trait]
+pub trait Records: Send + Sync {
+    /// Finds the record of a request, or settles under which start time it will be written: the first proposal holds,
+    /// so that a redelivered task writes the same record.
+    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError>;
+
+    /// Writes the decision where there is none yet. Gives the one that holds, which is the first for ever.
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError>;
+
+    /// Adds a callback attempt and says how delivery stands after it.
+    async fn attempted(
+        &self,
+        key: &RecordKey,
+        attempt: &Attempt,
+        state: DeliveryState,
+    ) -> Result<(), StoreError>;
+
+    /// The record of a request; nothing when no worker has seen it yet, or when it has expired.
+    async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError>;
+}
+
+/// What names a record: in Redis `log:authorize:<START_TIME_NS>:<STATION_UUID>:<DRIVER_TOKEN>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordKey {
+    /// When the client called, as it was first settled.
+    pub start_ns: Nanos,
+    /// The station.
+    pub station_id: StationId,
+    /// The token as presented.
+    pub driver_token: PresentedToken,
+}
+
+/// What [`Records::open`] found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// The key that holds.
+    pub key: RecordKey,
+    /// The record, where the decision is there already.
+    pub record: Option<Record>,
+}
+
+/// A decision with its circumstances.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Decided {
+    /// The request.
+    pub request_id: RequestId,
+    /// The decision.
+    pub decision: Decision,
+    /// Where it will be sent.
+    pub callback_url: String,
+    /// Until when it had to be made.
+    pub deadline_ns: Nanos,
+    /// When it was made.
+    pub decided_ns: Nanos,
+}
+
+/// How the delivery of a decision stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DeliveryState {
+    /// Attempts are under way or to come.
+    Pending,
+    /// The client has it.
+    Delivered,
+    /// No further attempt will be made; it is among the dead letters.
+    Undeliverable,
+}
+
+/// One callback attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// From 1.
+    pub number: u32,
+    /// When it began.
+    pub at_ns: Nanos,
+    /// How long it took.
+    pub took_ms: u64,
+    /// The HTTP status, or a word for the error and what it was. Never a response's body.
+    pub outcome: String,
+}
+
+/// Everything that is known about a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Record {
+    /// What names it.
+    pub key: RecordKey,
+    /// The decision with its circumstances.
+    pub decided: Decided,
+    /// How delivery stands.
+    pub delivery: DeliveryState,
+    /// The last attempt's outcome, or `pending`.
+    pub callback_status: String,
+    /// All attempts, in order.
+    pub attempts: Vec<Attempt>,
+}
+
+impl DeliveryState {
+    /// The word that records and answers use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Delivered => "delivered",
+            Self::Undeliverable => "undeliverable",
+        }
+    }
+
+    pub(crate) fn parse(text: &str) -> Self {
+        match text {
+            "delivered" => Self::Delivered,
+            "undeliverable" => Self::Undeliverable,
+            _ => Self::Pending,
+        }
+    }
+}
+
+impl RecordKey {
+    /// The Redis key, without a prefix.
+    pub fn to_redis(&self) -> String {
+        format!("log:authorize:{}:{}:{}", self.start_ns, self.station_id, self.driver_token.expose())
+    }
+
+    /// The reverse; the token is the rest, whatever it holds.
+    pub fn from_redis(key: &str) -> Option<Self> {
+        let mut parts = key.strip_prefix("log:authorize:")?.splitn(3, ':');
+        let start_ns = parts.next()?.parse().ok()?;
+        let station_id = parts.next()?.parse().ok()?;
+        Some(Self { start_ns, station_id, driver_token: PresentedToken::new(parts.next()?) })
+    }
+
+    /// Whether two keys are about the same question, whenever it was asked.
+    pub fn same_question(&self, other: &Self) -> bool {
+        self.station_id == other.station_id && self.driver_token == other.driver_token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_read_back_whatever_the_token_holds() {
+        for token in ["valid_driver_token_12345", "", "a:b::c", "\n \u{0}é"] {
+            let key = RecordKey {
+                start_ns: 1_795_246_192_094_754_391,
+                station_id: "123e4567-e89b-12d3-a456-426614174000".parse().unwrap(),
+                driver_token: PresentedToken::new(token),
+            };
+            assert_eq!(RecordKey::from_redis(&key.to_redis()), Some(key));
+        }
+        assert_eq!(RecordKey::from_redis("log:authorize:x:y:z"), None);
+    }
+}

@@ -1,0 +1,43 @@
+//! Small keyed state: plain strings with an expiry, under `voltgate:`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{RedisStore, unavailable};
+use crate::{KeyedState, StoreError};
+
+#[async_trait]
+impl KeyedState for RedisStore {
+    async fn put_if_absent(
+        &self,
+        key: &str,
+        value: &str,
+        keep: Duration,
+    ) -> Result<Option<String>, StoreError> {
+        let mut connection = self.connection().await?;
+        let key = self.key(format_args!("voltgate:{key}"));
+        let mut pipe = redis::pipe();
+        // In one transaction, so that the value cannot expire between the two. `SET … NX GET` needs Redis 7.
+        pipe.atomic().cmd("SET").arg(&key).arg(value).arg("NX").arg("PX").arg(milliseconds(keep));
+        pipe.cmd("GET").arg(&key);
+        let (put, held): (Option<String>, Option<String>) =
+            pipe.query_async(&mut connection).await.map_err(unavailable)?;
+        Ok(if put.is_some() { None } else { held })
+    }
+
+    async fn put(&self, key: &str, value: &str, keep: Duration) -> Result<(), StoreError> {
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("SET");
+        command.arg(self.key(format_args!("voltgate:{key}"))).arg(value).arg("PX").arg(milliseconds(keep));
+        command.query_async(&mut connection).await.map_err(unavailable)
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        RedisStore::ping(self).await
+    }
+}
+
+fn milliseconds(keep: Duration) -> u64 {
+    u64::try_from(keep.as_millis()).unwrap_or(u64::MAX).max(1)
+}

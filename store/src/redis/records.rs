@@ -1,0 +1,137 @@
+//! Records: the hash `log:authorize:<START_TIME_NS>:<STATION_UUID>:<DRIVER_TOKEN>`, found by request through
+//! `voltgate:request:<REQUEST_ID>`, which holds its key.
+
+use std::collections::HashMap;
+
+use async_trait::async_trait;
+use common::decision::Decision;
+use common::ids::{PresentedToken, RequestId};
+
+use super::{RedisStore, unavailable};
+use crate::records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
+use crate::{KeyedState, StoreError};
+
+/// The hash's fields. The first five are the Python system's; the others are ours.
+mod field {
+    pub(super) const STATION_ID: &str = "station_id";
+    pub(super) const DRIVER_TOKEN: &str = "driver_token";
+    pub(super) const STATUS: &str = "status";
+    pub(super) const CALLBACK_URL: &str = "callback_url";
+    pub(super) const CALLBACK_STATUS: &str = "callback_status";
+    pub(super) const REQUEST_ID: &str = "request_id";
+    pub(super) const START_NS: &str = "start_time_ns";
+    pub(super) const DEADLINE_NS: &str = "deadline_ns";
+    pub(super) const DECIDED_NS: &str = "decided_ns";
+    pub(super) const DELIVERY: &str = "delivery";
+    pub(super) const ATTEMPTS: &str = "attempts";
+    /// `attempt:1` and so on, each a JSON object.
+    pub(super) const ATTEMPT: &str = "attempt:";
+}
+
+#[async_trait]
+impl Records for RedisStore {
+    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
+        let index = format!("request:{request}");
+        let held = self.put_if_absent(&index, &proposed.to_redis(), self.options.retention).await?;
+        let Some(held) = held else { return Ok(Opened { key: proposed.clone(), record: None }) };
+        // A caller that uses one id for two questions gets a record for each.
+        let key = RecordKey::from_redis(&held).filter(|held| held.same_question(proposed));
+        let key = key.unwrap_or_else(|| proposed.clone());
+        let record = self.read(&key).await?;
+        Ok(Opened { key, record })
+    }
+
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError> {
+        let hash = self.key(key.to_redis());
+        let fields: [(&str, &str); 10] = [
+            (field::STATUS, decided.decision.as_str()),
+            (field::STATION_ID, &key.station_id.to_string()),
+            (field::DRIVER_TOKEN, key.driver_token.expose()),
+            (field::CALLBACK_URL, &decided.callback_url),
+            (field::CALLBACK_STATUS, DeliveryState::Pending.as_str()),
+            (field::DELIVERY, DeliveryState::Pending.as_str()),
+            (field::REQUEST_ID, &decided.request_id.to_string()),
+            (field::START_NS, &key.start_ns.to_string()),
+            (field::DEADLINE_NS, &decided.deadline_ns.to_string()),
+            (field::DECIDED_NS, &decided.decided_ns.to_string()),
+        ];
+        let mut connection = self.connection().await?;
+        let mut pipe = redis::pipe();
+        // One transaction on one key: either the whole first decision is there or nothing of it, and whoever comes
+        // second changes nothing and reads the first.
+        pipe.atomic();
+        for (name, value) in fields {
+            pipe.cmd("HSETNX").arg(&hash).arg(name).arg(value).ignore();
+        }
+        pipe.cmd("EXPIRE").arg(&hash).arg(self.options.retention.as_secs()).ignore();
+        pipe.cmd("HGET").arg(&hash).arg(field::STATUS);
+        let (status,): (String,) = pipe.query_async(&mut connection).await.map_err(unavailable)?;
+        status
+            .parse()
+            .map_err(|error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id)))
+    }
+
+    async fn attempted(
+        &self,
+        key: &RecordKey,
+        attempt: &Attempt,
+        state: DeliveryState,
+    ) -> Result<(), StoreError> {
+        let details = serde_json::to_string(attempt).map_err(unavailable)?;
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("HSET");
+        command.arg(self.key(key.to_redis()));
+        command.arg(format!("{}{}", field::ATTEMPT, attempt.number)).arg(details);
+        command.arg(field::ATTEMPTS).arg(attempt.number);
+        command.arg(field::CALLBACK_STATUS).arg(&attempt.outcome);
+        command.arg(field::DELIVERY).arg(state.as_str());
+        command.query_async(&mut connection).await.map_err(unavailable)
+    }
+
+    async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("GET");
+        command.arg(self.key(format_args!("voltgate:request:{request}")));
+        let key: Option<String> = command.query_async(&mut connection).await.map_err(unavailable)?;
+        drop(connection);
+        match key.as_deref().and_then(RecordKey::from_redis) {
+            Some(key) => self.read(&key).await,
+            None => Ok(None),
+        }
+    }
+}
+
+impl RedisStore {
+    async fn read(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
+        let mut connection = self.connection().await?;
+        let mut command = redis::cmd("HGETALL");
+        command.arg(self.key(key.to_redis()));
+        let hash: HashMap<String, String> =
+            command.query_async(&mut connection).await.map_err(unavailable)?;
+        Ok(record(key, &hash))
+    }
+}
+
+/// Nothing when the hash is not a decided record of ours.
+fn record(key: &RecordKey, hash: &HashMap<String, String>) -> Option<Record> {
+    let text = |name: &str| hash.get(name).map(String::as_str);
+    let number = |name: &str| text(name).and_then(|text| text.parse().ok());
+    let decided = Decided {
+        request_id: text(field::REQUEST_ID)?.parse().ok()?,
+        decision: text(field::STATUS)?.parse().ok()?,
+        callback_url: text(field::CALLBACK_URL)?.to_owned(),
+        deadline_ns: number(field::DEADLINE_NS).unwrap_or(0),
+        decided_ns: number(field::DECIDED_NS).unwrap_or(0),
+    };
+    let attempts = (1..=number(field::ATTEMPTS).unwrap_or(0))
+        .filter_map(|attempt| text(&format!("{}{attempt}", field::ATTEMPT)))
+        .filter_map(|details| serde_json::from_str(details).ok())
+        .collect();
+    Some(Record {
+        key: RecordKey { driver_token: PresentedToken::new(text(field::DRIVER_TOKEN)?), ..key.clone() },
+        decided,
+        delivery: DeliveryState::parse(text(field::DELIVERY).unwrap_or_default()),
+        callback_status: text(field::CALLBACK_STATUS).unwrap_or_default().to_owned(),
+        attempts,
+    })
+}

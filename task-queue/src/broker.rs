@@ -1,0 +1,177 @@
+//! What a broker is to us, and the one place where a URL chooses between the two.
+
+mod amqp;
+mod embedded;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::message::Message;
+
+/// Keeps tasks until they are done. Both kinds promise the same: what was published is durable, what was not
+/// acknowledged comes back, and a delay is the broker's to keep, not the worker's.
+#[async_trait]
+pub trait Broker: Send + Sync + fmt::Debug {
+    /// Puts a message into a queue, after a delay where one is given. `Ok` means that the broker has it on disk.
+    ///
+    /// An error does not mean that it has it not: a confirm may have been lost. Publishing again is right, and the
+    /// tasks must bear being run twice.
+    async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError>;
+
+    /// Takes messages from a queue until `stop`, at most `prefetch` of them not yet settled. Survives the loss of the
+    /// broker: messages then come again.
+    async fn consume(
+        &self,
+        queue: &str,
+        prefetch: u16,
+        stop: CancellationToken,
+    ) -> Result<Deliveries, BrokerError>;
+
+    /// How many messages wait in a queue.
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError>;
+
+    /// Whether a publish would have a chance now.
+    fn is_ready(&self) -> bool;
+
+    /// Says goodbye, within a few seconds. What was not settled comes back to others.
+    async fn close(&self);
+}
+
+/// The messages of one consumer, in the order in which the broker gives them.
+pub type Deliveries = mpsc::Receiver<Delivery>;
+
+/// The queues that must exist, each with its dead letters beside it.
+#[derive(Debug, Clone)]
+pub struct Topology {
+    /// Queues to be declared; an existing one is used as it is.
+    pub queues: Vec<String>,
+    /// The type of those that do not exist yet.
+    pub queue_type: QueueType,
+    /// How long a publish may take, from the call to the confirm.
+    pub publish_timeout: Duration,
+    /// Shown in the broker's list of connections.
+    pub name: String,
+}
+
+/// RabbitMQ's queue types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueType {
+    /// Replicated; counts its deliveries.
+    Quorum,
+    /// What Celery declares unless told otherwise.
+    Classic,
+}
+
+/// One message in hand. It must be settled; when it is dropped instead, an embedded broker gives it back at once, and
+/// RabbitMQ when the connection ends.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The message.
+    pub message: Message,
+    /// The queue it was taken from. Not its routing key: that differs once it was delayed.
+    pub queue: Arc<str>,
+    /// How often it was handed out, this time included, where the broker counts; at least 2 when it came back.
+    pub deliveries: u32,
+    settle: Settle,
+}
+
+#[derive(Debug)]
+enum Settle {
+    /// Boxed: lapin's delivery is ten times the size of a lease.
+    Amqp(Box<amqp::Unsettled>),
+    Embedded(embedded::Lease),
+}
+
+/// What became of a settlement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The broker has it.
+    Done,
+    /// The delivery belonged to a connection that is gone: the message comes again.
+    Stale,
+}
+
+/// Why a message was not published.
+#[derive(Debug, thiserror::Error)]
+pub enum PublishError {
+    /// There is no connection to the broker now.
+    #[error("there is no connection to the broker: {0}")]
+    Unavailable(String),
+    /// No confirm came in time. The broker may have the message all the same.
+    #[error("the broker did not confirm within {0:?}")]
+    Unconfirmed(Duration),
+    /// The queue does not exist and could not be made.
+    #[error("the broker has no queue `{0}`")]
+    Unroutable(String),
+    /// The broker refused it, for instance because the queue is full.
+    #[error("the broker refused the message: {0}")]
+    Refused(String),
+}
+
+/// Why a broker cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum BrokerError {
+    /// The URL is of no kind that we know.
+    #[error("expected amqp://…, amqps://… or embedded:DIR")]
+    BadUrl,
+    /// It cannot be reached, or was lost.
+    #[error("{0}")]
+    Unreachable(String),
+    /// The embedded one's files failed.
+    #[error(transparent)]
+    Embedded(#[from] embedded_db::DbError),
+    /// The embedded one's directory cannot be used.
+    #[error(transparent)]
+    Directory(#[from] embedded_db::DirectoryError),
+}
+
+/// Connects to the broker that the URL names and makes the queues.
+///
+/// # Errors
+/// It cannot be reached within `limit`, or refuses.
+pub async fn connect(url: &str, topology: Topology, limit: Duration) -> Result<Arc<dyn Broker>, BrokerError> {
+    if let Some(directory) = url.strip_prefix("embedded:") {
+        return Ok(Arc::new(embedded::EmbeddedBroker::open(directory.as_ref())?));
+    }
+    if url.starts_with("amqp://") || url.starts_with("amqps://") {
+        return Ok(Arc::new(amqp::AmqpBroker::connect(url, topology, limit).await?));
+    }
+    Err(BrokerError::BadUrl)
+}
+
+impl Delivery {
+    /// Tells the broker that the message is done. Only after its effect is durable.
+    ///
+    /// # Errors
+    /// The broker could not be told; the message comes again.
+    pub async fn ack(self) -> Result<Settled, BrokerError> {
+        match self.settle {
+            Settle::Amqp(unsettled) => unsettled.ack().await,
+            Settle::Embedded(lease) => lease.ack().await,
+        }
+    }
+
+    /// Puts the message back, for whoever takes it next.
+    ///
+    /// # Errors
+    /// The broker could not be told; the message comes again by itself.
+    pub async fn give_back(self) -> Result<Settled, BrokerError> {
+        match self.settle {
+            Settle::Amqp(unsettled) => unsettled.give_back().await,
+            Settle::Embedded(lease) => lease.give_back().await,
+        }
+    }
+
+    /// Whether settling it has no effect any more, because the connection it came by is gone.
+    pub fn is_stale(&self) -> bool {
+        match &self.settle {
+            Settle::Amqp(unsettled) => unsettled.is_stale(),
+            Settle::Embedded(_) => false,
+        }
+    }
+}

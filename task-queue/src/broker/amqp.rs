@@ -1,0 +1,114 @@
+//! RabbitMQ. Two connections a process, one to publish and one to consume, because a broker that is short of memory stops
+//! reading the connections that publish, and acknowledgements must not wait behind that. Each is kept by a supervisor of
+//! ours (`link.rs`); lapin's own recovery leaves confirms unanswered and can hang for ever, so it is off.
+
+mod consumer;
+mod link;
+mod publisher;
+mod table;
+mod topology;
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use lapin::options::{BasicAckOptions, BasicNackOptions};
+use tokio_util::sync::CancellationToken;
+
+use super::{Broker, BrokerError, Deliveries, PublishError, Settled, Topology};
+use crate::message::Message;
+use link::{Link, Role};
+use publisher::Publisher;
+
+#[derive(Debug)]
+pub(super) struct AmqpBroker {
+    url: String,
+    topology: Topology,
+    publisher: Publisher,
+    /// Opened by the first consumer: a process that only publishes needs no second connection.
+    consuming: OnceLock<Link>,
+}
+
+impl AmqpBroker {
+    pub(super) async fn connect(url: &str, topology: Topology, limit: Duration) -> Result<Self, BrokerError> {
+        let link = Link::start(url, Role::Publish, &topology)?;
+        link.established(limit).await.map_err(BrokerError::Unreachable)?;
+        let publisher = Publisher::new(link, topology.clone());
+        Ok(Self { url: url.to_owned(), topology, publisher, consuming: OnceLock::new() })
+    }
+
+    fn consuming(&self) -> Result<&Link, BrokerError> {
+        if let Some(link) = self.consuming.get() {
+            return Ok(link);
+        }
+        let link = Link::start(&self.url, Role::Consume, &self.topology)?;
+        Ok(self.consuming.get_or_init(|| link))
+    }
+}
+
+#[async_trait]
+impl Broker for AmqpBroker {
+    async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError> {
+        self.publisher.publish(queue, message, delay).await
+    }
+
+    async fn consume(
+        &self,
+        queue: &str,
+        prefetch: u16,
+        stop: CancellationToken,
+    ) -> Result<Deliveries, BrokerError> {
+        Ok(consumer::start(self.consuming()?.clone(), self.topology.clone(), queue, prefetch, stop))
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
+        let session =
+            self.publisher.session().await.map_err(|error| BrokerError::Unreachable(error.to_string()))?;
+        topology::depth(&session.connection, queue)
+            .await
+            .map_err(|error| BrokerError::Unreachable(error.to_string()))
+    }
+
+    fn is_ready(&self) -> bool {
+        self.publisher.is_ready() && self.consuming.get().is_none_or(Link::is_up)
+    }
+
+    async fn close(&self) {
+        if let Some(link) = self.consuming.get() {
+            link.close().await;
+        }
+        self.publisher.close().await;
+    }
+}
+
+/// A delivery that RabbitMQ waits for an answer about.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    /// Without its body; lapin gives out the means to settle only as part of it.
+    delivery: lapin::message::Delivery,
+    session: CancellationToken,
+}
+
+impl Unsettled {
+    pub(super) async fn ack(self) -> Result<Settled, BrokerError> {
+        settled(self.delivery.acker.ack(BasicAckOptions::default()).await)
+    }
+
+    pub(super) async fn give_back(self) -> Result<Settled, BrokerError> {
+        let requeue = BasicNackOptions { requeue: true, multiple: false };
+        settled(self.delivery.acker.nack(requeue).await)
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.session.is_cancelled()
+    }
+}
+
+/// lapin answers `Ok(false)` for a delivery of a connection that is gone.
+fn settled(answer: lapin::Result<bool>) -> Result<Settled, BrokerError> {
+    match answer {
+        Ok(true) => Ok(Settled::Done),
+        Ok(false) => Ok(Settled::Stale),
+        Err(error) => Err(BrokerError::Unreachable(error.to_string())),
+    }
+}

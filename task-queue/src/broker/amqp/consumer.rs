@@ -1,0 +1,122 @@
+//! Consuming: one channel a queue, with its own prefetch, opened again as often as it takes.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
+use lapin::types::FieldTable;
+use lapin::{Channel, Consumer};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::link::{Link, Session};
+use super::{Unsettled, table, topology};
+use crate::broker::{Deliveries, Delivery, Settle, Topology};
+
+/// Between two tries on a connection that works, for instance while the queue is being deleted.
+const WAIT: Duration = Duration::from_millis(500);
+/// A broker that does not answer a method within this is not going to.
+const METHOD_LIMIT: Duration = Duration::from_secs(5);
+
+struct Subscription {
+    topology: Topology,
+    queue: Arc<str>,
+    prefetch: u16,
+    tell: mpsc::Sender<Delivery>,
+    stop: CancellationToken,
+}
+
+pub(super) fn start(
+    link: Link,
+    topology: Topology,
+    queue: &str,
+    prefetch: u16,
+    stop: CancellationToken,
+) -> Deliveries {
+    let (tell, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
+    let subscription = Subscription { topology, queue: queue.into(), prefetch, tell, stop };
+    tokio::spawn(subscription.run(link));
+    deliveries
+}
+
+impl Subscription {
+    async fn run(self, link: Link) {
+        loop {
+            let session = tokio::select! {
+                session = link.session() => session,
+                () = self.stop.cancelled() => return,
+            };
+            if let Err(error) = self.consume(&session).await {
+                tracing::warn!(queue = %self.queue, error, "consuming was interrupted; beginning again");
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                () = tokio::time::sleep(WAIT), if !session.lost.is_cancelled() => {}
+                () = session.lost.cancelled() => {}
+            }
+        }
+    }
+
+    /// Hands deliveries on until the consumer ends. `Ok` when it was asked to.
+    async fn consume(&self, session: &Session) -> Result<(), String> {
+        let opened = tokio::time::timeout(METHOD_LIMIT, self.open(session)).await;
+        let (channel, mut consumer) = match opened {
+            Ok(opened) => opened.map_err(|error| error.to_string())?,
+            Err(_) => {
+                session.lost.cancel();
+                return Err("the broker did not answer".to_owned());
+            }
+        };
+        // Ends with the channel, not only with the connection, so that no delivery of a dead channel is begun.
+        let alive = session.lost.child_token();
+        let ended = loop {
+            tokio::select! {
+                () = self.stop.cancelled() => break Ok(()),
+                () = session.lost.cancelled() => break Err("the connection was lost".to_owned()),
+                next = consumer.next() => match next {
+                    Some(Ok(delivery)) => self.hand_on(delivery, &alive).await,
+                    Some(Err(error)) => break Err(error.to_string()),
+                    // Asking once more would wait for ever.
+                    None => break Err("the broker cancelled the consumer".to_owned()),
+                },
+            }
+        };
+        if ended.is_ok() {
+            // The channel stays open: what is in hand is settled over it.
+            let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
+            let _ = tokio::time::timeout(METHOD_LIMIT, cancelling).await;
+        } else {
+            alive.cancel();
+            let _ = tokio::time::timeout(METHOD_LIMIT, channel.close(200, "beginning again".into())).await;
+        }
+        ended
+    }
+
+    async fn open(&self, session: &Session) -> lapin::Result<(Channel, Consumer)> {
+        topology::declare_queue(&session.connection, &self.queue, self.topology.queue_type).await?;
+        topology::rejoin_ladder(&session.connection, &self.queue).await?;
+        let channel = session.connection.create_channel().await?;
+        channel.basic_qos(self.prefetch, BasicQosOptions { global: false }).await?;
+        let tag = format!("{}.{}", self.topology.name, uuid::Uuid::new_v4().simple());
+        let options = BasicConsumeOptions::default();
+        let consumer = channel
+            .basic_consume((&*self.queue).into(), tag.as_str().into(), options, FieldTable::default())
+            .await?;
+        Ok((channel, consumer))
+    }
+
+    /// The channel to the worker holds a whole prefetch, so that this waits only when the worker is gone.
+    async fn hand_on(&self, mut delivery: lapin::message::Delivery, alive: &CancellationToken) {
+        let message = table::to_message(&delivery.properties, std::mem::take(&mut delivery.data));
+        // Counted by quorum queues; a classic queue only says that it is not the first time.
+        let before = message.number_header("x-delivery-count").unwrap_or(u64::from(delivery.redelivered));
+        let delivery = Delivery {
+            message,
+            queue: Arc::clone(&self.queue),
+            deliveries: u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1),
+            settle: Settle::Amqp(Box::new(Unsettled { delivery, session: alive.clone() })),
+        };
+        let _ = self.tell.send(delivery).await;
+    }
+}

@@ -1,0 +1,197 @@
+//! One connection under a supervisor: it connects, declares, hands the session out, notices its end and begins again with
+//! growing waits until it is told to stop.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::options::ConfirmSelectOptions;
+use lapin::uri::AMQPUri;
+use lapin::{Channel, Connection, ConnectionProperties, Event};
+use tokio::sync::{OnceCell, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::topology;
+use crate::broker::{BrokerError, Topology};
+
+/// A peer that is silent for twice this long is dead. RabbitMQ's own 60 s would leave a half-open connection unnoticed
+/// for two minutes.
+const HEARTBEAT_SECS: u16 = 5;
+/// lapin's handshake has no limit of its own.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const CLOSE_LIMIT: Duration = Duration::from_secs(3);
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Role {
+    Publish,
+    Consume,
+}
+
+/// One connection's life. Nothing of it outlives `lost`.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) connection: Connection,
+    /// In confirm mode. Consumers open channels of their own, so that an error of one does not end another.
+    pub(super) channel: Channel,
+    /// Set once the delay queues are declared; most processes never delay anything.
+    pub(super) ladder: OnceCell<()>,
+    /// Cancelled by whoever first notices that the connection is of no use any more.
+    pub(super) lost: CancellationToken,
+}
+
+#[derive(Debug, Clone)]
+enum State {
+    /// Not connected; why the last try failed.
+    Down(String),
+    Up(Arc<Session>),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct Link {
+    state: watch::Receiver<State>,
+    stop: CancellationToken,
+}
+
+impl Link {
+    pub(super) fn start(url: &str, role: Role, topology: &Topology) -> Result<Self, BrokerError> {
+        let mut uri: AMQPUri = url.parse().map_err(|_| BrokerError::BadUrl)?;
+        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
+        let (tell, state) = watch::channel(State::Down("still connecting".to_owned()));
+        let stop = CancellationToken::new();
+        let connector = Connector { uri, role, topology: topology.clone() };
+        tokio::spawn(supervise(connector, tell, stop.clone()));
+        Ok(Self { state, stop })
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(session) if !session.lost.is_cancelled())
+    }
+
+    /// The present session, as soon as there is one.
+    pub(super) async fn session(&self) -> Arc<Session> {
+        let mut state = self.state.clone();
+        loop {
+            if let State::Up(session) = &*state.borrow_and_update()
+                && !session.lost.is_cancelled()
+            {
+                return Arc::clone(session);
+            }
+            if state.changed().await.is_err() {
+                // The supervisor stopped: there will be none. Whoever waits here has a limit or a stop of its own.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Waits for the first session; why there is none, once the limit is over.
+    pub(super) async fn established(&self, limit: Duration) -> Result<(), String> {
+        match tokio::time::timeout(limit, self.session()).await {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                self.stop.cancel();
+                Err(self.why_down())
+            }
+        }
+    }
+
+    pub(super) fn why_down(&self) -> String {
+        match &*self.state.borrow() {
+            State::Down(why) => why.clone(),
+            State::Up(_) => "the connection was lost just now".to_owned(),
+        }
+    }
+
+    /// Asks the supervisor to close, and waits until it has.
+    pub(super) async fn close(&self) {
+        self.stop.cancel();
+        let mut state = self.state.clone();
+        let closed = async { while state.changed().await.is_ok() {} };
+        let _ = tokio::time::timeout(CLOSE_LIMIT + Duration::from_secs(1), closed).await;
+    }
+}
+
+struct Connector {
+    uri: AMQPUri,
+    role: Role,
+    topology: Topology,
+}
+
+async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: CancellationToken) {
+    let mut wait = FIRST_WAIT;
+    while !stop.is_cancelled() {
+        let opened = tokio::select! {
+            opened = tokio::time::timeout(CONNECT_LIMIT, connector.open()) => opened,
+            () = stop.cancelled() => return,
+        };
+        match opened {
+            Ok(Ok(session)) => {
+                wait = FIRST_WAIT;
+                hold(Arc::new(session), &connector, &tell, &stop).await;
+            }
+            Ok(Err(error)) => report_down(&tell, &connector, error.to_string()),
+            Err(_) => report_down(&tell, &connector, format!("no answer within {CONNECT_LIMIT:?}")),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = stop.cancelled() => return,
+        }
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+fn report_down(tell: &watch::Sender<State>, connector: &Connector, why: String) {
+    tracing::warn!(role = ?connector.role, error = why, "no connection to the broker; trying again");
+    tell.send_replace(State::Down(why));
+}
+
+/// Hands the session out until it is lost or no longer wanted, then closes what is left of it.
+async fn hold(
+    session: Arc<Session>,
+    connector: &Connector,
+    tell: &watch::Sender<State>,
+    stop: &CancellationToken,
+) {
+    tracing::info!(role = ?connector.role, host = connector.uri.authority.host, "connected to the broker");
+    let mut events = Box::pin(session.connection.events_listener());
+    tell.send_replace(State::Up(Arc::clone(&session)));
+    let why = loop {
+        tokio::select! {
+            () = stop.cancelled() => break None,
+            () = session.lost.cancelled() => break Some("the connection stopped working".to_owned()),
+            event = events.next() => match event {
+                Some(Event::Error(error)) if session.connection.status().connected() => {
+                    // An error of one channel; its owner sees it too and opens another.
+                    tracing::debug!(%error, "a channel failed");
+                }
+                Some(Event::Error(error)) => break Some(error.to_string()),
+                Some(Event::ConnectionBlocked(why)) => tracing::warn!(why, "the broker takes no messages for now"),
+                Some(Event::ConnectionUnblocked) => tracing::info!("the broker takes messages again"),
+                Some(_) => {}
+                None => break Some("the connection ended".to_owned()),
+            },
+        }
+    };
+    session.lost.cancel();
+    if let Some(why) = why {
+        report_down(tell, connector, why);
+    }
+    let _ = tokio::time::timeout(CLOSE_LIMIT, session.connection.close(200, "goodbye".into())).await;
+}
+
+impl Connector {
+    async fn open(&self) -> lapin::Result<Session> {
+        let role = match self.role {
+            Role::Publish => "publish",
+            Role::Consume => "consume",
+        };
+        let properties = ConnectionProperties::default()
+            .with_connection_name(format!("{} {role} pid {}", self.topology.name, std::process::id()).into());
+        let connection = Connection::connect_uri(self.uri.clone(), properties).await?;
+        topology::declare_queues(&connection, &self.topology).await?;
+        let channel = connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions::default()).await?;
+        Ok(Session { connection, channel, ladder: OnceCell::new(), lost: CancellationToken::new() })
+    }
+}

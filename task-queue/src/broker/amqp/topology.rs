@@ -1,0 +1,170 @@
+//! Queues, their dead letters, and Celery's own ladder of delay queues.
+//!
+//! Whatever a Celery client declares too must be declared identically, or the broker refuses the second of the two (406).
+
+use lapin::options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
+use lapin::{Channel, Connection, ErrorKind, ExchangeKind};
+
+use crate::broker::{QueueType, Topology};
+use crate::dead_letter;
+
+/// The exchange through which a delayed message comes back, by the queue's name at the end of its routing key.
+const DELIVERY: &str = "celery_delayed_delivery";
+/// Levels of the ladder; level i holds a message for 2^i seconds. 28 bits are eight and a half years.
+const LEVELS: u32 = 28;
+
+/// Makes every queue that does not exist yet. Dead letters are always kept in a quorum queue of ours.
+pub(super) async fn declare_queues(connection: &Connection, topology: &Topology) -> lapin::Result<()> {
+    for queue in &topology.queues {
+        declare_queue(connection, queue, topology.queue_type).await?;
+        declare_queue(connection, &dead_letter::queue_of(queue), topology.queue_type).await?;
+    }
+    Ok(())
+}
+
+/// An existing queue is used as it is. Asking after one that does not exist ends the channel, so each gets its own.
+pub(super) async fn declare_queue(
+    connection: &Connection,
+    queue: &str,
+    kind: QueueType,
+) -> lapin::Result<()> {
+    let asking = connection.create_channel().await?;
+    let passive = QueueDeclareOptions { passive: true, durable: true, ..QueueDeclareOptions::default() };
+    if asking.queue_declare(queue.into(), passive, FieldTable::default()).await.is_ok() {
+        return asking.close(200, "asked".into()).await;
+    }
+    let channel = connection.create_channel().await?;
+    let arguments = match kind {
+        QueueType::Quorum => quorum(),
+        QueueType::Classic => FieldTable::default(),
+    };
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(queue.into(), durable, arguments).await?;
+    channel.close(200, "declared".into()).await
+}
+
+/// How many messages are ready in a queue.
+pub(super) async fn depth(connection: &Connection, queue: &str) -> lapin::Result<u64> {
+    let channel = connection.create_channel().await?;
+    let passive = QueueDeclareOptions { passive: true, durable: true, ..QueueDeclareOptions::default() };
+    let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    channel.close(200, "asked".into()).await?;
+    Ok(u64::from(found.message_count()))
+}
+
+/// Declares the ladder as kombu does (`native_delayed_delivery.py`), and binds the queues to its foot.
+pub(super) async fn declare_ladder(connection: &Connection, queues: &[String]) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    let topic = |name: ShortString| {
+        let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        channel.exchange_declare(name, ExchangeKind::Topic, durable, FieldTable::default())
+    };
+    topic(DELIVERY.into()).await?;
+    for level in 0..LEVELS {
+        topic(level_name(level)).await?;
+    }
+    for level in 0..LEVELS {
+        declare_level(&channel, level).await?;
+    }
+    for queue in queues {
+        bind_to_ladder(&channel, queue).await?;
+    }
+    channel.close(200, "declared".into()).await
+}
+
+/// Binds a queue that may have been made anew, so that what is still on the ladder finds it. Without a ladder there is
+/// nothing to bind it to.
+pub(super) async fn rejoin_ladder(connection: &Connection, queue: &str) -> lapin::Result<()> {
+    let channel = connection.create_channel().await?;
+    let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
+    if channel
+        .exchange_declare(DELIVERY.into(), ExchangeKind::Topic, passive, FieldTable::default())
+        .await
+        .is_err()
+    {
+        return Ok(());
+    }
+    bind_to_ladder(&channel, queue).await?;
+    channel.close(200, "bound".into()).await
+}
+
+/// kombu refuses native delays for a queue behind a direct exchange; binding the queue itself makes them work there too.
+async fn bind_to_ladder(channel: &Channel, queue: &str) -> lapin::Result<()> {
+    let key = ShortString::try_new(format!("#.{queue}")).map_err(|_| too_long(queue))?;
+    channel
+        .queue_bind(queue.into(), DELIVERY.into(), key, QueueBindOptions::default(), FieldTable::default())
+        .await
+}
+
+/// Level i: a message whose bit i is set waits in its queue and expires to the level below; any other passes at once.
+async fn declare_level(channel: &Channel, level: u32) -> lapin::Result<()> {
+    let below = if level == 0 { ShortString::from(DELIVERY) } else { level_name(level - 1) };
+    let mut arguments = quorum();
+    arguments.insert("x-overflow".into(), text("reject-publish"));
+    arguments.insert("x-message-ttl".into(), milliseconds(level));
+    arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
+    arguments.insert("x-dead-letter-exchange".into(), text(below.as_str()));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(level_name(level), durable, arguments).await?;
+    let above = "*.".repeat((LEVELS - 1 - level) as usize);
+    let (set, clear) = (
+        ShortString::from(format!("{above}1.#").as_str()),
+        ShortString::from(format!("{above}0.#").as_str()),
+    );
+    let name = level_name(level);
+    channel
+        .queue_bind(name.clone(), name.clone(), set, QueueBindOptions::default(), FieldTable::default())
+        .await?;
+    channel.exchange_bind(below, name, clear, ExchangeBindOptions::default(), FieldTable::default()).await
+}
+
+/// Where a message enters the ladder, and the key that leads it down: the seconds as 28 bits, then the queue.
+pub(super) fn delayed_route(queue: &str, seconds: u64) -> (ShortString, String) {
+    let seconds = seconds.min((1 << LEVELS) - 1);
+    let bits: String =
+        (0..LEVELS).rev().map(|bit| if seconds >> bit & 1 == 1 { "1." } else { "0." }).collect();
+    (level_name(LEVELS - 1), format!("{bits}{queue}"))
+}
+
+fn level_name(level: u32) -> ShortString {
+    ShortString::from(format!("celery_delayed_{level}").as_str())
+}
+
+/// 2^level seconds, in the width in which kombu sends them: 32 bits where they fit.
+fn milliseconds(level: u32) -> AMQPValue {
+    let ttl = (1i64 << level) * 1000;
+    i32::try_from(ttl).map_or(AMQPValue::LongLongInt(ttl), AMQPValue::LongInt)
+}
+
+fn quorum() -> FieldTable {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), text("quorum"));
+    arguments
+}
+
+fn text(value: &str) -> AMQPValue {
+    AMQPValue::LongString(LongString::from(value))
+}
+
+fn too_long(queue: &str) -> lapin::Error {
+    ErrorKind::IOError(std::io::Error::other(format!("the queue name {queue} is too long")).into()).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_spelt_as_kombu_spells_it() {
+        // From celery-wire.md's captures: five seconds to the queue `celery`.
+        let (exchange, key) = delayed_route("celery", 5);
+        assert_eq!(exchange.as_str(), "celery_delayed_27");
+        assert_eq!(key, "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.1.celery");
+    }
+
+    #[test]
+    fn a_delay_beyond_the_ladder_is_its_longest() {
+        assert_eq!(delayed_route("q", u64::MAX).1, format!("{}q", "1.".repeat(28)));
+    }
+}

@@ -1,0 +1,298 @@
+//! The broker without a server: one SQLite file. A message is a row; handing it out marks the row, acknowledging deletes it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use embedded_db::rusqlite::{self, OptionalExtension, Row, params};
+use embedded_db::{Database, DirectoryLock};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use super::{Broker, BrokerError, Deliveries, Delivery, PublishError, Settle, Settled};
+use crate::message::Message;
+
+const SCHEMA: &str = "
+    CREATE TABLE IF NOT EXISTS message (
+        seq        INTEGER PRIMARY KEY AUTOINCREMENT,
+        queue      TEXT    NOT NULL,
+        due_ms     INTEGER NOT NULL,
+        taken      INTEGER NOT NULL DEFAULT 0,
+        deliveries INTEGER NOT NULL DEFAULT 0,
+        properties TEXT    NOT NULL,
+        headers    TEXT    NOT NULL,
+        body       BLOB    NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS message_waiting ON message (queue, due_ms, seq) WHERE taken = 0;";
+
+/// How long a consumer sleeps when nobody tells it of a message: another process may have put one in, as `voltgate dead
+/// replay` does.
+const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+
+#[derive(Debug)]
+pub(super) struct EmbeddedBroker {
+    shared: Arc<Shared>,
+    _lock: DirectoryLock,
+}
+
+#[derive(Debug)]
+struct Shared {
+    db: Database,
+    /// Told whenever a message may have become ready.
+    ready: Notify,
+}
+
+impl EmbeddedBroker {
+    /// Messages that were in hand when the process died are ready again from here on.
+    pub(super) fn open(directory: &Path) -> Result<Self, BrokerError> {
+        let lock = DirectoryLock::take(directory, "queue")?;
+        let recover = format!("{SCHEMA} UPDATE message SET taken = 0 WHERE taken = 1;");
+        let db = Database::open(&directory.join("queue.db"), &recover)?;
+        Ok(Self { shared: Arc::new(Shared { db, ready: Notify::new() }), _lock: lock })
+    }
+}
+
+#[async_trait]
+impl Broker for EmbeddedBroker {
+    async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError> {
+        let unavailable = |error: String| PublishError::Unavailable(error);
+        let due_ms = now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+        let json =
+            |value: Result<String, serde_json::Error>| value.map_err(|error| unavailable(error.to_string()));
+        let properties = json(serde_json::to_string(&message.properties))?;
+        let headers = json(serde_json::to_string(&message.headers))?;
+        let (queue, body) = (queue.to_owned(), message.body.clone());
+        let insert = move |tx: &rusqlite::Transaction<'_>| {
+            tx.prepare_cached(
+                "INSERT INTO message (queue, due_ms, properties, headers, body) VALUES (?1, ?2, ?3, ?4, ?5)",
+            )?
+            .execute(params![queue, due_ms, properties, headers, &body[..]])
+        };
+        self.shared.db.write(insert).await.map_err(|error| unavailable(error.to_string()))?;
+        self.shared.ready.notify_waiters();
+        Ok(())
+    }
+
+    async fn consume(
+        &self,
+        queue: &str,
+        prefetch: u16,
+        stop: CancellationToken,
+    ) -> Result<Deliveries, BrokerError> {
+        let (tell, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
+        let consumer = Consumer {
+            shared: Arc::clone(&self.shared),
+            queue: queue.into(),
+            free: Arc::new(Semaphore::new(usize::from(prefetch))),
+            tell,
+        };
+        tokio::spawn(consumer.run(stop));
+        Ok(deliveries)
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
+        let queue = queue.to_owned();
+        let count = self.shared.db.read(move |connection| {
+            let sql = "SELECT count(*) FROM message WHERE queue = ?1 AND taken = 0";
+            connection.prepare_cached(sql)?.query_row([queue], |row| row.get::<_, i64>(0))
+        });
+        Ok(count.await?.unsigned_abs())
+    }
+
+    fn is_ready(&self) -> bool {
+        true
+    }
+
+    async fn close(&self) {}
+}
+
+struct Consumer {
+    shared: Arc<Shared>,
+    queue: Arc<str>,
+    /// One permit for each message that may be in hand: the prefetch.
+    free: Arc<Semaphore>,
+    tell: mpsc::Sender<Delivery>,
+}
+
+/// A row that was handed out.
+struct Taken {
+    seq: i64,
+    deliveries: u32,
+    message: Message,
+}
+
+impl Consumer {
+    async fn run(self, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            // Asked for before looking, so that a message that comes in between is not slept over.
+            let ready = self.shared.ready.notified();
+            let next = tokio::select! {
+                next = self.take_some() => next,
+                () = stop.cancelled() => return,
+            };
+            match next {
+                Ok(Some(_)) => {}
+                Ok(None) => self.sleep(ready, &stop).await,
+                Err(error) => {
+                    tracing::error!(queue = %self.queue, %error, "the embedded queue cannot be read");
+                    let _ = tokio::time::timeout(LONGEST_SLEEP, stop.cancelled()).await;
+                }
+            }
+        }
+    }
+
+    /// Takes what is ready, as far as there is room; `None` when nothing was.
+    async fn take_some(&self) -> Result<Option<usize>, embedded_db::DbError> {
+        let Ok(first) = Arc::clone(&self.free).acquire_owned().await else { return Ok(None) };
+        let room = 1 + self.free.available_permits().min(256);
+        let queue = Arc::clone(&self.queue);
+        // A caller that stops waiting leaves the rows taken until the next start; the write itself is short, so it is
+        // spawned, and always finishes together with the handing on.
+        let (shared, free, tell) = (Arc::clone(&self.shared), Arc::clone(&self.free), self.tell.clone());
+        let taking = tokio::spawn(async move {
+            let rows = shared.db.write(move |tx| take(tx, &queue, room)).await?;
+            let count = rows.1.len();
+            hand_on(&shared, &rows.0, rows.1, first, &free, &tell).await;
+            Ok::<_, embedded_db::DbError>(count)
+        });
+        match taking.await {
+            Ok(count) => Ok(Some(count?).filter(|count| *count > 0)),
+            Err(_) => Err(embedded_db::DbError::Closed),
+        }
+    }
+
+    async fn sleep(&self, ready: tokio::sync::futures::Notified<'_>, stop: &CancellationToken) {
+        let due = self.next_due().await.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        tokio::select! {
+            () = ready => {}
+            () = tokio::time::sleep(due) => {}
+            () = stop.cancelled() => {}
+        }
+    }
+
+    async fn next_due(&self) -> Option<Duration> {
+        let queue = Arc::clone(&self.queue);
+        let sql = "SELECT min(due_ms) FROM message WHERE queue = ?1 AND taken = 0";
+        let earliest = self.shared.db.read(move |connection| {
+            connection
+                .prepare_cached(sql)?
+                .query_row([&*queue], |row| row.get::<_, Option<i64>>(0))
+                .optional()
+        });
+        let due_ms = earliest.await.ok()???;
+        Some(
+            Duration::from_millis(due_ms.saturating_sub(now_ms()).unsigned_abs())
+                .max(Duration::from_millis(1)),
+        )
+    }
+}
+
+fn take(
+    tx: &rusqlite::Transaction<'_>,
+    queue: &Arc<str>,
+    room: usize,
+) -> rusqlite::Result<(Arc<str>, Vec<Taken>)> {
+    let mut statement = tx.prepare_cached(
+        "UPDATE message SET taken = 1, deliveries = deliveries + 1
+         WHERE seq IN (SELECT seq FROM message WHERE queue = ?1 AND taken = 0 AND due_ms <= ?2
+                       ORDER BY due_ms, seq LIMIT ?3)
+         RETURNING seq, deliveries, properties, headers, body",
+    )?;
+    let limit = i64::try_from(room).unwrap_or(i64::MAX);
+    let rows = statement.query_map(params![&**queue, now_ms(), limit], taken)?;
+    let mut rows = rows.collect::<rusqlite::Result<Vec<_>>>()?;
+    rows.sort_unstable_by_key(|row| row.seq);
+    Ok((Arc::clone(queue), rows))
+}
+
+fn taken(row: &Row<'_>) -> rusqlite::Result<Taken> {
+    let json = |index: usize| row.get::<_, String>(index);
+    let message = Message {
+        properties: serde_json::from_str(&json(2)?).unwrap_or_default(),
+        headers: serde_json::from_str(&json(3)?).unwrap_or_default(),
+        body: Bytes::from(row.get::<_, Vec<u8>>(4)?),
+    };
+    Ok(Taken { seq: row.get(0)?, deliveries: row.get(1)?, message })
+}
+
+async fn hand_on(
+    shared: &Arc<Shared>,
+    queue: &Arc<str>,
+    rows: Vec<Taken>,
+    first: OwnedSemaphorePermit,
+    free: &Arc<Semaphore>,
+    tell: &mpsc::Sender<Delivery>,
+) {
+    let mut first = Some(first);
+    for row in rows {
+        let permit = match first.take() {
+            Some(permit) => permit,
+            // At hand: only this consumer takes permits, and it counted them before it took the rows.
+            None => match Arc::clone(free).acquire_owned().await {
+                Ok(permit) => permit,
+                Err(_) => return,
+            },
+        };
+        let lease = Lease { seq: row.seq, shared: Arc::clone(shared), settled: false, _permit: permit };
+        let delivery = Delivery {
+            message: row.message,
+            queue: Arc::clone(queue),
+            deliveries: row.deliveries,
+            settle: Settle::Embedded(lease),
+        };
+        // When the worker is gone the lease is dropped here, and gives itself back.
+        let _ = tell.send(delivery).await;
+    }
+}
+
+/// A message in hand. Gives itself back when it is dropped unsettled.
+#[derive(Debug)]
+pub(super) struct Lease {
+    seq: i64,
+    shared: Arc<Shared>,
+    settled: bool,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Lease {
+    pub(super) async fn ack(mut self) -> Result<Settled, BrokerError> {
+        let seq = self.seq;
+        let sql = "DELETE FROM message WHERE seq = ?1";
+        self.shared.db.write(move |tx| tx.prepare_cached(sql)?.execute([seq])).await?;
+        self.settled = true;
+        Ok(Settled::Done)
+    }
+
+    pub(super) async fn give_back(mut self) -> Result<Settled, BrokerError> {
+        self.settled = true;
+        give_back(Arc::clone(&self.shared), self.seq).await?;
+        Ok(Settled::Done)
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let (false, Ok(runtime)) = (self.settled, tokio::runtime::Handle::try_current()) {
+            let (shared, seq) = (Arc::clone(&self.shared), self.seq);
+            runtime.spawn(async move {
+                if let Err(error) = give_back(shared, seq).await {
+                    tracing::error!(%error, "a message could not be given back; it comes again at the next start");
+                }
+            });
+        }
+    }
+}
+
+async fn give_back(shared: Arc<Shared>, seq: i64) -> Result<(), embedded_db::DbError> {
+    let sql = "UPDATE message SET taken = 0 WHERE seq = ?1";
+    shared.db.write(move |tx| tx.prepare_cached(sql)?.execute([seq])).await?;
+    shared.ready.notify_waiters();
+    Ok(())
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

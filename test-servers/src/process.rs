@@ -1,0 +1,189 @@
+//! One server process that cannot outlive the test which started it.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::sys::signal::{Signal, kill, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
+
+const POLL: Duration = Duration::from_millis(20);
+const KILLED_WITHIN: Duration = Duration::from_secs(10);
+const STOPPED_WITHIN: Duration = Duration::from_secs(30);
+const LOG_LINES_SHOWN: usize = 40;
+
+/// The shell becomes the server, so that the server's process is our own child with a known id. What it leaves behind
+/// waits for the end of a pipe that only we hold open: the kernel closes it however we end, SIGKILL included, which no
+/// destructor or signal handler can promise. (PR_SET_PDEATHSIG would fire already when the *thread* ends that started
+/// the server.) Then the whole process group is killed, by the number 0, which cannot have become somebody else's.
+/// SIGHUP is ignored because the kernel sends it to an orphaned group in which the server is paused.
+const WATCHED: &str = r#"
+exec 3<&0 </dev/null
+(trap '' HUP INT TERM; read -r _ <&3; kill -KILL 0) &
+exec "$@" 3<&-
+"#;
+
+/// A running server in a process group of its own. Dropping it kills it and all it started.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Begins a command that [`Process::start`] takes; arguments and environment are for the caller to add. Nothing is
+    /// inherited, or the settings of a system's or a developer's server would leak in.
+    pub(crate) fn command(program: impl AsRef<OsStr>, path: &OsStr, home: &Path) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", WATCHED, "watched"]).arg(program);
+        command.env_clear().env("PATH", path).env("HOME", home).env("LC_ALL", "C.UTF-8");
+        command.current_dir(home).process_group(0);
+        command
+    }
+
+    /// Starts it; what it prints is added to `log`.
+    pub(crate) fn start(mut command: Command, log: &Path) -> Result<Self> {
+        let opened = File::options().create(true).append(true).open(log);
+        let output = opened.with_context(|| format!("cannot write the log {}", log.display()))?;
+        command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
+        let child = command.spawn().with_context(|| format!("cannot run {command:?}"))?;
+        Ok(Self { child, log: log.to_owned() })
+    }
+
+    /// Waits until `ready`. An error carries the end of the log.
+    pub(crate) fn wait_ready(&mut self, limit: Duration, ready: impl Fn() -> bool) -> Result<()> {
+        let started = Instant::now();
+        while !ready() {
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status} while starting\n{}", tail(&self.log));
+            }
+            if started.elapsed() > limit {
+                bail!("it is not ready after {limit:?}\n{}", tail(&self.log));
+            }
+            sleep(POLL);
+        }
+        Ok(())
+    }
+
+    /// SIGKILL to it and to all it started, in groups and sessions of their own as well.
+    pub(crate) fn kill(mut self) -> Result<()> {
+        self.kill_all()
+    }
+
+    /// Asks it to end by itself, which may take a while; what it leaves behind is killed.
+    pub(crate) fn stop(mut self) -> Result<()> {
+        kill(self.pid(), Signal::SIGTERM).context("cannot signal the server")?;
+        // One that is paused would get the first signal only when it goes on.
+        kill(self.pid(), Signal::SIGCONT).context("cannot signal the server")?;
+        let started = descendants(self.child.id());
+        let ended = wait_until(STOPPED_WITHIN, || !matches!(self.child.try_wait(), Ok(None)));
+        self.kill_all()?;
+        wait_gone(&started)?;
+        if !ended {
+            bail!("it did not stop within {STOPPED_WITHIN:?} and was killed\n{}", tail(&self.log));
+        }
+        Ok(())
+    }
+
+    /// Returns when it does stand still.
+    pub(crate) fn pause(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGSTOP).context("cannot pause the server")?;
+        let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        waitid(Id::Pid(self.pid()), flags).context("cannot wait for the server to pause")?;
+        Ok(())
+    }
+
+    pub(crate) fn resume(&self) -> Result<()> {
+        kill(self.pid(), Signal::SIGCONT).context("cannot resume the server")
+    }
+
+    fn pid(&self) -> Pid {
+        as_pid(self.child.id())
+    }
+
+    fn kill_all(&mut self) -> Result<()> {
+        // While this pipe is open the watching shell keeps the group's number from being used again, also when the
+        // server itself has ended.
+        let Some(_pipe) = self.child.stdin.take() else { return Ok(()) };
+        let started = descendants(self.child.id());
+        // That somebody is gone already is no error.
+        let _ = killpg(self.pid(), Signal::SIGKILL);
+        for &pid in &started {
+            let _ = kill(as_pid(pid), Signal::SIGKILL);
+        }
+        self.child.wait().context("cannot wait for the killed server")?;
+        wait_gone(&started)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // There is nobody to tell.
+        let _ = self.kill_all();
+    }
+}
+
+/// All running processes that `ancestor` started, and those they did, as far as their parents still run.
+#[must_use]
+pub fn descendants(ancestor: u32) -> Vec<u32> {
+    let mut children = HashMap::<u32, Vec<u32>>::new();
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    for pid in entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()) {
+        if let Some(parent) = parent_of_running(pid) {
+            children.entry(parent).or_default().push(pid);
+        }
+    }
+    let mut found = children.remove(&ancestor).unwrap_or_default();
+    let mut next = 0;
+    while let Some(pid) = found.get(next) {
+        found.extend(children.remove(pid).unwrap_or_default());
+        next += 1;
+    }
+    found
+}
+
+fn as_pid(id: u32) -> Pid {
+    Pid::from_raw(id.cast_signed())
+}
+
+fn wait_gone(processes: &[u32]) -> Result<()> {
+    if !wait_until(KILLED_WITHIN, || !processes.iter().any(|&pid| parent_of_running(pid).is_some())) {
+        bail!("of the ended server's processes {processes:?} some are still there after {KILLED_WITHIN:?}");
+    }
+    Ok(())
+}
+
+/// None also if only its entry in the process table is left, which may be for long: whoever inherits it has to ask.
+fn parent_of_running(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The program's name stands in brackets before them and may contain anything.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
+    let state = fields.next()?;
+    if matches!(state, "Z" | "X") { None } else { fields.next()?.parse().ok() }
+}
+
+fn wait_until(limit: Duration, mut reached: impl FnMut() -> bool) -> bool {
+    let started = Instant::now();
+    while !reached() {
+        if started.elapsed() > limit {
+            return false;
+        }
+        sleep(POLL);
+    }
+    true
+}
+
+fn tail(log: &Path) -> String {
+    let bytes = fs::read(log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines = text.lines().collect::<Vec<_>>();
+    let last = lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n");
+    format!("the end of its log {}:\n{last}", log.display())
+}

@@ -1,0 +1,80 @@
+//! A Python with the real Celery, to compare with: a virtual environment in the target folder, made once.
+
+use std::env;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::packages;
+
+const REQUIREMENTS: &str = include_str!("../requirements.txt");
+
+/// The virtual environment's interpreter.
+#[derive(Debug)]
+pub struct Environment {
+    pub python: PathBuf,
+    /// Whether it had to be made, which takes a while.
+    pub created: bool,
+}
+
+/// Makes the virtual environment below cargo's target folder, unless one with the same requirements is there.
+///
+/// # Errors
+/// There is no Python to make it with, or PyPI cannot be reached.
+pub fn environment() -> Result<Environment> {
+    let target = target_dir()?;
+    fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
+    let dir = target.join("test-venv");
+    let lock = File::create(target.join("test-venv.lock")).context("cannot create the lock of test-venv")?;
+    lock.lock().context("cannot lock test-venv")?;
+    let python = dir.join("bin/python");
+    let created = !is_complete(&dir, &python);
+    if created {
+        create(&dir, &python)
+            .with_context(|| format!("cannot make the Python environment {}", dir.display()))?;
+    }
+    Ok(Environment { python, created })
+}
+
+/// The first Python on `PATH` that can make virtual environments; Debian's cannot without the package `python3-venv`.
+pub(crate) fn interpreter() -> Option<PathBuf> {
+    packages::programs("python3").into_iter().find(|python| runs(python, "import venv, ensurepip"))
+}
+
+fn target_dir() -> Result<PathBuf> {
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target");
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(beside, PathBuf::from);
+    Ok(std::path::absolute(target)?)
+}
+
+/// The interpreter is only a link to the one it was made with, which may be gone.
+fn is_complete(dir: &Path, python: &Path) -> bool {
+    fs::read_to_string(stamp(dir)).is_ok_and(|installed| installed == REQUIREMENTS)
+        && runs(python, "import celery")
+}
+
+fn create(dir: &Path, python: &Path) -> Result<()> {
+    let maker = interpreter().context("no Python with the module venv: install the package python3-venv")?;
+    if dir.exists() {
+        fs::remove_dir_all(dir)?;
+    }
+    packages::run(Command::new(maker).args(["-m", "venv"]).arg(dir))?;
+    let wanted = dir.join("requirements.txt");
+    fs::write(&wanted, REQUIREMENTS)?;
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"]);
+    packages::run(pip.arg(&wanted))?;
+    // Last, so that an installation that was interrupted is not taken for a complete one.
+    fs::rename(&wanted, stamp(dir))?;
+    Ok(())
+}
+
+fn stamp(dir: &Path) -> PathBuf {
+    dir.join("installed.txt")
+}
+
+fn runs(python: &Path, program: &str) -> bool {
+    Command::new(python).args(["-c", program]).output().is_ok_and(|output| output.status.success())
+}

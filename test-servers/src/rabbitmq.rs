@@ -1,0 +1,210 @@
+//! A RabbitMQ broker with its management API, and the Erlang port mapper (epmd) that it needs.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages;
+use crate::ports::free_port;
+use crate::process::Process;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const EPMD_READY_WITHIN: Duration = Duration::from_secs(10);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
+const AMQP_HEADER: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
+const WHOAMI: &str = "GET /api/whoami HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\
+                      Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n\r\n";
+
+/// A RabbitMQ broker of one's own. Dropping it kills it; the directory is the caller's to remove.
+#[derive(Debug)]
+pub struct RabbitMq {
+    dir: PathBuf,
+    ports: Ports,
+    // Declared before epmd, so that it is dropped first.
+    broker: Option<Process>,
+    epmd: Option<Process>,
+}
+
+#[derive(Debug)]
+struct Ports {
+    amqp: u16,
+    api: u16,
+    distribution: u16,
+    epmd: u16,
+}
+
+impl RabbitMq {
+    /// Starts a broker on free ports of 127.0.0.1 and waits until it takes connections. Its only user is `guest`, with
+    /// the password `guest`. All it writes is below `dir`, with the logs in `log` and what may be big in `data`.
+    ///
+    /// # Errors
+    /// RabbitMQ is not installed or does not start; the message has the end of its log.
+    pub fn start(dir: &Path) -> Result<Self> {
+        let dir = std::path::absolute(dir)?;
+        let ports =
+            Ports { amqp: free_port()?, api: free_port()?, distribution: free_port()?, epmd: free_port()? };
+        write_settings(&dir, &ports).with_context(|| format!("cannot write below {}", dir.display()))?;
+        let mut rabbitmq = Self { dir, ports, broker: None, epmd: None };
+        rabbitmq.start_again()?;
+        Ok(rabbitmq)
+    }
+
+    /// `amqp://guest:guest@127.0.0.1:PORT`, without a vhost.
+    #[must_use]
+    pub fn amqp_url(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}", self.ports.amqp)
+    }
+
+    /// `http://guest:guest@127.0.0.1:PORT`, below which `/api/` is.
+    #[must_use]
+    pub fn api_url(&self) -> String {
+        format!("http://guest:guest@127.0.0.1:{}", self.ports.api)
+    }
+
+    /// Starts it with the same ports and data after [`RabbitMq::kill`] or [`RabbitMq::stop`], and waits until it takes
+    /// connections.
+    ///
+    /// # Errors
+    /// It still runs, or does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        if self.broker.is_some() {
+            bail!("RabbitMQ still runs at {}: kill or stop it first", self.amqp_url());
+        }
+        if self.epmd.is_none() {
+            self.epmd = Some(self.start_epmd().context("epmd does not start")?);
+        }
+        let mut broker = self.start_broker()?;
+        let Ports { amqp, api, .. } = self.ports;
+        broker
+            .wait_ready(READY_WITHIN, || amqp_answers(amqp) && api_answers(api))
+            .context("RabbitMQ does not start")?;
+        self.broker = Some(broker);
+        Ok(())
+    }
+
+    /// SIGKILL to the broker and all it started; what was confirmed is still there after [`RabbitMq::start_again`].
+    ///
+    /// # Errors
+    /// It does not run, or does not vanish.
+    pub fn kill(&mut self) -> Result<()> {
+        self.take_running()?.kill().context("cannot kill RabbitMQ")
+    }
+
+    /// Lets it end in good order, which takes a few seconds.
+    ///
+    /// # Errors
+    /// It does not run, or had to be killed.
+    pub fn stop(&mut self) -> Result<()> {
+        let stopped = self.take_running()?.stop().context("cannot stop RabbitMQ");
+        self.epmd = None;
+        stopped
+    }
+
+    /// Makes it stand still, with its connections open, until [`RabbitMq::resume`].
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.running()?.pause()
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.running()?.resume()
+    }
+
+    fn running(&self) -> Result<&Process> {
+        self.broker.as_ref().context("RabbitMQ does not run: call start_again first")
+    }
+
+    fn take_running(&mut self) -> Result<Process> {
+        self.broker.take().context("RabbitMQ does not run: call start_again first")
+    }
+
+    /// Left to itself, Erlang starts one as a daemon, which nobody ever stops.
+    fn start_epmd(&self) -> Result<Process> {
+        let port = self.ports.epmd;
+        let mut command = Process::command(packages::program("epmd")?, &packages::search_path(), &self.dir);
+        command.args(["-address", "127.0.0.1", "-port", &port.to_string()]);
+        let mut epmd = Process::start(command, &self.dir.join("log/epmd.log"))?;
+        epmd.wait_ready(EPMD_READY_WITHIN, || TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok())?;
+        Ok(epmd)
+    }
+
+    fn start_broker(&self) -> Result<Process> {
+        let program = packages::rabbitmq_server()?;
+        let mut command = Process::command(program, &packages::search_path(), &self.dir);
+        for (name, below) in [
+            ("ERL_CRASH_DUMP", "log/erl_crash.dump"),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", "etc/advanced.config"),
+            ("RABBITMQ_CONFIG_FILE", "etc/rabbitmq.conf"),
+            ("RABBITMQ_CONFIG_FILES", "etc/conf.d"),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", "etc/enabled_plugins"),
+            ("RABBITMQ_GENERATED_CONFIG_DIR", "data/config"),
+            ("RABBITMQ_LOG_BASE", "log"),
+            ("RABBITMQ_MNESIA_BASE", "data"),
+            ("RABBITMQ_SCHEMA_DIR", "data/schema"),
+        ] {
+            command.env(name, self.dir.join(below));
+        }
+        command
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            .env("RABBITMQ_NODENAME", format!("test-{}@localhost", self.ports.amqp))
+            .env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string())
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
+            .env("ERL_FLAGS", "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}")
+            .env("RABBITMQ_LOGS", "-")
+            // Makes the script become the Erlang machine instead of waiting for it, so that what we signal is the broker.
+            .env("RUNNING_UNDER_SYSTEMD", "true");
+        Process::start(command, &self.dir.join("log/rabbitmq.log"))
+    }
+}
+
+/// Only what RabbitMQ 3.10 knows as well as 4: an unknown name keeps it from starting.
+fn write_settings(dir: &Path, ports: &Ports) -> Result<()> {
+    for needed in ["etc/conf.d", "data", "log"] {
+        fs::create_dir_all(dir.join(needed))?;
+    }
+    let Ports { amqp, api, .. } = ports;
+    // A full disk of a build machine must not make the broker block its publishers. The interval is that of the numbers
+    // in the management API, for which 5 seconds, the usual ones, would be long in a test.
+    let settings = format!(
+        "listeners.tcp.local = 127.0.0.1:{amqp}\n\
+         management.tcp.ip = 127.0.0.1\n\
+         management.tcp.port = {api}\n\
+         disk_free_limit.absolute = 50MB\n\
+         collect_statistics_interval = 1000\n\
+         management.sample_retention_policies.global.minute = 1\n\
+         management.sample_retention_policies.basic.minute = 1\n\
+         management.sample_retention_policies.detailed.10 = 1\n"
+    );
+    fs::write(dir.join("etc/rabbitmq.conf"), settings)?;
+    fs::write(dir.join("etc/enabled_plugins"), "[rabbitmq_management].\n")?;
+    Ok(())
+}
+
+/// Whether the broker answers the protocol header with `connection.start`, a method frame.
+fn amqp_answers(port: u16) -> bool {
+    exchange(port, AMQP_HEADER, 1).is_ok_and(|answer| answer == [1])
+}
+
+fn api_answers(port: u16) -> bool {
+    exchange(port, WHOAMI.as_bytes(), 12).is_ok_and(|answer| answer == b"HTTP/1.1 200")
+}
+
+fn exchange(port: u16, request: &[u8], answer_length: usize) -> std::io::Result<Vec<u8>> {
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
+    stream.write_all(request)?;
+    let mut answer = vec![0; answer_length];
+    stream.read_exact(&mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,120 @@
+//! A Redis server that has written to disk whatever it said yes to.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+use crate::packages;
+use crate::ports::free_port;
+use crate::process::Process;
+
+const READY_WITHIN: Duration = Duration::from_secs(30);
+const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
+
+/// A Redis server of one's own. Dropping it kills it; the directory is the caller's to remove.
+#[derive(Debug)]
+pub struct Redis {
+    data: PathBuf,
+    log: PathBuf,
+    port: u16,
+    server: Option<Process>,
+}
+
+impl Redis {
+    /// Starts a server on a free port of 127.0.0.1 and waits until it answers. All it writes is below `dir`, with the
+    /// logs in `log` and what may be big in `data`.
+    ///
+    /// # Errors
+    /// Redis is not installed or does not start; the message has the end of its log.
+    pub fn start(dir: &Path) -> Result<Self> {
+        let dir = std::path::absolute(dir)?;
+        let (data, log) = (dir.join("data"), dir.join("log"));
+        for needed in [&data, &log] {
+            fs::create_dir_all(needed).with_context(|| format!("cannot create {}", needed.display()))?;
+        }
+        let mut redis = Self { data, log, port: free_port()?, server: None };
+        redis.start_again()?;
+        Ok(redis)
+    }
+
+    /// `redis://127.0.0.1:PORT`, without a database number.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Starts it with the same port and data after [`Redis::kill`] or [`Redis::stop`], and waits until it answers.
+    ///
+    /// # Errors
+    /// It still runs, or does not start.
+    pub fn start_again(&mut self) -> Result<()> {
+        if self.server.is_some() {
+            bail!("Redis still runs at {}: kill or stop it first", self.url());
+        }
+        let program = packages::program("redis-server")?;
+        let mut command = Process::command(program, &packages::search_path(), &self.data);
+        command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--daemonize", "no"]);
+        command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        let mut server = Process::start(command, &self.log.join("redis.log"))?;
+        server.wait_ready(READY_WITHIN, || answers(self.port)).context("Redis does not start")?;
+        self.server = Some(server);
+        Ok(())
+    }
+
+    /// SIGKILL; what was confirmed is still there after [`Redis::start_again`].
+    ///
+    /// # Errors
+    /// It does not run, or does not vanish.
+    pub fn kill(&mut self) -> Result<()> {
+        self.take_running()?.kill().context("cannot kill Redis")
+    }
+
+    /// Lets it end in good order.
+    ///
+    /// # Errors
+    /// It does not run, or had to be killed.
+    pub fn stop(&mut self) -> Result<()> {
+        self.take_running()?.stop().context("cannot stop Redis")
+    }
+
+    /// Makes it stand still, with its connections open, until [`Redis::resume`].
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn pause(&self) -> Result<()> {
+        self.running()?.pause()
+    }
+
+    /// Lets it go on.
+    ///
+    /// # Errors
+    /// It does not run.
+    pub fn resume(&self) -> Result<()> {
+        self.running()?.resume()
+    }
+
+    fn running(&self) -> Result<&Process> {
+        self.server.as_ref().context("Redis does not run: call start_again first")
+    }
+
+    fn take_running(&mut self) -> Result<Process> {
+        self.server.take().context("Redis does not run: call start_again first")
+    }
+}
+
+/// While it still loads its data it answers something else.
+fn answers(port: u16) -> bool {
+    let ping = || -> std::io::Result<bool> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        stream.set_read_timeout(Some(ANSWERS_WITHIN))?;
+        stream.write_all(b"PING\r\n")?;
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer)?;
+        Ok(&answer == b"+PONG")
+    };
+    ping().unwrap_or(false)
+}

@@ -1,0 +1,83 @@
+//! Asking acl-service, within what is left of the deadline.
+
+use std::time::Duration;
+
+use common::clock::{self, Nanos};
+use common::ids::{DriverToken, StationId};
+use common::retry::{RetryError, RetryPolicy};
+use reqwest::StatusCode;
+use reqwest::redirect::Policy;
+use serde::Deserialize;
+use url::Url;
+
+use crate::error::WorkerError;
+
+const RETRY: RetryPolicy =
+    RetryPolicy { first: Duration::from_millis(50), longest: Duration::from_millis(500) };
+
+/// acl-service, through one client that keeps its connections.
+#[derive(Debug, Clone)]
+pub(crate) struct AclClient {
+    http: reqwest::Client,
+    base: Url,
+}
+
+/// Why there is no answer. The decision will be `unknown`.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NoAnswer {
+    #[error("the deadline passed")]
+    Deadline,
+    #[error("acl-service cannot be asked: {0}")]
+    Request(#[from] reqwest::Error),
+    #[error("acl-service answered {0}")]
+    Status(StatusCode),
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    allowed: bool,
+}
+
+impl AclClient {
+    pub(crate) fn new(base: Url) -> Result<Self, WorkerError> {
+        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build()?;
+        Ok(Self { http, base })
+    }
+
+    /// Whether the driver may charge. Tries again briefly while the deadline allows it.
+    pub(crate) async fn is_allowed(
+        &self,
+        station: StationId,
+        token: &DriverToken,
+        deadline: Nanos,
+    ) -> Result<bool, NoAnswer> {
+        let left = clock::until(deadline);
+        let asking = RETRY.run(left, || async {
+            // Half of what is left: an instance that hangs must not cost the chance to ask another.
+            let limit = clock::until(deadline) / 2;
+            self.ask(station, token, limit).await
+        });
+        tokio::time::timeout(left, asking).await.map_err(|_| NoAnswer::Deadline)?
+    }
+
+    async fn ask(
+        &self,
+        station: StationId,
+        token: &DriverToken,
+        limit: Duration,
+    ) -> Result<bool, RetryError<NoAnswer>> {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["station", &station.to_string(), "driver", token.expose(), "acl"]);
+        }
+        let transient = |error: reqwest::Error| RetryError::Transient(NoAnswer::from(error.without_url()));
+        let response = self.http.get(url).timeout(limit).send().await.map_err(transient)?;
+        match response.status() {
+            StatusCode::OK => Ok(response.json::<Answer>().await.map_err(transient)?.allowed),
+            status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+                Err(RetryError::Transient(NoAnswer::Status(status)))
+            }
+            status => Err(RetryError::Permanent(NoAnswer::Status(status))),
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The worker put together: `build` binds its health port and makes its clients, `run` works and drains.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::{self, Data, ServiceConfig};
+use authorization_queue::AuthorizationQueue;
+use common::exit::Failure;
+use http_api::Problem;
+use http_api::server::{Bound, Status, healthz, resource};
+use store::Store;
+use task_queue::{Broker, Worker, WorkerConfig};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::error::WorkerError;
+use crate::tasks::{self, Parts};
+
+/// The service, put together and not yet working.
+pub struct App {
+    worker: Worker,
+    broker: Arc<dyn Broker>,
+    health: Option<Bound>,
+    grace: Duration,
+}
+
+impl App {
+    /// Makes the clients and binds the health port.
+    ///
+    /// # Errors
+    /// The port is taken, or a client cannot be made.
+    pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
+        let health = config.health.map(|(address, port)| Bound::to(address, port)).transpose()?;
+        let queue = AuthorizationQueue::new(Arc::clone(&broker), &config.broker.task_queue);
+        let queues = vec![
+            (queue.requests().to_owned(), config.concurrency),
+            // Further attempts have slots of their own, so that first attempts never wait behind hosts that fail.
+            (queue.callbacks().to_owned(), config.concurrency),
+        ];
+        let tasks = tasks::list(Parts::new(config, store, queue)?).map_err(WorkerError::from)?;
+        let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace });
+        Ok(Self { worker, broker, health, grace: config.grace })
+    }
+
+    /// Works until `shutdown`, then finishes or gives back what is in hand. The broker stays the caller's to close.
+    ///
+    /// # Errors
+    /// The queue cannot be consumed.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
+        let broker = self.broker;
+        let health = async {
+            match self.health {
+                Some(bound) => {
+                    bound.serve(health_routes(Arc::clone(&broker)), self.grace, shutdown.clone()).await
+                }
+                None => Ok(()),
+            }
+        };
+        let (worked, served) = tokio::join!(self.worker.run(shutdown.clone()), health);
+        worked.map_err(WorkerError::from)?;
+        served
+    }
+}
+
+fn health_routes(broker: Arc<dyn Broker>) -> impl Fn(&mut ServiceConfig) + Clone {
+    let broker: Data<dyn Broker> = Data::from(broker);
+    move |config| {
+        config
+            .app_data(broker.clone())
+            .configure(healthz)
+            .service(resource("/readyz", "GET").route(web::get().to(readyz)));
+    }
+}
+
+async fn readyz(broker: Data<dyn Broker>) -> Result<HttpResponse, Problem> {
+    if broker.is_ready() {
+        Ok(HttpResponse::Ok().json(Status::READY))
+    } else {
+        Err(Problem::unavailable(
+            "task_queue",
+            "there is no connection to the broker",
+            Duration::from_secs(1),
+        ))
+    }
+}

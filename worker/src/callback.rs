@@ -1,0 +1,112 @@
+//! Calling the client back: one attempt within one time limit, whatever the host does.
+
+mod attempt_error;
+mod resolver;
+pub(crate) mod retry;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use common::address_guard::AddressGuard;
+use common::callback_url::CallbackUrl;
+use common::decision::Decision;
+use common::ids::{PresentedToken, RequestId, StationId};
+use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Response, StatusCode};
+use serde::Serialize;
+
+pub(crate) use attempt_error::AttemptError;
+
+use crate::error::WorkerError;
+use resolver::VettedResolver;
+
+/// A host that sends more is not listened to further.
+const MOST_READ: usize = 4096;
+
+/// The body, exactly as the contract has it.
+#[derive(Debug, Serialize)]
+pub(crate) struct Callback<'a> {
+    pub(crate) station_id: StationId,
+    pub(crate) driver_token: &'a PresentedToken,
+    pub(crate) status: Decision,
+}
+
+/// What a host answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answered {
+    pub(crate) status: StatusCode,
+    /// The host's `Retry-After`, as it came.
+    pub(crate) retry_after: Option<String>,
+}
+
+/// The one client for all callbacks. It dials only what the guard admits.
+#[derive(Debug, Clone)]
+pub(crate) struct CallbackClient {
+    http: reqwest::Client,
+    guard: AddressGuard,
+    timeout: Duration,
+}
+
+impl CallbackClient {
+    pub(crate) fn new(guard: AddressGuard, timeout: Duration) -> Result<Self, WorkerError> {
+        let resolver = VettedResolver::new(guard.clone()).map_err(WorkerError::Resolver)?;
+        let http = reqwest::Client::builder()
+            .dns_resolver(resolver)
+            .redirect(Policy::none())
+            .no_proxy()
+            .referer(false)
+            .user_agent(concat!("voltgate/", env!("CARGO_PKG_VERSION")))
+            .pool_max_idle_per_host(32)
+            .pool_idle_timeout(Duration::from_secs(30))
+            .build()?;
+        Ok(Self { http, guard, timeout })
+    }
+
+    /// One attempt: look-up, connection, TLS, answer and its body within one limit.
+    pub(crate) async fn attempt(
+        &self,
+        url: &str,
+        request: RequestId,
+        callback: &Callback<'_>,
+    ) -> Result<Answered, AttemptError> {
+        // Parsed anew each time: a literal address is never looked up, so this is where it is vetted.
+        let url = CallbackUrl::parse(url, &self.guard)?;
+        tokio::time::timeout(self.timeout, self.post(&url, request, callback))
+            .await
+            .map_err(|_| AttemptError::Timeout)?
+    }
+
+    async fn post(
+        &self,
+        url: &CallbackUrl,
+        request: RequestId,
+        callback: &Callback<'_>,
+    ) -> Result<Answered, AttemptError> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let body = serde_json::to_vec(callback).unwrap_or_default();
+        let posting = self
+            .http
+            .post(url.url().clone())
+            .header(CONTENT_TYPE, "application/json")
+            .header("webhook-id", request.to_string())
+            .header("webhook-timestamp", now)
+            .body(body);
+        let response = posting.send().await?;
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+        let answered = Answered { status: response.status(), retry_after: retry_after.map(str::to_owned) };
+        read_to_its_end(response).await?;
+        Ok(answered)
+    }
+}
+
+/// So that the connection can be used again; beyond the bound it is closed instead.
+async fn read_to_its_end(mut response: Response) -> Result<(), AttemptError> {
+    let mut read = 0;
+    while let Some(chunk) = response.chunk().await? {
+        read += chunk.len();
+        if read > MOST_READ {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,89 @@
+//! Why an attempt got no answer, in words that records and operators can be searched by.
+
+use std::error::Error;
+
+use common::address_guard::Refused;
+use common::callback_url::CallbackUrlError;
+
+use super::resolver::NotResolved;
+
+/// An attempt without an answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AttemptError {
+    /// The URL, or an address behind its name, may not be called.
+    #[error("refused: {0}")]
+    Refused(String),
+    /// The certificate is not the host's, or not valid. Trying again would end the same way.
+    #[error("tls_error: {0}")]
+    Tls(String),
+    /// The name has no addresses, now.
+    #[error("dns_error: {0}")]
+    Dns(String),
+    /// No connection.
+    #[error("connect_error: {0}")]
+    Connect(String),
+    /// Everything together took too long.
+    #[error("timeout")]
+    Timeout,
+    /// The connection broke, or what came over it was not HTTP.
+    #[error("broken_answer: {0}")]
+    Broken(String),
+}
+
+impl From<CallbackUrlError> for AttemptError {
+    fn from(error: CallbackUrlError) -> Self {
+        Self::Refused(error.to_string())
+    }
+}
+
+impl From<reqwest::Error> for AttemptError {
+    fn from(error: reqwest::Error) -> Self {
+        let error = error.without_url();
+        if let Some(refused) = cause::<Refused>(&error) {
+            return Self::Refused(refused.to_string());
+        }
+        if let Some(not_resolved) = cause::<NotResolved>(&error) {
+            return Self::Dns(not_resolved.to_string());
+        }
+        if let Some(tls) = tls_error(&error) {
+            return Self::Tls(tls.to_string());
+        }
+        let root = root_cause(&error);
+        if error.is_timeout() {
+            Self::Timeout
+        } else if error.is_connect() {
+            Self::Connect(root)
+        } else {
+            Self::Broken(root)
+        }
+    }
+}
+
+fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| next_cause(*error))
+}
+
+/// An `io::Error` gives out the source of what it wraps, and not what it wraps.
+fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
+    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+        Some(wrapped) => Some(wrapped),
+        None => error.source(),
+    }
+}
+
+fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// A certificate that is wrong stays wrong; any other failure of TLS may be the connection's.
+fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
+    let tls = cause::<rustls::Error>(error)?;
+    matches!(tls, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
+        .then_some(tls)
+}
+
+fn root_cause(error: &(dyn Error + 'static)) -> String {
+    let root = causes(error).last().unwrap_or(error).to_string();
+    // An error's text may quote what the host sent.
+    root.chars().filter(|c| !c.is_control()).take(200).collect()
+}

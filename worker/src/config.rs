@@ -1,0 +1,121 @@
+//! The settings of the worker.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use authorization_queue::config::BrokerConfig;
+use common::address_guard::AddressGuard;
+use common::settings::{
+    AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_SERVICE_URL, BIND_ADDRESS, CALLBACK_MAX_ATTEMPTS,
+    CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC, SettingError, Settings,
+    WORKER_CONCURRENCY, WORKER_HEALTH_PORT,
+};
+use store::config::StoreConfig;
+use url::Url;
+
+/// What the worker needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where tasks come from.
+    pub broker: BrokerConfig,
+    /// Where records go.
+    pub store: StoreConfig,
+    /// Where acl-service is.
+    pub acl_service: Url,
+    /// Which addresses may be called back.
+    pub guard: AddressGuard,
+    /// How callbacks are made.
+    pub callback: CallbackConfig,
+    /// How many requests, and how many further callback attempts, may be in hand at once.
+    pub concurrency: u16,
+    /// Where to answer health checks, if at all.
+    pub health: Option<(IpAddr, u16)>,
+    /// How long stopping may take.
+    pub grace: Duration,
+}
+
+/// How callbacks are made.
+#[derive(Debug, Clone, Copy)]
+pub struct CallbackConfig {
+    /// The limit of one attempt, from the name look-up to the end of the answer.
+    pub timeout: Duration,
+    /// From the client's call to the end of all attempts.
+    pub window: Duration,
+    /// How often it is tried at most.
+    pub max_attempts: u32,
+}
+
+impl Config {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// One of them has a bad value.
+    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let bind = settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?;
+        let health_port = settings.list(&WORKER_HEALTH_PORT, |text| text.parse().ok())?;
+        if health_port.len() > 1 {
+            return Err(settings.bad(&WORKER_HEALTH_PORT));
+        }
+        Ok(Self {
+            broker: BrokerConfig::from_settings(settings)?,
+            store: StoreConfig::from_settings(settings)?,
+            acl_service: acl_service(settings)?,
+            guard: AddressGuard::from_settings(settings)?,
+            callback: CallbackConfig {
+                timeout: settings.seconds(&CALLBACK_TIMEOUT_SEC, 300)?,
+                window: settings.seconds(&CALLBACK_WINDOW_SEC, 86_400)?,
+                max_attempts: number(settings, &CALLBACK_MAX_ATTEMPTS, 100)?,
+            },
+            concurrency: number(settings, &WORKER_CONCURRENCY, 10_000)?,
+            health: health_port.first().map(|port| (bind, *port)),
+            grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
+        })
+    }
+}
+
+fn number<T: TryFrom<u64>>(
+    settings: &Settings,
+    setting: &common::settings::Setting,
+    most: u64,
+) -> Result<T, SettingError> {
+    T::try_from(settings.number(setting, 1..=most)?).map_err(|_| settings.bad(setting))
+}
+
+/// The base of its URLs. A port in the URL wins, also one that is its scheme's own.
+fn acl_service(settings: &Settings) -> Result<Url, SettingError> {
+    let port = settings.port(&AUTHORIZATION_SERVICE_PORT)?;
+    settings.parse_with(&AUTHORIZATION_SERVICE_URL, |text| {
+        let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+        let authority = text.split_once("://")?.1.split('/').next()?;
+        let names_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        if !names_port {
+            url.set_port(Some(port)).ok()?;
+        }
+        Some(url)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_in_the_url_wins_over_the_port_setting() {
+        for (url, base) in [
+            ("http://acl-service", "http://acl-service:5001/"),
+            ("http://acl-service/", "http://acl-service:5001/"),
+            ("http://acl-service:80", "http://acl-service/"),
+            ("http://10.0.0.1:7000", "http://10.0.0.1:7000/"),
+            ("http://[::1]", "http://[::1]:5001/"),
+            ("https://acl.example/base", "https://acl.example:5001/base"),
+        ] {
+            let settings = Settings::of([
+                (&AUTHORIZATION_SERVICE_URL, url.to_owned()),
+                (&AUTHORIZATION_SERVICE_PORT, "5001".to_owned()),
+            ]);
+            assert_eq!(acl_service(&settings).unwrap().as_str(), base);
+        }
+        let settings = Settings::of([(&AUTHORIZATION_SERVICE_URL, "acl-service".to_owned())]);
+        assert!(acl_service(&settings).unwrap_err().to_string().contains("AUTHORIZATION_SERVICE_URL"));
+    }
+}

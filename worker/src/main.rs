@@ -1,0 +1,29 @@
+//! The process: settings, log, service, until a signal.
+
+use std::process::ExitCode;
+
+use common::exit::{Failure, report};
+use common::settings::Settings;
+use common::shutdown;
+use common::telemetry::LogConfig;
+use worker::app::App;
+use worker::config::Config;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    report(run().await)
+}
+
+async fn run() -> Result<(), Failure> {
+    let settings = Settings::load()?;
+    LogConfig::from_settings(&settings)?.install();
+    let config = Config::from_settings(&settings)?;
+    let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    let store = config.store.open().await?;
+    let broker = config.broker.connect("worker").await?;
+    let app = App::build(&config, store, broker.clone())?;
+    tracing::info!(queue = config.broker.task_queue, concurrency = config.concurrency, "worker takes tasks");
+    let ran = app.run(shutdown).await;
+    broker.close().await;
+    ran
+}

@@ -1,0 +1,46 @@
+//! The one list of tasks, and what they share.
+
+mod authorize;
+mod deliver_callback;
+mod delivery;
+
+use std::sync::Arc;
+
+use authorization_queue::AuthorizationQueue;
+use store::Store;
+use task_queue::Tasks;
+use task_queue::task::DuplicateTask;
+
+use crate::acl_client::AclClient;
+use crate::callback::CallbackClient;
+use crate::config::{CallbackConfig, Config};
+use crate::error::WorkerError;
+
+/// What tasks work with.
+pub(crate) struct Parts {
+    acl: AclClient,
+    callbacks: CallbackClient,
+    callback_config: CallbackConfig,
+    store: Store,
+    queue: AuthorizationQueue,
+}
+
+impl Parts {
+    pub(crate) fn new(config: &Config, store: Store, queue: AuthorizationQueue) -> Result<Self, WorkerError> {
+        Ok(Self {
+            acl: AclClient::new(config.acl_service.clone())?,
+            callbacks: CallbackClient::new(config.guard.clone(), config.callback.timeout)?,
+            callback_config: config.callback,
+            store,
+            queue,
+        })
+    }
+}
+
+/// Every task that this worker runs.
+pub(crate) fn list(parts: Parts) -> Result<Tasks, DuplicateTask> {
+    let parts = Arc::new(parts);
+    Tasks::default()
+        .register(authorize::AuthorizeTask { parts: Arc::clone(&parts) })?
+        .register(deliver_callback::DeliverCallbackTask { parts })
+}

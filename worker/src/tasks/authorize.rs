@@ -1,0 +1,119 @@
+//! `authorize`: decide, record, and only then tell the client.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::clock;
+use common::decision::Decision;
+use common::ids::RequestId;
+use common::tasks::authorize::{self, Authorize};
+use common::tasks::deliver_callback::DeliverCallback;
+use store::{Decided, DeliveryState, RecordKey};
+use task_queue::dead_letter::Reason;
+use task_queue::{Outcome, Task, TaskContext};
+
+use super::Parts;
+use super::delivery::{Delivered, deliver};
+use crate::patience::{GivenUp, until_stored};
+
+pub(crate) struct AuthorizeTask {
+    pub(crate) parts: Arc<Parts>,
+}
+
+#[async_trait]
+impl Task for AuthorizeTask {
+    const NAME: &'static str = authorize::NAME;
+    const PARAMETERS: &'static [&'static str] = authorize::PARAMETERS;
+    type Args = Authorize;
+
+    async fn run(&self, task: Authorize, context: TaskContext) -> Outcome {
+        let Ok(request) = context.id.parse() else {
+            return Outcome::Dead(Reason::new("invalid_arguments", "the task's id is no UUID"));
+        };
+        self.authorize(request, task, &context).await.unwrap_or_else(|GivenUp| Outcome::GiveBack)
+    }
+}
+
+impl AuthorizeTask {
+    async fn authorize(
+        &self,
+        request: RequestId,
+        task: Authorize,
+        context: &TaskContext,
+    ) -> Result<Outcome, GivenUp> {
+        let received = context.message.number_header(authorize::RECEIVED_HEADER).unwrap_or_else(clock::now);
+        let proposed = RecordKey {
+            start_ns: received,
+            station_id: task.station_id,
+            driver_token: task.driver_token.clone(),
+        };
+        let records = &self.parts.store.records;
+        let opened = until_stored(&context.give_up, || records.open(request, &proposed)).await?;
+        let attempts_made = opened.record.as_ref().map_or(0, |record| record.attempts.len());
+        let status = match opened.record {
+            Some(record) if record.delivery == DeliveryState::Delivered => return Ok(Outcome::Done),
+            // What was decided once is decided: this is a redelivery, or a replay.
+            Some(record) => record.decided.decision,
+            None => self.decide_and_record(request, &opened.key, &task, context).await?,
+        };
+        let callback = DeliverCallback {
+            request_id: request,
+            station_id: task.station_id,
+            driver_token: task.driver_token,
+            callback_url: task.callback_url,
+            status,
+            start_time_ns: opened.key.start_ns,
+            first_attempt: u32::try_from(attempts_made).unwrap_or(u32::MAX).saturating_add(1),
+        };
+        Ok(match deliver(&self.parts, &callback, callback.first_attempt, &context.give_up).await? {
+            Delivered::Yes => Outcome::Done,
+            Delivered::Dead(reason) => Outcome::Dead(reason),
+            Delivered::Later(after) => {
+                Outcome::Then(Box::new(self.parts.queue.deliver_later(&callback, after)))
+            }
+        })
+    }
+
+    /// The decision that holds, which is another worker's when that one was faster.
+    async fn decide_and_record(
+        &self,
+        request: RequestId,
+        key: &RecordKey,
+        task: &Authorize,
+        context: &TaskContext,
+    ) -> Result<Decision, GivenUp> {
+        let decision = self.decide(request, task).await;
+        let records = &self.parts.store.records;
+        let record = || async {
+            let decided_ns = clock::now();
+            // The store may have kept us waiting; a late `allowed` must not be.
+            let late = decided_ns >= task.expiry_time_ns && decision != Decision::Invalid;
+            let decided = Decided {
+                request_id: request,
+                decision: if late { Decision::Unknown } else { decision },
+                callback_url: task.callback_url.clone(),
+                deadline_ns: task.expiry_time_ns,
+                decided_ns,
+            };
+            records.decide(key, &decided).await
+        };
+        let held = until_stored(&context.give_up, record).await?;
+        tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, decision = %held, "decided");
+        Ok(held)
+    }
+
+    async fn decide(&self, request: RequestId, task: &Authorize) -> Decision {
+        let Ok(token) = task.driver_token.parse() else { return Decision::Invalid };
+        if clock::now() >= task.expiry_time_ns {
+            return Decision::Unknown;
+        }
+        match self.parts.acl.is_allowed(task.station_id, &token, task.expiry_time_ns).await {
+            Ok(true) => Decision::Allowed,
+            Ok(false) => Decision::NotAllowed,
+            Err(no_answer) => {
+                tracing::warn!(%request, %no_answer, "the decision is unknown");
+                Decision::Unknown
+            }
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! `deliver_callback`: a further attempt, after the broker kept it for a while.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use common::tasks::deliver_callback::{self, DeliverCallback};
+use task_queue::{Outcome, Task, TaskContext};
+
+use super::Parts;
+use super::delivery::{Delivered, deliver};
+use crate::patience::GivenUp;
+
+pub(crate) struct DeliverCallbackTask {
+    pub(crate) parts: Arc<Parts>,
+}
+
+#[async_trait]
+impl Task for DeliverCallbackTask {
+    const NAME: &'static str = deliver_callback::NAME;
+    const PARAMETERS: &'static [&'static str] = deliver_callback::PARAMETERS;
+    type Args = DeliverCallback;
+
+    async fn run(&self, task: DeliverCallback, context: TaskContext) -> Outcome {
+        let number = task.first_attempt.saturating_add(context.retries).saturating_add(1);
+        match deliver(&self.parts, &task, number, &context.give_up).await {
+            Ok(Delivered::Yes) => Outcome::Done,
+            Ok(Delivered::Later(after)) => Outcome::Retry { after },
+            Ok(Delivered::Dead(reason)) => Outcome::Dead(reason),
+            Err(GivenUp) => Outcome::GiveBack,
+        }
+    }
+}
