@@ -102,7 +102,12 @@ fn check_host(url: &Url, guard: &AddressGuard) -> Result<(), CallbackUrlError> {
     Ok(guard.check_port(port)?)
 }
 
-/// RFC 6761 section 6.3 makes `localhost` and all below it loopback, so that no look-up is needed to refuse them.
+/// Whether a name is loopback without being looked up (RFC 6761 section 6.3): `localhost` and all below it.
+pub fn is_localhost(name: &str) -> bool {
+    let bare = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    bare == "localhost" || bare.ends_with(".localhost")
+}
+
 fn check_name(name: &str, guard: &AddressGuard) -> Result<(), CallbackUrlError> {
     let bare = name.strip_suffix('.').unwrap_or(name);
     if bare.is_empty()
@@ -111,7 +116,7 @@ fn check_name(name: &str, guard: &AddressGuard) -> Result<(), CallbackUrlError> 
     {
         return Err(CallbackUrlError::Malformed);
     }
-    if bare == "localhost" || bare.ends_with(".localhost") {
+    if is_localhost(bare) {
         let loopback = std::net::Ipv4Addr::LOCALHOST.into();
         let loopback_v6 = std::net::Ipv6Addr::LOCALHOST.into();
         guard.check(loopback).or_else(|refused| guard.check(loopback_v6).map_err(|_| refused))?;

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 /// A command was used wrongly, or a setting has a bad value. Restarting does not help.
 pub const USAGE: u8 = 64;
+/// What was asked of a running system was refused: the input is wrong.
+pub const REFUSED: u8 = 65;
 /// A dependency cannot be reached. Restarting later may help.
 pub const UNAVAILABLE: u8 = 69;
 /// The process could not go on, for instance because its port is taken or the broker never came back.
@@ -25,6 +27,9 @@ pub enum Failure {
         /// The cause.
         why: String,
     },
+    /// A running system refused what it was asked.
+    #[error("{0}")]
+    Refused(String),
     /// Anything else.
     #[error("{0}")]
     Broken(String),
@@ -36,6 +41,7 @@ impl Failure {
         match self {
             Self::Setting(_) => USAGE,
             Self::Unreachable { .. } => UNAVAILABLE,
+            Self::Refused(_) => REFUSED,
             Self::Broken(_) => SOFTWARE,
         }
     }

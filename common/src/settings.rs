@@ -98,6 +98,14 @@ impl Settings {
         self
     }
 
+    /// How to log, and otherwise the defaults: for a process that must behave the same on every machine.
+    #[must_use]
+    pub fn only_logging(&self) -> Self {
+        let mut given = self.given.clone();
+        given.retain(|name, _| [LOG_FORMAT.name, LOG_LEVEL.name].contains(name));
+        Self { given }
+    }
+
     /// Whether somebody set it; an empty value counts as not set.
     pub fn is_given(&self, setting: &Setting) -> bool {
         self.given.get(setting.name).is_some_and(|value| !value.trim().is_empty())

@@ -35,7 +35,8 @@ impl LogConfig {
             "json" => Some(LogFormat::Json),
             _ => None,
         })?;
-        let filter = settings.parse_with(&LOG_LEVEL, |text| EnvFilter::builder().parse(text).ok())?;
+        let filter =
+            settings.parse_with(&LOG_LEVEL, |text| EnvFilter::builder().parse(quietened(text)).ok())?;
         Ok(Self { format, filter })
     }
 
@@ -50,4 +51,12 @@ impl LogConfig {
             LogFormat::Json => builder.json().init(),
         }
     }
+}
+
+/// lapin calls it an error that a queue does not exist yet; what matters of it, our supervisor reports. actix-web tells of
+/// each of its threads. An operator who names them hears them.
+fn quietened(directives: &str) -> String {
+    let quiet = [("lapin", "off"), ("actix_server", "warn")];
+    let unnamed = quiet.into_iter().filter(|(target, _)| !directives.contains(target));
+    unnamed.fold(directives.to_owned(), |text, (target, level)| format!("{text},{target}={level}"))
 }

@@ -1,1 +1,11 @@
-//! voltgate
+//! The command `voltgate`: the whole system in one process, a demonstration of it, and what operators use beside a
+//! running one.
+
+mod acl;
+mod authorize;
+mod callback_receiver;
+pub mod cli;
+mod client;
+mod demo;
+mod terminal;
+pub mod up;

@@ -1,12 +1,16 @@
 //! Name look-ups for callbacks. What is dialled is what was vetted in the same look-up; if one address of an answer is
 //! refused, the whole answer is, because a host that mixes them is trying something.
 
-use std::net::SocketAddr;
+use std::error::Error;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use common::address_guard::AddressGuard;
+use common::callback_url::is_localhost;
 use hickory_resolver::TokioResolver;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+
+type BoxError = Box<dyn Error + Send + Sync>;
 
 #[derive(Clone)]
 pub(crate) struct VettedResolver {
@@ -28,10 +32,27 @@ impl VettedResolver {
     }
 }
 
+impl VettedResolver {
+    /// No DNS server is asked about `localhost` (RFC 6761), so there is no answer that could be a trick: those of the
+    /// two loopback addresses that are admitted are dialled.
+    fn loopback(&self) -> Result<Addrs, BoxError> {
+        let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+        let admitted: Vec<_> =
+            both.into_iter().filter(|address| self.guard.check(*address).is_ok()).collect();
+        if admitted.is_empty() {
+            self.guard.check(both[0])?;
+        }
+        Ok(Box::new(admitted.into_iter().map(|address| SocketAddr::new(address, 0))))
+    }
+}
+
 impl Resolve for VettedResolver {
     fn resolve(&self, name: Name) -> Resolving {
         let this = self.clone();
         Box::pin(async move {
+            if is_localhost(name.as_str()) {
+                return this.loopback();
+            }
             let found = this.resolver.lookup_ip(name.as_str()).await;
             let found = found.map_err(|error| NotResolved(error.to_string()))?;
             let mut addresses = Vec::new();

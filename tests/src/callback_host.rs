@@ -1,0 +1,175 @@
+//! A host that is called back: it keeps what it was sent, and answers as its path says. Plain sockets, because a library
+//! would not misbehave.
+//!
+//! `/ok…` answers 200. `/status/503` that status. `/first/503/200` that status once for each request id, then the other.
+//! `/redirect` 302 to the path `/ok/redirected`. `/hang` never answers. `/drip` sends its body byte by byte, for ever.
+//! `/reset` closes at once. `/giant` sends without end. `/retry-after/3` answers 503 with that header, then 200.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::AbortHandle;
+
+use crate::eventually;
+
+/// One callback as it came.
+#[derive(Debug, Clone)]
+pub struct Callback {
+    /// The path it was sent to.
+    pub path: String,
+    /// Headers, names in lower case, in order.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: Value,
+    /// When.
+    pub at: Instant,
+}
+
+impl Callback {
+    /// A header's value, or nothing.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The `webhook-id`.
+    pub fn id(&self) -> &str {
+        self.header("webhook-id").unwrap_or_default()
+    }
+
+    /// What was decided.
+    pub fn status(&self) -> &str {
+        self.body["status"].as_str().unwrap_or_default()
+    }
+}
+
+/// A host on a free port of this machine.
+#[derive(Debug)]
+pub struct CallbackHost {
+    base: String,
+    received: Arc<Mutex<Vec<Callback>>>,
+    accepting: AbortHandle,
+}
+
+impl CallbackHost {
+    /// Starts one.
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let base = format!("http://{}", listener.local_addr().expect("its address"));
+        let received = Arc::default();
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&received))).abort_handle();
+        Self { base, received, accepting }
+    }
+
+    /// A URL of it.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.base)
+    }
+
+    /// Everything it was sent so far.
+    pub fn received(&self) -> Vec<Callback> {
+        self.received.lock().expect("no test panics holding it").clone()
+    }
+
+    /// Waits for the first callback to this path.
+    pub async fn callback(&self, path: &str) -> Callback {
+        eventually(&format!("a callback to {path}"), async || {
+            self.received().into_iter().find(|callback| callback.path == path)
+        })
+        .await
+    }
+
+    /// Waits until it has been called for every one of these requests.
+    pub async fn all_of(&self, requests: &[String]) -> Vec<Callback> {
+        eventually(&format!("callbacks of {} requests", requests.len()), async || {
+            let received = self.received();
+            let seen: HashSet<&str> = received.iter().map(Callback::id).collect();
+            let missing = requests.iter().filter(|request| !seen.contains(request.as_str())).count();
+            (missing == 0).then(|| received.clone())
+        })
+        .await
+    }
+}
+
+impl Drop for CallbackHost {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener, received: Arc<Mutex<Vec<Callback>>>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let received = Arc::clone(&received);
+        tokio::spawn(async move {
+            let mut stream = BufReader::new(stream);
+            while let Some(callback) = read(&mut stream).await {
+                let earlier = received
+                    .lock()
+                    .expect("no test panics holding it")
+                    .iter()
+                    .any(|other| other.id() == callback.id() && other.path == callback.path);
+                let path = callback.path.clone();
+                received.lock().expect("no test panics holding it").push(callback);
+                if answer(stream.get_mut(), &path, earlier).await.is_none() {
+                    return;
+                }
+            }
+        });
+    }
+}
+
+async fn read(stream: &mut BufReader<TcpStream>) -> Option<Callback> {
+    let mut line = String::new();
+    stream.read_line(&mut line).await.ok().filter(|read| *read > 0)?;
+    let path = line.split(' ').nth(1)?.to_owned();
+    let mut headers = Vec::new();
+    loop {
+        line.clear();
+        stream.read_line(&mut line).await.ok()?;
+        let Some((name, value)) = line.trim_end().split_once(':') else { break };
+        headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
+    }
+    let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
+    let mut body = vec![0; length];
+    stream.read_exact(&mut body).await.ok()?;
+    Some(Callback { path, headers, body: serde_json::from_slice(&body).ok()?, at: Instant::now() })
+}
+
+/// Nothing when the connection is of no further use.
+async fn answer(stream: &mut TcpStream, path: &str, earlier: bool) -> Option<()> {
+    let segments: Vec<&str> = path.split(['/', '?']).skip(1).collect();
+    match segments[..] {
+        ["status", status, ..] => respond(stream, status, "").await,
+        ["first", status, then, ..] => respond(stream, if earlier { then } else { status }, "").await,
+        ["retry-after", seconds, ..] => {
+            let header = format!("retry-after: {seconds}\r\n");
+            if earlier { respond(stream, "200", "").await } else { respond(stream, "503", &header).await }
+        }
+        ["redirect", ..] => respond(stream, "302", "location: /ok/redirected\r\n").await,
+        ["hang", ..] => std::future::pending().await,
+        ["reset", ..] => None,
+        ["drip", ..] => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await.ok()?;
+            loop {
+                stream.write_all(b".").await.ok()?;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+        ["giant", ..] => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.ok()?;
+            loop {
+                let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+                stream.write_all(chunk.as_bytes()).await.ok()?;
+            }
+        }
+        _ => respond(stream, "200", "").await,
+    }
+}
+
+async fn respond(stream: &mut TcpStream, status: &str, header: &str) -> Option<()> {
+    let head = format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 2\r\n{header}\r\nok");
+    stream.write_all(head.as_bytes()).await.ok()
+}

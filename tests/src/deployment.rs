@@ -1,0 +1,154 @@
+//! A system of its own for a test: a vhost, a key prefix, and our services as processes.
+
+use std::collections::BTreeMap;
+
+use redis::AsyncCommands;
+use serde_json::{Value, json};
+
+use crate::process::Process;
+use crate::servers::{Servers, reqwest_client};
+
+/// One station for all tests; each test has its own keys.
+pub const STATION: &str = "123e4567-e89b-12d3-a456-426614174000";
+/// A well-formed driver token.
+pub const DRIVER: &str = "valid_driver_token_12345";
+/// Another.
+pub const STRANGER: &str = "other_driver_token_12345";
+
+/// The settings that a test's services share, and where they came to listen.
+#[derive(Debug)]
+pub struct Deployment {
+    /// The run's servers.
+    pub servers: Servers,
+    /// The vhost.
+    pub vhost: String,
+    /// The key prefix.
+    pub prefix: String,
+    /// Environment of every service.
+    pub environment: BTreeMap<String, String>,
+    /// For requests to the services.
+    pub http: reqwest::Client,
+}
+
+/// The three services, one of each.
+#[derive(Debug)]
+pub struct Services {
+    /// public-api's URL.
+    pub api_url: String,
+    /// acl-service's URL.
+    pub acl_url: String,
+    /// The processes.
+    pub api: Process,
+    /// The processes.
+    pub acl: Process,
+    /// The processes.
+    pub worker: Process,
+}
+
+impl Deployment {
+    /// An empty system.
+    pub async fn new() -> Self {
+        let servers = Servers::of_this_run();
+        let vhost = servers.new_vhost().await;
+        let prefix = format!("{vhost}:");
+        let environment = [
+            ("BROKER_URL", format!("{}/{vhost}", servers.broker)),
+            ("REDIS_URL", servers.redis.clone()),
+            ("REDIS_KEY_PREFIX", prefix.clone()),
+            ("BIND_ADDRESS", "127.0.0.1".to_owned()),
+            ("PUBLIC_API_PORT", "0".to_owned()),
+            ("AUTHORIZATION_SERVICE_PORT", "0".to_owned()),
+            ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
+            ("SHUTDOWN_GRACE_SEC", "5".to_owned()),
+        ];
+        let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
+        Self { servers, vhost, prefix, environment, http: reqwest_client() }
+    }
+
+    /// The same with a setting changed.
+    #[must_use]
+    pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.environment.insert(name.to_owned(), format!("{value}"));
+        self
+    }
+
+    /// Starts one of each service.
+    pub async fn start(&mut self) -> Services {
+        let (acl, acl_url) = self.start_acl().await;
+        let worker = self.start_worker();
+        let (api, api_url) = self.start_api().await;
+        Services { api_url, acl_url, api, acl, worker }
+    }
+
+    /// Starts acl-service; workers started later find it.
+    pub async fn start_acl(&mut self) -> (Process, String) {
+        let mut acl = Process::start("acl-service", &[], &self.environment);
+        let url = format!("http://{}", acl.logged("address").await);
+        self.environment.insert("AUTHORIZATION_SERVICE_URL".to_owned(), url.clone());
+        (acl, url)
+    }
+
+    /// Starts a public-api.
+    pub async fn start_api(&self) -> (Process, String) {
+        let mut api = Process::start("public-api", &[], &self.environment);
+        let url = format!("http://{}", api.logged("address").await);
+        (api, url)
+    }
+
+    /// Starts a worker.
+    pub fn start_worker(&self) -> Process {
+        Process::start("worker", &[], &self.environment)
+    }
+
+    /// The keys of this test, without their prefix, sorted.
+    pub async fn keys(&self) -> Vec<String> {
+        let mut redis = self.servers.redis().await;
+        let keys: Vec<String> = redis.keys(format!("{}*", self.prefix)).await.expect("KEYS");
+        let mut keys: Vec<String> = keys.iter().map(|key| key[self.prefix.len()..].to_owned()).collect();
+        keys.sort();
+        keys
+    }
+
+    /// A hash of this test.
+    pub async fn hash(&self, key: &str) -> BTreeMap<String, String> {
+        self.servers.redis().await.hgetall(format!("{}{key}", self.prefix)).await.expect("HGETALL")
+    }
+
+    /// The messages of a queue, taken off it.
+    pub async fn drain(&self, queue: &str) -> Vec<Value> {
+        let url = format!("{}/api/queues/{}/{queue}/get", self.servers.broker_api, self.vhost);
+        let body = json!({"count": 100_000, "ackmode": "ack_requeue_false", "encoding": "auto"});
+        let response = self.http.post(url).json(&body).send().await.expect("the management API answers");
+        response.json().await.unwrap_or_default()
+    }
+
+    /// How many messages a queue holds, in hand or waiting, as far as the broker has counted them.
+    pub async fn messages_in(&self, queue: &str) -> Option<u64> {
+        self.servers.broker_get(&format!("queues/{}/{queue}", self.vhost)).await?["messages"].as_u64()
+    }
+}
+
+impl Services {
+    /// Puts the driver on the station's list.
+    pub async fn admit(&self, http: &reqwest::Client, driver: &str) {
+        let url = format!("{}/station/{STATION}/driver/{driver}/acl", self.acl_url);
+        let response = http.put(url).send().await.expect("acl-service answers");
+        assert!(response.status().is_success(), "{response:?}");
+    }
+
+    /// Asks about a driver; gives the request's id.
+    pub async fn ask(&self, http: &reqwest::Client, driver: &str, callback_url: &str) -> String {
+        ask(http, &self.api_url, driver, callback_url).await.expect("the request is accepted")
+    }
+}
+
+/// Asks a public-api about a driver; gives the request's id where it was accepted.
+pub async fn ask(http: &reqwest::Client, api_url: &str, driver: &str, callback_url: &str) -> Option<String> {
+    let url = format!("{api_url}/station/{STATION}/driver/{driver}/authorize");
+    let response = http.post(url).json(&json!({ "callback_url": callback_url })).send().await.ok()?;
+    if response.status() != reqwest::StatusCode::ACCEPTED {
+        return None;
+    }
+    let body: Value = response.json().await.ok()?;
+    body["request_id"].as_str().map(str::to_owned)
+}

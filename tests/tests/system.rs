@@ -1,0 +1,14 @@
+//! The whole system, as its users meet it, against real servers.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod system {
+    mod acl_service;
+    mod crashes;
+    mod dead_letters;
+    mod decisions;
+    mod embedded;
+    mod python;
+    mod refusals;
+    mod retries;
+    mod starting;
+}

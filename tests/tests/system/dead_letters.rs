@@ -1,0 +1,146 @@
+//! Messages that cannot be done are kept with their reason, and the worker goes on.
+
+use common::tasks::authorize;
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
+use lapin::types::{AMQPValue, FieldTable, LongString};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
+use serde_json::{Value, json};
+use tests::callback_host::CallbackHost;
+use tests::deployment::{DRIVER, Deployment, STATION};
+use tests::eventually;
+
+struct Publisher {
+    channel: lapin::Channel,
+    _connection: Connection,
+}
+
+impl Publisher {
+    async fn connect(deployment: &Deployment) -> Self {
+        let url = &deployment.environment["BROKER_URL"];
+        let connection = Connection::connect(url, ConnectionProperties::default()).await.unwrap();
+        let channel = connection.create_channel().await.unwrap();
+        channel.confirm_select(ConfirmSelectOptions::default()).await.unwrap();
+        Self { channel, _connection: connection }
+    }
+
+    async fn publish(&self, task: Option<(&str, &str)>, content_type: &str, body: &str) {
+        let mut headers = FieldTable::default();
+        if let Some((name, id)) = task {
+            headers.insert("task".into(), AMQPValue::LongString(LongString::from(name)));
+            headers.insert("id".into(), AMQPValue::LongString(LongString::from(id)));
+            headers.insert("note".into(), AMQPValue::LongString(LongString::from("kept")));
+        }
+        let properties =
+            BasicProperties::default().with_headers(headers).with_content_type(content_type.into());
+        let options = BasicPublishOptions::default();
+        let publishing =
+            self.channel.basic_publish("".into(), "celery".into(), options, body.as_bytes(), properties);
+        publishing.await.unwrap().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let host = CallbackHost::start().await;
+    let publisher = Publisher::connect(&deployment).await;
+    let id = "01a1fdc4-3193-72e3-bff0-3fbc4117778f";
+    let ours = Some((authorize::NAME, id));
+    let json = "application/json";
+    publisher.publish(None, json, "hello").await;
+    publisher.publish(ours, json, "not json").await;
+    publisher.publish(ours, "application/x-python-serialize", "\u{1}").await;
+    publisher.publish(ours, json, r#"[["x", NaN], {}, {}]"#).await;
+    publisher.publish(ours, json, r#"[["x"], {}, {}]"#).await;
+    publisher.publish(ours, json, r#"[["not a uuid", "t", "http://x/", 1], {}, {}]"#).await;
+    publisher.publish(Some(("somebody.elses.task", id)), json, "[[], {}, {}]").await;
+    let request = services.ask(&deployment.http, DRIVER, &host.url("/ok/after")).await;
+    host.all_of(&[request]).await;
+
+    let mut letters = Vec::new();
+    eventually("seven dead letters", async || {
+        letters.extend(deployment.drain("celery.dead").await);
+        (letters.len() == 7).then_some(())
+    })
+    .await;
+    let mut reasons: Vec<(&str, &str)> = letters
+        .iter()
+        .map(|letter| {
+            let headers = &letter["properties"]["headers"];
+            assert_eq!(headers["dead_queue"], "celery");
+            assert!(headers["dead_detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{letter}");
+            (headers["dead_reason"].as_str().unwrap(), letter["payload"].as_str().unwrap())
+        })
+        .collect();
+    reasons.sort_unstable();
+    assert_eq!(
+        reasons,
+        [
+            ("invalid_arguments", r#"[["not a uuid", "t", "http://x/", 1], {}, {}]"#),
+            ("invalid_arguments", r#"[["x"], {}, {}]"#),
+            ("not_a_task", "hello"),
+            ("undecodable", "\u{1}"),
+            ("undecodable", r#"[["x", NaN], {}, {}]"#),
+            ("undecodable", "not json"),
+            ("unknown_task", "[[], {}, {}]"),
+        ]
+    );
+    let kept = letters.iter().filter(|letter| letter["properties"]["headers"]["note"] == "kept").count();
+    assert_eq!(kept, 6, "custom headers are kept");
+}
+
+#[tokio::test]
+async fn a_callback_that_is_refused_for_good_is_recorded_and_kept() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let mut requests = Vec::new();
+    for path in ["/status/404", "/redirect", "/status/410"] {
+        requests.push((path, services.ask(http, DRIVER, &host.url(path)).await));
+    }
+    let mut letters: Vec<Value> = Vec::new();
+    eventually("three dead letters", async || {
+        letters.extend(deployment.drain("celery.dead").await);
+        (letters.len() == 3).then_some(())
+    })
+    .await;
+    let expected = [
+        ("/status/404", "callback_rejected", "404"),
+        ("/redirect", "callback_rejected", "302"),
+        ("/status/410", "callback_gone", "410"),
+    ];
+    for ((path, request), (_, reason, status)) in requests.iter().zip(expected) {
+        let letter =
+            letters.iter().find(|letter| letter["properties"]["headers"]["id"] == json!(request)).unwrap();
+        assert_eq!(letter["properties"]["headers"]["dead_reason"], reason, "{path}");
+        let shown = http.get(format!("{}/requests/{request}", services.api_url)).send().await.unwrap();
+        let shown: Value = shown.json().await.unwrap();
+        assert_eq!(
+            (&shown["delivery"], &shown["callback_status"]),
+            (&json!("undeliverable"), &json!(status)),
+            "{path}"
+        );
+    }
+    assert!(
+        !host.received().iter().any(|callback| callback.path == "/ok/redirected"),
+        "a redirect is never followed"
+    );
+}
+
+#[tokio::test]
+async fn an_existing_classic_queue_is_used_as_it_is() {
+    let mut deployment = Deployment::new().await;
+    let queue = format!("{}/api/queues/{}/celery", deployment.servers.broker_api, deployment.vhost);
+    let classic = json!({"durable": true, "arguments": {}});
+    assert!(deployment.http.put(queue).json(&classic).send().await.unwrap().status().is_success());
+    let services = deployment.start().await;
+    let host = CallbackHost::start().await;
+    let request = services.ask(&deployment.http, DRIVER, &host.url("/ok/classic")).await;
+    host.all_of(&[request]).await;
+    for (queue, kind) in [("celery", "classic"), ("celery.dead", "quorum"), ("celery.callbacks", "quorum")] {
+        let found =
+            deployment.servers.broker_get(&format!("queues/{}/{queue}", deployment.vhost)).await.unwrap();
+        assert_eq!(found["type"], kind, "{queue} of {STATION}");
+    }
+}

@@ -1,0 +1,90 @@
+//! Callbacks that fail and heal.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tests::callback_host::CallbackHost;
+use tests::deployment::{DRIVER, Deployment};
+use tests::eventually;
+
+#[tokio::test]
+async fn a_failed_callback_is_tried_again_with_the_same_id_and_every_attempt_is_recorded() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/first/503/200")).await;
+    let shown = eventually("delivery", async || {
+        let shown: Value = http
+            .get(format!("{}/requests/{request}", services.api_url))
+            .send()
+            .await
+            .ok()?
+            .json()
+            .await
+            .ok()?;
+        (shown["delivery"] == "delivered").then_some(shown)
+    })
+    .await;
+    let outcomes: Vec<&str> = shown["attempts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|attempt| attempt["outcome"].as_str().unwrap())
+        .collect();
+    assert_eq!(outcomes, ["503", "200"]);
+    let received = host.received();
+    assert_eq!(received.len(), 2);
+    assert!(received.iter().all(|callback| callback.id() == request && callback.status() == "not_allowed"));
+}
+
+#[tokio::test]
+async fn retry_after_is_waited_for_in_the_broker() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    services.ask(http, DRIVER, &host.url("/retry-after/3")).await;
+    let received =
+        eventually("two attempts", async || Some(host.received()).filter(|all| all.len() == 2)).await;
+    let waited = received[1].at - received[0].at;
+    assert!(waited >= Duration::from_secs(3), "{waited:?}");
+}
+
+#[tokio::test]
+async fn hosts_that_hang_drip_reset_or_never_end_cost_one_time_limit_and_are_given_up_at_the_end() {
+    let mut deployment = Deployment::new()
+        .await
+        .with("CALLBACK_TIMEOUT_SEC", "0.5")
+        .with("CALLBACK_MAX_ATTEMPTS", 2)
+        .with("CALLBACK_WINDOW_SEC", 30);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let mut requests = Vec::new();
+    for (path, outcome) in [("/hang", "timeout"), ("/drip", "timeout"), ("/reset", "broken_answer")] {
+        requests.push((services.ask(http, DRIVER, &host.url(path)).await, path, outcome));
+    }
+    let giant = services.ask(http, DRIVER, &host.url("/giant")).await;
+    for (request, path, outcome) in requests {
+        let shown = eventually("the end of attempts", async || {
+            let url = format!("{}/requests/{request}", services.api_url);
+            let shown: Value = http.get(url).send().await.ok()?.json().await.ok()?;
+            (shown["delivery"] == "undeliverable").then_some(shown)
+        })
+        .await;
+        let attempts = shown["attempts"].as_array().unwrap();
+        assert_eq!(attempts.len(), 2, "{path}: {shown}");
+        for attempt in attempts {
+            assert!(attempt["outcome"].as_str().unwrap().starts_with(outcome), "{path}: {shown}");
+            assert!(attempt["took_ms"].as_u64().unwrap() < 5000, "{path}: {shown}");
+        }
+    }
+    let url = format!("{}/requests/{giant}", services.api_url);
+    let shown: Value = http.get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!((&shown["delivery"], &shown["callback_status"]), (&json!("delivered"), &json!("200")));
+    let letters = eventually("three dead letters", async || {
+        let waiting = deployment.messages_in("celery.callbacks.dead").await?
+            + deployment.messages_in("celery.dead").await?;
+        (waiting == 3).then_some(waiting)
+    })
+    .await;
+    assert_eq!(letters, 3);
+}

@@ -1,0 +1,67 @@
+//! `voltgate authorize`: one request against a running system, and its decision.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use common::decision::Decision;
+use common::exit::Failure;
+use common::settings::Settings;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::callback_receiver::CallbackReceiver;
+use crate::cli::AuthorizeArgs;
+use crate::client::Service;
+use crate::terminal;
+
+#[derive(Debug, Deserialize)]
+struct Accepted {
+    request_id: String,
+}
+
+pub(crate) async fn run(settings: &Settings, args: AuthorizeArgs) -> Result<ExitCode, Failure> {
+    let api = Service::public_api(settings, args.api.as_deref())?;
+    let mut receiver = match args.callback_url {
+        Some(_) => None,
+        None => Some(CallbackReceiver::start()?),
+    };
+    let callback_url =
+        args.callback_url.or_else(|| receiver.as_ref().map(|receiver| receiver.url("decision")));
+    let asked = Instant::now();
+    let (http, url) = api.url(&["station", &args.station, "driver", &args.token, "authorize"]);
+    let accepted: Accepted = api.send(http.post(url).json(&json!({ "callback_url": callback_url }))).await?;
+    let Some(receiver) = &mut receiver else {
+        print(args.json, &accepted, None);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let received = receiver.next("decision", Duration::from_secs(args.wait)).await.ok_or_else(|| {
+        Failure::Broken(format!(
+            "no callback within {} seconds; the worker may be stopped, or may not call back to this machine \
+             (CALLBACK_ALLOWED_NETWORKS); see GET /requests/{}",
+            args.wait, accepted.request_id
+        ))
+    })?;
+    print(args.json, &accepted, Some((received.status, asked.elapsed())));
+    Ok(ExitCode::from(match received.status {
+        Decision::Allowed => 0,
+        Decision::NotAllowed => 1,
+        Decision::Unknown => 2,
+        Decision::Invalid => 3,
+    }))
+}
+
+fn print(as_json: bool, accepted: &Accepted, decided: Option<(Decision, Duration)>) {
+    let id = &accepted.request_id;
+    match (decided, as_json) {
+        (None, false) => println!("accepted {id}"),
+        (None, true) => println!("{}", json!({ "request_id": id })),
+        (Some((status, took)), true) => {
+            let took_ms = took.as_secs_f64() * 1000.0;
+            println!("{}", json!({ "request_id": id, "status": status, "took_ms": took_ms }));
+        }
+        (Some((status, took)), false) => {
+            let style = if status == Decision::Allowed { terminal::good() } else { terminal::bad() };
+            println!("{style}{status}{style:#} after {:.1} ms (request {id})", took.as_secs_f64() * 1000.0);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The command line: which commands there are and what each is handed.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use common::exit::{Failure, report};
+use common::settings::Settings;
+
+use crate::{acl, authorize, demo, up};
+
+/// May this driver charge at this station? Everything in one command.
+///
+/// Settings come from the environment and from voltgate.toml; the README has the table.
+#[derive(Debug, Parser)]
+#[command(name = "voltgate", version)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run acl-service, worker and public-api in this process; without BROKER_URL and REDIS_URL no server is needed
+    Up {
+        /// Where the embedded queue and store are kept
+        #[arg(long, default_value = "voltgate-data")]
+        data: PathBuf,
+    },
+    /// Start everything in a temporary directory and show one request for each of the four decisions
+    Demo,
+    /// Ask whether a driver may charge; waits for the decision unless a callback URL is given
+    #[command(after_help = "Exit code with a decision: 0 allowed, 1 not_allowed, 2 unknown, 3 invalid")]
+    Authorize(AuthorizeArgs),
+    /// See and change access lists
+    Acl(AclArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthorizeArgs {
+    /// The station, a UUID
+    pub(crate) station: String,
+    /// The driver token
+    pub(crate) token: String,
+    /// Send the decision there instead of waiting for it here
+    #[arg(long)]
+    pub(crate) callback_url: Option<String>,
+    /// How many seconds to wait for the decision
+    #[arg(long, default_value_t = 65)]
+    pub(crate) wait: u64,
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    #[arg(long)]
+    pub(crate) api: Option<String>,
+    /// Print JSON for machines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct AclArgs {
+    #[command(subcommand)]
+    pub(crate) command: AclCommand,
+    /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
+    #[arg(long, global = true)]
+    pub(crate) acl: Option<String>,
+    /// Print JSON for machines
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AclCommand {
+    /// Put a driver on a station's list
+    Allow { station: String, token: String },
+    /// Take a driver off a station's list
+    Deny { station: String, token: String },
+    /// Say whether a driver is on a station's list
+    #[command(after_help = "Exit code: 0 on the list, 1 not on it")]
+    Check { station: String, token: String },
+    /// Print a station's list, one driver token a line
+    List { station: String },
+    /// Put many drivers on lists: a file with a line `station_id,driver_token` for each, or `-` for standard input
+    #[command(
+        after_help = "Exit code: 0 all lines admitted, 1 some refused (each is named on standard error)"
+    )]
+    Import { file: PathBuf },
+}
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> ExitCode {
+    let settings = match Settings::load() {
+        Ok(settings) => settings,
+        Err(error) => return report(Err(error.into())),
+    };
+    let done: Result<ExitCode, Failure> = match cli.command {
+        Command::Up { data } => up::run(&settings, &data).await.map(|()| ExitCode::SUCCESS),
+        Command::Demo => demo::run(&settings).await.map(|()| ExitCode::SUCCESS),
+        Command::Authorize(args) => authorize::run(&settings, args).await,
+        Command::Acl(args) => acl::run(&settings, args).await,
+    };
+    done.unwrap_or_else(|failure| report(Err(failure)))
+}

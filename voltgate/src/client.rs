@@ -1,0 +1,86 @@
+//! Talking to a running system over HTTP, and saying what it refused in its own words.
+
+use std::time::Duration;
+
+use common::exit::Failure;
+use common::settings::{AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_SERVICE_URL, PUBLIC_API_PORT, Settings};
+use reqwest::{RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use url::Url;
+
+/// One of the services.
+pub(crate) struct Service {
+    http: reqwest::Client,
+    base: Url,
+    what: &'static str,
+}
+
+impl Service {
+    /// public-api, where the option or the settings say it is.
+    pub(crate) fn public_api(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
+        let default = format!("http://127.0.0.1:{}", settings.port(&PUBLIC_API_PORT)?);
+        Self::new("public-api", option.unwrap_or(&default))
+    }
+
+    /// acl-service, where the option or the settings say it is.
+    pub(crate) fn acl(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
+        let base = settings.text(&AUTHORIZATION_SERVICE_URL);
+        let port = settings.port(&AUTHORIZATION_SERVICE_PORT)?;
+        let names_port = base.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        let default =
+            if names_port { base.to_owned() } else { format!("{}:{port}", base.trim_end_matches('/')) };
+        Self::new("acl-service", option.unwrap_or(&default))
+    }
+
+    fn new(what: &'static str, base: &str) -> Result<Self, Failure> {
+        let broken = |why: String| Failure::Broken(format!("{what} at {base}: {why}"));
+        let base_url = Url::parse(base).map_err(|error| broken(error.to_string()))?;
+        let http = reqwest::Client::builder()
+            .no_proxy()
+            .timeout(Duration::from_secs(30))
+            .build()
+            .map_err(|error| broken(error.to_string()))?;
+        Ok(Self { http, base: base_url, what })
+    }
+
+    /// The client and a URL of the service, its segments escaped.
+    pub(crate) fn url(&self, segments: &[&str]) -> (&reqwest::Client, Url) {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(segments);
+        }
+        (&self.http, url)
+    }
+
+    /// Sends, and reads the answer; a refusal becomes a failure that says what the service said.
+    pub(crate) async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
+        let unreachable = |error: reqwest::Error| Failure::Unreachable {
+            what: self.what,
+            at: self.base.to_string(),
+            why: root_cause(&error.without_url()),
+        };
+        let response = request.send().await.map_err(unreachable)?;
+        let status = response.status();
+        let body: Value = response.json().await.map_err(unreachable)?;
+        if !status.is_success() {
+            return Err(self.refused(status, &body));
+        }
+        let foreign =
+            |error: serde_json::Error| Failure::Broken(format!("{} answered strangely: {error}", self.what));
+        serde_json::from_value(body).map_err(foreign)
+    }
+
+    fn refused(&self, status: StatusCode, body: &Value) -> Failure {
+        let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("?");
+        Failure::Refused(format!("{} refused ({status}): {}: {}", self.what, text("field"), text("detail")))
+    }
+}
+
+fn root_cause(error: &dyn std::error::Error) -> String {
+    let mut root = error;
+    while let Some(source) = root.source() {
+        root = source;
+    }
+    root.to_string()
+}

@@ -1,0 +1,127 @@
+//! `voltgate demo`: the whole system in a temporary directory, and one request for each of the four decisions.
+
+use std::time::{Duration, Instant};
+
+use common::decision::Decision;
+use common::exit::Failure;
+use common::settings::{AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_TIMEOUT_SEC, PUBLIC_API_PORT, Settings};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use crate::callback_receiver::CallbackReceiver;
+use crate::client::Service;
+use crate::terminal;
+use crate::up::{System, embedded};
+
+const STATION: &str = "123e4567-e89b-12d3-a456-426614174000";
+const ADMITTED: &str = "sample-driver-token-0001";
+const STRANGER: &str = "sample-driver-token-0002";
+const MALFORMED: &str = "short";
+const LIMIT: Duration = Duration::from_secs(20);
+
+pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
+    let directory =
+        tempfile::tempdir().map_err(|error| Failure::Broken(format!("no temporary directory: {error}")))?;
+    let started = Instant::now();
+    // Nothing of the machine's own settings: a demonstration shows the same everywhere.
+    let settings = embedded(settings.only_logging(), directory.path()).with([
+        (&PUBLIC_API_PORT, "0".to_owned()),
+        (&AUTHORIZATION_SERVICE_PORT, "0".to_owned()),
+        (&AUTHORIZATION_TIMEOUT_SEC, "1".to_owned()),
+    ]);
+    let system = System::build(&settings).await?;
+    let stage = Stage {
+        api: Service::public_api(&settings, Some(&format!("http://{}", system.api_address())))?,
+        acl: Service::acl(&settings, Some(&format!("http://{}", system.acl_address())))?,
+        receiver: CallbackReceiver::start()?,
+        step: 0,
+    };
+    let (shutdown, acl_stops) = (CancellationToken::new(), CancellationToken::new());
+    let running = tokio::spawn(system.run_with_acl_until(shutdown.clone(), acl_stops.clone()));
+    let shown = stage.show(started, acl_stops, directory.path()).await;
+    shutdown.cancel();
+    let stopped = running.await.map_err(|error| Failure::Broken(error.to_string()))?;
+    shown.and(stopped)
+}
+
+/// What the steps are played with.
+struct Stage {
+    api: Service,
+    acl: Service,
+    receiver: CallbackReceiver,
+    step: u32,
+}
+
+impl Stage {
+    async fn show(
+        mut self,
+        started: Instant,
+        acl_stops: CancellationToken,
+        directory: &std::path::Path,
+    ) -> Result<(), Failure> {
+        println!("Voltgate: may this driver charge at this station?\n");
+        let place = directory.display();
+        self.tell("start acl-service, worker and public-api in one process", started.elapsed());
+        self.note(&format!("no server needed: the queue and the store are SQLite files in {place}"));
+        self.admit().await?;
+        self.ask("the driver who was admitted", ADMITTED, Decision::Allowed).await?;
+        self.ask("a driver whom nobody admitted", STRANGER, Decision::NotAllowed).await?;
+        self.ask("a malformed driver token", MALFORMED, Decision::Invalid).await?;
+        let stopping = Instant::now();
+        acl_stops.cancel();
+        self.tell("stop acl-service, so that nobody can answer any more", stopping.elapsed());
+        self.ask("the admitted driver again", ADMITTED, Decision::Unknown).await?;
+        let good = terminal::good();
+        println!("\n{good}All four decisions were made, recorded and called back.{good:#}");
+        println!("Next: `voltgate up`, then `voltgate authorize {STATION} {ADMITTED}`.");
+        Ok(())
+    }
+
+    async fn admit(&mut self) -> Result<(), Failure> {
+        let began = Instant::now();
+        let (http, url) = self.acl.url(&["station", STATION, "driver", ADMITTED, "acl"]);
+        let answer: Value = self.acl.send(http.put(url)).await?;
+        self.tell("put a driver on the station's access list", began.elapsed());
+        self.note(&format!("PUT /station/…/driver/{ADMITTED}/acl → {answer}"));
+        Ok(())
+    }
+
+    async fn ask(&mut self, who: &str, token: &str, expected: Decision) -> Result<(), Failure> {
+        let name = format!("{expected}");
+        let body = json!({ "callback_url": self.receiver.url(&name) });
+        let began = Instant::now();
+        let (http, url) = self.api.url(&["station", STATION, "driver", token, "authorize"]);
+        let accepted: Value = self.api.send(http.post(url).json(&body)).await?;
+        let answered = began.elapsed();
+        let received = self.receiver.next(&name, LIMIT).await;
+        let total = began.elapsed();
+        let received =
+            received.ok_or_else(|| Failure::Broken(format!("no callback within {LIMIT:?} for {who}")))?;
+        self.tell(&format!("ask about {who}"), total);
+        let id = accepted["request_id"].as_str().unwrap_or("?");
+        self.note(&format!("202 accepted after {}, request {id}", milliseconds(answered)));
+        let style = if received.status == expected { terminal::good() } else { terminal::bad() };
+        let status = received.status;
+        println!("      callback after {}: {style}{status}{style:#}", milliseconds(total));
+        if status == expected {
+            Ok(())
+        } else {
+            Err(Failure::Broken(format!("expected {expected} and got {status}: this is a defect")))
+        }
+    }
+
+    fn tell(&mut self, what: &str, took: Duration) {
+        self.step += 1;
+        let bold = terminal::bold();
+        println!("{bold}{:>3}. {what:<58}{bold:#} {:>10}", self.step, milliseconds(took));
+    }
+
+    fn note(&self, text: &str) {
+        let faint = terminal::faint();
+        println!("      {faint}{text}{faint:#}");
+    }
+}
+
+fn milliseconds(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1000.0)
+}

@@ -1,0 +1,167 @@
+//! The whole system in one process. Its parts meet over HTTP and the queue as they do when each runs for itself, so there
+//! is no second way through the code.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
+use std::sync::Arc;
+
+use common::exit::Failure;
+use common::settings::{
+    BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_URL, Settings, without_password,
+};
+use common::shutdown;
+use common::telemetry::LogConfig;
+use store::Store;
+use task_queue::Broker;
+use tokio_util::sync::CancellationToken;
+use url::Url;
+
+use crate::terminal;
+
+/// Networks that may be called back because only this machine can ask for it.
+const LOOPBACK: &str = "127.0.0.0/8,::1/128";
+
+/// All three services, bound and not yet serving.
+pub struct System {
+    acl: acl_service::app::App,
+    api: public_api::app::App,
+    worker: worker::app::App,
+    broker: Arc<dyn Broker>,
+    acl_address: SocketAddr,
+    loopback_callbacks: bool,
+    settings: Settings,
+}
+
+/// `voltgate up`.
+pub(crate) async fn run(settings: &Settings, data: &Path) -> Result<(), Failure> {
+    LogConfig::from_settings(settings)?.install();
+    let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    let system = System::build(&embedded(settings.clone(), data)).await?;
+    system.introduce();
+    system.run(shutdown).await
+}
+
+/// The same settings, with what is not set kept in files of this directory and offered to this machine only.
+pub fn embedded(settings: Settings, data: &Path) -> Settings {
+    let directory = format!("embedded:{}", data.display());
+    let mut ours = Vec::new();
+    if !settings.is_given(&BROKER_URL) {
+        ours.push((&BROKER_URL, directory.clone()));
+    }
+    if !settings.is_given(&REDIS_URL) && !settings.is_given(&REDIS_HOST) {
+        ours.push((&REDIS_URL, directory));
+    }
+    if !settings.is_given(&BIND_ADDRESS) {
+        ours.push((&BIND_ADDRESS, Ipv4Addr::LOCALHOST.to_string()));
+    }
+    settings.with(ours)
+}
+
+impl System {
+    /// Opens the queue and the store, and binds the ports.
+    ///
+    /// # Errors
+    /// A setting is bad, a dependency cannot be reached, a port is taken.
+    pub async fn build(settings: &Settings) -> Result<Self, Failure> {
+        // All the settings first: a bad one must not be found when half of the system is up.
+        let acl_config = acl_service::config::Config::from_settings(settings)?;
+        let loopback_callbacks = acl_config.bind.is_loopback();
+        let settings = if loopback_callbacks { allow_loopback(settings.clone()) } else { settings.clone() };
+        let api_config = public_api::config::Config::from_settings(&settings)?;
+        let mut worker_config = worker::config::Config::from_settings(&settings)?;
+        let store: Store = api_config.store.open().await?;
+        let broker = api_config.broker.connect("up").await?;
+        let acl = acl_service::app::App::build(&acl_config, store.clone())?;
+        let acl_address = acl.address();
+        worker_config.acl_service = acl_url(acl_address)?;
+        let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
+        let worker = worker::app::App::build(&worker_config, store, broker.clone())?;
+        Ok(Self { acl, api, worker, broker, acl_address, loopback_callbacks, settings })
+    }
+
+    /// Where public-api listens.
+    pub fn api_address(&self) -> SocketAddr {
+        self.api.address()
+    }
+
+    /// Where acl-service listens.
+    pub fn acl_address(&self) -> SocketAddr {
+        self.acl_address
+    }
+
+    /// Runs until `shutdown`, then stops in the order of a request: no more are taken, those in hand are decided, and
+    /// only then does the access list go.
+    ///
+    /// # Errors
+    /// One of the services broke; the others are stopped.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
+        let acl_stops = CancellationToken::new();
+        self.run_with_acl_until(shutdown, acl_stops).await
+    }
+
+    /// The same, with a token that takes acl-service away before the others.
+    pub(crate) async fn run_with_acl_until(
+        self,
+        shutdown: CancellationToken,
+        acl_stops: CancellationToken,
+    ) -> Result<(), Failure> {
+        let worker_stops = CancellationToken::new();
+        let (api, worker, acl) = (self.api, self.worker, self.acl);
+        let api = async {
+            let ran = api.run(shutdown.clone()).await;
+            shutdown.cancel();
+            worker_stops.cancel();
+            ran
+        };
+        let worker = async {
+            let ran = worker.run(worker_stops.clone()).await;
+            shutdown.cancel();
+            acl_stops.cancel();
+            ran
+        };
+        let acl = async { acl.run(acl_stops.clone()).await };
+        let (api, worker, acl) = tokio::join!(api, worker, acl);
+        self.broker.close().await;
+        api.and(worker).and(acl)
+    }
+
+    fn introduce(&self) {
+        let bold = terminal::bold();
+        let line = |name: &str, value: &dyn std::fmt::Display| println!("  {bold}{name:<12}{bold:#} {value}");
+        println!("voltgate is up");
+        line("public-api", &format_args!("http://{}", self.api_address()));
+        line("acl-service", &format_args!("http://{}", self.acl_address()));
+        line("queue", &without_password(self.settings.text(&BROKER_URL)));
+        if self.settings.is_given(&REDIS_URL) {
+            line("store", &without_password(self.settings.text(&REDIS_URL)));
+        } else {
+            line("store", &format_args!("redis://{}", self.settings.text(&REDIS_HOST)));
+        }
+        if self.loopback_callbacks {
+            println!(
+                "  Callbacks to this machine (127.0.0.1, localhost) are allowed, because it listens on loopback only."
+            );
+        } else {
+            println!(
+                "  Callbacks to private addresses are refused, unless CALLBACK_ALLOWED_NETWORKS admits them."
+            );
+        }
+    }
+}
+
+fn allow_loopback(settings: Settings) -> Settings {
+    let given = settings.text(&CALLBACK_ALLOWED_NETWORKS);
+    let networks = if given.is_empty() { LOOPBACK.to_owned() } else { format!("{given},{LOOPBACK}") };
+    settings.with([(&CALLBACK_ALLOWED_NETWORKS, networks)])
+}
+
+/// A service that listens everywhere is reached over loopback.
+fn acl_url(address: SocketAddr) -> Result<Url, Failure> {
+    let ip = match address.ip() {
+        ip if !ip.is_unspecified() => ip,
+        IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    };
+    let url = format!("http://{}", SocketAddr::new(ip, address.port()));
+    Url::parse(&url).map_err(|error| Failure::Broken(format!("{url}: {error}")))
+}
