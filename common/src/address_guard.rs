@@ -16,6 +16,9 @@ pub struct AddressGuard {
     allowed: Vec<IpNet>,
     denied: Vec<IpNet>,
     ports: Vec<RangeInclusive<u16>>,
+    /// Whether the operator chose the ports. The default list is for strangers' hosts: whoever admits a network of its
+    /// own admits what listens there.
+    ports_chosen: bool,
 }
 
 /// What may not be called.
@@ -40,7 +43,12 @@ pub enum Refused {
 impl Default for AddressGuard {
     /// Public addresses at 80, 443 and all ports from 1024.
     fn default() -> Self {
-        Self { allowed: Vec::new(), denied: Vec::new(), ports: vec![80..=80, 443..=443, 1024..=u16::MAX] }
+        Self {
+            allowed: Vec::new(),
+            denied: Vec::new(),
+            ports: vec![80..=80, 443..=443, 1024..=u16::MAX],
+            ports_chosen: false,
+        }
     }
 }
 
@@ -54,6 +62,7 @@ impl AddressGuard {
             allowed: settings.list(&CALLBACK_ALLOWED_NETWORKS, network)?,
             denied: settings.list(&CALLBACK_DENIED_NETWORKS, network)?,
             ports: settings.list(&CALLBACK_ALLOWED_PORTS, ports)?,
+            ports_chosen: settings.is_given(&CALLBACK_ALLOWED_PORTS),
         })
     }
 
@@ -62,20 +71,26 @@ impl AddressGuard {
     /// # Errors
     /// [`Refused::Address`].
     pub fn check(&self, address: IpAddr) -> Result<(), Refused> {
-        // What an operator writes as an IPv4 network also means its IPv4-mapped form, and dialling that reaches it.
-        let plain = address.to_canonical();
-        let listed = |networks: &[IpNet]| networks.iter().any(|network| network.contains(&plain));
-        if listed(&self.allowed) {
+        if self.admits(address) {
             return Ok(());
         }
         let public = match address {
             IpAddr::V4(v4) => is_public_v4(v4),
             IpAddr::V6(v6) => is_public_v6(v6),
         };
-        if public && !listed(&self.denied) { Ok(()) } else { Err(Refused::Address { address }) }
+        if public && !listed(&self.denied, address) { Ok(()) } else { Err(Refused::Address { address }) }
     }
 
-    /// Whether this port may be dialled.
+    /// Whether this port of a literal address may be dialled.
+    ///
+    /// # Errors
+    /// [`Refused`]: the address or the port.
+    pub fn check_socket(&self, address: IpAddr, port: u16) -> Result<(), Refused> {
+        self.check(address)?;
+        if port != 0 && self.admits(address) && !self.ports_chosen { Ok(()) } else { self.check_port(port) }
+    }
+
+    /// Whether this port of a host that is not known yet may be dialled.
     ///
     /// # Errors
     /// [`Refused::Port`].
@@ -83,6 +98,16 @@ impl AddressGuard {
         let listed = self.ports.iter().any(|range| range.contains(&port));
         if port != 0 && listed { Ok(()) } else { Err(Refused::Port { port }) }
     }
+
+    fn admits(&self, address: IpAddr) -> bool {
+        listed(&self.allowed, address)
+    }
+}
+
+/// What an operator writes as an IPv4 network also means its IPv4-mapped form, since dialling that reaches it.
+fn listed(networks: &[IpNet], address: IpAddr) -> bool {
+    let plain = address.to_canonical();
+    networks.iter().any(|network| network.contains(&plain))
 }
 
 /// A network, or one address as the network that holds nothing else.
@@ -189,6 +214,26 @@ mod tests {
                 && !allows(&guard, "198.51.100.8")
         );
         assert!(allows(&guard, "8.8.8.8"));
+    }
+
+    #[test]
+    fn the_default_ports_are_for_hosts_that_nobody_admitted() {
+        let admitted = guard("10.0.0.0/8", "");
+        let check = |guard: &AddressGuard, address: &str, port| {
+            guard.check_socket(address.parse().unwrap(), port).is_ok()
+        };
+        assert!(check(&admitted, "10.0.0.1", 9) && !check(&admitted, "10.0.0.1", 0));
+        assert!(check(&admitted, "8.8.8.8", 443) && !check(&admitted, "8.8.8.8", 25));
+        let chosen = AddressGuard::from_settings(&Settings::of([
+            (&CALLBACK_ALLOWED_NETWORKS, "10.0.0.0/8".to_owned()),
+            (&CALLBACK_ALLOWED_PORTS, "8000-8080".to_owned()),
+        ]));
+        let chosen = chosen.unwrap();
+        assert!(
+            check(&chosen, "10.0.0.1", 8080)
+                && !check(&chosen, "10.0.0.1", 9)
+                && !check(&chosen, "8.8.8.8", 443)
+        );
     }
 
     #[test]

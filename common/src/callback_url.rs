@@ -1,6 +1,7 @@
 //! The URL that a client wants to be called back at: a type that only parses what may be called.
 
 use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use url::{Host, Url};
 
@@ -94,12 +95,11 @@ fn authority(text: &str) -> &str {
 fn check_host(url: &Url, guard: &AddressGuard) -> Result<(), CallbackUrlError> {
     let port = url.port_or_known_default().unwrap_or(0);
     match url.host() {
-        Some(Host::Ipv4(address)) => guard.check(address.into())?,
-        Some(Host::Ipv6(address)) => guard.check(address.into())?,
-        Some(Host::Domain(name)) => check_name(name, guard)?,
-        None => return Err(CallbackUrlError::Malformed),
+        Some(Host::Ipv4(address)) => Ok(guard.check_socket(address.into(), port)?),
+        Some(Host::Ipv6(address)) => Ok(guard.check_socket(address.into(), port)?),
+        Some(Host::Domain(name)) => check_name(name, port, guard),
+        None => Err(CallbackUrlError::Malformed),
     }
-    Ok(guard.check_port(port)?)
 }
 
 /// Whether a name is loopback without being looked up (RFC 6761 section 6.3): `localhost` and all below it.
@@ -108,7 +108,7 @@ pub fn is_localhost(name: &str) -> bool {
     bare == "localhost" || bare.ends_with(".localhost")
 }
 
-fn check_name(name: &str, guard: &AddressGuard) -> Result<(), CallbackUrlError> {
+fn check_name(name: &str, port: u16, guard: &AddressGuard) -> Result<(), CallbackUrlError> {
     let bare = name.strip_suffix('.').unwrap_or(name);
     if bare.is_empty()
         || bare.len() > 253
@@ -117,11 +117,13 @@ fn check_name(name: &str, guard: &AddressGuard) -> Result<(), CallbackUrlError> 
         return Err(CallbackUrlError::Malformed);
     }
     if is_localhost(bare) {
-        let loopback = std::net::Ipv4Addr::LOCALHOST.into();
-        let loopback_v6 = std::net::Ipv6Addr::LOCALHOST.into();
-        guard.check(loopback).or_else(|refused| guard.check(loopback_v6).map_err(|_| refused))?;
+        // Either address will do: the other is not dialled.
+        let v4 = guard.check_socket(Ipv4Addr::LOCALHOST.into(), port);
+        return Ok(
+            v4.or_else(|refused| guard.check_socket(Ipv6Addr::LOCALHOST.into(), port).map_err(|_| refused))?
+        );
     }
-    Ok(())
+    Ok(guard.check_port(port)?)
 }
 
 #[cfg(test)]

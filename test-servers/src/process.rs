@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 const POLL: Duration = Duration::from_millis(20);
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
-const LOG_LINES_SHOWN: usize = 40;
+const LOG_LINES_SHOWN: usize = 60;
 
 /// The shell becomes the server, so that the server's process is our own child with a known id. What it leaves behind
 /// waits for the end of a pipe that only we hold open: the kernel closes it however we end, SIGKILL included, which no

@@ -3,6 +3,7 @@
 
 mod system {
     mod acl_service;
+    mod brokers;
     mod crashes;
     mod dead_letters;
     mod decisions;
@@ -11,4 +12,5 @@ mod system {
     mod refusals;
     mod retries;
     mod starting;
+    mod stores;
 }

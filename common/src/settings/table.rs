@@ -60,7 +60,7 @@ settings! {
     CALLBACK_DENIED_NETWORKS = "", "networks such as 198.18.0.0/15, with commas between them",
         "Public networks that may not be called back; CALLBACK_ALLOWED_NETWORKS wins";
     CALLBACK_ALLOWED_PORTS = "80,443,1024-65535", "ports and ranges such as 443,8000-8999, with commas between them",
-        "Ports that may be called back";
+        "Ports that may be called back; unless it is set, any port of CALLBACK_ALLOWED_NETWORKS";
     WORKER_CONCURRENCY = "200", "tasks, 1 to 10000",
         "How many tasks one worker has in hand at once; also its prefetch";
     WORKER_HEALTH_PORT = "", "a port, or nothing for no listener",

@@ -8,7 +8,7 @@ mod publisher;
 mod table;
 mod topology;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -64,9 +64,8 @@ impl Broker for AmqpBroker {
     async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
         let session =
             self.publisher.session().await.map_err(|error| BrokerError::Unreachable(error.to_string()))?;
-        topology::depth(&session.connection, queue)
-            .await
-            .map_err(|error| BrokerError::Unreachable(error.to_string()))
+        let state = topology::state(&session.connection, queue).await;
+        Ok(u64::from(state.map_err(|error| BrokerError::Unreachable(error.to_string()))?.ready))
     }
 
     fn is_ready(&self) -> bool {
@@ -86,7 +85,16 @@ impl Broker for AmqpBroker {
 pub(super) struct Unsettled {
     /// Without its body; lapin gives out the means to settle only as part of it.
     delivery: lapin::message::Delivery,
-    session: CancellationToken,
+    way: Arc<Way>,
+}
+
+/// The channel that deliveries came by. Each delivery in hand holds it: lapin closes a channel that nobody holds any
+/// more, and what is unsettled on it then comes again.
+#[derive(Debug)]
+struct Way {
+    _channel: lapin::Channel,
+    /// Cancelled when nothing can be settled over it any more.
+    lost: CancellationToken,
 }
 
 impl Unsettled {
@@ -100,7 +108,7 @@ impl Unsettled {
     }
 
     pub(super) fn is_stale(&self) -> bool {
-        self.session.is_cancelled()
+        self.way.lost.is_cancelled()
     }
 }
 

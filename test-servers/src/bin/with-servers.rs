@@ -64,8 +64,6 @@ fn main() -> ExitCode {
 
 /// Signals become events, so that whatever is going on is ended in good order.
 fn watch_signals() -> Result<(Sender<Event>, Receiver<Event>)> {
-    // What the command leaves without a parent becomes our child, where it can be found.
-    set_child_subreaper(true).context("cannot become the parent of orphans")?;
     let (sender, events) = channel();
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot watch signals")?;
     let to_main = sender.clone();
@@ -154,6 +152,8 @@ fn make_python() -> Result<python::Environment> {
 /// because they may be starting others just now. Another signal means that somebody does not want to wait.
 fn end_everything(events: &Receiver<Event>) {
     INTERRUPTED.store(true, Ordering::Relaxed);
+    // Whoever loses its parent from now on becomes our child, where it is found. No kernel of these years refuses that.
+    let _ = set_child_subreaper(true);
     let begun = Instant::now();
     let (mut patient, mut finished, mut asked) = (true, false, HashSet::new());
     while begun.elapsed() < GIVES_UP_AFTER {

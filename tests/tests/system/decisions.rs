@@ -87,7 +87,7 @@ async fn all_four_decisions_are_recorded_under_the_keys_of_the_design() {
 #[tokio::test]
 async fn two_workers_share_the_load() {
     let mut deployment =
-        Deployment::new().await.with("LOG_LEVEL", "worker=debug").with("WORKER_CONCURRENCY", 4);
+        Deployment::new().await.with("LOG_LEVEL", "info,worker=debug").with("WORKER_CONCURRENCY", 4);
     let services = deployment.start().await;
     let second = deployment.start_worker();
     let (host, http) = (CallbackHost::start().await, &deployment.http);

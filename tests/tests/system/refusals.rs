@@ -63,7 +63,7 @@ async fn a_body_of_exactly_16_kib_is_read() {
     let deployment = Deployment::new().await;
     let (_api, base) = deployment.start_api().await;
     let body =
-        format!("{{\"callback_url\": \"http://127.0.0.1:9/cb\", \"x\": \"{}\"}}", "x".repeat(16 * 1024 - 51));
+        format!("{{\"callback_url\": \"http://127.0.0.1:9/cb\", \"x\": \"{}\"}}", "x".repeat(16 * 1024 - 50));
     assert_eq!(body.len(), 16 * 1024);
     let request = deployment.http.post(format!("{base}/station/{STATION}/driver/{DRIVER}/authorize"));
     let response = request.header("content-type", "application/json").body(body).send().await.unwrap();

@@ -8,16 +8,21 @@ use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Session};
-use super::{Unsettled, table, topology};
+use super::{Unsettled, Way, table, topology};
 use crate::broker::{Deliveries, Delivery, Settle, Topology};
 
 /// Between two tries on a connection that works, for instance while the queue is being deleted.
 const WAIT: Duration = Duration::from_millis(500);
 /// A broker that does not answer a method within this is not going to.
 const METHOD_LIMIT: Duration = Duration::from_secs(5);
+
+/// How often the broker is asked whether it still knows the consumer. Seen on RabbitMQ 3.10: a quorum queue that is
+/// deleted and made again within milliseconds neither cancels the consumer nor lets its messages through.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 struct Subscription {
     topology: Topology,
@@ -69,13 +74,26 @@ impl Subscription {
             }
         };
         // Ends with the channel, not only with the connection, so that no delivery of a dead channel is begun.
-        let alive = session.lost.child_token();
+        let way = Arc::new(Way { _channel: channel.clone(), lost: session.lost.child_token() });
+        let (mut delivered, mut delivered_before) = (0u64, 0);
+        let mut probe = tokio::time::interval_at(Instant::now() + PROBE_EVERY, PROBE_EVERY);
         let ended = loop {
             tokio::select! {
+                _ = probe.tick() => match self.probe(session).await {
+                    // With nothing in hand, what waits should have come.
+                    Ok(ready) if ready > 0 && delivered == delivered_before && Arc::strong_count(&way) == 1 => {
+                        break Err("messages wait and the broker hands none out".to_owned());
+                    }
+                    Ok(_) => delivered_before = delivered,
+                    Err(why) => break Err(why),
+                },
                 () = self.stop.cancelled() => break Ok(()),
                 () = session.lost.cancelled() => break Err("the connection was lost".to_owned()),
                 next = consumer.next() => match next {
-                    Some(Ok(delivery)) => self.hand_on(delivery, &alive).await,
+                    Some(Ok(delivery)) => {
+                        delivered += 1;
+                        self.hand_on(delivery, &way).await;
+                    }
                     Some(Err(error)) => break Err(error.to_string()),
                     // Asking once more would wait for ever.
                     None => break Err("the broker cancelled the consumer".to_owned()),
@@ -83,14 +101,27 @@ impl Subscription {
             }
         };
         if ended.is_ok() {
-            // The channel stays open: what is in hand is settled over it.
+            // The channel stays open for as long as something of it is in hand.
             let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             let _ = tokio::time::timeout(METHOD_LIMIT, cancelling).await;
         } else {
-            alive.cancel();
+            way.lost.cancel();
             let _ = tokio::time::timeout(METHOD_LIMIT, channel.close(200, "beginning again".into())).await;
         }
         ended
+    }
+
+    /// How many messages wait. Also finds a connection that is open on our side only.
+    async fn probe(&self, session: &Session) -> Result<u32, String> {
+        match tokio::time::timeout(METHOD_LIMIT, topology::state(&session.connection, &self.queue)).await {
+            Ok(Ok(state)) if state.consumers > 0 => Ok(state.ready),
+            Ok(Ok(_)) => Err("the broker has forgotten the consumer".to_owned()),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => {
+                session.lost.cancel();
+                Err("the broker did not answer".to_owned())
+            }
+        }
     }
 
     async fn open(&self, session: &Session) -> lapin::Result<(Channel, Consumer)> {
@@ -107,7 +138,7 @@ impl Subscription {
     }
 
     /// The channel to the worker holds a whole prefetch, so that this waits only when the worker is gone.
-    async fn hand_on(&self, mut delivery: lapin::message::Delivery, alive: &CancellationToken) {
+    async fn hand_on(&self, mut delivery: lapin::message::Delivery, way: &Arc<Way>) {
         let message = table::to_message(&delivery.properties, std::mem::take(&mut delivery.data));
         // Counted by quorum queues; a classic queue only says that it is not the first time.
         let before = message.number_header("x-delivery-count").unwrap_or(u64::from(delivery.redelivered));
@@ -115,7 +146,7 @@ impl Subscription {
             message,
             queue: Arc::clone(&self.queue),
             deliveries: u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1),
-            settle: Settle::Amqp(Box::new(Unsettled { delivery, session: alive.clone() })),
+            settle: Settle::Amqp(Box::new(Unsettled { delivery, way: Arc::clone(way) })),
         };
         let _ = self.tell.send(delivery).await;
     }

@@ -44,13 +44,20 @@ pub(super) async fn declare_queue(
     channel.close(200, "declared".into()).await
 }
 
-/// How many messages are ready in a queue.
-pub(super) async fn depth(connection: &Connection, queue: &str) -> lapin::Result<u64> {
+/// What the broker says of a queue, without changing it.
+pub(super) struct QueueState {
+    /// Messages that wait.
+    pub(super) ready: u32,
+    /// Consumers of all processes.
+    pub(super) consumers: u32,
+}
+
+pub(super) async fn state(connection: &Connection, queue: &str) -> lapin::Result<QueueState> {
     let channel = connection.create_channel().await?;
     let passive = QueueDeclareOptions { passive: true, durable: true, ..QueueDeclareOptions::default() };
     let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
     channel.close(200, "asked".into()).await?;
-    Ok(u64::from(found.message_count()))
+    Ok(QueueState { ready: found.message_count(), consumers: found.consumer_count() })
 }
 
 /// Declares the ladder as kombu does (`native_delayed_delivery.py`), and binds the queues to its foot.

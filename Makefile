@@ -1,0 +1,28 @@
+# Every target is one line of intent; what needs an `if` is a Rust program.
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check deny deploy-check
+
+help: ## Show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: ## Build, and show one request for each of the four decisions; needs nothing but Rust
+	cargo run --quiet --package voltgate -- demo
+
+up: ## Run everything in one process, data in ./voltgate-data
+	cargo run --quiet --package voltgate -- up
+
+test: ## Run every test against private RabbitMQ and Redis servers; installs their Debian packages where it may
+	cargo build --workspace
+	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
+
+check: ## Formatting, lints and documentation, warnings being errors
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
+
+deny: ## Licences, sources and banned crates (advisories need their database: see CONTRIBUTING.md)
+	cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+	target/tools/bin/cargo-deny --offline check licenses bans sources
+
+deploy-check: ## Check compose.yaml, the Kubernetes manifests, nginx.conf and the Dockerfile without running them
+	deploy/check

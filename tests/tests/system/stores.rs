@@ -1,0 +1,165 @@
+//! What every store promises, tried on each.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use common::clock;
+use common::decision::Decision;
+use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
+use store::{Added, Attempt, Decided, DeliveryState, Opened, RecordKey, Store, StoreOptions};
+use tempfile::TempDir;
+use tests::deployment::{Deployment, STATION};
+use tests::{PATIENCE, eventually};
+
+async fn stores() -> Vec<(&'static str, Store, Option<TempDir>)> {
+    let deployment = Deployment::new().await;
+    let options =
+        StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };
+    let directory = tempfile::tempdir().unwrap();
+    let embedded = format!("embedded:{}", directory.path().display());
+    vec![
+        ("redis", Store::open(&deployment.servers.redis, options.clone(), PATIENCE).await.unwrap(), None),
+        ("embedded", Store::open(&embedded, options, PATIENCE).await.unwrap(), Some(directory)),
+    ]
+}
+
+fn station() -> StationId {
+    STATION.parse().unwrap()
+}
+
+fn driver(number: usize) -> DriverToken {
+    DriverToken::parse(&format!("driver-token-number-{number:04}")).unwrap()
+}
+
+fn key(token: &str) -> RecordKey {
+    RecordKey { start_ns: clock::now(), station_id: station(), driver_token: PresentedToken::new(token) }
+}
+
+fn decided(request_id: RequestId, decision: Decision) -> Decided {
+    let now = clock::now();
+    Decided {
+        request_id,
+        decision,
+        callback_url: "http://example.com/".to_owned(),
+        deadline_ns: now,
+        decided_ns: now,
+    }
+}
+
+#[tokio::test]
+async fn an_access_list_is_a_set() {
+    for (kind, store, _directory) in stores().await {
+        let access = &store.access;
+        assert!(!access.contains(station(), &driver(1)).await.unwrap(), "{kind}");
+        assert_eq!(access.add(station(), &[]).await.unwrap(), Added { added: 0, size: 0 }, "{kind}");
+        let both = [driver(1), driver(2)];
+        assert_eq!(access.add(station(), &both).await.unwrap(), Added { added: 2, size: 2 }, "{kind}");
+        assert_eq!(access.add(station(), &[driver(2)]).await.unwrap(), Added { added: 0, size: 2 }, "{kind}");
+        let pairs: Vec<_> = [2, 3, 1].map(|number| (station(), driver(number))).into();
+        assert_eq!(access.contains_many(&pairs).await.unwrap(), [true, false, true], "{kind}");
+        assert!(access.contains_many(&[]).await.unwrap().is_empty(), "{kind}");
+        assert_eq!(access.remove(station(), &driver(1)).await.unwrap(), 1, "{kind}");
+        assert_eq!(access.remove(station(), &driver(1)).await.unwrap(), 1, "{kind}");
+        assert!(!access.contains(station(), &driver(1)).await.unwrap(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_pages_of_a_list_hold_everybody() {
+    for (kind, store, _directory) in stores().await {
+        let all: Vec<DriverToken> = (0..750).map(driver).collect();
+        store.access.add(station(), &all).await.unwrap();
+        let (mut seen, mut cursor) = (BTreeSet::new(), None);
+        loop {
+            let page = store.access.page(station(), cursor.as_deref(), 100).await.unwrap();
+            assert_eq!(page.size, 750, "{kind}");
+            seen.extend(page.tokens);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, all.into_iter().collect(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_decision_and_the_first_start_time_hold() {
+    for (kind, store, _directory) in stores().await {
+        let (request, first) = (RequestId::new(), key("token with : and \n in it"));
+        let opened = store.records.open(request, &first).await.unwrap();
+        assert_eq!(opened, Opened { key: first.clone(), record: None }, "{kind}");
+        assert_eq!(store.records.find(request).await.unwrap(), None, "{kind}");
+        let again = store.records.open(request, &key("token with : and \n in it")).await.unwrap();
+        assert_eq!(again, Opened { key: first.clone(), record: None }, "{kind}");
+        for decision in [Decision::NotAllowed, Decision::Allowed] {
+            let held = store.records.decide(&first, &decided(request, decision)).await.unwrap();
+            assert_eq!(held, Decision::NotAllowed, "{kind}");
+        }
+        let record = store.records.open(request, &first).await.unwrap().record.unwrap();
+        assert_eq!(
+            (record.decided.decision, record.delivery),
+            (Decision::NotAllowed, DeliveryState::Pending),
+            "{kind}"
+        );
+        assert_eq!(store.records.find(request).await.unwrap(), Some(record), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn one_id_used_for_two_questions_has_a_record_for_each() {
+    for (kind, store, _directory) in stores().await {
+        let (request, first, second) = (RequestId::new(), key("first"), key("second"));
+        for (key, decision) in [(&first, Decision::Allowed), (&second, Decision::Invalid)] {
+            let opened = store.records.open(request, key).await.unwrap();
+            assert_eq!(opened, Opened { key: key.clone(), record: None }, "{kind}");
+            let held = store.records.decide(key, &decided(request, decision)).await.unwrap();
+            assert_eq!(held, decision, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_attempt_is_kept_in_order_and_the_last_one_says_how_it_stands() {
+    for (kind, store, _directory) in stores().await {
+        let (request, key) = (RequestId::new(), key("x"));
+        store.records.open(request, &key).await.unwrap();
+        store.records.decide(&key, &decided(request, Decision::Invalid)).await.unwrap();
+        let attempts: Vec<Attempt> = [(1, "timeout"), (2, "503"), (3, "200")]
+            .map(|(number, outcome)| Attempt {
+                number,
+                at_ns: clock::now(),
+                took_ms: 5,
+                outcome: outcome.to_owned(),
+            })
+            .into();
+        for attempt in &attempts {
+            let state = if attempt.number == 3 { DeliveryState::Delivered } else { DeliveryState::Pending };
+            store.records.attempted(&key, attempt, state).await.unwrap();
+            // Written twice, as a redelivery would.
+            store.records.attempted(&key, attempt, state).await.unwrap();
+        }
+        let record = store.records.find(request).await.unwrap().unwrap();
+        assert_eq!(record.attempts, attempts, "{kind}");
+        assert_eq!(
+            (record.callback_status.as_str(), record.delivery),
+            ("200", DeliveryState::Delivered),
+            "{kind}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_value_is_put_once_until_it_expires() {
+    for (kind, store, _directory) in stores().await {
+        let (keyed, minute) = (&store.keyed, Duration::from_secs(60));
+        assert_eq!(keyed.put_if_absent("k", "first", minute).await.unwrap(), None, "{kind}");
+        let held = keyed.put_if_absent("k", "second", minute).await.unwrap();
+        assert_eq!(held.as_deref(), Some("first"), "{kind}");
+        keyed.put("k", "third", Duration::from_millis(50)).await.unwrap();
+        eventually("the value to expire", async || {
+            keyed.put_if_absent("k", "fourth", minute).await.unwrap().is_none().then_some(())
+        })
+        .await;
+    }
+}
