@@ -184,6 +184,17 @@ impl Settings {
     }
 }
 
+/// The table as the README has it.
+pub fn markdown_table() -> String {
+    let cell = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
+    let row = |setting: &Setting| {
+        let Setting { name, default, expected, about, .. } = setting;
+        format!("| `{name}` | {} | {expected} | {about} |\n", cell(default))
+    };
+    let head = "| setting | default | expected | what it does |\n| --- | --- | --- | --- |\n";
+    ALL.iter().map(row).fold(head.to_owned(), |table, row| table + &row)
+}
+
 /// A list in the file is the same as its items with commas between them.
 fn text_of(value: config::Value) -> Result<String, config::ConfigError> {
     match value.kind {

@@ -7,6 +7,7 @@ mod system {
     mod crashes;
     mod dead_letters;
     mod decisions;
+    mod documents;
     mod embedded;
     mod python;
     mod refusals;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use common::exit::{Failure, report};
-use common::settings::Settings;
+use common::settings::{Settings, markdown_table};
 
 use crate::{acl, authorize, demo, up};
 
@@ -34,6 +34,8 @@ enum Command {
     Authorize(AuthorizeArgs),
     /// See and change access lists
     Acl(AclArgs),
+    /// Print the table of all settings, as Markdown
+    Settings,
 }
 
 #[derive(Debug, Args)]
@@ -97,6 +99,10 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo => demo::run(&settings).await.map(|()| ExitCode::SUCCESS),
         Command::Authorize(args) => authorize::run(&settings, args).await,
         Command::Acl(args) => acl::run(&settings, args).await,
+        Command::Settings => {
+            print!("{}", markdown_table());
+            Ok(ExitCode::SUCCESS)
+        }
     };
     done.unwrap_or_else(|failure| report(Err(failure)))
 }

@@ -1,0 +1,32 @@
+//! The documents say what the code does.
+
+use std::path::Path;
+
+use common::settings::markdown_table;
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+}
+
+#[test]
+fn the_readme_has_the_table_of_settings_that_the_code_has() {
+    let table = markdown_table();
+    assert!(
+        document("README.md").contains(&table),
+        "put this into README.md (`voltgate settings`):\n{table}"
+    );
+}
+
+#[test]
+fn the_architecture_is_read_in_a_few_minutes() {
+    assert!(document("ARCHITECTURE.md").lines().count() <= 150);
+}
+
+#[test]
+fn only_the_retry_policy_uses_the_crate_backoff() {
+    let manifests =
+        ["authorization-queue", "embedded-db", "task-queue", "store", "http-api", "worker", "public-api"];
+    for member in manifests {
+        assert!(!document(&format!("{member}/Cargo.toml")).contains("backoff"), "{member}");
+    }
+}
