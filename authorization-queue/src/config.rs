@@ -1,15 +1,17 @@
 //! The settings of the broker, the same for every process that uses one.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::exit::Failure;
 use common::settings::{
-    BROKER_URL, PUBLISH_TIMEOUT_SEC, STARTUP_TIMEOUT_SEC, SettingError, Settings, TASK_QUEUE,
-    TASK_QUEUE_TYPE, without_password,
+    BROKER_URL, PUBLISH_TIMEOUT_SEC, RECOVERY_TIMEOUT_SEC, STARTUP_TIMEOUT_SEC, SettingError, Settings,
+    TASK_QUEUE, TASK_QUEUE_TYPE, without_password,
 };
 use common::tasks::deliver_callback;
 use task_queue::{Broker, BrokerError, QueueType, Topology};
+
+const LOOK_EVERY: Duration = Duration::from_millis(500);
 
 /// Where the broker is and which queues are ours.
 #[derive(Debug, Clone)]
@@ -20,6 +22,7 @@ pub struct BrokerConfig {
     queue_type: QueueType,
     publish_timeout: Duration,
     limit: Duration,
+    recovery: Duration,
 }
 
 impl BrokerConfig {
@@ -38,6 +41,7 @@ impl BrokerConfig {
             })?,
             publish_timeout: settings.seconds(&PUBLISH_TIMEOUT_SEC, 60)?,
             limit: settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)?,
+            recovery: settings.seconds(&RECOVERY_TIMEOUT_SEC, 86_400)?,
         })
     }
 
@@ -66,6 +70,22 @@ impl BrokerConfig {
                 },
             }
         })
+    }
+
+    /// Waits until the broker has been away for longer than a service may hope for its return.
+    pub async fn lost(&self, broker: &Arc<dyn Broker>) -> Failure {
+        let mut last_seen = Instant::now();
+        while last_seen.elapsed() < self.recovery {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if broker.is_ready() {
+                last_seen = Instant::now();
+            }
+        }
+        Failure::Unreachable {
+            what: "the broker (BROKER_URL)",
+            at: without_password(&self.url),
+            why: format!("it did not come back within {:?} (RECOVERY_TIMEOUT_SEC)", self.recovery),
+        }
     }
 }
 

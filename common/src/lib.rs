@@ -13,3 +13,4 @@ pub mod settings;
 pub mod shutdown;
 pub mod tasks;
 pub mod telemetry;
+pub mod webhook_signature;

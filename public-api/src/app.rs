@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authorization_queue::AuthorizationQueue;
+use authorization_queue::config::BrokerConfig;
 use common::exit::Failure;
+use common::webhook_signature::WebhookSigner;
 use http_api::server::Bound;
 use store::Store;
 use task_queue::Broker;
@@ -19,6 +21,8 @@ use crate::routes::routes;
 pub struct App {
     bound: Bound,
     acceptance: Acceptance,
+    signer: WebhookSigner,
+    broker: BrokerConfig,
     grace: Duration,
 }
 
@@ -34,7 +38,9 @@ impl App {
             guard: config.guard.clone(),
             timeout: config.authorization_timeout,
         };
-        Ok(Self { bound: Bound::to(config.bind, config.port)?, acceptance, grace: config.grace })
+        let bound = Bound::to(config.bind, config.port)?;
+        let (signer, broker) = (config.signer.clone(), config.broker.clone());
+        Ok(Self { bound, acceptance, signer, broker, grace: config.grace })
     }
 
     /// Where it listens.
@@ -45,8 +51,12 @@ impl App {
     /// Serves until `shutdown`, then finishes what is in hand. The broker stays the caller's to close.
     ///
     /// # Errors
-    /// The server broke.
+    /// The server broke, or the broker did not come back.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
-        self.bound.serve(routes(self.acceptance), self.grace, shutdown).await
+        let broker = Arc::clone(self.acceptance.queue.broker());
+        tokio::select! {
+            served = self.bound.serve(routes(self.acceptance, self.signer), self.grace, shutdown) => served,
+            lost = self.broker.lost(&broker) => Err(lost),
+        }
     }
 }

@@ -8,6 +8,7 @@ use common::address_guard::AddressGuard;
 use common::settings::{
     AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, PUBLIC_API_PORT, SHUTDOWN_GRACE_SEC, SettingError, Settings,
 };
+use common::webhook_signature::WebhookSigner;
 use store::config::StoreConfig;
 
 /// What public-api needs to know.
@@ -19,6 +20,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// Which addresses may be called back.
     pub guard: AddressGuard,
+    /// Whose public keys are served.
+    pub signer: WebhookSigner,
     /// From a client's call to its deadline.
     pub authorization_timeout: Duration,
     /// Where to listen.
@@ -39,6 +42,7 @@ impl Config {
             broker: BrokerConfig::from_settings(settings)?,
             store: StoreConfig::from_settings(settings)?,
             guard: AddressGuard::from_settings(settings)?,
+            signer: WebhookSigner::from_settings(settings)?,
             authorization_timeout: settings.seconds(&AUTHORIZATION_TIMEOUT_SEC, 3600)?,
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&PUBLIC_API_PORT)?,

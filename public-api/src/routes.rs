@@ -8,6 +8,7 @@ use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use common::clock;
 use common::ids::RequestId;
+use common::webhook_signature::WebhookSigner;
 use http_api::Problem;
 use http_api::server::{Status, healthz, resource};
 use serde::Serialize;
@@ -18,13 +19,17 @@ use crate::error::ApiError;
 use crate::idempotency::IdempotencyKey;
 use crate::requests;
 
-pub(crate) fn routes(acceptance: Acceptance) -> impl Fn(&mut ServiceConfig) + Clone {
-    let acceptance = Data::new(acceptance);
+pub(crate) fn routes(acceptance: Acceptance, signer: WebhookSigner) -> impl Fn(&mut ServiceConfig) + Clone {
+    let (acceptance, signer) = (Data::new(acceptance), Data::new(signer));
     move |config| {
         config
             .app_data(acceptance.clone())
+            .app_data(signer.clone())
             .configure(healthz)
             .service(resource("/readyz", "GET").route(web::get().to(readyz)))
+            .service(
+                resource("/.well-known/webhook-public-keys", "GET").route(web::get().to(webhook_public_keys)),
+            )
             .service(
                 // An empty token is malformed like any other: it is called back as `invalid`.
                 resource("/station/{station_id}/driver/{driver_token:[^/]*}/authorize", "GET, POST")
@@ -63,6 +68,16 @@ async fn authorize(
         request_id,
     };
     Ok(HttpResponse::Accepted().insert_header((LOCATION, format!("/requests/{request_id}"))).json(accepted))
+}
+
+#[derive(Serialize)]
+struct PublicKeys {
+    keys: Vec<String>,
+}
+
+/// What verifies the `v1a` signatures of callbacks.
+async fn webhook_public_keys(signer: Data<WebhookSigner>) -> HttpResponse {
+    HttpResponse::Ok().json(PublicKeys { keys: signer.public_keys() })
 }
 
 async fn readyz(acceptance: Data<Acceptance>) -> Result<HttpResponse, ApiError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use authorization_queue::AuthorizationQueue;
+use authorization_queue::config::BrokerConfig;
 use common::exit::Failure;
 use http_api::Problem;
 use http_api::server::{Bound, Status, healthz, resource};
@@ -22,6 +23,7 @@ pub struct App {
     worker: Worker,
     broker: Arc<dyn Broker>,
     health: Option<Bound>,
+    broker_config: BrokerConfig,
     grace: Duration,
 }
 
@@ -40,26 +42,36 @@ impl App {
         ];
         let tasks = tasks::list(Parts::new(config, store, queue)?).map_err(WorkerError::from)?;
         let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace });
-        Ok(Self { worker, broker, health, grace: config.grace })
+        Ok(Self { worker, broker, health, broker_config: config.broker.clone(), grace: config.grace })
     }
 
     /// Works until `shutdown`, then finishes or gives back what is in hand. The broker stays the caller's to close.
     ///
     /// # Errors
-    /// The queue cannot be consumed.
+    /// The queue cannot be consumed, or the broker did not come back.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let broker = self.broker;
+        // Whichever of the two ends takes the other with it.
+        let stop = shutdown.child_token();
         let health = async {
-            match self.health {
+            let served = match self.health {
                 Some(bound) => {
-                    bound.serve(health_routes(Arc::clone(&broker)), self.grace, shutdown.clone()).await
+                    bound.serve(health_routes(Arc::clone(&broker)), self.grace, stop.clone()).await
                 }
-                None => Ok(()),
-            }
+                None => return Ok(()),
+            };
+            stop.cancel();
+            served
         };
-        let (worked, served) = tokio::join!(self.worker.run(shutdown.clone()), health);
-        worked.map_err(WorkerError::from)?;
-        served
+        let work = async {
+            let worked = self.worker.run(stop.clone()).await;
+            stop.cancel();
+            worked.map_err(WorkerError::from).map_err(Failure::from)
+        };
+        tokio::select! {
+            (worked, served) = async { tokio::join!(work, health) } => worked.and(served),
+            lost = self.broker_config.lost(&broker) => Err(lost),
+        }
     }
 }
 

@@ -4,12 +4,14 @@ mod attempt_error;
 mod resolver;
 pub(crate) mod retry;
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
+use common::clock;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
+use common::webhook_signature::WebhookSigner;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
@@ -17,6 +19,7 @@ use serde::Serialize;
 
 pub(crate) use attempt_error::AttemptError;
 
+use crate::config::Config;
 use crate::error::WorkerError;
 use resolver::VettedResolver;
 
@@ -44,12 +47,13 @@ pub(crate) struct Answered {
 pub(crate) struct CallbackClient {
     http: reqwest::Client,
     guard: AddressGuard,
+    signer: WebhookSigner,
     timeout: Duration,
 }
 
 impl CallbackClient {
-    pub(crate) fn new(guard: AddressGuard, timeout: Duration) -> Result<Self, WorkerError> {
-        let resolver = VettedResolver::new(guard.clone()).map_err(WorkerError::Resolver)?;
+    pub(crate) fn new(config: &Config) -> Result<Self, WorkerError> {
+        let resolver = VettedResolver::new(config.guard.clone()).map_err(WorkerError::Resolver)?;
         let http = reqwest::Client::builder()
             .dns_resolver(resolver)
             .redirect(Policy::none())
@@ -59,7 +63,12 @@ impl CallbackClient {
             .pool_max_idle_per_host(32)
             .pool_idle_timeout(Duration::from_secs(30))
             .build()?;
-        Ok(Self { http, guard, timeout })
+        Ok(Self {
+            http,
+            guard: config.guard.clone(),
+            signer: config.signer.clone(),
+            timeout: config.callback.timeout,
+        })
     }
 
     /// One attempt: look-up, connection, TLS, answer and its body within one limit.
@@ -82,15 +91,20 @@ impl CallbackClient {
         request: RequestId,
         callback: &Callback<'_>,
     ) -> Result<Answered, AttemptError> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
+        let timestamp = clock::now() / 1_000_000_000;
         let body = serde_json::to_vec(callback).unwrap_or_default();
-        let posting = self
+        let id = request.to_string();
+        let signature = self.signer.sign(&id, timestamp, &body);
+        let mut posting = self
             .http
             .post(url.url().clone())
             .header(CONTENT_TYPE, "application/json")
-            .header("webhook-id", request.to_string())
-            .header("webhook-timestamp", now)
+            .header("webhook-id", id)
+            .header("webhook-timestamp", timestamp)
             .body(body);
+        if let Some(signature) = signature {
+            posting = posting.header("webhook-signature", signature);
+        }
         let response = posting.send().await?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
         let answered = Answered { status: response.status(), retry_after: retry_after.map(str::to_owned) };

@@ -10,6 +10,7 @@ use common::settings::{
     CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC, SettingError, Settings,
     WORKER_CONCURRENCY, WORKER_HEALTH_PORT,
 };
+use common::webhook_signature::WebhookSigner;
 use store::config::StoreConfig;
 use url::Url;
 
@@ -26,6 +27,8 @@ pub struct Config {
     pub guard: AddressGuard,
     /// How callbacks are made.
     pub callback: CallbackConfig,
+    /// How callbacks are signed.
+    pub signer: WebhookSigner,
     /// How many requests, and how many further callback attempts, may be in hand at once.
     pub concurrency: u16,
     /// Where to answer health checks, if at all.
@@ -66,6 +69,7 @@ impl Config {
                 window: settings.seconds(&CALLBACK_WINDOW_SEC, 86_400)?,
                 max_attempts: number(settings, &CALLBACK_MAX_ATTEMPTS, 100)?,
             },
+            signer: WebhookSigner::from_settings(settings)?,
             concurrency: number(settings, &WORKER_CONCURRENCY, 10_000)?,
             health: health_port.first().map(|port| (bind, *port)),
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,

@@ -29,7 +29,7 @@ impl Parts {
     pub(crate) fn new(config: &Config, store: Store, queue: AuthorizationQueue) -> Result<Self, WorkerError> {
         Ok(Self {
             acl: AclClient::new(config.acl_service.clone())?,
-            callbacks: CallbackClient::new(config.guard.clone(), config.callback.timeout)?,
+            callbacks: CallbackClient::new(config)?,
             callback_config: config.callback,
             store,
             queue,

@@ -29,6 +29,8 @@ settings! {
         "The type of a queue that does not exist yet; an existing one is used as it is";
     PUBLISH_TIMEOUT_SEC = "2", "seconds, more than 0, at most 60",
         "How long a publish may wait for the broker's confirm";
+    RECOVERY_TIMEOUT_SEC = "120", "seconds, more than 0, at most 86400",
+        "How long a service tries to reach a lost broker again before it exits with code 69";
     REDIS_URL = "", "redis://[user:password@]host[:port][/database] or embedded:DIR",
         "Access lists and records; wins over REDIS_HOST and REDIS_PORT";
     REDIS_HOST = "127.0.0.1", "a host name or address",
@@ -61,6 +63,10 @@ settings! {
         "Public networks that may not be called back; CALLBACK_ALLOWED_NETWORKS wins";
     CALLBACK_ALLOWED_PORTS = "80,443,1024-65535", "ports and ranges such as 443,8000-8999, with commas between them",
         "Ports that may be called back; unless it is set, any port of CALLBACK_ALLOWED_NETWORKS";
+    WEBHOOK_SECRET = "", "whsec_ and the base64 of 24 to 64 bytes; several with commas between them",
+        "Signs callbacks with HMAC-SHA256 (Standard Webhooks `v1`), with each of the secrets", secret;
+    WEBHOOK_PRIVATE_KEY = "", "whsk_ and the base64 of an ed25519 seed, with or without its public key; several with commas between them",
+        "Signs callbacks with ed25519 (`v1a`); public-api serves the public keys", secret;
     WORKER_CONCURRENCY = "200", "tasks, 1 to 10000",
         "How many tasks one worker has in hand at once; also its prefetch";
     WORKER_HEALTH_PORT = "", "a port, or nothing for no listener",

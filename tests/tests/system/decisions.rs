@@ -131,3 +131,32 @@ async fn a_post_that_is_sent_again_with_its_idempotency_key_is_the_same_request(
     let requests = [first, other].map(|body| body["request_id"].as_str().unwrap().to_owned());
     assert_eq!(host.all_of(&requests).await.len(), 2);
 }
+
+#[tokio::test]
+async fn a_callback_is_signed_with_every_key_and_the_public_ones_are_served() {
+    let mut deployment = Deployment::new()
+        .await
+        .with(
+            "WEBHOOK_SECRET",
+            "whsec_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcH,whsec_CAgICAgICAgICAgICAgICAgICAgICAgI",
+        )
+        .with("WEBHOOK_PRIVATE_KEY", "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/ok/signed")).await;
+    let callback = host.callback("/ok/signed").await;
+    let timestamp: u64 = callback.header("webhook-timestamp").unwrap().parse().unwrap();
+    let signer = common::webhook_signature::WebhookSigner::from_settings(&common::settings::Settings::of([
+        (&common::settings::WEBHOOK_SECRET, deployment.environment["WEBHOOK_SECRET"].clone()),
+        (&common::settings::WEBHOOK_PRIVATE_KEY, deployment.environment["WEBHOOK_PRIVATE_KEY"].clone()),
+    ]))
+    .unwrap();
+    let body = format!(r#"{{"station_id":"{STATION}","driver_token":"{DRIVER}","status":"not_allowed"}}"#);
+    let expected = signer.sign(&request, timestamp, body.as_bytes());
+    assert_eq!(callback.header("webhook-signature"), expected.as_deref());
+    assert_eq!(expected.unwrap().split(' ').count(), 3);
+    let served =
+        http.get(format!("{}/.well-known/webhook-public-keys", services.api_url)).send().await.unwrap();
+    let served: serde_json::Value = served.json().await.unwrap();
+    assert_eq!(served, json!({ "keys": signer.public_keys() }));
+}
