@@ -144,6 +144,24 @@ pub async fn connect(url: &str, topology: Topology, limit: Duration) -> Result<A
     Err(BrokerError::BadUrl)
 }
 
+/// Connects beside the processes that work with the broker: makes no queues, and shares an embedded directory with the
+/// process that it belongs to.
+///
+/// # Errors
+/// It cannot be reached within `limit`, or refuses.
+pub async fn connect_beside(url: &str, name: &str, limit: Duration) -> Result<Arc<dyn Broker>, BrokerError> {
+    if let Some(directory) = url.strip_prefix("embedded:") {
+        return Ok(Arc::new(embedded::EmbeddedBroker::beside(directory.as_ref())?));
+    }
+    let topology = Topology {
+        queues: Vec::new(),
+        queue_type: QueueType::Quorum,
+        publish_timeout: limit,
+        name: name.to_owned(),
+    };
+    connect(url, topology, limit).await
+}
+
 impl Delivery {
     /// Tells the broker that the message is done. Only after its effect is durable.
     ///

@@ -2,9 +2,11 @@
 //! We publish them ourselves, confirmed, because RabbitMQ's own dead-lettering would need arguments on the queue that
 //! Celery clients do not declare.
 
+pub mod review;
+
 use serde_json::{Value, json};
 
-use crate::message::Message;
+use crate::message::{Headers, Message};
 use crate::protocol::NotATask;
 
 /// The queue of a queue's dead letters.
@@ -12,19 +14,33 @@ pub fn queue_of(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
-/// Why a task is dead: a word to filter by and a sentence for people.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Whether this is a queue of dead letters.
+pub fn is_one(queue: &str) -> bool {
+    queue.ends_with(".dead")
+}
+
+/// Why a task is dead: a word to filter by, a sentence for people, and what its task adds.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Reason {
     /// Such as `unknown_task`. Part of what operators script against.
     pub word: &'static str,
     /// What happened, without personal data.
     pub detail: String,
+    /// Further headers, such as [`ATTEMPTS`].
+    pub notes: Headers,
 }
 
 impl Reason {
     /// A reason.
     pub fn new(word: &'static str, detail: impl Into<String>) -> Self {
-        Self { word, detail: detail.into() }
+        Self { word, detail: detail.into(), notes: Headers::new() }
+    }
+
+    /// The same with a further header.
+    #[must_use]
+    pub fn with(mut self, header: &str, value: impl Into<Value>) -> Self {
+        self.notes.insert(header.to_owned(), value.into());
+        self
     }
 }
 
@@ -48,6 +64,16 @@ pub const QUEUE: &str = "dead_queue";
 pub const DELIVERIES: &str = "dead_deliveries";
 /// Header: when it was buried, in milliseconds since 1970.
 pub const AT: &str = "dead_at_ms";
+/// Header, where the task says so: how often it was tried.
+pub const ATTEMPTS: &str = "dead_attempts";
+/// Header, where the task says so: when it began, in milliseconds since 1970.
+pub const FIRST_AT: &str = "dead_first_ms";
+/// Header, where the task says so: the host that it was about.
+pub const HOST: &str = "dead_host";
+/// Header of a replayed message: when, in milliseconds since 1970.
+pub const REPLAYED_AT: &str = "replayed_at_ms";
+/// Header of a replayed message: its `retries` at that time, so that it can be tried as often as a new one.
+pub const REPLAYED_RETRIES: &str = "replayed_retries";
 
 /// The message as it is buried: the same body, properties and headers, and the reason beside them. Without an expiry,
 /// or the broker would drop it after all.
@@ -61,6 +87,19 @@ pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at
         (DELIVERIES, json!(deliveries)),
         (AT, json!(at_ms)),
     ];
+    dead.headers.extend(reason.notes.clone());
     dead.headers.extend(notes.map(|(name, value)| (name.to_owned(), value)));
     dead
+}
+
+/// The message as it is replayed: the same id, without what was noted when it was buried. Nothing when it does not say
+/// which queue it came from.
+pub fn revive(dead: &Message, at_ms: u64) -> Option<(String, Message)> {
+    let queue = dead.text_header(QUEUE)?.to_owned();
+    let mut message = dead.without_broker_headers();
+    message.headers.retain(|name, _| !name.starts_with("dead_"));
+    let retries = message.number_header("retries").unwrap_or(0);
+    message.headers.insert(REPLAYED_AT.to_owned(), json!(at_ms));
+    message.headers.insert(REPLAYED_RETRIES.to_owned(), json!(retries));
+    Some((queue, message))
 }

@@ -9,7 +9,7 @@ pub mod protocol;
 pub mod task;
 pub mod worker;
 
-pub use broker::{Broker, BrokerError, Delivery, PublishError, QueueType, Topology, connect};
+pub use broker::{Broker, BrokerError, Delivery, PublishError, QueueType, Topology, connect, connect_beside};
 pub use message::Message;
 pub use protocol::{NotATask, TaskMessage, TaskRequest};
 pub use task::{FollowUp, Outcome, Task, TaskContext, Tasks};

@@ -205,9 +205,9 @@ fn api_answers(port: u16) -> bool {
     exchange(port, request.as_bytes(), 12).is_ok_and(|answer| answer == b"HTTP/1.1 200")
 }
 
-/// Mnesia, the database below RabbitMQ 3, writes only after the broker has said yes that a declaration holds, and drops
-/// it if it is killed in between: of durable queues declared immediately before a kill, one in twenty was gone, and its
-/// messages with it. Another change makes it write that. RabbitMQ 4 can do without this and does not mind.
+/// RabbitMQ's database Mnesia logs a declaration, says yes, and only then logs that it is committed; killed in between, it
+/// drops it: of durable queues declared immediately before a kill of RabbitMQ 3.10, one in twenty was gone, and its
+/// messages with it. Another change makes it write that. It does no harm where the database is Khepri.
 fn flush_declarations(port: u16) {
     let change = r#"{"value":"flushed"}"#;
     let length = change.len();

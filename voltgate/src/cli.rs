@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use common::exit::{Failure, report};
 use common::settings::{Settings, markdown_table};
 
-use crate::{acl, authorize, demo, up};
+use crate::{acl, authorize, dead, demo, up};
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -34,6 +34,8 @@ enum Command {
     Authorize(AuthorizeArgs),
     /// See and change access lists
     Acl(AclArgs),
+    /// See, replay and purge dead letters
+    Dead(DeadArgs),
     /// Print the table of all settings, as Markdown
     Settings,
 }
@@ -88,6 +90,65 @@ pub(crate) enum AclCommand {
     Import { file: PathBuf },
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DeadArgs {
+    #[command(subcommand)]
+    pub(crate) command: DeadCommand,
+    /// Where `voltgate up` keeps its queue; used where it exists and BROKER_URL is not set
+    #[arg(long, global = true, default_value = "voltgate-data")]
+    pub(crate) data: PathBuf,
+    /// Print JSON for machines
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List them
+    List(DeadFilter),
+    /// Show one with all its headers
+    #[command(after_help = "Exit code: 0 found, 1 not found")]
+    Show { id: String },
+    /// Put them back into the queue they came from, under the same id
+    Replay(DeadFilter),
+    /// Remove them for good
+    Purge(DeadFilter),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadFilter {
+    /// Only the one of this request or task
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Only those with this reason, such as `callback_exhausted`
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only those about this host
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Only those that have been dead for so many seconds
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) older_than: Option<u64>,
+    /// All of them; replay and purge want this or a filter
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// How many letters of each queue to look at
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) limit: u16,
+}
+
+impl DeadFilter {
+    /// Fits every letter.
+    pub(crate) fn everything() -> Self {
+        Self { id: None, reason: None, host: None, older_than: None, all: true, limit: 10_000 }
+    }
+
+    /// Whether it leaves nothing out.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.id.is_none() && self.reason.is_none() && self.host.is_none() && self.older_than.is_none()
+    }
+}
+
 /// Runs the command.
 pub async fn run(cli: Cli) -> ExitCode {
     let settings = match Settings::load() {
@@ -99,6 +160,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Demo => demo::run(&settings).await.map(|()| ExitCode::SUCCESS),
         Command::Authorize(args) => authorize::run(&settings, args).await,
         Command::Acl(args) => acl::run(&settings, args).await,
+        Command::Dead(args) => dead::run(&settings, args).await,
         Command::Settings => {
             print!("{}", markdown_table());
             Ok(ExitCode::SUCCESS)

@@ -6,6 +6,7 @@ mod authorize;
 mod callback_receiver;
 pub mod cli;
 mod client;
+mod dead;
 mod demo;
 mod terminal;
 pub mod up;

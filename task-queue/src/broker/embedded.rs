@@ -34,7 +34,8 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(super) struct EmbeddedBroker {
     shared: Arc<Shared>,
-    _lock: DirectoryLock,
+    /// Nothing for a guest.
+    _lock: Option<DirectoryLock>,
 }
 
 #[derive(Debug)]
@@ -50,7 +51,17 @@ impl EmbeddedBroker {
         let lock = DirectoryLock::take(directory, "queue")?;
         let recover = format!("{SCHEMA} UPDATE message SET taken = 0 WHERE taken = 1;");
         let db = Database::open(&directory.join("queue.db"), &recover)?;
-        Ok(Self { shared: Arc::new(Shared { db, ready: Notify::new() }), _lock: lock })
+        Ok(Self { shared: Arc::new(Shared { db, ready: Notify::new() }), _lock: Some(lock) })
+    }
+
+    /// A guest beside the process that owns the directory: what that one has in hand stays its own.
+    pub(super) fn beside(directory: &Path) -> Result<Self, BrokerError> {
+        let file = directory.join("queue.db");
+        if !file.exists() {
+            return Err(BrokerError::Unreachable(format!("{} does not exist", file.display())));
+        }
+        let db = Database::open(&file, SCHEMA)?;
+        Ok(Self { shared: Arc::new(Shared { db, ready: Notify::new() }), _lock: None })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Messages that cannot be done are kept with their reason, and the worker goes on.
 
+use std::collections::BTreeMap;
+
 use common::tasks::authorize;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString};
@@ -143,4 +145,60 @@ async fn an_existing_classic_queue_is_used_as_it_is() {
             deployment.servers.broker_get(&format!("queues/{}/{queue}", deployment.vhost)).await.unwrap();
         assert_eq!(found["type"], kind, "{queue} of {STATION}");
     }
+}
+
+/// Runs `voltgate dead …` against a deployment; gives its exit code and what it printed.
+async fn voltgate_dead(environment: &BTreeMap<String, String>, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(tests::process::program("voltgate"));
+    command.arg("dead").args(arguments).env_clear().envs(environment).current_dir(std::env::temp_dir());
+    let output = command.output().await.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn an_operator_lists_replays_and_purges_dead_letters() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    // Refused once for good; whoever replays it knows that the host has been mended.
+    let mended = services.ask(http, DRIVER, &host.url("/first/404/200")).await;
+    let gone = services.ask(http, DRIVER, &host.url("/status/410")).await;
+    let environment = &deployment.environment;
+    let listed = eventually("two dead letters", async || {
+        let (_, text) = voltgate_dead(environment, &["list", "--json"]).await;
+        (text.lines().count() == 2).then_some(text)
+    })
+    .await;
+    assert!(listed.contains(&mended) && listed.contains(&gone) && listed.contains("127.0.0.1"), "{listed}");
+    assert!(!listed.contains(DRIVER), "a driver token is personal data");
+    let (code, one) = voltgate_dead(environment, &["show", &gone]).await;
+    assert!(code == Some(0) && one.contains("callback_gone") && one.contains("dead_detail"), "{one}");
+    assert_eq!(voltgate_dead(environment, &["show", "nobody"]).await.0, Some(1));
+    let (code, text) = voltgate_dead(environment, &["replay"]).await;
+    assert!(code == Some(65) && text.contains("--all"), "{text}");
+
+    assert_eq!(
+        voltgate_dead(environment, &["replay", "--id", &mended]).await,
+        (Some(0), "1 replayed\n".to_owned())
+    );
+    let received = eventually("a second attempt", async || {
+        let to_mended: Vec<_> =
+            host.received().into_iter().filter(|callback| callback.id() == mended).collect();
+        (to_mended.len() == 2).then_some(to_mended)
+    })
+    .await;
+    assert!(received.iter().all(|callback| callback.status() == "not_allowed"));
+    let (code, text) = voltgate_dead(environment, &["purge", "--reason", "callback_gone"]).await;
+    assert_eq!((code, text.as_str()), (Some(0), "1 purged\n"));
+    assert_eq!(voltgate_dead(environment, &["list"]).await, (Some(0), "no dead letters\n".to_owned()));
+    let shown: Value = http
+        .get(format!("{}/requests/{mended}", services.api_url))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    assert_eq!((&shown["delivery"], shown["attempts"].as_array().unwrap().len()), (&json!("delivered"), 2));
 }

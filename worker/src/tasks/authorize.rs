@@ -13,7 +13,7 @@ use task_queue::dead_letter::Reason;
 use task_queue::{Outcome, Task, TaskContext};
 
 use super::Parts;
-use super::delivery::{Delivered, deliver};
+use super::delivery::{Delivered, Turn, deliver};
 use crate::patience::{GivenUp, until_stored};
 
 pub(crate) struct AuthorizeTask {
@@ -65,7 +65,8 @@ impl AuthorizeTask {
             start_time_ns: opened.key.start_ns,
             first_attempt: u32::try_from(attempts_made).unwrap_or(u32::MAX).saturating_add(1),
         };
-        Ok(match deliver(&self.parts, &callback, callback.first_attempt, &context.give_up).await? {
+        let turn = Turn::new(callback.first_attempt, callback.start_time_ns, context);
+        Ok(match deliver(&self.parts, &callback, turn, &context.give_up).await? {
             Delivered::Yes => Outcome::Done,
             Delivered::Dead(reason) => Outcome::Dead(reason),
             Delivered::Later(after) => {

@@ -7,7 +7,7 @@ use common::tasks::deliver_callback::{self, DeliverCallback};
 use task_queue::{Outcome, Task, TaskContext};
 
 use super::Parts;
-use super::delivery::{Delivered, deliver};
+use super::delivery::{Delivered, Turn, deliver};
 use crate::patience::GivenUp;
 
 pub(crate) struct DeliverCallbackTask {
@@ -22,7 +22,8 @@ impl Task for DeliverCallbackTask {
 
     async fn run(&self, task: DeliverCallback, context: TaskContext) -> Outcome {
         let number = task.first_attempt.saturating_add(context.retries).saturating_add(1);
-        match deliver(&self.parts, &task, number, &context.give_up).await {
+        let turn = Turn::new(number, task.start_time_ns, &context);
+        match deliver(&self.parts, &task, turn, &context.give_up).await {
             Ok(Delivered::Yes) => Outcome::Done,
             Ok(Delivered::Later(after)) => Outcome::Retry { after },
             Ok(Delivered::Dead(reason)) => Outcome::Dead(reason),

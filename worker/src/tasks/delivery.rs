@@ -2,11 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use common::clock;
+use common::clock::{self, Nanos};
 use common::tasks::deliver_callback::DeliverCallback;
 use store::{Attempt, DeliveryState, RecordKey};
-use task_queue::dead_letter::Reason;
+use task_queue::TaskContext;
+use task_queue::dead_letter::{self, Reason};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use super::Parts;
 use crate::callback::Callback;
@@ -20,13 +22,40 @@ pub(crate) enum Delivered {
     Dead(Reason),
 }
 
-/// Makes the `number`-th attempt and records it.
+/// Which attempt it is.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Turn {
+    /// Of all that were made, from 1: its place in the record.
+    number: u32,
+    /// Of those that count, from 1: a replay begins anew.
+    counted: u32,
+    /// Where the window begins that it counts in.
+    since: Nanos,
+}
+
+impl Turn {
+    /// The `number`-th attempt of a task that may have been replayed.
+    pub(crate) fn new(number: u32, start: Nanos, context: &TaskContext) -> Self {
+        match context.message.number_header(dead_letter::REPLAYED_AT) {
+            None => Self { number, counted: number, since: start },
+            Some(at_ms) => {
+                let before = context.message.number_header(dead_letter::REPLAYED_RETRIES).unwrap_or(0);
+                let counted = u64::from(context.retries).saturating_sub(before).saturating_add(1);
+                let counted = u32::try_from(counted).unwrap_or(u32::MAX);
+                Self { number, counted, since: at_ms.saturating_mul(1_000_000) }
+            }
+        }
+    }
+}
+
+/// Makes one attempt and records it.
 pub(crate) async fn deliver(
     parts: &Parts,
     task: &DeliverCallback,
-    number: u32,
+    turn: Turn,
     give_up: &CancellationToken,
 ) -> Result<Delivered, GivenUp> {
+    let number = turn.number;
     let callback =
         Callback { station_id: task.station_id, driver_token: &task.driver_token, status: task.status };
     let (at_ns, began) = (clock::now(), Instant::now());
@@ -36,7 +65,7 @@ pub(crate) async fn deliver(
         Ok(answered) => answered.status.as_u16().to_string(),
         Err(error) => error.to_string(),
     };
-    let verdict = judge(&result, number, task.start_time_ns, &parts.callback_config);
+    let verdict = judge(&result, turn.counted, turn.since, &parts.callback_config);
     tracing::debug!(request = %task.request_id, number, outcome, ?verdict, took_ms, "callback attempt");
     let state = match verdict {
         Verdict::Delivered => DeliveryState::Delivered,
@@ -54,6 +83,17 @@ pub(crate) async fn deliver(
     Ok(match verdict {
         Verdict::Delivered => Delivered::Yes,
         Verdict::Again(after) => Delivered::Later(after),
-        Verdict::Never(word) => Delivered::Dead(Reason::new(word, outcome)),
+        Verdict::Never(word) => Delivered::Dead(
+            Reason::new(word, outcome)
+                .with(dead_letter::ATTEMPTS, number)
+                .with(dead_letter::FIRST_AT, task.start_time_ns / 1_000_000)
+                .with(dead_letter::HOST, host_of(&task.callback_url)),
+        ),
     })
+}
+
+/// What operators may see of a callback URL: not its path or query, which may hold a client's secrets.
+fn host_of(callback_url: &str) -> String {
+    let url = Url::parse(callback_url).ok();
+    url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()
 }

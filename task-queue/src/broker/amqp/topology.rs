@@ -14,7 +14,7 @@ const DELIVERY: &str = "celery_delayed_delivery";
 /// Levels of the ladder; level i holds a message for 2^i seconds. 28 bits are eight and a half years.
 const LEVELS: u32 = 28;
 
-/// Makes every queue that does not exist yet. Dead letters are always kept in a quorum queue of ours.
+/// Makes every queue that does not exist yet, each with the queue of its dead letters.
 pub(super) async fn declare_queues(connection: &Connection, topology: &Topology) -> lapin::Result<()> {
     for queue in &topology.queues {
         declare_queue(connection, queue, topology.queue_type).await?;
@@ -35,10 +35,14 @@ pub(super) async fn declare_queue(
         return asking.close(200, "asked".into()).await;
     }
     let channel = connection.create_channel().await?;
-    let arguments = match kind {
+    let mut arguments = match kind {
         QueueType::Quorum => quorum(),
         QueueType::Classic => FieldTable::default(),
     };
+    if kind == QueueType::Quorum && dead_letter::is_one(queue) {
+        // Dead letters are looked at and put back; RabbitMQ 4 would drop them at the twentieth time.
+        arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(i32::MAX));
+    }
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
     channel.queue_declare(queue.into(), durable, arguments).await?;
     channel.close(200, "declared".into()).await

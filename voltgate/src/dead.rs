@@ -1,0 +1,162 @@
+//! `voltgate dead`: see, replay and purge what will not be tried again on its own.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::clock;
+use common::exit::Failure;
+use common::settings::{BROKER_URL, STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, without_password};
+use common::tasks::deliver_callback;
+use serde_json::{Value, json};
+use task_queue::dead_letter::{self, review::Fate, review::review};
+use task_queue::{Broker, Message, connect_beside};
+
+use crate::cli::{DeadArgs, DeadCommand, DeadFilter};
+use crate::terminal;
+use crate::up::embedded;
+
+pub(crate) async fn run(settings: &Settings, args: DeadArgs) -> Result<ExitCode, Failure> {
+    let settings = if args.data.exists() { embedded(settings.clone(), &args.data) } else { settings.clone() };
+    let broker = connect(&settings).await?;
+    let letters = DeadLetters { broker: Arc::clone(&broker), queue: settings.text(&TASK_QUEUE).to_owned() };
+    let done = letters.run(args).await;
+    broker.close().await;
+    done
+}
+
+async fn connect(settings: &Settings) -> Result<Arc<dyn Broker>, Failure> {
+    let url = settings.text(&BROKER_URL);
+    let limit = settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)?;
+    connect_beside(url, "voltgate dead", limit).await.map_err(|error| Failure::Unreachable {
+        what: "the broker (BROKER_URL)",
+        at: without_password(url),
+        why: error.to_string(),
+    })
+}
+
+struct DeadLetters {
+    broker: Arc<dyn Broker>,
+    queue: String,
+}
+
+impl DeadLetters {
+    async fn run(&self, args: DeadArgs) -> Result<ExitCode, Failure> {
+        match args.command {
+            DeadCommand::List(filter) => self.list(&filter, args.json).await,
+            DeadCommand::Show { id } => self.show(&id).await,
+            DeadCommand::Replay(filter) => self.change(&filter, Fate::Replay, args.json).await,
+            DeadCommand::Purge(filter) => self.change(&filter, Fate::Purge, args.json).await,
+        }
+    }
+
+    /// Shows every letter that fits to `each`, which decides about it.
+    async fn each(&self, filter: &DeadFilter, mut each: impl FnMut(&Message) -> Fate) -> Result<(), Failure> {
+        let now_ms = clock::now() / 1_000_000;
+        for queue in [self.queue.clone(), deliver_callback::queue(&self.queue)] {
+            let judge =
+                |letter: &Message| if filter.fits(letter, now_ms) { each(letter) } else { Fate::Keep };
+            let reviewed = review(&self.broker, &queue, filter.limit, now_ms, judge).await;
+            reviewed
+                .map_err(|error| Failure::Broken(format!("{}: {error}", dead_letter::queue_of(&queue))))?;
+        }
+        Ok(())
+    }
+
+    async fn list(&self, filter: &DeadFilter, as_json: bool) -> Result<ExitCode, Failure> {
+        let mut count = 0;
+        self.each(filter, |letter| {
+            if as_json {
+                println!("{}", shown(letter));
+            } else {
+                print_row(letter, count == 0);
+            }
+            count += 1;
+            Fate::Keep
+        })
+        .await?;
+        if count == 0 && !as_json {
+            println!("no dead letters");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+
+    async fn show(&self, id: &str) -> Result<ExitCode, Failure> {
+        let mut found = false;
+        let filter = DeadFilter { id: Some(id.to_owned()), ..DeadFilter::everything() };
+        self.each(&filter, |letter| {
+            found = true;
+            let mut all = shown(letter);
+            all["headers"] = Value::Object(letter.headers.clone());
+            println!("{all:#}");
+            Fate::Keep
+        })
+        .await?;
+        Ok(ExitCode::from(u8::from(!found)))
+    }
+
+    async fn change(&self, filter: &DeadFilter, fate: Fate, as_json: bool) -> Result<ExitCode, Failure> {
+        if !filter.all && filter.is_empty() {
+            let what = "say which letters: --id, --reason, --host, --older-than, or --all";
+            return Err(Failure::Refused(what.to_owned()));
+        }
+        let mut count = 0;
+        self.each(filter, |_| {
+            count += 1;
+            fate
+        })
+        .await?;
+        let done = if fate == Fate::Replay { "replayed" } else { "purged" };
+        if as_json {
+            println!("{}", json!({ done: count }));
+        } else {
+            println!("{count} {done}");
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
+impl DeadFilter {
+    fn fits(&self, letter: &Message, now_ms: u64) -> bool {
+        let is = |wanted: &Option<String>, header: &str| {
+            wanted.as_deref().is_none_or(|wanted| letter.text_header(header) == Some(wanted))
+        };
+        let age =
+            Duration::from_millis(now_ms.saturating_sub(letter.number_header(dead_letter::AT).unwrap_or(0)));
+        is(&self.id, "id")
+            && is(&self.reason, dead_letter::REASON)
+            && is(&self.host, dead_letter::HOST)
+            && self.older_than.is_none_or(|seconds| age >= Duration::from_secs(seconds))
+    }
+}
+
+/// What is shown of a letter. Never its body: it holds a driver token.
+fn shown(letter: &Message) -> Value {
+    let header = |name: &str| letter.headers.get(name).cloned().unwrap_or_default();
+    json!({
+        "id": header("id"),
+        "task": header("task"),
+        "queue": header(dead_letter::QUEUE),
+        "reason": header(dead_letter::REASON),
+        "detail": header(dead_letter::DETAIL),
+        "host": header(dead_letter::HOST),
+        "attempts": header(dead_letter::ATTEMPTS),
+        "first_ms": header(dead_letter::FIRST_AT),
+        "last_ms": header(dead_letter::AT),
+    })
+}
+
+fn print_row(letter: &Message, with_head: bool) {
+    if with_head {
+        let bold = terminal::bold();
+        println!(
+            "{bold}{:<36}  {:<22} {:>8}  {:<24} what happened{bold:#}",
+            "id", "reason", "attempts", "host"
+        );
+    }
+    let text = |name: &str| letter.text_header(name).unwrap_or("-").to_owned();
+    let attempts =
+        letter.number_header(dead_letter::ATTEMPTS).map_or("-".to_owned(), |count| count.to_string());
+    let (id, reason, host) = (text("id"), text(dead_letter::REASON), text(dead_letter::HOST));
+    println!("{id:<36}  {reason:<22} {attempts:>8}  {host:<24} {}", text(dead_letter::DETAIL));
+}
