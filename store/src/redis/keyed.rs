@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{RedisStore, unavailable};
+use super::RedisStore;
 use crate::{KeyedState, StoreError};
 
 #[async_trait]
@@ -15,22 +15,19 @@ impl KeyedState for RedisStore {
         value: &str,
         keep: Duration,
     ) -> Result<Option<String>, StoreError> {
-        let mut connection = self.connection().await?;
         let key = self.key(format_args!("voltgate:{key}"));
         let mut pipe = redis::pipe();
         // In one transaction, so that the value cannot expire between the two. `SET … NX GET` needs Redis 7.
         pipe.atomic().cmd("SET").arg(&key).arg(value).arg("NX").arg("PX").arg(milliseconds(keep));
         pipe.cmd("GET").arg(&key);
-        let (put, held): (Option<String>, Option<String>) =
-            pipe.query_async(&mut connection).await.map_err(unavailable)?;
+        let (put, held): (Option<String>, Option<String>) = self.pipeline(&pipe).await?;
         Ok(if put.is_some() { None } else { held })
     }
 
     async fn put(&self, key: &str, value: &str, keep: Duration) -> Result<(), StoreError> {
-        let mut connection = self.connection().await?;
         let mut command = redis::cmd("SET");
         command.arg(self.key(format_args!("voltgate:{key}"))).arg(value).arg("PX").arg(milliseconds(keep));
-        command.query_async(&mut connection).await.map_err(unavailable)
+        self.command(&command).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

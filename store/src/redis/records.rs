@@ -55,7 +55,6 @@ impl Records for RedisStore {
             (field::DEADLINE_NS, &decided.deadline_ns.to_string()),
             (field::DECIDED_NS, &decided.decided_ns.to_string()),
         ];
-        let mut connection = self.connection().await?;
         let mut pipe = redis::pipe();
         // One transaction on one key: either the whole first decision is there or nothing of it, and whoever comes
         // second changes nothing and reads the first.
@@ -65,7 +64,7 @@ impl Records for RedisStore {
         }
         pipe.cmd("EXPIRE").arg(&hash).arg(self.options.retention.as_secs()).ignore();
         pipe.cmd("HGET").arg(&hash).arg(field::STATUS);
-        let (status,): (String,) = pipe.query_async(&mut connection).await.map_err(unavailable)?;
+        let (status,): (String,) = self.pipeline(&pipe).await?;
         status
             .parse()
             .map_err(|error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id)))
@@ -78,22 +77,19 @@ impl Records for RedisStore {
         state: DeliveryState,
     ) -> Result<(), StoreError> {
         let details = serde_json::to_string(attempt).map_err(unavailable)?;
-        let mut connection = self.connection().await?;
         let mut command = redis::cmd("HSET");
         command.arg(self.key(key.to_redis()));
         command.arg(format!("{}{}", field::ATTEMPT, attempt.number)).arg(details);
         command.arg(field::ATTEMPTS).arg(attempt.number);
         command.arg(field::CALLBACK_STATUS).arg(&attempt.outcome);
         command.arg(field::DELIVERY).arg(state.as_str());
-        command.query_async(&mut connection).await.map_err(unavailable)
+        self.command(&command).await
     }
 
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {
-        let mut connection = self.connection().await?;
         let mut command = redis::cmd("GET");
         command.arg(self.key(format_args!("voltgate:request:{request}")));
-        let key: Option<String> = command.query_async(&mut connection).await.map_err(unavailable)?;
-        drop(connection);
+        let key: Option<String> = self.command(&command).await?;
         match key.as_deref().and_then(RecordKey::from_redis) {
             Some(key) => self.read(&key).await,
             None => Ok(None),
@@ -103,11 +99,9 @@ impl Records for RedisStore {
 
 impl RedisStore {
     async fn read(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
-        let mut connection = self.connection().await?;
         let mut command = redis::cmd("HGETALL");
         command.arg(self.key(key.to_redis()));
-        let hash: HashMap<String, String> =
-            command.query_async(&mut connection).await.map_err(unavailable)?;
+        let hash: HashMap<String, String> = self.command(&command).await?;
         Ok(record(key, &hash))
     }
 }
