@@ -48,7 +48,11 @@ pub struct Services {
 impl Deployment {
     /// An empty system.
     pub async fn new() -> Self {
-        let servers = Servers::of_this_run();
+        Self::on(Servers::of_this_run()).await
+    }
+
+    /// An empty system on servers of the test's own, which it may kill.
+    pub async fn on(servers: Servers) -> Self {
         let vhost = servers.new_vhost().await;
         let prefix = format!("{vhost}:");
         let environment = [

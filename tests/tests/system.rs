@@ -9,6 +9,7 @@ mod system {
     mod decisions;
     mod documents;
     mod embedded;
+    mod faults;
     mod python;
     mod refusals;
     mod retries;
