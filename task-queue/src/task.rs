@@ -58,6 +58,11 @@ pub enum Outcome {
         /// How long the broker keeps it.
         after: Duration,
     },
+    /// The same task again after a while, without having been tried: its `retries` stay as they are.
+    Postpone {
+        /// How long the broker keeps it.
+        after: Duration,
+    },
     /// Its effect is durable up to here, and this message carries on from there.
     Then(Box<FollowUp>),
     /// It will not work however often it is tried.

@@ -129,6 +129,9 @@ impl Job {
             Outcome::Done => Ok(true),
             Outcome::GiveBack => Ok(false),
             Outcome::Retry { after } => self.publish(&delivery.queue, &again(&message), after).await,
+            Outcome::Postpone { after } => {
+                self.publish(&delivery.queue, &message.without_broker_headers(), after).await
+            }
             Outcome::Then(next) => self.publish(&next.queue, &next.message, next.after).await,
             Outcome::Dead(reason) => self.bury(&delivery, &id, &reason).await,
         };

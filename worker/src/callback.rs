@@ -1,6 +1,7 @@
 //! Calling the client back: one attempt within one time limit, whatever the host does.
 
 mod attempt_error;
+pub(crate) mod origin_limits;
 mod resolver;
 pub(crate) mod retry;
 

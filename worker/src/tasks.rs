@@ -13,6 +13,7 @@ use task_queue::task::DuplicateTask;
 
 use crate::acl_client::AclClient;
 use crate::callback::CallbackClient;
+use crate::callback::origin_limits::OriginLimits;
 use crate::config::{CallbackConfig, Config};
 use crate::error::WorkerError;
 
@@ -20,6 +21,7 @@ use crate::error::WorkerError;
 pub(crate) struct Parts {
     acl: AclClient,
     callbacks: CallbackClient,
+    origins: OriginLimits,
     callback_config: CallbackConfig,
     store: Store,
     queue: AuthorizationQueue,
@@ -30,6 +32,7 @@ impl Parts {
         Ok(Self {
             acl: AclClient::new(config.acl_service.clone())?,
             callbacks: CallbackClient::new(config)?,
+            origins: OriginLimits::new(config.concurrency),
             callback_config: config.callback,
             store,
             queue,

@@ -13,7 +13,7 @@ pub const NAME: &str = "voltgate.tasks.deliver_callback";
 
 /// Its parameters in order.
 pub const PARAMETERS: &[&str] =
-    &["request_id", "station_id", "driver_token", "callback_url", "status", "start_time_ns", "first_attempt"];
+    &["request_id", "station_id", "driver_token", "callback_url", "status", "start_time_ns", "attempts_made"];
 
 /// The queue of these tasks beside the queue of the requests.
 pub fn queue(task_queue: &str) -> String {
@@ -36,7 +36,7 @@ pub struct DeliverCallback {
     /// When the client called: names the record and begins the delivery window.
     pub start_time_ns: Nanos,
     /// How many attempts were made before this task was first published.
-    pub first_attempt: u32,
+    pub attempts_made: u32,
 }
 
 impl DeliverCallback {
@@ -49,7 +49,7 @@ impl DeliverCallback {
             json!(self.callback_url),
             json!(self.status),
             json!(self.start_time_ns),
-            json!(self.first_attempt),
+            json!(self.attempts_made),
         ]
     }
 }

@@ -1,6 +1,6 @@
 //! Callbacks that fail and heal.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
@@ -87,4 +87,34 @@ async fn hosts_that_hang_drip_reset_or_never_end_cost_one_time_limit_and_are_giv
     })
     .await;
     assert_eq!(letters, 3);
+}
+
+#[tokio::test]
+async fn a_host_that_hangs_leaves_slots_for_the_others() {
+    let mut deployment = Deployment::new()
+        .await
+        .with("WORKER_CONCURRENCY", 20)
+        .with("AUTHORIZATION_TIMEOUT_SEC", 60)
+        .with("CALLBACK_TIMEOUT_SEC", 40)
+        .with("SHUTDOWN_GRACE_SEC", 1);
+    let services = deployment.start().await;
+    let (hanging, healthy, http) =
+        (CallbackHost::start().await, CallbackHost::start().await, &deployment.http);
+    for _ in 0..60 {
+        services.ask(http, DRIVER, &hanging.url("/hang")).await;
+    }
+    eventually("the host to hang", async || (hanging.received().len() >= 10).then_some(())).await;
+    let began = Instant::now();
+    let mut requests = Vec::new();
+    for _ in 0..20 {
+        requests.push(services.ask(http, DRIVER, &healthy.url("/ok/healthy")).await);
+    }
+    healthy.all_of(&requests).await;
+    // Without the bulkhead all twenty slots would hang for 40 seconds.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(hanging.received().len(), 10, "half of the slots");
+    eventually("the others to be parked in the broker", async || {
+        (deployment.messages_in("celery").await? <= 10).then_some(())
+    })
+    .await;
 }

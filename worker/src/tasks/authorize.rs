@@ -1,6 +1,7 @@
 //! `authorize`: decide, record, and only then tell the client.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use common::clock;
@@ -63,16 +64,22 @@ impl AuthorizeTask {
             callback_url: task.callback_url,
             status,
             start_time_ns: opened.key.start_ns,
-            first_attempt: u32::try_from(attempts_made).unwrap_or(u32::MAX).saturating_add(1),
+            attempts_made: u32::try_from(attempts_made).unwrap_or(u32::MAX),
         };
-        let turn = Turn::new(callback.first_attempt, callback.start_time_ns, context);
+        let number = callback.attempts_made.saturating_add(1);
+        let turn = Turn::new(number, callback.start_time_ns, context);
         Ok(match deliver(&self.parts, &callback, turn, &context.give_up).await? {
             Delivered::Yes => Outcome::Done,
             Delivered::Dead(reason) => Outcome::Dead(reason),
+            Delivered::Parked(after) => self.later(&callback, after),
             Delivered::Later(after) => {
-                Outcome::Then(Box::new(self.parts.queue.deliver_later(&callback, after)))
+                self.later(&DeliverCallback { attempts_made: number, ..callback }, after)
             }
         })
+    }
+
+    fn later(&self, callback: &DeliverCallback, after: Duration) -> Outcome {
+        Outcome::Then(Box::new(self.parts.queue.deliver_later(callback, after)))
     }
 
     /// The decision that holds, which is another worker's when that one was faster.

@@ -21,11 +21,12 @@ impl Task for DeliverCallbackTask {
     type Args = DeliverCallback;
 
     async fn run(&self, task: DeliverCallback, context: TaskContext) -> Outcome {
-        let number = task.first_attempt.saturating_add(context.retries).saturating_add(1);
+        let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
         let turn = Turn::new(number, task.start_time_ns, &context);
         match deliver(&self.parts, &task, turn, &context.give_up).await {
             Ok(Delivered::Yes) => Outcome::Done,
             Ok(Delivered::Later(after)) => Outcome::Retry { after },
+            Ok(Delivered::Parked(after)) => Outcome::Postpone { after },
             Ok(Delivered::Dead(reason)) => Outcome::Dead(reason),
             Err(GivenUp) => Outcome::GiveBack,
         }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use common::clock::{self, Nanos};
+use common::retry::RetryPolicy;
 use common::tasks::deliver_callback::DeliverCallback;
 use store::{Attempt, DeliveryState, RecordKey};
 use task_queue::TaskContext;
@@ -15,10 +16,15 @@ use crate::callback::Callback;
 use crate::callback::retry::{Verdict, judge};
 use crate::patience::{GivenUp, until_stored};
 
+/// How long a callback is parked: up to this, spread evenly.
+const PARKED: RetryPolicy = RetryPolicy { first: Duration::from_secs(3), longest: Duration::from_secs(3) };
+
 /// How an attempt ended.
 pub(crate) enum Delivered {
     Yes,
     Later(Duration),
+    /// Not even tried, because its host has all that it may have under way.
+    Parked(Duration),
     Dead(Reason),
 }
 
@@ -56,10 +62,15 @@ pub(crate) async fn deliver(
     give_up: &CancellationToken,
 ) -> Result<Delivered, GivenUp> {
     let number = turn.number;
+    let Some(place) = parts.origins.enter(&origin_of(&task.callback_url)).await else {
+        return park(parts, task, turn, give_up).await;
+    };
     let callback =
         Callback { station_id: task.station_id, driver_token: &task.driver_token, status: task.status };
     let (at_ns, began) = (clock::now(), Instant::now());
     let result = parts.callbacks.attempt(&task.callback_url, task.request_id, &callback).await;
+    // A host that says no is a healthy host; one that cannot be talked to is not.
+    place.finish(matches!(&result, Ok(answered) if !answered.status.is_server_error()));
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let outcome = match &result {
         Ok(answered) => answered.status.as_u16().to_string(),
@@ -72,24 +83,61 @@ pub(crate) async fn deliver(
         Verdict::Again(_) => DeliveryState::Pending,
         Verdict::Never(_) => DeliveryState::Undeliverable,
     };
+    let attempt = Attempt { number, at_ns, took_ms, outcome: outcome.clone() };
+    record(parts, task, &attempt, state, give_up).await?;
+    Ok(match verdict {
+        Verdict::Delivered => Delivered::Yes,
+        Verdict::Again(after) => Delivered::Later(after),
+        Verdict::Never(word) => Delivered::Dead(reason(word, outcome, task, number)),
+    })
+}
+
+/// Back to the broker for a moment, which is no attempt; or to the dead letters when the window is over.
+async fn park(
+    parts: &Parts,
+    task: &DeliverCallback,
+    turn: Turn,
+    give_up: &CancellationToken,
+) -> Result<Delivered, GivenUp> {
+    let after = PARKED.wait_after(1);
+    let end = turn.since.saturating_add(clock::nanos(parts.callback_config.window));
+    let next = clock::now().saturating_add(clock::nanos(after));
+    if next < end {
+        return Ok(Delivered::Parked(after));
+    }
+    let outcome = "parked until the window was over: its host has too much under way";
+    let attempt =
+        Attempt { number: turn.number, at_ns: clock::now(), took_ms: 0, outcome: outcome.to_owned() };
+    record(parts, task, &attempt, DeliveryState::Undeliverable, give_up).await?;
+    Ok(Delivered::Dead(reason("callback_window_over", outcome.to_owned(), task, turn.number)))
+}
+
+async fn record(
+    parts: &Parts,
+    task: &DeliverCallback,
+    attempt: &Attempt,
+    state: DeliveryState,
+    give_up: &CancellationToken,
+) -> Result<(), GivenUp> {
     let key = RecordKey {
         start_ns: task.start_time_ns,
         station_id: task.station_id,
         driver_token: task.driver_token.clone(),
     };
-    let attempt = Attempt { number, at_ns, took_ms, outcome: outcome.clone() };
     let records = &parts.store.records;
-    until_stored(give_up, || records.attempted(&key, &attempt, state)).await?;
-    Ok(match verdict {
-        Verdict::Delivered => Delivered::Yes,
-        Verdict::Again(after) => Delivered::Later(after),
-        Verdict::Never(word) => Delivered::Dead(
-            Reason::new(word, outcome)
-                .with(dead_letter::ATTEMPTS, number)
-                .with(dead_letter::FIRST_AT, task.start_time_ns / 1_000_000)
-                .with(dead_letter::HOST, host_of(&task.callback_url)),
-        ),
-    })
+    until_stored(give_up, || records.attempted(&key, attempt, state)).await
+}
+
+fn reason(word: &'static str, detail: String, task: &DeliverCallback, attempts: u32) -> Reason {
+    Reason::new(word, detail)
+        .with(dead_letter::ATTEMPTS, attempts)
+        .with(dead_letter::FIRST_AT, task.start_time_ns / 1_000_000)
+        .with(dead_letter::HOST, host_of(&task.callback_url))
+}
+
+/// What places are counted by: scheme, host and port.
+fn origin_of(callback_url: &str) -> String {
+    Url::parse(callback_url).map(|url| url.origin().ascii_serialization()).unwrap_or_default()
 }
 
 /// What operators may see of a callback URL: not its path or query, which may hold a client's secrets.
