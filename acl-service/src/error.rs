@@ -31,6 +31,7 @@ impl AclError {
             Self::Station(error) => Problem::invalid("station_id", error.to_string()),
             Self::Token(error) => Problem::invalid("driver_token", error.to_string()),
             Self::Request(problem) => problem.clone(),
+            Self::Store(error @ StoreError::BadCursor) => Problem::invalid("cursor", error.to_string()),
             Self::Store(error) => {
                 tracing::error!(%error, "the access lists cannot be reached");
                 Problem::unavailable("store", "the access lists cannot be reached", Duration::from_secs(1))

@@ -89,7 +89,8 @@ impl BrokerConfig {
     }
 }
 
+/// With `.callbacks` and the 56 characters of a delay before it, it has to fit into AMQP's 255.
 fn queue_name(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
-    ((1..=200).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
+    ((1..=150).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())
 }

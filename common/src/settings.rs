@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use table::*;
+use url::Url;
 
 /// One row of the table.
 #[derive(Debug)]
@@ -77,7 +78,7 @@ impl Settings {
                 .name;
             given.insert(name, text_of(value)?);
         }
-        let from_env = config::Config::builder().add_source(config::Environment::default()).build()?;
+        let from_env = config::Config::builder().add_source(environment()).build()?;
         for setting in ALL {
             if let Ok(value) = from_env.get_string(&setting.name.to_lowercase()) {
                 given.insert(setting.name, value);
@@ -162,6 +163,23 @@ impl Settings {
         self.parse_with(setting, |text| text.parse().ok())
     }
 
+    /// Where acl-service is. A port in the URL wins over `AUTHORIZATION_SERVICE_PORT`, also one that is its scheme's own.
+    ///
+    /// # Errors
+    /// One of the two is not what is expected.
+    pub fn acl_service(&self) -> Result<Url, SettingError> {
+        let port = self.port(&AUTHORIZATION_SERVICE_PORT)?;
+        self.parse_with(&AUTHORIZATION_SERVICE_URL, |text| {
+            let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+            let authority = text.split_once("://")?.1.split('/').next()?;
+            let names_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+            if !names_port {
+                url.set_port(Some(port)).ok()?;
+            }
+            Some(url)
+        })
+    }
+
     /// A comma-separated list.
     ///
     /// # Errors
@@ -182,6 +200,13 @@ impl Settings {
         let value = if setting.secret { "****".to_owned() } else { without_password(text) };
         SettingError::Bad { name: setting.name, value, expected: setting.expected }
     }
+}
+
+/// Our own names only: what else is in the environment is nobody's business, and need not even be text.
+fn environment() -> config::Environment {
+    let named = ALL.iter().filter_map(|setting| Some((setting.name, std::env::var_os(setting.name)?)));
+    let ours = named.map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()));
+    config::Environment::default().source(Some(ours.collect()))
 }
 
 /// The table as the README has it.
@@ -209,6 +234,10 @@ fn text_of(value: config::Value) -> Result<String, config::ConfigError> {
 /// A URL as it may be shown: `amqp://user:****@host`. Also takes what is no URL.
 pub fn without_password(url: &str) -> String {
     let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    if let (Err(_), Some((_, host))) = (Url::parse(url), rest.rsplit_once('@')) {
+        // Not a URL, perhaps because of what the password holds: nothing before the host is shown.
+        return format!("{scheme}://****@{host}");
+    }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
     match authority.rsplit_once('@') {
         Some((login, _)) => {
@@ -244,6 +273,26 @@ mod tests {
     }
 
     #[test]
+    fn a_port_in_the_url_wins_over_the_port_setting() {
+        for (url, base) in [
+            ("http://acl-service", "http://acl-service:5001/"),
+            ("http://acl-service/", "http://acl-service:5001/"),
+            ("http://acl-service:80", "http://acl-service/"),
+            ("http://10.0.0.1:7000", "http://10.0.0.1:7000/"),
+            ("http://[::1]", "http://[::1]:5001/"),
+            ("https://acl.example/base", "https://acl.example:5001/base"),
+        ] {
+            let settings = Settings::of([
+                (&AUTHORIZATION_SERVICE_URL, url.to_owned()),
+                (&AUTHORIZATION_SERVICE_PORT, "5001".to_owned()),
+            ]);
+            assert_eq!(settings.acl_service().unwrap().as_str(), base);
+        }
+        let settings = Settings::of([(&AUTHORIZATION_SERVICE_URL, "acl-service".to_owned())]);
+        assert!(settings.acl_service().unwrap_err().to_string().contains("AUTHORIZATION_SERVICE_URL"));
+    }
+
+    #[test]
     fn nan_negative_and_endless_spans_are_refused() {
         for text in ["NaN", "-1", "inf", "0", "1e30"] {
             let settings = Settings::of([(&CALLBACK_TIMEOUT_SEC, text.to_owned())]);
@@ -258,6 +307,7 @@ mod tests {
             ("redis://:s3cret@host", "redis://:****@host"),
             ("amqp://me:s3@cret@host/x@y", "amqp://me:****@host/x@y"),
             ("amqp://host/x@y", "amqp://host/x@y"),
+            ("amqp://me:s3/cr@et@host:1/x", "amqp://****@host:1/x"),
             ("embedded:/data", "embedded:/data"),
         ] {
             assert_eq!(without_password(url), shown);

@@ -35,8 +35,11 @@ impl LogConfig {
             "json" => Some(LogFormat::Json),
             _ => None,
         })?;
-        let filter =
-            settings.parse_with(&LOG_LEVEL, |text| EnvFilter::builder().parse(quietened(text)).ok())?;
+        let filter = settings.parse_with(&LOG_LEVEL, |text| {
+            let known =
+                text.split(',').all(|directive| directive.contains(['=', '[']) || is_level(directive));
+            known.then(|| EnvFilter::builder().parse(quietened(text)).ok()).flatten()
+        })?;
         Ok(Self { format, filter })
     }
 
@@ -51,6 +54,11 @@ impl LogConfig {
             LogFormat::Json => builder.json().init(),
         }
     }
+}
+
+/// A word alone would otherwise be taken as a part of the program, and nothing would be logged at all.
+fn is_level(word: &str) -> bool {
+    ["off", "error", "warn", "info", "debug", "trace"].contains(&word.trim().to_ascii_lowercase().as_str())
 }
 
 /// lapin calls it an error that a queue does not exist yet; what matters of it, our supervisor reports. actix-web tells of

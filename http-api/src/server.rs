@@ -97,9 +97,8 @@ pub fn resource(path: &str, allow: &'static str) -> Resource {
 
 /// `GET /healthz`: the process is alive.
 pub fn healthz(config: &mut ServiceConfig) {
-    config.service(
-        resource("/healthz", "GET").route(web::get().to(async || HttpResponse::Ok().json(Status::ALIVE))),
-    );
+    config
+        .service(resource("/healthz", "GET, HEAD").route(web::get().to(alive)).route(web::head().to(alive)));
 }
 
 /// The answer of `/healthz` and `/readyz`.
@@ -121,4 +120,8 @@ async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
 
 fn path_too_long() -> Problem {
     Problem::invalid("path", format!("the path and query are longer than {LONGEST_PATH} characters"))
+}
+
+async fn alive() -> HttpResponse {
+    HttpResponse::Ok().json(Status::ALIVE)
 }

@@ -54,12 +54,12 @@ impl Acceptance {
             self.publish(request, &question, received).await?;
             return Ok(request);
         };
-        let claim = idempotency::claim(&self.store, &key, &question, received).await?;
-        let Claim { request, received, confirmed } = claim;
+        let Claim { request, confirmed } = idempotency::claim(&self.store, &key, &question).await?;
         if !confirmed {
-            // Either nobody published it yet, or whoever did may have died before the confirm. The worker bears both.
+            // Either nobody published it yet, or whoever did may have died before the confirm. The worker bears both,
+            // and a client that was refused before has a whole deadline now.
             self.publish(request, &question, received).await?;
-            idempotency::confirm(&self.store, &key, &question, request, received).await;
+            idempotency::confirm(&self.store, &key, &question, request).await;
         }
         Ok(request)
     }

@@ -6,7 +6,6 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use common::clock::Nanos;
 use common::ids::RequestId;
 use http_api::Problem;
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,6 @@ pub(crate) struct IdempotencyKey(String);
 /// What a key stands for.
 pub(crate) struct Claim {
     pub(crate) request: RequestId,
-    pub(crate) received: Nanos,
     /// The task is known to be in the queue.
     pub(crate) confirmed: bool,
 }
@@ -35,7 +33,6 @@ pub(crate) struct Claim {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     request: RequestId,
-    received: Nanos,
     question: String,
     confirmed: bool,
 }
@@ -61,10 +58,8 @@ pub(crate) async fn claim(
     store: &Store,
     key: &IdempotencyKey,
     question: &Question,
-    received: Nanos,
 ) -> Result<Claim, ApiError> {
-    let mine =
-        Kept { request: RequestId::new(), received, question: fingerprint(question), confirmed: false };
+    let mine = Kept { request: RequestId::new(), question: fingerprint(question), confirmed: false };
     let held = store.keyed.put_if_absent(&key.name(), &text(&mine), KEEP).await.map_err(ApiError::Store)?;
     let kept = match held {
         None => mine,
@@ -76,18 +71,12 @@ pub(crate) async fn claim(
             held
         }
     };
-    Ok(Claim { request: kept.request, received: kept.received, confirmed: kept.confirmed })
+    Ok(Claim { request: kept.request, confirmed: kept.confirmed })
 }
 
 /// Notes that the task is in the queue. When this fails the next try publishes once more, which does no harm.
-pub(crate) async fn confirm(
-    store: &Store,
-    key: &IdempotencyKey,
-    question: &Question,
-    request: RequestId,
-    received: Nanos,
-) {
-    let kept = Kept { request, received, question: fingerprint(question), confirmed: true };
+pub(crate) async fn confirm(store: &Store, key: &IdempotencyKey, question: &Question, request: RequestId) {
+    let kept = Kept { request, question: fingerprint(question), confirmed: true };
     if let Err(error) = store.keyed.put(&key.name(), &text(&kept), KEEP).await {
         tracing::warn!(%request, %error, "an idempotency key could not be marked as confirmed");
     }

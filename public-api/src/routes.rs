@@ -26,7 +26,9 @@ pub(crate) fn routes(acceptance: Acceptance, signer: WebhookSigner) -> impl Fn(&
             .app_data(acceptance.clone())
             .app_data(signer.clone())
             .configure(healthz)
-            .service(resource("/readyz", "GET").route(web::get().to(readyz)))
+            .service(
+                resource("/readyz", "GET, HEAD").route(web::get().to(readyz)).route(web::head().to(readyz)),
+            )
             .service(
                 resource("/.well-known/webhook-public-keys", "GET").route(web::get().to(webhook_public_keys)),
             )

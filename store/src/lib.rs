@@ -47,6 +47,9 @@ pub enum StoreError {
     /// It holds something that is not ours.
     #[error("{0}")]
     Foreign(String),
+    /// The cursor is of no page of this list.
+    #[error("expected the `cursor` of the page before")]
+    BadCursor,
     /// The embedded one's directory cannot be used.
     #[error(transparent)]
     Directory(#[from] embedded_db::DirectoryError),

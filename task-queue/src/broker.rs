@@ -108,9 +108,12 @@ pub enum PublishError {
     /// The queue does not exist and could not be made.
     #[error("the broker has no queue `{0}`")]
     Unroutable(String),
-    /// The broker refused it, for instance because the queue is full.
-    #[error("the broker refused the message: {0}")]
-    Refused(String),
+    /// The broker refused it, because the queue is full or has lost its leader. That may heal.
+    #[error("the broker refused the message: the queue is full, or has lost its leader")]
+    Refused,
+    /// A property, the routing key or the headers are larger than AMQP carries. That never heals.
+    #[error("a property is longer than 255 bytes, or the headers are larger than a frame")]
+    TooLarge,
 }
 
 /// Why a broker cannot be used.

@@ -75,14 +75,24 @@ pub const REPLAYED_AT: &str = "replayed_at_ms";
 /// Header of a replayed message: its `retries` at that time, so that it can be tried as often as a new one.
 pub const REPLAYED_RETRIES: &str = "replayed_retries";
 
+/// Half of RabbitMQ's default frame.
+const MOST_HEADERS: usize = 64 * 1024;
+
 /// The message as it is buried: the same body, properties and headers, and the reason beside them. Without an expiry,
 /// or the broker would drop it after all.
 pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at_ms: u64) -> Message {
     let mut dead = message.without_broker_headers();
     dead.properties.expiration = None;
+    let size = headers_size(&dead.headers);
+    let mut detail = reason.detail.clone();
+    if size > MOST_HEADERS {
+        // With our notes beside them they would not fit into AMQP's one frame of headers any more.
+        dead.headers.retain(|name, _| ["id", "task", "retries"].contains(&name.as_str()));
+        detail = format!("{detail} (its headers of {size} bytes were left out)");
+    }
     let notes: [(&str, Value); 5] = [
         (REASON, json!(reason.word)),
-        (DETAIL, json!(reason.detail)),
+        (DETAIL, json!(detail)),
         (QUEUE, json!(queue)),
         (DELIVERIES, json!(deliveries)),
         (AT, json!(at_ms)),
@@ -90,6 +100,10 @@ pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at
     dead.headers.extend(reason.notes.clone());
     dead.headers.extend(notes.map(|(name, value)| (name.to_owned(), value)));
     dead
+}
+
+fn headers_size(headers: &Headers) -> usize {
+    serde_json::to_string(headers).map_or(usize::MAX, |text| text.len())
 }
 
 /// The message as it is replayed: the same id, without what was noted when it was buried. Nothing when it does not say

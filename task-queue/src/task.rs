@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +26,9 @@ pub trait Task: Send + Sync + 'static {
 
     /// Does it. May be called again for the same id after a crash, so the second run must not do harm.
     async fn run(&self, args: Self::Args, context: TaskContext) -> Outcome;
+
+    /// Called before it is buried for a reason that is not its own: it was handed out too often, or it panicked.
+    async fn given_up(&self, _args: Self::Args, _context: TaskContext, _reason: &Reason) {}
 }
 
 /// What a run knows beside its arguments.
@@ -82,12 +84,35 @@ pub struct FollowUp {
     pub after: Duration,
 }
 
-type Run = Box<dyn Fn(TaskRequest, TaskContext) -> BoxFuture<'static, Outcome> + Send + Sync>;
+/// A task whose arguments are not bound yet.
+#[async_trait]
+trait AnyTask: Send + Sync {
+    async fn run(&self, request: TaskRequest, context: TaskContext) -> Outcome;
+    async fn given_up(&self, request: TaskRequest, context: TaskContext, reason: &Reason);
+}
+
+struct Bound<T>(T);
+
+#[async_trait]
+impl<T: Task> AnyTask for Bound<T> {
+    async fn run(&self, request: TaskRequest, context: TaskContext) -> Outcome {
+        match arguments::<T>(request) {
+            Ok(args) => self.0.run(args, context).await,
+            Err(why) => Outcome::Dead(Reason::new("invalid_arguments", why)),
+        }
+    }
+
+    async fn given_up(&self, request: TaskRequest, context: TaskContext, reason: &Reason) {
+        if let Ok(args) = arguments::<T>(request) {
+            self.0.given_up(args, context, reason).await;
+        }
+    }
+}
 
 /// The tasks that a worker knows.
 #[derive(Default)]
 pub struct Tasks {
-    by_name: HashMap<&'static str, Run>,
+    by_name: HashMap<&'static str, Box<dyn AnyTask>>,
 }
 
 /// Two tasks of one name: a mistake in the list.
@@ -101,29 +126,25 @@ impl Tasks {
     /// # Errors
     /// There is one of that name already.
     pub fn register<T: Task>(mut self, task: T) -> Result<Self, DuplicateTask> {
-        let task = Arc::new(task);
-        let run: Run = Box::new(move |request, context| {
-            let task = Arc::clone(&task);
-            Box::pin(async move {
-                match arguments::<T>(request) {
-                    Ok(args) => task.run(args, context).await,
-                    Err(why) => Outcome::Dead(Reason::new("invalid_arguments", why)),
-                }
-            })
-        });
-        match self.by_name.insert(T::NAME, run) {
+        match self.by_name.insert(T::NAME, Box::new(Bound(task))) {
             None => Ok(self),
             Some(_) => Err(DuplicateTask(T::NAME)),
         }
     }
 
-    pub(crate) fn run(&self, request: TaskRequest, context: TaskContext) -> BoxFuture<'static, Outcome> {
+    pub(crate) async fn run(&self, request: TaskRequest, context: TaskContext) -> Outcome {
         match self.by_name.get(request.name.as_str()) {
-            Some(run) => run(request, context),
+            Some(task) => task.run(request, context).await,
             None => {
-                let reason = Reason::new("unknown_task", format!("no task here is called {}", request.name));
-                Box::pin(std::future::ready(Outcome::Dead(reason)))
+                let detail = format!("no task here is called {:.200}", request.name);
+                Outcome::Dead(Reason::new("unknown_task", detail))
             }
+        }
+    }
+
+    pub(crate) async fn given_up(&self, request: TaskRequest, context: TaskContext, reason: &Reason) {
+        if let Some(task) = self.by_name.get(request.name.as_str()) {
+            task.given_up(request, context, reason).await;
         }
     }
 }
@@ -136,5 +157,10 @@ impl fmt::Debug for Tasks {
 
 fn arguments<T: Task>(request: TaskRequest) -> Result<T::Args, String> {
     let bound = request.bind(T::PARAMETERS)?;
-    serde_json::from_value(bound).map_err(|error| error.to_string())
+    serde_json::from_value(bound).map_err(|error| without_values(&error.to_string()))
+}
+
+/// serde quotes what it was given, which may be personal data; what it expected is enough.
+fn without_values(error: &str) -> String {
+    error.split('"').step_by(2).collect()
 }

@@ -89,12 +89,16 @@ struct Line {
 impl Line {
     async fn take_until_stopped(self, mut deliveries: Deliveries) {
         while let Some(delivery) = deliveries.recv().await {
-            if delivery.is_stale() {
-                continue;
-            }
-            let Ok(slot) = Arc::clone(&self.slots).acquire_owned().await else { return };
-            if self.shutdown.is_cancelled() {
+            let slot = tokio::select! {
+                slot = Arc::clone(&self.slots).acquire_owned() => slot.ok(),
+                () = self.shutdown.cancelled() => None,
+            };
+            let Some(slot) = slot.filter(|_| !self.shutdown.is_cancelled()) else {
                 let _ = delivery.give_back().await;
+                continue;
+            };
+            // Its connection may have gone while it waited for a slot; then it comes again, and once is enough.
+            if delivery.is_stale() {
                 continue;
             }
             let job = Job {
@@ -151,10 +155,6 @@ impl Job {
     }
 
     async fn outcome(&self, delivery: &Delivery, message: &Arc<Message>) -> Outcome {
-        if delivery.deliveries > MOST_DELIVERIES {
-            let detail = format!("handed out {MOST_DELIVERIES} times and never finished");
-            return Outcome::Dead(Reason::new("poison", detail));
-        }
         let request = match TaskRequest::decode(message) {
             Ok(request) => request,
             Err(not_a_task) => return Outcome::Dead(not_a_task.into()),
@@ -168,13 +168,21 @@ impl Job {
             broker: Arc::clone(&self.broker),
             give_up: self.give_up.clone(),
         };
-        let name = request.name.clone();
-        match AssertUnwindSafe(self.tasks.run(request, context)).catch_unwind().await {
-            Ok(outcome) => outcome,
-            Err(_) => {
-                Outcome::Dead(Reason::new("panicked", format!("the task {name} panicked; this is a defect")))
+        let running = AssertUnwindSafe(self.tasks.run(request.clone(), context.clone())).catch_unwind();
+        let reason = if delivery.deliveries > MOST_DELIVERIES {
+            Reason::new("poison", format!("handed out {MOST_DELIVERIES} times and never finished"))
+        } else {
+            match running.await {
+                Ok(outcome) => return outcome,
+                Err(_) => {
+                    Reason::new("panicked", format!("the task {} panicked; this is a defect", request.name))
+                }
             }
-        }
+        };
+        // What made the task unfit may make this unfit too: it gets one try, and the letter is buried all the same.
+        let telling = self.tasks.given_up(request, context, &reason);
+        let _ = tokio::time::timeout(LONGEST_WAIT, AssertUnwindSafe(telling).catch_unwind()).await;
+        Outcome::Dead(reason)
     }
 
     async fn bury(&self, delivery: &Delivery, id: &str, reason: &Reason) -> Result<bool, PublishError> {
@@ -191,7 +199,7 @@ impl Job {
         loop {
             match self.broker.publish(queue, message, delay).await {
                 Ok(()) => return Ok(true),
-                Err(error @ PublishError::Refused(_)) => return Err(error),
+                Err(error @ PublishError::TooLarge) => return Err(error),
                 Err(error) => {
                     tracing::warn!(queue, %error, "an outcome is not confirmed yet; publishing again");
                 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::cli::{AclArgs, AclCommand};
 use crate::client::Service;
+use crate::terminal;
 
 #[derive(Debug, Deserialize)]
 struct Page {
@@ -65,10 +66,13 @@ async fn list(acl: &Service, station: &str, as_json: bool) -> Result<(), Failure
         }
         let page: Page = acl.send(http.get(url)).await?;
         for token in &page.driver_tokens {
-            if as_json {
-                println!("{}", json!({ "station_id": station, "driver_token": token }));
+            let shown = if as_json {
+                json!({ "station_id": station, "driver_token": token }).to_string()
             } else {
-                println!("{token}");
+                token.clone()
+            };
+            if !terminal::line(&shown) {
+                return Ok(());
             }
         }
         match page.cursor {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use common::exit::Failure;
-use common::settings::{AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_SERVICE_URL, PUBLIC_API_PORT, Settings};
+use common::settings::{PUBLIC_API_PORT, Settings};
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -25,17 +25,15 @@ impl Service {
 
     /// acl-service, where the option or the settings say it is.
     pub(crate) fn acl(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
-        let base = settings.text(&AUTHORIZATION_SERVICE_URL);
-        let port = settings.port(&AUTHORIZATION_SERVICE_PORT)?;
-        let names_port = base.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let default =
-            if names_port { base.to_owned() } else { format!("{}:{port}", base.trim_end_matches('/')) };
-        Self::new("acl-service", option.unwrap_or(&default))
+        let default = settings.acl_service()?;
+        Self::new("acl-service", option.unwrap_or(default.as_str()))
     }
 
     fn new(what: &'static str, base: &str) -> Result<Self, Failure> {
         let broken = |why: String| Failure::Broken(format!("{what} at {base}: {why}"));
-        let base_url = Url::parse(base).map_err(|error| broken(error.to_string()))?;
+        let base_url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let expected = || Failure::Refused(format!("{what}: `{base}` is no http:// or https:// URL"));
+        let base_url = base_url.ok_or_else(expected)?;
         let http = reqwest::Client::builder()
             .no_proxy()
             .timeout(Duration::from_secs(30))

@@ -67,7 +67,7 @@ impl DeadLetters {
         let mut count = 0;
         self.each(filter, |letter| {
             if as_json {
-                println!("{}", shown(letter));
+                terminal::line(&shown(letter).to_string());
             } else {
                 print_row(letter, count == 0);
             }
@@ -158,5 +158,8 @@ fn print_row(letter: &Message, with_head: bool) {
     let attempts =
         letter.number_header(dead_letter::ATTEMPTS).map_or("-".to_owned(), |count| count.to_string());
     let (id, reason, host) = (text("id"), text(dead_letter::REASON), text(dead_letter::HOST));
-    println!("{id:<36}  {reason:<22} {attempts:>8}  {host:<24} {}", text(dead_letter::DETAIL));
+    terminal::line(&format!(
+        "{id:<36}  {reason:<22} {attempts:>8}  {host:<24} {}",
+        text(dead_letter::DETAIL)
+    ));
 }

@@ -1,12 +1,17 @@
 //! Colours, on a terminal only.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
 
 fn only_on_terminal(style: Style) -> Style {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     if std::io::stdout().is_terminal() && !plain { style } else { Style::new() }
+}
+
+/// Prints a line of a list; `false` when nobody reads any more, as behind `| head`.
+pub(crate) fn line(text: &str) -> bool {
+    writeln!(std::io::stdout(), "{text}").is_ok()
 }
 
 /// For headings.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use common::exit::Failure;
 use common::settings::{
-    BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_URL, Settings, without_password,
+    BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_PORT, REDIS_URL, Settings,
+    without_password,
 };
 use common::shutdown;
 use common::telemetry::LogConfig;
@@ -48,7 +49,7 @@ pub fn embedded(settings: Settings, data: &Path) -> Settings {
     if !settings.is_given(&BROKER_URL) {
         ours.push((&BROKER_URL, directory.clone()));
     }
-    if !settings.is_given(&REDIS_URL) && !settings.is_given(&REDIS_HOST) {
+    if ![&REDIS_URL, &REDIS_HOST, &REDIS_PORT].iter().any(|setting| settings.is_given(setting)) {
         ours.push((&REDIS_URL, directory));
     }
     if !settings.is_given(&BIND_ADDRESS) {
@@ -119,7 +120,14 @@ impl System {
             acl_stops.cancel();
             ran
         };
-        let acl = async { acl.run(acl_stops.clone()).await };
+        let acl = async {
+            let ran = acl.run(acl_stops.clone()).await;
+            // The demonstration takes it away on purpose; a service that broke takes the others with it.
+            if ran.is_err() {
+                shutdown.cancel();
+            }
+            ran
+        };
         let (api, worker, acl) = tokio::join!(api, worker, acl);
         self.broker.close().await;
         api.and(worker).and(acl)
@@ -135,7 +143,14 @@ impl System {
         if self.settings.is_given(&REDIS_URL) {
             line("store", &without_password(self.settings.text(&REDIS_URL)));
         } else {
-            line("store", &format_args!("redis://{}", self.settings.text(&REDIS_HOST)));
+            line(
+                "store",
+                &format_args!(
+                    "redis://{}:{}",
+                    self.settings.text(&REDIS_HOST),
+                    self.settings.text(&REDIS_PORT)
+                ),
+            );
         }
         if self.loopback_callbacks {
             println!(

@@ -10,6 +10,7 @@ use reqwest::redirect::Policy;
 use serde::Deserialize;
 use url::Url;
 
+use crate::callback::root_cause;
 use crate::error::WorkerError;
 
 const RETRY: RetryPolicy =
@@ -28,7 +29,7 @@ pub(crate) enum NoAnswer {
     #[error("the deadline passed")]
     Deadline,
     #[error("acl-service cannot be asked: {0}")]
-    Request(#[from] reqwest::Error),
+    Request(String),
     #[error("acl-service answered {0}")]
     Status(StatusCode),
 }
@@ -70,7 +71,9 @@ impl AclClient {
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["station", &station.to_string(), "driver", token.expose(), "acl"]);
         }
-        let transient = |error: reqwest::Error| RetryError::Transient(NoAnswer::from(error.without_url()));
+        let transient = |error: reqwest::Error| {
+            RetryError::Transient(NoAnswer::Request(root_cause(&error.without_url())))
+        };
         let response = self.http.get(url).timeout(limit).send().await.map_err(transient)?;
         match response.status() {
             StatusCode::OK => Ok(response.json::<Answer>().await.map_err(transient)?.allowed),

@@ -78,10 +78,9 @@ impl App {
 fn health_routes(broker: Arc<dyn Broker>) -> impl Fn(&mut ServiceConfig) + Clone {
     let broker: Data<dyn Broker> = Data::from(broker);
     move |config| {
-        config
-            .app_data(broker.clone())
-            .configure(healthz)
-            .service(resource("/readyz", "GET").route(web::get().to(readyz)));
+        config.app_data(broker.clone()).configure(healthz).service(
+            resource("/readyz", "GET, HEAD").route(web::get().to(readyz)).route(web::head().to(readyz)),
+        );
     }
 }
 

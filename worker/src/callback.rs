@@ -18,7 +18,7 @@ use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
 
-pub(crate) use attempt_error::AttemptError;
+pub(crate) use attempt_error::{AttemptError, root_cause};
 
 use crate::config::Config;
 use crate::error::WorkerError;

@@ -6,9 +6,8 @@ use std::time::Duration;
 use authorization_queue::config::BrokerConfig;
 use common::address_guard::AddressGuard;
 use common::settings::{
-    AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_SERVICE_URL, BIND_ADDRESS, CALLBACK_MAX_ATTEMPTS,
-    CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC, SettingError, Settings,
-    WORKER_CONCURRENCY, WORKER_HEALTH_PORT,
+    BIND_ADDRESS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC,
+    SettingError, Settings, WORKER_CONCURRENCY, WORKER_HEALTH_PORT,
 };
 use common::webhook_signature::WebhookSigner;
 use store::config::StoreConfig;
@@ -62,7 +61,7 @@ impl Config {
         Ok(Self {
             broker: BrokerConfig::from_settings(settings)?,
             store: StoreConfig::from_settings(settings)?,
-            acl_service: acl_service(settings)?,
+            acl_service: settings.acl_service()?,
             guard: AddressGuard::from_settings(settings)?,
             callback: CallbackConfig {
                 timeout: settings.seconds(&CALLBACK_TIMEOUT_SEC, 300)?,
@@ -83,43 +82,4 @@ fn number<T: TryFrom<u64>>(
     most: u64,
 ) -> Result<T, SettingError> {
     T::try_from(settings.number(setting, 1..=most)?).map_err(|_| settings.bad(setting))
-}
-
-/// The base of its URLs. A port in the URL wins, also one that is its scheme's own.
-fn acl_service(settings: &Settings) -> Result<Url, SettingError> {
-    let port = settings.port(&AUTHORIZATION_SERVICE_PORT)?;
-    settings.parse_with(&AUTHORIZATION_SERVICE_URL, |text| {
-        let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
-        let authority = text.split_once("://")?.1.split('/').next()?;
-        let names_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        if !names_port {
-            url.set_port(Some(port)).ok()?;
-        }
-        Some(url)
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_port_in_the_url_wins_over_the_port_setting() {
-        for (url, base) in [
-            ("http://acl-service", "http://acl-service:5001/"),
-            ("http://acl-service/", "http://acl-service:5001/"),
-            ("http://acl-service:80", "http://acl-service/"),
-            ("http://10.0.0.1:7000", "http://10.0.0.1:7000/"),
-            ("http://[::1]", "http://[::1]:5001/"),
-            ("https://acl.example/base", "https://acl.example:5001/base"),
-        ] {
-            let settings = Settings::of([
-                (&AUTHORIZATION_SERVICE_URL, url.to_owned()),
-                (&AUTHORIZATION_SERVICE_PORT, "5001".to_owned()),
-            ]);
-            assert_eq!(acl_service(&settings).unwrap().as_str(), base);
-        }
-        let settings = Settings::of([(&AUTHORIZATION_SERVICE_URL, "acl-service".to_owned())]);
-        assert!(acl_service(&settings).unwrap_err().to_string().contains("AUTHORIZATION_SERVICE_URL"));
-    }
 }

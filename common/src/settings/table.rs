@@ -23,7 +23,7 @@ macro_rules! settings {
 settings! {
     BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2f", "amqp://…, amqps://… or embedded:DIR",
         "The broker that holds the tasks";
-    TASK_QUEUE = "celery", "a queue name of 1 to 200 characters of A-Z a-z 0-9 - . _",
+    TASK_QUEUE = "celery", "a queue name of 1 to 150 characters of A-Z a-z 0-9 - . _",
         "The queue that tasks are published to and taken from";
     TASK_QUEUE_TYPE = "quorum", "quorum or classic",
         "The type of a queue that does not exist yet; an existing one is used as it is";

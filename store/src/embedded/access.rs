@@ -47,6 +47,9 @@ impl AccessLists for EmbeddedStore {
 
     /// The cursor is the last token of the page before.
     async fn page(&self, station: StationId, cursor: Option<&str>, limit: u32) -> Result<Page, StoreError> {
+        if cursor.is_some_and(|cursor| DriverToken::parse(cursor).is_err()) {
+            return Err(StoreError::BadCursor);
+        }
         let (station, after) = (station.to_string(), cursor.unwrap_or_default().to_owned());
         let page = move |connection: &Connection| {
             let sql = "SELECT driver_token FROM access_entry WHERE station_id = ?1 AND driver_token > ?2

@@ -56,8 +56,9 @@ impl AccessLists for RedisStore {
 
     async fn page(&self, station: StationId, cursor: Option<&str>, limit: u32) -> Result<Page, StoreError> {
         let key = self.allowlist(station);
+        let cursor: u64 = cursor.unwrap_or("0").parse().map_err(|_| StoreError::BadCursor)?;
         let mut pipe = redis::pipe();
-        pipe.cmd("SSCAN").arg(&key).arg(cursor.unwrap_or("0")).arg("COUNT").arg(limit).cmd("SCARD").arg(&key);
+        pipe.cmd("SSCAN").arg(&key).arg(cursor).arg("COUNT").arg(limit).cmd("SCARD").arg(&key);
         let ((next, members), size): ((String, Vec<String>), u64) = self.pipeline(&pipe).await?;
         // Another program may have put anything into the set; what is no token admits nobody and is not shown.
         let tokens = members.iter().filter_map(|member| DriverToken::parse(member).ok()).collect();

@@ -77,13 +77,16 @@ impl Records for RedisStore {
         state: DeliveryState,
     ) -> Result<(), StoreError> {
         let details = serde_json::to_string(attempt).map_err(unavailable)?;
-        let mut command = redis::cmd("HSET");
-        command.arg(self.key(key.to_redis()));
-        command.arg(format!("{}{}", field::ATTEMPT, attempt.number)).arg(details);
-        command.arg(field::ATTEMPTS).arg(attempt.number);
-        command.arg(field::CALLBACK_STATUS).arg(&attempt.outcome);
-        command.arg(field::DELIVERY).arg(state.as_str());
-        self.command(&command).await
+        let hash = self.key(key.to_redis());
+        let mut pipe = redis::pipe();
+        pipe.atomic().cmd("HSET").arg(&hash);
+        pipe.arg(format!("{}{}", field::ATTEMPT, attempt.number)).arg(details);
+        pipe.arg(field::ATTEMPTS).arg(attempt.number);
+        pipe.arg(field::CALLBACK_STATUS).arg(&attempt.outcome);
+        pipe.arg(field::DELIVERY).arg(state.as_str()).ignore();
+        // Also where the record expired meanwhile: what is written must not stay for ever.
+        pipe.cmd("EXPIRE").arg(&hash).arg(self.options.retention.as_secs()).ignore();
+        self.pipeline(&pipe).await
     }
 
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {

@@ -57,13 +57,15 @@ async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
     publisher.publish(ours, json, r#"[["x"], {}, {}]"#).await;
     publisher.publish(ours, json, r#"[["not a uuid", "t", "http://x/", 1], {}, {}]"#).await;
     publisher.publish(Some(("somebody.elses.task", id)), json, "[[], {}, {}]").await;
+    let token_as_expiry = format!(r#"[["{STATION}", "{DRIVER}", "http://x/", "{DRIVER}"], {{}}, {{}}]"#);
+    publisher.publish(ours, json, &token_as_expiry).await;
     let request = services.ask(&deployment.http, DRIVER, &host.url("/ok/after")).await;
     host.all_of(&[request]).await;
 
     let mut letters = Vec::new();
-    eventually("seven dead letters", async || {
+    eventually("eight dead letters", async || {
         letters.extend(deployment.drain("celery.dead").await);
-        (letters.len() == 7).then_some(())
+        (letters.len() == 8).then_some(())
     })
     .await;
     let mut reasons: Vec<(&str, &str)> = letters
@@ -71,7 +73,8 @@ async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
         .map(|letter| {
             let headers = &letter["properties"]["headers"];
             assert_eq!(headers["dead_queue"], "celery");
-            assert!(headers["dead_detail"].as_str().is_some_and(|detail| !detail.is_empty()), "{letter}");
+            let detail = headers["dead_detail"].as_str().unwrap();
+            assert!(!detail.is_empty() && !detail.contains(DRIVER), "{letter}");
             (headers["dead_reason"].as_str().unwrap(), letter["payload"].as_str().unwrap())
         })
         .collect();
@@ -79,6 +82,7 @@ async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
     assert_eq!(
         reasons,
         [
+            ("invalid_arguments", token_as_expiry.as_str()),
             ("invalid_arguments", r#"[["not a uuid", "t", "http://x/", 1], {}, {}]"#),
             ("invalid_arguments", r#"[["x"], {}, {}]"#),
             ("not_a_task", "hello"),
@@ -89,7 +93,51 @@ async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
         ]
     );
     let kept = letters.iter().filter(|letter| letter["properties"]["headers"]["note"] == "kept").count();
-    assert_eq!(kept, 6, "custom headers are kept");
+    assert_eq!(kept, 7, "custom headers are kept");
+}
+
+#[tokio::test]
+async fn headers_that_leave_no_room_for_the_reason_do_not_keep_a_message_from_being_buried() {
+    let mut deployment = Deployment::new().await;
+    let _services = deployment.start().await;
+    let publisher = Publisher::connect(&deployment).await;
+    let large = "x".repeat(130_000);
+    publisher
+        .publish(Some((&large, "01a1fdc4-3193-72e3-bff0-3fbc4117778f")), "application/json", "[[],{},{}]")
+        .await;
+    publisher.publish(Some(("nobody.knows", &large)), "application/json", "[[],{},{}]").await;
+    eventually("two dead letters", async || {
+        (deployment.messages_in("celery.dead").await? == 2).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_task_that_takes_its_worker_with_it_each_time_is_buried_and_its_record_says_so() {
+    let mut deployment =
+        Deployment::new().await.with("CALLBACK_TIMEOUT_SEC", 300).with("CALLBACK_WINDOW_SEC", 600);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/hang")).await;
+    let mut worker = services.worker;
+    for deliveries in 1..=5 {
+        eventually("the attempt", async || (host.received().len() == deliveries).then_some(())).await;
+        worker.kill().await;
+        worker = deployment.start_worker();
+    }
+    let shown: Value = eventually("the record to say so", async || {
+        let url = format!("{}/requests/{request}", services.api_url);
+        let shown: Value = http.get(url).send().await.ok()?.json().await.ok()?;
+        (shown["delivery"] == "undeliverable").then_some(shown)
+    })
+    .await;
+    assert!(shown["callback_status"].as_str().unwrap().starts_with("poison"), "{shown}");
+    let letters = eventually("the dead letter", async || {
+        Some(deployment.drain("celery.dead").await).filter(|letters| !letters.is_empty())
+    })
+    .await;
+    assert_eq!(letters[0]["properties"]["headers"]["dead_reason"], "poison");
+    assert_eq!(host.received().len(), 5);
 }
 
 #[tokio::test]

@@ -38,6 +38,31 @@ async fn a_failed_callback_is_tried_again_with_the_same_id_and_every_attempt_is_
 }
 
 #[tokio::test]
+async fn a_decision_is_not_told_any_more_when_the_window_is_over() {
+    let mut deployment = Deployment::new().await.with("CALLBACK_WINDOW_SEC", 4);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/first/503/200")).await;
+    let first = eventually("the first attempt", async || host.received().first().cloned()).await;
+    services.worker.kill().await;
+    tokio::time::sleep_until((first.at + Duration::from_secs(5)).into()).await;
+    let _second = deployment.start_worker();
+    let shown = eventually("the record to say so", async || {
+        let url = format!("{}/requests/{request}", services.api_url);
+        let shown: Value = http.get(url).send().await.ok()?.json().await.ok()?;
+        (shown["delivery"] == "undeliverable").then_some(shown)
+    })
+    .await;
+    assert_eq!(host.received().len(), 1, "{shown}");
+    eventually("the dead letter", async || {
+        let letters = deployment.messages_in("celery.callbacks.dead").await?
+            + deployment.messages_in("celery.dead").await?;
+        (letters == 1).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn retry_after_is_waited_for_in_the_broker() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;

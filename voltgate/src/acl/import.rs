@@ -16,6 +16,7 @@ use crate::client::Service;
 
 /// Drivers in one call, and lines held at a time.
 const BATCH: usize = 1000;
+const LONGEST_LINE: u64 = 4096;
 /// A refused line is named; a file of nothing but those must not flood the terminal.
 const MOST_NAMED: u64 = 20;
 
@@ -32,7 +33,7 @@ struct Report {
 }
 
 pub(crate) async fn run(acl: &Service, file: &Path, as_json: bool) -> Result<ExitCode, Failure> {
-    let unreadable = |error: std::io::Error| Failure::Broken(format!("{}: {error}", file.display()));
+    let unreadable = |error: std::io::Error| Failure::Refused(format!("{}: {error}", file.display()));
     let (input, size): (Box<dyn Read>, u64) = if file == Path::new("-") {
         (Box::new(std::io::stdin()), 0)
     } else {
@@ -47,7 +48,8 @@ pub(crate) async fn run(acl: &Service, file: &Path, as_json: bool) -> Result<Exi
     let mut line = Vec::new();
     loop {
         line.clear();
-        let read = input.read_until(b'\n', &mut line).map_err(unreadable)?;
+        // A line with its end; a longer one is taken in pieces, each of which is refused.
+        let read = (&mut input).take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(unreadable)?;
         if read == 0 {
             break;
         }
@@ -87,7 +89,8 @@ impl Batch {
 
 fn take(line: &[u8], batch: &mut Batch, report: &mut Report, progress: &ProgressBar) {
     let text = String::from_utf8_lossy(line);
-    let text = text.trim();
+    // Excel begins a file with a byte order mark.
+    let text = text.trim_start_matches('\u{feff}').trim();
     let header = report.lines == 1 && text.starts_with("station_id");
     if text.is_empty() || text.starts_with('#') || header {
         return;

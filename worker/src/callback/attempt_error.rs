@@ -82,7 +82,8 @@ fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> 
         .then_some(tls)
 }
 
-fn root_cause(error: &(dyn Error + 'static)) -> String {
+/// What is at the bottom of an error, in one line.
+pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
     let root = causes(error).last().unwrap_or(error).to_string();
     // An error's text may quote what the host sent.
     root.chars().filter(|c| !c.is_control()).take(200).collect()

@@ -9,12 +9,12 @@ use common::decision::Decision;
 use common::ids::RequestId;
 use common::tasks::authorize::{self, Authorize};
 use common::tasks::deliver_callback::DeliverCallback;
-use store::{Decided, DeliveryState, RecordKey};
+use store::{Decided, DeliveryState, Opened, RecordKey};
 use task_queue::dead_letter::Reason;
 use task_queue::{Outcome, Task, TaskContext};
 
 use super::Parts;
-use super::delivery::{Delivered, Turn, deliver};
+use super::delivery::{Delivered, Turn, deliver, undeliverable};
 use crate::patience::{GivenUp, until_stored};
 
 pub(crate) struct AuthorizeTask {
@@ -33,6 +33,12 @@ impl Task for AuthorizeTask {
         };
         self.authorize(request, task, &context).await.unwrap_or_else(|GivenUp| Outcome::GiveBack)
     }
+
+    async fn given_up(&self, task: Authorize, context: TaskContext, reason: &Reason) {
+        if let Ok(request) = context.id.parse() {
+            let _ = self.record_that_it_was_given_up(request, task, &context, reason).await;
+        }
+    }
 }
 
 impl AuthorizeTask {
@@ -42,20 +48,17 @@ impl AuthorizeTask {
         task: Authorize,
         context: &TaskContext,
     ) -> Result<Outcome, GivenUp> {
-        let received = context.message.number_header(authorize::RECEIVED_HEADER).unwrap_or_else(clock::now);
-        let proposed = RecordKey {
-            start_ns: received,
-            station_id: task.station_id,
-            driver_token: task.driver_token.clone(),
-        };
-        let records = &self.parts.store.records;
-        let opened = until_stored(&context.give_up, || records.open(request, &proposed)).await?;
+        let opened = self.open(request, &task, context).await?;
+        let fresh = opened.record.is_none();
         let attempts_made = opened.record.as_ref().map_or(0, |record| record.attempts.len());
         let status = match opened.record {
             Some(record) if record.delivery == DeliveryState::Delivered => return Ok(Outcome::Done),
             // What was decided once is decided: this is a redelivery, or a replay.
             Some(record) => record.decided.decision,
-            None => self.decide_and_record(request, &opened.key, &task, context).await?,
+            None => {
+                let decision = self.decide(request, &task).await;
+                self.record(request, &opened.key, &task, decision, context).await?
+            }
         };
         let callback = DeliverCallback {
             request_id: request,
@@ -67,7 +70,7 @@ impl AuthorizeTask {
             attempts_made: u32::try_from(attempts_made).unwrap_or(u32::MAX),
         };
         let number = callback.attempts_made.saturating_add(1);
-        let turn = Turn::new(number, callback.start_time_ns, context);
+        let turn = Turn::new(number, callback.start_time_ns, fresh, context);
         Ok(match deliver(&self.parts, &callback, turn, &context.give_up).await? {
             Delivered::Yes => Outcome::Done,
             Delivered::Dead(reason) => Outcome::Dead(reason),
@@ -78,19 +81,62 @@ impl AuthorizeTask {
         })
     }
 
+    /// Without a decision so far, it is `unknown`: a replay will tell the client that, and nothing else any more.
+    async fn record_that_it_was_given_up(
+        &self,
+        request: RequestId,
+        task: Authorize,
+        context: &TaskContext,
+        reason: &Reason,
+    ) -> Result<(), GivenUp> {
+        let opened = self.open(request, &task, context).await?;
+        let attempts_made = opened.record.as_ref().map_or(0, |record| record.attempts.len());
+        if opened.record.is_none() {
+            self.record(request, &opened.key, &task, Decision::Unknown, context).await?;
+        }
+        let callback = DeliverCallback {
+            request_id: request,
+            station_id: task.station_id,
+            driver_token: task.driver_token,
+            callback_url: task.callback_url,
+            status: Decision::Unknown,
+            start_time_ns: opened.key.start_ns,
+            attempts_made: u32::try_from(attempts_made).unwrap_or(u32::MAX),
+        };
+        let number = callback.attempts_made.saturating_add(1);
+        undeliverable(&self.parts, &callback, number, reason, &context.give_up).await
+    }
+
+    /// Finds the record, or settles under which start time it will be written.
+    async fn open(
+        &self,
+        request: RequestId,
+        task: &Authorize,
+        context: &TaskContext,
+    ) -> Result<Opened, GivenUp> {
+        let received = context.message.number_header(authorize::RECEIVED_HEADER).unwrap_or_else(clock::now);
+        let proposed = RecordKey {
+            start_ns: received,
+            station_id: task.station_id,
+            driver_token: task.driver_token.clone(),
+        };
+        let records = &self.parts.store.records;
+        until_stored(&context.give_up, || records.open(request, &proposed)).await
+    }
+
     fn later(&self, callback: &DeliverCallback, after: Duration) -> Outcome {
         Outcome::Then(Box::new(self.parts.queue.deliver_later(callback, after)))
     }
 
     /// The decision that holds, which is another worker's when that one was faster.
-    async fn decide_and_record(
+    async fn record(
         &self,
         request: RequestId,
         key: &RecordKey,
         task: &Authorize,
+        decision: Decision,
         context: &TaskContext,
     ) -> Result<Decision, GivenUp> {
-        let decision = self.decide(request, task).await;
         let records = &self.parts.store.records;
         let record = || async {
             let decided_ns = clock::now();

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::tasks::deliver_callback::{self, DeliverCallback};
+use store::DeliveryState;
+use task_queue::dead_letter::Reason;
 use task_queue::{Outcome, Task, TaskContext};
 
 use super::Parts;
-use super::delivery::{Delivered, Turn, deliver};
-use crate::patience::GivenUp;
+use super::delivery::{Delivered, Turn, deliver, undeliverable};
+use crate::patience::{GivenUp, until_stored};
 
 pub(crate) struct DeliverCallbackTask {
     pub(crate) parts: Arc<Parts>,
@@ -21,8 +23,15 @@ impl Task for DeliverCallbackTask {
     type Args = DeliverCallback;
 
     async fn run(&self, task: DeliverCallback, context: TaskContext) -> Outcome {
+        let records = &self.parts.store.records;
+        match until_stored(&context.give_up, || records.find(task.request_id)).await {
+            // It was delivered, and only the acknowledgement was lost.
+            Ok(Some(record)) if record.delivery == DeliveryState::Delivered => return Outcome::Done,
+            Ok(_) => {}
+            Err(GivenUp) => return Outcome::GiveBack,
+        }
         let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
-        let turn = Turn::new(number, task.start_time_ns, &context);
+        let turn = Turn::new(number, task.start_time_ns, number == 1, &context);
         match deliver(&self.parts, &task, turn, &context.give_up).await {
             Ok(Delivered::Yes) => Outcome::Done,
             Ok(Delivered::Later(after)) => Outcome::Retry { after },
@@ -30,5 +39,10 @@ impl Task for DeliverCallbackTask {
             Ok(Delivered::Dead(reason)) => Outcome::Dead(reason),
             Err(GivenUp) => Outcome::GiveBack,
         }
+    }
+
+    async fn given_up(&self, task: DeliverCallback, context: TaskContext, reason: &Reason) {
+        let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
+        let _ = undeliverable(&self.parts, &task, number, reason, &context.give_up).await;
     }
 }

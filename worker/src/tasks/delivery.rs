@@ -37,18 +37,20 @@ pub(crate) struct Turn {
     counted: u32,
     /// Where the window begins that it counts in.
     since: Nanos,
+    /// The decision was made just now: the client is told of it however late it is, since it is never a late `allowed`.
+    fresh: bool,
 }
 
 impl Turn {
     /// The `number`-th attempt of a task that may have been replayed.
-    pub(crate) fn new(number: u32, start: Nanos, context: &TaskContext) -> Self {
+    pub(crate) fn new(number: u32, start: Nanos, fresh: bool, context: &TaskContext) -> Self {
         match context.message.number_header(dead_letter::REPLAYED_AT) {
-            None => Self { number, counted: number, since: start },
+            None => Self { number, counted: number, since: start, fresh },
             Some(at_ms) => {
                 let before = context.message.number_header(dead_letter::REPLAYED_RETRIES).unwrap_or(0);
                 let counted = u64::from(context.retries).saturating_sub(before).saturating_add(1);
                 let counted = u32::try_from(counted).unwrap_or(u32::MAX);
-                Self { number, counted, since: at_ms.saturating_mul(1_000_000) }
+                Self { number, counted, since: at_ms.saturating_mul(1_000_000), fresh }
             }
         }
     }
@@ -62,8 +64,12 @@ pub(crate) async fn deliver(
     give_up: &CancellationToken,
 ) -> Result<Delivered, GivenUp> {
     let number = turn.number;
+    let window_end = turn.since.saturating_add(clock::nanos(parts.callback_config.window));
+    if !turn.fresh && clock::now() >= window_end {
+        return too_late(parts, task, turn, "nobody could try before the window was over", give_up).await;
+    }
     let Some(place) = parts.origins.enter(&origin_of(&task.callback_url)).await else {
-        return park(parts, task, turn, give_up).await;
+        return park(parts, task, turn, window_end, give_up).await;
     };
     let callback =
         Callback { station_id: task.station_id, driver_token: &task.driver_token, status: task.status };
@@ -97,19 +103,41 @@ async fn park(
     parts: &Parts,
     task: &DeliverCallback,
     turn: Turn,
+    window_end: Nanos,
     give_up: &CancellationToken,
 ) -> Result<Delivered, GivenUp> {
     let after = PARKED.wait_after(1);
-    let end = turn.since.saturating_add(clock::nanos(parts.callback_config.window));
     let next = clock::now().saturating_add(clock::nanos(after));
-    if next < end {
+    if next < window_end {
         return Ok(Delivered::Parked(after));
     }
-    let outcome = "parked until the window was over: its host has too much under way";
+    too_late(parts, task, turn, "its host had too much under way until the window was over", give_up).await
+}
+
+async fn too_late(
+    parts: &Parts,
+    task: &DeliverCallback,
+    turn: Turn,
+    outcome: &'static str,
+    give_up: &CancellationToken,
+) -> Result<Delivered, GivenUp> {
     let attempt =
         Attempt { number: turn.number, at_ns: clock::now(), took_ms: 0, outcome: outcome.to_owned() };
     record(parts, task, &attempt, DeliveryState::Undeliverable, give_up).await?;
     Ok(Delivered::Dead(reason("callback_window_over", outcome.to_owned(), task, turn.number)))
+}
+
+/// Says in the record that nobody will try any more, and why.
+pub(crate) async fn undeliverable(
+    parts: &Parts,
+    task: &DeliverCallback,
+    number: u32,
+    reason: &Reason,
+    give_up: &CancellationToken,
+) -> Result<(), GivenUp> {
+    let outcome = format!("{}: {}", reason.word, reason.detail);
+    let attempt = Attempt { number, at_ns: clock::now(), took_ms: 0, outcome };
+    record(parts, task, &attempt, DeliveryState::Undeliverable, give_up).await
 }
 
 async fn record(

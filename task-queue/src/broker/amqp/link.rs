@@ -57,6 +57,10 @@ pub(super) struct Link {
 impl Link {
     pub(super) fn start(url: &str, role: Role, topology: &Topology) -> Result<Self, BrokerError> {
         let mut uri: AMQPUri = url.parse().map_err(|_| BrokerError::BadUrl)?;
+        if uri.vhost.is_empty() {
+            // `amqp://host/`: kombu and people mean the default one.
+            "/".clone_into(&mut uri.vhost);
+        }
         uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
         let (tell, state) = watch::channel(State::Down("still connecting".to_owned()));
         let stop = CancellationToken::new();

@@ -78,10 +78,8 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let limit = self.topology.publish_timeout;
         let deadline = Instant::now() + limit;
-        let too_long =
-            || PublishError::Refused("a property or routing key is longer than 255 bytes".to_owned());
-        let key_text = table::short(&key).ok_or_else(too_long)?;
-        let properties = table::to_properties(message).ok_or_else(too_long)?;
+        let key_text = table::short(&key).ok_or(PublishError::TooLarge)?;
+        let properties = table::to_properties(message).ok_or(PublishError::TooLarge)?;
         let session = self.session_until(deadline).await?;
         let confirms_before = self.confirms.load(Ordering::Relaxed);
         let publishing = async {
@@ -101,9 +99,7 @@ impl Publisher {
         match outcome {
             Ok(Confirmation::Ack(None)) => Ok(()),
             Ok(Confirmation::Ack(Some(_))) => Err(PublishError::Unroutable(key)),
-            Ok(Confirmation::Nack(_)) => {
-                Err(PublishError::Refused("it is full, or lost its leader".to_owned()))
-            }
+            Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
             Ok(Confirmation::NotRequested) => {
                 session.lost.cancel();
                 Err(PublishError::Unavailable("the channel is not in confirm mode".to_owned()))
