@@ -30,13 +30,13 @@ pub(crate) fn routes(store: Store) -> impl Fn(&mut ServiceConfig) + Clone {
                 resource("/readyz", "GET, HEAD").route(web::get().to(readyz)).route(web::head().to(readyz)),
             )
             .service(
-                resource("/station/{station_id}/driver/{driver_token}/acl", "GET, PUT, DELETE")
+                resource("/station/{station_id:[^/]*}/driver/{driver_token:[^/]*}/acl", "GET, PUT, DELETE")
                     .route(web::get().to(check))
                     .route(web::put().to(allow))
                     .route(web::delete().to(deny)),
             )
             .service(
-                resource("/station/{station_id}/acl", "GET, PUT")
+                resource("/station/{station_id:[^/]*}/acl", "GET, PUT")
                     .route(web::get().to(list))
                     .route(web::put().to(allow_many)),
             )

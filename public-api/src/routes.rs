@@ -33,8 +33,8 @@ pub(crate) fn routes(acceptance: Acceptance, signer: WebhookSigner) -> impl Fn(&
                 resource("/.well-known/webhook-public-keys", "GET").route(web::get().to(webhook_public_keys)),
             )
             .service(
-                // An empty token is malformed like any other: it is called back as `invalid`.
-                resource("/station/{station_id}/driver/{driver_token:[^/]*}/authorize", "GET, POST")
+                // An empty token is malformed like any other and called back as `invalid`; an empty station is refused.
+                resource("/station/{station_id:[^/]*}/driver/{driver_token:[^/]*}/authorize", "GET, POST")
                     .route(web::get().to(authorize))
                     .route(web::post().to(authorize)),
             )

@@ -26,6 +26,10 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
+        Self::set_with(&[("WORKER_CONCURRENCY", "20")]).await
+    }
+
+    async fn set_with(settings: &[(&str, &str)]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (for_broker, for_redis) = (directory.path().join("rabbitmq"), directory.path().join("redis"));
         let starting = tokio::task::spawn_blocking(move || {
@@ -41,8 +45,10 @@ impl Stage {
         let mut deployment = Deployment::on(servers)
             .await
             .with("AUTHORIZATION_TIMEOUT_SEC", 120)
-            .with("CALLBACK_WINDOW_SEC", 120)
-            .with("WORKER_CONCURRENCY", 20);
+            .with("CALLBACK_WINDOW_SEC", 120);
+        for (name, value) in settings {
+            deployment = deployment.with(name, value);
+        }
         let services = deployment.start().await;
         Self { broker, redis, deployment, services, host: CallbackHost::start().await, _directory: directory }
     }
@@ -183,4 +189,46 @@ async fn a_broker_that_stands_still_is_answered_with_503_in_time_and_noticed() {
     })
     .await;
     stage.account(&[before, after]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_does_not_come_back_ends_its_services_with_code_69() {
+    let mut stage = Stage::set_with(&[("RECOVERY_TIMEOUT_SEC", "2")]).await;
+    let mut broker = stage.broker;
+    stage.broker = tokio::task::spawn_blocking(move || {
+        broker.kill().unwrap();
+        broker
+    })
+    .await
+    .unwrap();
+    let Services { mut api, mut worker, .. } = stage.services;
+    for process in [&mut api, &mut worker] {
+        assert_eq!(process.ended().await, Some(69));
+        assert!(process.log().contains("RECOVERY_TIMEOUT_SEC"), "{}", process.log());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_waits_for_redis_stops_within_its_grace_time_and_loses_nothing() {
+    let mut stage = Stage::set_with(&[("SHUTDOWN_GRACE_SEC", "2"), ("WORKER_CONCURRENCY", "4")]).await;
+    let http = stage.deployment.http.clone();
+    let url = stage.host.url("/ok/waiting");
+    stage.redis.pause().unwrap();
+    let mut requests = Vec::new();
+    for _ in 0..12 {
+        requests.push(ask(&http, &stage.services.api_url, DRIVER, &url).await.unwrap());
+    }
+    eventually("the worker to wait for Redis", async || {
+        stage.services.worker.log().contains("waiting for it").then_some(())
+    })
+    .await;
+    let began = std::time::Instant::now();
+    let second = stage.deployment.start_worker();
+    let first = std::mem::replace(&mut stage.services.worker, second);
+    assert_eq!(first.stop().await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    stage.redis.resume().unwrap();
+    // The second one gave up looking for Redis at its start, or is about to find it.
+    let _third = stage.deployment.start_worker();
+    stage.account(&requests).await;
 }

@@ -14,6 +14,7 @@ async fn every_refusal_names_its_culprit() {
         |text: &'static str| http.post(&good).header("content-type", "application/json").body(text);
     let cases = [
         ("bad station", http.get(format!("{base}/station/7/driver/{DRIVER}/authorize?{callback}"))),
+        ("no station", http.get(format!("{base}/station//driver/{DRIVER}/authorize?{callback}"))),
         ("no callback", http.get(&good)),
         ("malformed callback", http.get(format!("{good}?callback_url=nonsense"))),
         ("wrong scheme", http.get(format!("{good}?callback_url=ftp://example.com/"))),
