@@ -124,7 +124,8 @@ struct Job {
 impl Job {
     async fn handle(self, delivery: Delivery) {
         let message = Arc::new(delivery.message.clone());
-        let id = message.text_header("id").unwrap_or("-").to_owned();
+        // For the log, so that a foreign message cannot fill it.
+        let id = format!("{:.64}", message.text_header("id").unwrap_or("-"));
         let outcome = tokio::select! {
             outcome = self.outcome(&delivery, &message) => outcome,
             () = self.give_up.cancelled() => Outcome::GiveBack,

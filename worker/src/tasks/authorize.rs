@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use common::clock;
+use common::clock::{self, Nanos};
 use common::decision::Decision;
 use common::ids::RequestId;
 use common::tasks::authorize::{self, Authorize};
@@ -60,15 +60,7 @@ impl AuthorizeTask {
                 self.record(request, &opened.key, &task, decision, context).await?
             }
         };
-        let callback = DeliverCallback {
-            request_id: request,
-            station_id: task.station_id,
-            driver_token: task.driver_token,
-            callback_url: task.callback_url,
-            status,
-            start_time_ns: opened.key.start_ns,
-            attempts_made: u32::try_from(attempts_made).unwrap_or(u32::MAX),
-        };
+        let callback = callback(request, task, opened.key.start_ns, status, attempts_made);
         let number = callback.attempts_made.saturating_add(1);
         let turn = Turn::new(number, callback.start_time_ns, fresh, context);
         Ok(match deliver(&self.parts, &callback, turn, &context.give_up).await? {
@@ -94,15 +86,7 @@ impl AuthorizeTask {
         if opened.record.is_none() {
             self.record(request, &opened.key, &task, Decision::Unknown, context).await?;
         }
-        let callback = DeliverCallback {
-            request_id: request,
-            station_id: task.station_id,
-            driver_token: task.driver_token,
-            callback_url: task.callback_url,
-            status: Decision::Unknown,
-            start_time_ns: opened.key.start_ns,
-            attempts_made: u32::try_from(attempts_made).unwrap_or(u32::MAX),
-        };
+        let callback = callback(request, task, opened.key.start_ns, Decision::Unknown, attempts_made);
         let number = callback.attempts_made.saturating_add(1);
         undeliverable(&self.parts, &callback, number, reason, &context.give_up).await
     }
@@ -169,5 +153,24 @@ impl AuthorizeTask {
                 Decision::Unknown
             }
         }
+    }
+}
+
+/// What is told the client, after so many attempts.
+fn callback(
+    request: RequestId,
+    task: Authorize,
+    start: Nanos,
+    status: Decision,
+    attempts_made: usize,
+) -> DeliverCallback {
+    DeliverCallback {
+        request_id: request,
+        station_id: task.station_id,
+        driver_token: task.driver_token,
+        callback_url: task.callback_url,
+        status,
+        start_time_ns: start,
+        attempts_made: u32::try_from(attempts_made).unwrap_or(u32::MAX),
     }
 }
