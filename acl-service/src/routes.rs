@@ -2,7 +2,7 @@
 
 use actix_web::web::{self, Data, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use common::ids::{DriverToken, StationId};
+use common::ids::{DriverToken, MalformedToken, StationId};
 use http_api::server::{Status, healthz, resource};
 use http_api::{Problem, body};
 use serde::{Deserialize, Serialize};
@@ -148,7 +148,7 @@ fn tokens(body: &Value) -> Result<Vec<DriverToken>, Problem> {
         token.ok_or_else(|| {
             Problem::invalid(
                 "driver_tokens",
-                format!("item {index} is malformed, nothing was added: {MALFORMED}"),
+                format!("item {index} is malformed, nothing was added: {MalformedToken}"),
             )
         })
     };
@@ -178,5 +178,3 @@ fn pairs(body: &Value) -> Result<Vec<(StationId, DriverToken)>, Problem> {
     };
     items.iter().enumerate().map(pair).collect()
 }
-
-const MALFORMED: common::ids::MalformedToken = common::ids::MalformedToken;

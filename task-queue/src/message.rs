@@ -1,7 +1,5 @@
 //! A message as every broker of ours carries it: AMQP's properties and headers, and the body as it came.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -74,10 +72,5 @@ impl Message {
     /// A header's number, of whatever width it was sent.
     pub fn number_header(&self, name: &str) -> Option<u64> {
         self.headers.get(name)?.as_u64()
-    }
-
-    /// How long the broker may keep it, where that is bounded.
-    pub fn time_to_live(&self) -> Option<Duration> {
-        self.properties.expiration.as_deref()?.parse().ok().map(Duration::from_millis)
     }
 }

@@ -122,8 +122,8 @@ struct Job {
 }
 
 impl Job {
-    async fn handle(self, delivery: Delivery) {
-        let message = Arc::new(delivery.message.clone());
+    async fn handle(self, mut delivery: Delivery) {
+        let message = Arc::new(std::mem::take(&mut delivery.message));
         // For the log, so that a foreign message cannot fill it.
         let id = format!("{:.64}", message.text_header("id").unwrap_or("-"));
         let outcome = tokio::select! {
@@ -138,7 +138,7 @@ impl Job {
                 self.publish(&delivery.queue, &message.without_broker_headers(), after).await
             }
             Outcome::Then(next) => self.publish(&next.queue, &next.message, next.after).await,
-            Outcome::Dead(reason) => self.bury(&delivery, &id, &reason).await,
+            Outcome::Dead(reason) => self.bury(&delivery, &message, &id, &reason).await,
         };
         let settled = match effect {
             Ok(true) => delivery.ack().await,
@@ -160,7 +160,25 @@ impl Job {
             Ok(request) => request,
             Err(not_a_task) => return Outcome::Dead(not_a_task.into()),
         };
-        let context = TaskContext {
+        if delivery.deliveries > MOST_DELIVERIES {
+            let detail = format!("handed out {MOST_DELIVERIES} times and never finished");
+            return self.given_up(request, delivery, message, Reason::new("poison", detail)).await;
+        }
+        let context = self.context(&request, delivery, message);
+        match AssertUnwindSafe(self.tasks.run(request, context)).catch_unwind().await {
+            Ok(outcome) => outcome,
+            Err(_) => match TaskRequest::decode(message) {
+                Ok(request) => {
+                    let detail = format!("the task {} panicked; this is a defect", request.name);
+                    self.given_up(request, delivery, message, Reason::new("panicked", detail)).await
+                }
+                Err(not_a_task) => Outcome::Dead(not_a_task.into()),
+            },
+        }
+    }
+
+    fn context(&self, request: &TaskRequest, delivery: &Delivery, message: &Arc<Message>) -> TaskContext {
+        TaskContext {
             id: request.id.clone(),
             retries: request.retries,
             deliveries: delivery.deliveries,
@@ -168,29 +186,34 @@ impl Job {
             message: Arc::clone(message),
             broker: Arc::clone(&self.broker),
             give_up: self.give_up.clone(),
-        };
-        let running = AssertUnwindSafe(self.tasks.run(request.clone(), context.clone())).catch_unwind();
-        let reason = if delivery.deliveries > MOST_DELIVERIES {
-            Reason::new("poison", format!("handed out {MOST_DELIVERIES} times and never finished"))
-        } else {
-            match running.await {
-                Ok(outcome) => return outcome,
-                Err(_) => {
-                    Reason::new("panicked", format!("the task {} panicked; this is a defect", request.name))
-                }
-            }
-        };
-        // What made the task unfit may make this unfit too: it gets one try, and the letter is buried all the same.
-        let telling = self.tasks.given_up(request, context, &reason);
-        let _ = tokio::time::timeout(LONGEST_WAIT, AssertUnwindSafe(telling).catch_unwind()).await;
+        }
+    }
+
+    /// What made the task unfit may make telling it unfit too: it gets one try, and the letter is buried all the same.
+    async fn given_up(
+        &self,
+        request: TaskRequest,
+        delivery: &Delivery,
+        message: &Arc<Message>,
+        reason: Reason,
+    ) -> Outcome {
+        let context = self.context(&request, delivery, message);
+        let telling = AssertUnwindSafe(self.tasks.given_up(request, context, &reason)).catch_unwind();
+        let _ = tokio::time::timeout(LONGEST_WAIT, telling).await;
         Outcome::Dead(reason)
     }
 
-    async fn bury(&self, delivery: &Delivery, id: &str, reason: &Reason) -> Result<bool, PublishError> {
+    async fn bury(
+        &self,
+        delivery: &Delivery,
+        message: &Message,
+        id: &str,
+        reason: &Reason,
+    ) -> Result<bool, PublishError> {
         tracing::warn!(id, queue = %delivery.queue, reason = reason.word, detail = reason.detail, "dead letter");
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let at_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
-        let dead = dead_letter::bury(&delivery.message, &delivery.queue, delivery.deliveries, reason, at_ms);
+        let dead = dead_letter::bury(message, &delivery.queue, delivery.deliveries, reason, at_ms);
         self.publish(&dead_letter::queue_of(&delivery.queue), &dead, Duration::ZERO).await
     }
 

@@ -148,7 +148,10 @@ async fn a_redis_that_is_killed_and_comes_back_loses_nothing() {
     stage.called_back_more(100).await;
     stage.redis.kill().unwrap();
     // Work waits meanwhile; requests are accepted on.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    eventually("work to wait for Redis", async || {
+        stage.services.worker.log().contains("waiting for it").then_some(())
+    })
+    .await;
     stage.redis.start_again().unwrap();
     stage.called_back_more(100).await;
     let accepted = load.stop().await;
@@ -194,6 +197,8 @@ async fn a_broker_that_stands_still_is_answered_with_503_in_time_and_noticed() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_broker_that_does_not_come_back_ends_its_services_with_code_69() {
     let mut stage = Stage::set_with(&[("RECOVERY_TIMEOUT_SEC", "2")]).await;
+    // Before that it would be a dependency missing at the start, which ends the worker too, in other words.
+    stage.services.worker.logged("queue").await;
     let mut broker = stage.broker;
     stage.broker = tokio::task::spawn_blocking(move || {
         broker.kill().unwrap();

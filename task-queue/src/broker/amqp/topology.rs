@@ -14,6 +14,16 @@ const DELIVERY: &str = "celery_delayed_delivery";
 /// Levels of the ladder; level i holds a message for 2^i seconds. 28 bits are eight and a half years.
 const LEVELS: u32 = 28;
 
+const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
+    passive: false,
+    durable: true,
+    exclusive: false,
+    auto_delete: false,
+    nowait: false,
+};
+/// Asks after a queue and never makes it.
+const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURABLE };
+
 /// Makes every queue that does not exist yet, each with the queue of its dead letters.
 pub(super) async fn declare_queues(connection: &Connection, topology: &Topology) -> lapin::Result<()> {
     for queue in &topology.queues {
@@ -30,8 +40,7 @@ pub(super) async fn declare_queue(
     kind: QueueType,
 ) -> lapin::Result<()> {
     let asking = connection.create_channel().await?;
-    let passive = QueueDeclareOptions { passive: true, durable: true, ..QueueDeclareOptions::default() };
-    if asking.queue_declare(queue.into(), passive, FieldTable::default()).await.is_ok() {
+    if asking.queue_declare(queue.into(), PASSIVE, FieldTable::default()).await.is_ok() {
         return asking.close(200, "asked".into()).await;
     }
     let channel = connection.create_channel().await?;
@@ -43,8 +52,7 @@ pub(super) async fn declare_queue(
         // Dead letters are looked at and put back; RabbitMQ 4 would drop them at the twentieth time.
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(i32::MAX));
     }
-    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(queue.into(), durable, arguments).await?;
+    channel.queue_declare(queue.into(), DURABLE, arguments).await?;
     channel.close(200, "declared".into()).await
 }
 
@@ -58,8 +66,7 @@ pub(super) struct QueueState {
 
 pub(super) async fn state(connection: &Connection, queue: &str) -> lapin::Result<QueueState> {
     let channel = connection.create_channel().await?;
-    let passive = QueueDeclareOptions { passive: true, durable: true, ..QueueDeclareOptions::default() };
-    let found = channel.queue_declare(queue.into(), passive, FieldTable::default()).await?;
+    let found = channel.queue_declare(queue.into(), PASSIVE, FieldTable::default()).await?;
     channel.close(200, "asked".into()).await?;
     Ok(QueueState { ready: found.message_count(), consumers: found.consumer_count() })
 }
@@ -116,8 +123,7 @@ async fn declare_level(channel: &Channel, level: u32) -> lapin::Result<()> {
     arguments.insert("x-message-ttl".into(), milliseconds(level));
     arguments.insert("x-dead-letter-strategy".into(), text("at-least-once"));
     arguments.insert("x-dead-letter-exchange".into(), text(below.as_str()));
-    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
-    channel.queue_declare(level_name(level), durable, arguments).await?;
+    channel.queue_declare(level_name(level), DURABLE, arguments).await?;
     let above = "*.".repeat((LEVELS - 1 - level) as usize);
     let (set, clear) = (
         ShortString::from(format!("{above}1.#").as_str()),
