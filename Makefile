@@ -1,6 +1,6 @@
 # Every target is one line of intent; what needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check deny deploy-check
+.PHONY: help demo up test conformance chaos neighbours check deny deploy-check
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -12,8 +12,20 @@ up: ## Run everything in one process, data in ./voltgate-data
 	cargo run --quiet --package voltgate -- up
 
 test: ## Run every test against private RabbitMQ and Redis servers; installs their Debian packages where it may
-	cargo build --workspace
+	cargo build --workspace --bins --examples
 	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
+
+conformance: ## Run Celery 5.7's own integration tests of tasks against a worker of ours; BACKEND=rpc for other results
+	cargo build --workspace --bins --examples
+	target/debug/with-servers tests/celery/run rust $(or $(BACKEND),redis) t/integration/test_tasks.py
+
+neighbours: ## Measure what a healthy host notices while 600 callbacks hang, or drip, at another one (takes two minutes)
+	cargo build --release -p public-api -p worker -p acl-service -p tests
+	cargo run --quiet --package test-servers --bin with-servers -- target/release/neighbours
+
+chaos: ## Inject faults under load and account for every 202; SEED=… runs one again, SECONDS=… says how long
+	cargo build --workspace
+	target/debug/chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 check: ## Formatting, lints and documentation, warnings being errors
 	cargo fmt --all --check

@@ -6,7 +6,7 @@ use acl_service::app::App;
 use acl_service::config::Config;
 use common::exit::{Failure, report};
 use common::settings::Settings;
-use common::shutdown;
+use common::shutdown::{self, unless_stopped};
 use common::telemetry::LogConfig;
 
 #[tokio::main]
@@ -19,7 +19,7 @@ async fn run() -> Result<(), Failure> {
     LogConfig::from_settings(&settings)?.install();
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    let store = config.store.open().await?;
+    let Some(store) = unless_stopped(&shutdown, config.store.open()).await? else { return Ok(()) };
     let app = App::build(&config, store)?;
     tracing::info!(address = %app.address(), "acl-service listens");
     app.run(shutdown).await

@@ -77,7 +77,7 @@ impl BrokerConfig {
         let mut last_seen = Instant::now();
         while last_seen.elapsed() < self.recovery {
             tokio::time::sleep(LOOK_EVERY).await;
-            if broker.is_ready() {
+            if broker.is_connected() {
                 last_seen = Instant::now();
             }
         }

@@ -9,11 +9,11 @@ use std::time::Duration;
 use common::clock::Nanos;
 use common::ids::RequestId;
 use common::tasks::authorize::{self, Authorize};
-use common::tasks::deliver_callback::{self, DeliverCallback};
+use common::tasks::deliver_callback::{self, Counting, DeliverCallback};
 use serde_json::json;
 use task_queue::message::Headers;
 use task_queue::protocol::Origin;
-use task_queue::{Broker, FollowUp, PublishError, TaskMessage};
+use task_queue::{Broker, FollowUp, PublishError, TaskMessage, TaskOptions};
 
 /// The queues of requests and of callbacks.
 #[derive(Debug, Clone)]
@@ -66,18 +66,24 @@ impl AuthorizationQueue {
             args: task.to_args(),
             argsrepr: task.argsrepr(),
             headers: Headers::from_iter([(authorize::RECEIVED_HEADER.to_owned(), json!(received_ns))]),
+            options: TaskOptions::default(),
         };
         self.broker.publish(&self.requests, &message.encode(&self.origin), Duration::ZERO).await
     }
 
     /// A further attempt to call back, to be made after a while. It keeps the request's id.
-    pub fn deliver_later(&self, task: &DeliverCallback, after: Duration) -> FollowUp {
+    pub fn deliver_later(&self, task: &DeliverCallback, counting: Counting, after: Duration) -> FollowUp {
+        let headers = [
+            (deliver_callback::WINDOW_FROM_HEADER.to_owned(), json!(counting.window_from_ns)),
+            (deliver_callback::UNCOUNTED_HEADER.to_owned(), json!(counting.uncounted)),
+        ];
         let message = TaskMessage {
             name: deliver_callback::NAME,
             id: task.request_id.to_string(),
             args: task.to_args(),
             argsrepr: format!("('{}', '{}')", task.request_id, task.status),
-            headers: Headers::new(),
+            headers: Headers::from_iter(headers),
+            options: TaskOptions::default(),
         };
         FollowUp { queue: self.callbacks.clone(), message: message.encode(&self.origin), after }
     }

@@ -194,6 +194,16 @@ impl Settings {
         })
     }
 
+    /// What was set, in the order of the documentation, as anybody may see it: secrets and passwords masked.
+    pub fn shown(&self) -> Vec<(&'static str, String)> {
+        let given = ALL.iter().filter(|setting| self.is_given(setting));
+        let shown = |setting: &Setting| match setting.secret {
+            true => MASK.to_owned(),
+            false => without_password(self.text(setting)).replace(":****@", &format!(":{MASK}@")),
+        };
+        given.map(|setting| (setting.name, shown(setting))).collect()
+    }
+
     /// The error that says this setting's value cannot be used.
     pub fn bad(&self, setting: &Setting) -> SettingError {
         let text = self.text(setting);
@@ -201,6 +211,9 @@ impl Settings {
         SettingError::Bad { name: setting.name, value, expected: setting.expected }
     }
 }
+
+/// As Celery masks what it shows of its configuration.
+const MASK: &str = "********";
 
 /// Our own names only: what else is in the environment is nobody's business, and need not even be text.
 fn environment() -> config::Environment {
@@ -290,6 +303,18 @@ mod tests {
         }
         let settings = Settings::of([(&AUTHORIZATION_SERVICE_URL, "acl-service".to_owned())]);
         assert!(settings.acl_service().unwrap_err().to_string().contains("AUTHORIZATION_SERVICE_URL"));
+    }
+
+    #[test]
+    fn what_is_shown_of_the_settings_holds_no_secret() {
+        let settings = Settings::of([
+            (&BROKER_URL, "amqp://me:s3cret@host".to_owned()),
+            (&WEBHOOK_SECRET, "whsec_s3cret".to_owned()),
+            (&TASK_QUEUE, "q".to_owned()),
+        ]);
+        let shown =
+            [("BROKER_URL", "amqp://me:********@host"), ("TASK_QUEUE", "q"), ("WEBHOOK_SECRET", "********")];
+        assert_eq!(settings.shown(), shown.map(|(name, value)| (name, value.to_owned())));
     }
 
     #[test]

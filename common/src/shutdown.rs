@@ -3,6 +3,8 @@
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use crate::exit::Failure;
+
 /// A token that is cancelled by the first SIGTERM or SIGINT. The process leaves at the second, with 128 + 15.
 ///
 /// # Errors
@@ -19,6 +21,21 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         leave_at_once();
     });
     Ok(shutdown)
+}
+
+/// What a service does before it serves, such as looking for what it depends on. Nothing when it was told to stop
+/// meanwhile.
+///
+/// # Errors
+/// What `starting` failed with.
+pub async fn unless_stopped<T>(
+    shutdown: &CancellationToken,
+    starting: impl Future<Output = Result<T, Failure>>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        started = starting => started.map(Some),
+        () = shutdown.cancelled() => Ok(None),
+    }
 }
 
 async fn next(terminate: &mut Signal, interrupt: &mut Signal) {

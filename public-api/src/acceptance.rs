@@ -1,5 +1,6 @@
 //! Accepting a request: from what the client sent to a task that the broker has confirmed.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use authorization_queue::AuthorizationQueue;
@@ -12,6 +13,7 @@ use store::Store;
 
 use crate::error::ApiError;
 use crate::idempotency::{self, Claim, IdempotencyKey};
+use crate::queue_age::QueueAge;
 
 /// What accepting needs.
 #[derive(Clone)]
@@ -20,6 +22,7 @@ pub(crate) struct Acceptance {
     pub(crate) store: Store,
     pub(crate) guard: AddressGuard,
     pub(crate) timeout: Duration,
+    pub(crate) queue_age: Arc<QueueAge>,
 }
 
 /// A question that can be answered: whatever is wrong with its token will be the answer.
@@ -70,6 +73,9 @@ impl Acceptance {
         question: &Question,
         received: Nanos,
     ) -> Result<(), ApiError> {
+        if self.queue_age.is_over_limit() {
+            return Err(ApiError::QueueTooOld);
+        }
         let task = Authorize {
             station_id: question.station_id,
             driver_token: question.driver_token.clone(),
@@ -77,6 +83,7 @@ impl Acceptance {
             expiry_time_ns: received.saturating_add(clock::nanos(self.timeout)),
         };
         self.queue.request(request, &task, received).await?;
+        self.queue_age.add(request);
         tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, "accepted");
         Ok(())
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acceptance::Acceptance;
 use crate::config::Config;
+use crate::queue_age::QueueAge;
 use crate::routes::routes;
 
 /// The service, bound and not yet serving.
@@ -37,6 +38,7 @@ impl App {
             store,
             guard: config.guard.clone(),
             timeout: config.authorization_timeout,
+            queue_age: Arc::new(QueueAge::new(config.authorization_timeout)),
         };
         let bound = Bound::to(config.bind, config.port)?;
         let (signer, broker) = (config.signer.clone(), config.broker.clone());
@@ -53,10 +55,12 @@ impl App {
     /// # Errors
     /// The server broke, or the broker did not come back.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
-        let broker = Arc::clone(self.acceptance.queue.broker());
+        let acceptance = self.acceptance.clone();
+        let broker = acceptance.queue.broker();
         tokio::select! {
             served = self.bound.serve(routes(self.acceptance, self.signer), self.grace, shutdown) => served,
-            lost = self.broker.lost(&broker) => Err(lost),
+            lost = self.broker.lost(broker) => Err(lost),
+            () = acceptance.queue_age.watch(&acceptance.queue, &acceptance.store) => Ok(()),
         }
     }
 }

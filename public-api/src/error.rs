@@ -10,6 +10,9 @@ use http_api::Problem;
 use store::StoreError;
 use task_queue::PublishError;
 
+/// Until a queue has become shorter.
+const QUEUE_TOO_OLD_FOR: Duration = Duration::from_secs(5);
+
 /// Refusals of the front door.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
@@ -28,6 +31,9 @@ pub(crate) enum ApiError {
     /// The task could not be published for certain.
     #[error("the task queue: {0}")]
     Queue(#[from] PublishError),
+    /// A request would be answered `unknown`, because those before it wait for too long.
+    #[error("the task queue is older than the deadline of a request")]
+    QueueTooOld,
     /// Records or keys cannot be reached.
     #[error("the store: {0}")]
     Store(#[source] StoreError),
@@ -45,6 +51,10 @@ impl ApiError {
                 tracing::error!(%error, "a request could not be accepted");
                 let detail = "the request was not accepted: the task queue did not confirm it in time";
                 Problem::unavailable("task_queue", detail, after)
+            }
+            Self::QueueTooOld => {
+                let detail = "the request was not accepted: it would be taken in hand after its deadline";
+                Problem::unavailable("task_queue", detail, QUEUE_TOO_OLD_FOR)
             }
             Self::Store(error) => {
                 tracing::error!(%error, "the store cannot be reached");

@@ -6,5 +6,6 @@ mod callback_param;
 pub mod config;
 mod error;
 mod idempotency;
+mod queue_age;
 mod requests;
 mod routes;

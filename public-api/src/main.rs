@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use common::exit::{Failure, report};
 use common::settings::Settings;
-use common::shutdown;
+use common::shutdown::{self, unless_stopped};
 use common::telemetry::LogConfig;
 use public_api::app::App;
 use public_api::config::Config;
@@ -19,8 +19,8 @@ async fn run() -> Result<(), Failure> {
     LogConfig::from_settings(&settings)?.install();
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    let store = config.store.open().await?;
-    let broker = config.broker.connect("public-api").await?;
+    let connecting = async { Ok((config.store.open().await?, config.broker.connect("public-api").await?)) };
+    let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
     let app = App::build(&config, store, broker.clone())?;
     tracing::info!(address = %app.address(), "public-api listens");
     let ran = app.run(shutdown).await;

@@ -47,6 +47,7 @@ impl StoreConfig {
     /// # Errors
     /// It cannot be reached: says which and where.
     pub async fn open(&self) -> Result<Store, Failure> {
+        tracing::debug!(looking_for = without_password(&self.url), "opening the store");
         Store::open(&self.url, self.options.clone(), self.limit).await.map_err(|error| match error {
             StoreError::BadUrl => SettingError::Bad {
                 name: REDIS_URL.name,

@@ -1,4 +1,4 @@
-//! Small values under a key that expire: idempotency keys today.
+//! Small values under a key that expire: idempotency keys, and what workers tell each other about callback hosts.
 
 use std::time::Duration;
 
@@ -19,6 +19,12 @@ pub trait KeyedState: Send + Sync {
 
     /// Puts a value, whatever was there.
     async fn put(&self, key: &str, value: &str, keep: Duration) -> Result<(), StoreError>;
+
+    /// The values of these keys, in their order.
+    async fn get(&self, keys: &[&str]) -> Result<Vec<Option<String>>, StoreError>;
+
+    /// Takes a value away, where there is one.
+    async fn remove(&self, key: &str) -> Result<(), StoreError>;
 
     /// Says whether the backend answers.
     async fn ping(&self) -> Result<(), StoreError>;

@@ -15,16 +15,20 @@ pub trait Records: Send + Sync {
     /// so that a redelivered task writes the same record.
     async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError>;
 
+    /// Whether a worker has taken the request in hand.
+    async fn is_open(&self, request: RequestId) -> Result<bool, StoreError>;
+
     /// Writes the decision where there is none yet. Gives the one that holds, which is the first for ever.
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError>;
 
-    /// Adds a callback attempt and says how delivery stands after it.
+    /// Adds a callback attempt that ended like this; gives how delivery stands after it. Delivered stays delivered: a
+    /// worker that was cut off from its broker may tell of its own failed attempt long after another has succeeded.
     async fn attempted(
         &self,
         key: &RecordKey,
         attempt: &Attempt,
         state: DeliveryState,
-    ) -> Result<(), StoreError>;
+    ) -> Result<DeliveryState, StoreError>;
 
     /// The record of a request; nothing when no worker has seen it yet, or when it has expired.
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError>;
@@ -80,7 +84,7 @@ pub enum DeliveryState {
 /// One callback attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
-    /// From 1.
+    /// From 1, as the worker counts. Where two workers made the same one, the second has the next free place.
     pub number: u32,
     /// When it began.
     pub at_ns: Nanos,
@@ -112,6 +116,16 @@ impl DeliveryState {
             Self::Pending => "pending",
             Self::Delivered => "delivered",
             Self::Undeliverable => "undeliverable",
+        }
+    }
+
+    /// How delivery stands after a worker has told of an attempt. `new` says that no other attempt has its number.
+    pub(crate) fn after(self, told: Self, new: bool) -> Self {
+        match (self, told) {
+            (Self::Delivered, _) => Self::Delivered,
+            // Only a replay, which counts on, makes it pending again.
+            (Self::Undeliverable, Self::Pending) if !new => Self::Undeliverable,
+            _ => told,
         }
     }
 

@@ -30,6 +30,12 @@ pub(crate) struct RedisStore {
     options: StoreOptions,
 }
 
+/// Of one command.
+#[derive(Default)]
+struct Tries {
+    failed: u32,
+}
+
 impl RedisStore {
     pub(crate) async fn connect(
         url: &str,
@@ -70,23 +76,38 @@ impl RedisStore {
 
     /// Runs one command.
     async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let (lane, mut connection) = self.connection().await?;
-        command.query_async(&mut connection).await.map_err(|error| self.failed(lane, &error))
+        let mut tries = Tries::default();
+        loop {
+            let (lane, mut connection) = self.connection().await?;
+            match command.query_async(&mut connection).await {
+                Ok(value) => return Ok(value),
+                Err(error) => self.failed(lane, &error, &mut tries)?,
+            }
+        }
     }
 
     /// Runs several at once; in one transaction where the pipeline is atomic.
     async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
-        let (lane, mut connection) = self.connection().await?;
-        pipeline.query_async(&mut connection).await.map_err(|error| self.failed(lane, &error))
+        let mut tries = Tries::default();
+        loop {
+            let (lane, mut connection) = self.connection().await?;
+            match pipeline.query_async(&mut connection).await {
+                Ok(value) => return Ok(value),
+                Err(error) => self.failed(lane, &error, &mut tries)?,
+            }
+        }
     }
 
-    /// Whatever is wrong with a connection, the next caller opens another.
-    fn failed(&self, lane: usize, error: &RedisError) -> StoreError {
-        let answered = error.code().is_some();
-        if !answered && let Ok(mut connection) = self.lanes[lane].lock() {
+    /// Whatever is wrong with a connection, the next caller opens another. `Ok` means to try over it once: a connection
+    /// that broke while nobody used it is no failure of Redis, and all that is asked of it may be done twice.
+    fn failed(&self, lane: usize, error: &RedisError, tries: &mut Tries) -> Result<(), StoreError> {
+        if !is_of_use(error)
+            && let Ok(mut connection) = self.lanes[lane].lock()
+        {
             *connection = None;
         }
-        unavailable(error)
+        tries.failed += 1;
+        if tries.failed == 1 && error.is_connection_dropped() { Ok(()) } else { Err(unavailable(error)) }
     }
 
     async fn connection(&self) -> Result<(usize, MultiplexedConnection), StoreError> {
@@ -95,8 +116,8 @@ impl RedisStore {
         if let Some(connection) = held {
             return Ok((lane, connection));
         }
-        // The pool makes and tests it; what it hands out can be shared, so it is given back at once.
-        let connection = MultiplexedConnection::clone(&*self.pool.get().await.map_err(unavailable)?);
+        // The pool makes it. It is not given back: once it is of no use, nobody else shall get it.
+        let connection = deadpool_redis::Connection::take(self.pool.get().await.map_err(unavailable)?);
         if let Ok(mut held) = self.lanes[lane].lock() {
             *held = Some(connection.clone());
         }
@@ -110,4 +131,10 @@ impl RedisStore {
 
 fn unavailable(error: impl std::fmt::Display) -> StoreError {
     StoreError::Unavailable(error.to_string())
+}
+
+/// Whether a connection is worth keeping after this error: there was an answer, and not from a server that is no primary
+/// any more.
+fn is_of_use(error: &RedisError) -> bool {
+    error.code().is_some_and(|code| !["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"].contains(&code))
 }

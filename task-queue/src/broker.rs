@@ -8,8 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
+
+pub use amqp::bus::{Account, Bus, BusSender, Exchange, Heard, PrivateQueue};
 
 use crate::message::Message;
 
@@ -19,9 +21,16 @@ use crate::message::Message;
 pub trait Broker: Send + Sync + fmt::Debug {
     /// Puts a message into a queue, after a delay where one is given. `Ok` means that the broker has it on disk.
     ///
+    /// A delay may be cut to what the broker can hold (RabbitMQ: eight and a half years), and is never shorter otherwise.
+    /// Whoever must not be early looks at the clock when the message comes.
+    ///
     /// An error does not mean that it has it not: a confirm may have been lost. Publishing again is right, and the
     /// tasks must bear being run twice.
     async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError>;
+
+    /// Sends a message to a queue that somebody may be waiting at, such as a client for a result. It is not kept, and
+    /// lost where nobody waits any more.
+    async fn reply(&self, queue: &str, message: &Message) -> Result<(), PublishError>;
 
     /// Takes messages from a queue until `stop`, at most `prefetch` of them not yet settled. Survives the loss of the
     /// broker: messages then come again.
@@ -30,13 +39,38 @@ pub trait Broker: Send + Sync + fmt::Debug {
         queue: &str,
         prefetch: u16,
         stop: CancellationToken,
+    ) -> Result<Deliveries, BrokerError> {
+        self.consume_adjustably(queue, watch::channel(prefetch).1, stop).await
+    }
+
+    /// The same with a prefetch that may change meanwhile. Right after a change the messages of before it are not counted.
+    async fn consume_adjustably(
+        &self,
+        queue: &str,
+        prefetch: watch::Receiver<u16>,
+        stop: CancellationToken,
     ) -> Result<Deliveries, BrokerError>;
+
+    /// The way to exchanges, which events and remote control go by; nothing where there are none.
+    fn bus(&self) -> Option<Bus> {
+        None
+    }
+
+    /// Makes what delays need, so that the first one need not wait for it: a broker takes seconds to declare Celery's
+    /// ladder of delay queues.
+    async fn prepare_delays(&self) -> Result<(), PublishError>;
 
     /// How many messages wait in a queue.
     async fn depth(&self, queue: &str) -> Result<u64, BrokerError>;
 
+    /// How many consumers take from a queue, whosever they are.
+    async fn consumers(&self, queue: &str) -> Result<u64, BrokerError>;
+
     /// Whether a publish would have a chance now.
     fn is_ready(&self) -> bool;
+
+    /// Whether the broker is there at all. One that is short of memory is, although it takes nothing for now.
+    fn is_connected(&self) -> bool;
 
     /// Says goodbye, within a few seconds. What was not settled comes back to others.
     async fn close(&self);
@@ -100,7 +134,7 @@ pub enum Settled {
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
     /// There is no connection to the broker now.
-    #[error("there is no connection to the broker: {0}")]
+    #[error("the broker cannot be published to: {0}")]
     Unavailable(String),
     /// No confirm came in time. The broker may have the message all the same.
     #[error("the broker did not confirm within {0:?}")]
@@ -191,8 +225,16 @@ impl Delivery {
     /// Whether settling it has no effect any more, because the connection it came by is gone.
     pub fn is_stale(&self) -> bool {
         match &self.settle {
-            Settle::Amqp(unsettled) => unsettled.is_stale(),
+            Settle::Amqp(unsettled) => unsettled.lost().is_cancelled(),
             Settle::Embedded(_) => false,
+        }
+    }
+
+    /// Waits until it is stale.
+    pub async fn stale(&self) {
+        match &self.settle {
+            Settle::Amqp(unsettled) => unsettled.lost().cancelled().await,
+            Settle::Embedded(_) => std::future::pending().await,
         }
     }
 }

@@ -49,6 +49,7 @@ impl From<NotATask> for Reason {
         let word = match not_a_task {
             NotATask::Foreign => "not_a_task",
             NotATask::Undecodable(_) => "undecodable",
+            NotATask::BadMoment { .. } => "invalid_header",
         };
         Self::new(word, not_a_task.to_string())
     }
@@ -87,7 +88,7 @@ pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at
     let mut detail = reason.detail.clone();
     if size > MOST_HEADERS {
         // With our notes beside them they would not fit into AMQP's one frame of headers any more.
-        dead.headers.retain(|name, _| ["id", "task", "retries"].contains(&name.as_str()));
+        dead.headers.retain(|name, value| is_essential(name, value));
         detail = format!("{detail} (its headers of {size} bytes were left out)");
     }
     let notes: [(&str, Value); 5] = [
@@ -100,6 +101,12 @@ pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at
     dead.headers.extend(reason.notes.clone());
     dead.headers.extend(notes.map(|(name, value)| (name.to_owned(), value)));
     dead
+}
+
+/// What the task could not be run without; a text that is out of all proportion was none of Celery's.
+fn is_essential(name: &str, value: &Value) -> bool {
+    let short = value.as_str().is_none_or(|text| text.len() < 256);
+    ["id", "task", "retries"].contains(&name) || (["compression", "eta", "expires"].contains(&name) && short)
 }
 
 fn headers_size(headers: &Headers) -> usize {

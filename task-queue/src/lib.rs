@@ -3,14 +3,30 @@
 #![warn(missing_docs)]
 
 pub mod broker;
+mod clock;
+pub mod control;
 pub mod dead_letter;
+mod events;
 pub mod message;
+pub mod moment;
+mod node;
 pub mod protocol;
+mod python;
+pub mod result_backend;
 pub mod task;
 pub mod worker;
 
 pub use broker::{Broker, BrokerError, Delivery, PublishError, QueueType, Topology, connect, connect_beside};
+pub use control::ControlConfig;
 pub use message::Message;
-pub use protocol::{NotATask, TaskMessage, TaskRequest};
-pub use task::{FollowUp, Outcome, Task, TaskContext, Tasks};
-pub use worker::{Worker, WorkerConfig};
+pub use moment::Moment;
+pub use node::Node;
+pub use protocol::{NotATask, TaskMessage, TaskOptions, TaskRequest};
+pub use result_backend::{ResultBackend, ResultError};
+pub use task::{Failure, FollowUp, Outcome, Retry, Task, TaskContext, Tasks};
+pub use worker::{Autoscale, Worker, WorkerConfig};
+
+/// The README's examples compile.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

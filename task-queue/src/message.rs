@@ -44,7 +44,7 @@ pub struct Properties {
 
 /// Headers with which RabbitMQ marks its own dead-lettering and counting. Publishing them again would make its cycle
 /// detection drop the message without a word (celery#9867).
-const BROKER_HEADERS: [&str; 8] = [
+const BROKER_HEADERS: [&str; 9] = [
     "x-death",
     "x-first-death-exchange",
     "x-first-death-queue",
@@ -53,6 +53,7 @@ const BROKER_HEADERS: [&str; 8] = [
     "x-last-death-queue",
     "x-last-death-reason",
     "x-delivery-count",
+    "x-acquired-count",
 ];
 
 impl Message {
@@ -62,6 +63,13 @@ impl Message {
         let mut again = self.clone();
         again.headers.retain(|name, _| !BROKER_HEADERS.contains(&name.as_str()));
         again
+    }
+
+    /// The same message, which the broker may not drop or let go early.
+    #[must_use]
+    pub fn without_expiration(&self) -> Self {
+        let properties = Properties { expiration: None, ..self.properties.clone() };
+        Self { properties, ..self.clone() }
     }
 
     /// A header's text.

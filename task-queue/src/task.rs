@@ -1,9 +1,11 @@
-//! Tasks: what a worker can run, in one list, and how a run may end.
+//! Tasks: what a worker can run, in one list.
+
+mod outcome;
+mod shown;
 
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
@@ -13,6 +15,8 @@ use crate::broker::Broker;
 use crate::dead_letter::Reason;
 use crate::message::Message;
 use crate::protocol::TaskRequest;
+pub use outcome::{Failure, FollowUp, Outcome, Retry};
+pub(crate) use shown::Shown;
 
 /// One kind of task.
 #[async_trait]
@@ -21,13 +25,25 @@ pub trait Task: Send + Sync + 'static {
     const NAME: &'static str;
     /// The parameters in order; arguments are bound to them by place or name, as in Python.
     const PARAMETERS: &'static [&'static str];
+    /// Whether nobody wants its result, where the client does not say.
+    const IGNORE_RESULT: bool = false;
+    /// Whether somebody who waits for the result is told that it has begun.
+    const TRACK_STARTED: bool = false;
+    /// How often it may be retried, where the retry does not say; without a limit, it is up to the task.
+    const MAX_RETRIES: Option<u32> = Some(3);
+    /// The parameters whose values nobody may see: not in an event, and not in an answer to remote control.
+    const MASKED: &'static [&'static str] = &[];
+    /// Whether an end that is not its own, because it is revoked or takes too long, has to be accounted for: it is then
+    /// given up and buried with the reason. Celery, and everything else here, just drops such a task.
+    const ACCOUNTED_FOR: bool = false;
     /// The bound arguments.
     type Args: DeserializeOwned + Send;
 
     /// Does it. May be called again for the same id after a crash, so the second run must not do harm.
     async fn run(&self, args: Self::Args, context: TaskContext) -> Outcome;
 
-    /// Called before it is buried for a reason that is not its own: it was handed out too often, or it panicked.
+    /// Called before it is buried for a reason that is not its own: it was handed out too often, it panicked, or it was
+    /// ended and is [accounted for](Self::ACCOUNTED_FOR).
     async fn given_up(&self, _args: Self::Args, _context: TaskContext, _reason: &Reason) {}
 }
 
@@ -42,6 +58,8 @@ pub struct TaskContext {
     pub deliveries: u32,
     /// The queue it came from.
     pub queue: Arc<str>,
+    /// What the message says of it.
+    pub request: Arc<TaskRequest>,
     /// The message it came in.
     pub message: Arc<Message>,
     /// To publish further tasks.
@@ -50,60 +68,67 @@ pub struct TaskContext {
     pub give_up: CancellationToken,
 }
 
-/// How a run ended. The worker acknowledges only after it has carried this out.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Outcome {
-    /// Its effect is durable.
-    Done,
-    /// The same task again, with the same id, after a while.
-    Retry {
-        /// How long the broker keeps it.
-        after: Duration,
-    },
-    /// The same task again after a while, without having been tried: its `retries` stay as they are.
-    Postpone {
-        /// How long the broker keeps it.
-        after: Duration,
-    },
-    /// Its effect is durable up to here, and this message carries on from there.
-    Then(Box<FollowUp>),
-    /// It will not work however often it is tried.
-    Dead(Reason),
-    /// Not done; somebody else shall take it at once. For stopping, not for waiting.
-    GiveBack,
+/// What a task has declared of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Declared {
+    /// [`Task::PARAMETERS`].
+    pub parameters: &'static [&'static str],
+    /// [`Task::IGNORE_RESULT`].
+    pub ignore_result: bool,
+    /// [`Task::TRACK_STARTED`].
+    pub track_started: bool,
+    /// [`Task::MAX_RETRIES`].
+    pub max_retries: Option<u32>,
+    /// [`Task::MASKED`].
+    pub masked: &'static [&'static str],
+    /// [`Task::ACCOUNTED_FOR`].
+    pub accounted_for: bool,
 }
 
-/// A message that is published, and confirmed, before the task it follows is acknowledged.
-#[derive(Debug, Clone, PartialEq)]
-pub struct FollowUp {
-    /// Where to.
-    pub queue: String,
-    /// What.
-    pub message: Message,
-    /// How long the broker keeps it.
-    pub after: Duration,
+impl Declared {
+    /// Of a task that is not in the list.
+    pub(crate) const UNKNOWN: Self = Self {
+        parameters: &[],
+        ignore_result: false,
+        track_started: false,
+        max_retries: Some(0),
+        masked: &[],
+        accounted_for: false,
+    };
 }
 
 /// A task whose arguments are not bound yet.
 #[async_trait]
 trait AnyTask: Send + Sync {
-    async fn run(&self, request: TaskRequest, context: TaskContext) -> Outcome;
-    async fn given_up(&self, request: TaskRequest, context: TaskContext, reason: &Reason);
+    fn declared(&self) -> Declared;
+    async fn run(&self, context: TaskContext) -> Outcome;
+    async fn given_up(&self, context: TaskContext, reason: &Reason);
 }
 
 struct Bound<T>(T);
 
 #[async_trait]
 impl<T: Task> AnyTask for Bound<T> {
-    async fn run(&self, request: TaskRequest, context: TaskContext) -> Outcome {
-        match arguments::<T>(request) {
+    fn declared(&self) -> Declared {
+        Declared {
+            parameters: T::PARAMETERS,
+            ignore_result: T::IGNORE_RESULT,
+            track_started: T::TRACK_STARTED,
+            max_retries: T::MAX_RETRIES,
+            masked: T::MASKED,
+            accounted_for: T::ACCOUNTED_FOR,
+        }
+    }
+
+    async fn run(&self, context: TaskContext) -> Outcome {
+        match arguments::<T>(&context.request) {
             Ok(args) => self.0.run(args, context).await,
             Err(why) => Outcome::Dead(Reason::new("invalid_arguments", why)),
         }
     }
 
-    async fn given_up(&self, request: TaskRequest, context: TaskContext, reason: &Reason) {
-        if let Ok(args) = arguments::<T>(request) {
+    async fn given_up(&self, context: TaskContext, reason: &Reason) {
+        if let Ok(args) = arguments::<T>(&context.request) {
             self.0.given_up(args, context, reason).await;
         }
     }
@@ -132,19 +157,29 @@ impl Tasks {
         }
     }
 
-    pub(crate) async fn run(&self, request: TaskRequest, context: TaskContext) -> Outcome {
-        match self.by_name.get(request.name.as_str()) {
-            Some(task) => task.run(request, context).await,
+    /// Their names, in no order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.by_name.keys().copied()
+    }
+
+    /// What a task has declared; nothing for one that is not in the list.
+    pub fn declared(&self, name: &str) -> Option<Declared> {
+        self.by_name.get(name).map(|task| task.declared())
+    }
+
+    pub(crate) async fn run(&self, context: TaskContext) -> Outcome {
+        match self.by_name.get(context.request.name.as_str()) {
+            Some(task) => task.run(context).await,
             None => {
-                let detail = format!("no task here is called {:.200}", request.name);
+                let detail = format!("no task here is called {:.200}", context.request.name);
                 Outcome::Dead(Reason::new("unknown_task", detail))
             }
         }
     }
 
-    pub(crate) async fn given_up(&self, request: TaskRequest, context: TaskContext, reason: &Reason) {
-        if let Some(task) = self.by_name.get(request.name.as_str()) {
-            task.given_up(request, context, reason).await;
+    pub(crate) async fn given_up(&self, context: TaskContext, reason: &Reason) {
+        if let Some(task) = self.by_name.get(context.request.name.as_str()) {
+            task.given_up(context, reason).await;
         }
     }
 }
@@ -155,7 +190,7 @@ impl fmt::Debug for Tasks {
     }
 }
 
-fn arguments<T: Task>(request: TaskRequest) -> Result<T::Args, String> {
+fn arguments<T: Task>(request: &TaskRequest) -> Result<T::Args, String> {
     let bound = request.bind(T::PARAMETERS)?;
     serde_json::from_value(bound).map_err(|error| without_values(&error.to_string()))
 }

@@ -26,10 +26,25 @@ pub fn missing() -> Vec<&'static str> {
     if program("redis-server").is_err() {
         packages.push("redis-server");
     }
+    if libfaketime().is_err() {
+        packages.push("faketime");
+    }
     if python::interpreter().is_none() {
         packages.extend(["python3", "python3-venv"]);
     }
     packages
+}
+
+/// Installs what is missing; gives what that was.
+///
+/// # Errors
+/// As [`install`].
+pub fn install_missing() -> Result<Vec<&'static str>> {
+    let missing = missing();
+    if !missing.is_empty() {
+        install(&missing)?;
+    }
+    Ok(missing)
 }
 
 /// Installs Debian packages, without starting the services that are in them.
@@ -50,6 +65,18 @@ pub fn install(packages: &[&str]) -> Result<()> {
     let _ = apt_get(&["update"]);
     apt_get(&[&["install", "-y", "--no-install-recommends"], packages].concat()).context(by_hand.clone())?;
     if missing().is_empty() { Ok(()) } else { bail!("installed but still not found: {by_hand}") }
+}
+
+/// The library that, loaded before others, makes a program see another time.
+///
+/// # Errors
+/// It is not installed.
+pub fn libfaketime() -> Result<PathBuf> {
+    let below = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
+    let mut libraries = below.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
+    libraries.find(|library| library.is_file()).context(
+        "libfaketime is not below /usr/lib: run the tests through with-servers, which installs it (package faketime)",
+    )
 }
 
 /// `PATH`, or where Debian has programs.

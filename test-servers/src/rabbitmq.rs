@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -122,6 +123,25 @@ impl RabbitMq {
         self.running()?.resume()
     }
 
+    /// Raises the memory alarm, or ends it: while it lasts the broker reads nothing from connections that have published.
+    ///
+    /// # Errors
+    /// It does not run, or `rabbitmqctl` fails.
+    pub fn alarm(&self, raised: bool) -> Result<()> {
+        self.running()?;
+        let script = packages::rabbitmq_server()?.with_file_name("rabbitmqctl");
+        let mut command = Command::new(script);
+        command.env_clear().env("PATH", packages::search_path()).env("HOME", &self.dir);
+        command.env("LC_ALL", "C.UTF-8");
+        self.node_environment(&mut command);
+        command.args(["set_vm_memory_high_watermark", if raised { "0.0000001" } else { "0.9" }]);
+        let output = command.output().context("cannot run rabbitmqctl")?;
+        if !output.status.success() {
+            bail!("rabbitmqctl: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        Ok(())
+    }
+
     fn running(&self) -> Result<&Process> {
         self.broker.as_ref().context("RabbitMQ does not run: call start_again first")
     }
@@ -156,19 +176,25 @@ impl RabbitMq {
         ] {
             command.env(name, self.dir.join(below));
         }
+        self.node_environment(&mut command);
         command
-            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
-            // An address instead of a name, so that nothing depends on how names are resolved here.
-            .env("RABBITMQ_NODENAME", format!("test-{}@127.0.0.1", self.ports.amqp))
-            .env("RABBITMQ_USE_LONGNAME", "true")
             .env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string())
-            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.ports.epmd.to_string())
             .env("ERL_FLAGS", "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}")
             .env("RABBITMQ_LOGS", "-")
             // Makes the script become the Erlang machine instead of waiting for it, so that what we signal is the broker.
             .env("RUNNING_UNDER_SYSTEMD", "true");
         Process::start(command, &self.dir.join("log/rabbitmq.log"))
+    }
+
+    /// What names the node, for itself and for the tools that speak to it.
+    fn node_environment(&self, command: &mut Command) {
+        command
+            .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
+            // An address instead of a name, so that nothing depends on how names are resolved here.
+            .env("RABBITMQ_NODENAME", format!("test-{}@127.0.0.1", self.ports.amqp))
+            .env("RABBITMQ_USE_LONGNAME", "true")
+            .env("ERL_EPMD_ADDRESS", "127.0.0.1")
+            .env("ERL_EPMD_PORT", self.ports.epmd.to_string());
     }
 }
 

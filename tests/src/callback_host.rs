@@ -1,9 +1,11 @@
 //! A host that is called back: it keeps what it was sent, and answers as its path says. Plain sockets, because a library
 //! would not misbehave.
 //!
-//! `/ok…` answers 200. `/status/503` that status. `/first/503/200` that status once for each request id, then the other.
+//! `/ok…` answers 200. `/status/503` that status. `/first/503/200` that status once for each request id, then the other;
+//! `/first/hang/200` hangs once.
 //! `/redirect` 302 to the path `/ok/redirected`. `/hang` never answers. `/drip` sends its body byte by byte, for ever.
-//! `/reset` closes at once. `/giant` sends without end. `/retry-after/3` answers 503 with that header, then 200.
+//! `/reset` closes at once. `/giant` sends without end. `/retry-after/3` answers 503 with that header, then 200;
+//! `/retry-after/3/429` begins with 429.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -27,6 +29,8 @@ pub struct Callback {
     pub body: Value,
     /// When.
     pub at: Instant,
+    /// Whether the answer was a success: 2xx, with as much of a body as anybody listens to.
+    pub accepted: bool,
 }
 
 impl Callback {
@@ -50,14 +54,26 @@ impl Callback {
 #[derive(Debug)]
 pub struct CallbackHost {
     base: String,
-    received: Arc<Mutex<Vec<Callback>>>,
+    received: Arc<Mutex<Received>>,
     accepting: AbortHandle,
+}
+
+#[derive(Debug, Default)]
+struct Received {
+    all: Vec<Callback>,
+    /// Id and path of each.
+    seen: HashSet<(String, String)>,
 }
 
 impl CallbackHost {
     /// Starts one.
     pub async fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        Self::start_at("127.0.0.1").await
+    }
+
+    /// Starts one at another address of this machine.
+    pub async fn start_at(address: &str) -> Self {
+        let listener = TcpListener::bind((address, 0)).await.expect("a free port");
         let base = format!("http://{}", listener.local_addr().expect("its address"));
         let received = Arc::default();
         let accepting = tokio::spawn(accept(listener, Arc::clone(&received))).abort_handle();
@@ -71,7 +87,12 @@ impl CallbackHost {
 
     /// Everything it was sent so far.
     pub fn received(&self) -> Vec<Callback> {
-        self.received.lock().expect("no test panics holding it").clone()
+        self.received.lock().expect("no test panics holding it").all.clone()
+    }
+
+    /// How often it was called so far.
+    pub fn count(&self) -> usize {
+        self.received.lock().expect("no test panics holding it").all.len()
     }
 
     /// Waits for the first callback to this path.
@@ -100,25 +121,29 @@ impl Drop for CallbackHost {
     }
 }
 
-async fn accept(listener: TcpListener, received: Arc<Mutex<Vec<Callback>>>) {
+async fn accept(listener: TcpListener, received: Arc<Mutex<Received>>) {
     while let Ok((stream, _)) = listener.accept().await {
         let received = Arc::clone(&received);
         tokio::spawn(async move {
             let mut stream = BufReader::new(stream);
             while let Some(callback) = read(&mut stream).await {
-                let earlier = received
-                    .lock()
-                    .expect("no test panics holding it")
-                    .iter()
-                    .any(|other| other.id() == callback.id() && other.path == callback.path);
-                let path = callback.path.clone();
-                received.lock().expect("no test panics holding it").push(callback);
-                if answer(stream.get_mut(), &path, earlier).await.is_none() {
+                let answer = keep(&received, callback);
+                if answer.send(stream.get_mut()).await.is_none() {
                     return;
                 }
             }
         });
     }
+}
+
+/// Keeps the callback; gives what it is answered.
+fn keep(received: &Mutex<Received>, mut callback: Callback) -> Answer {
+    let mut received = received.lock().expect("no test panics holding it");
+    let first = received.seen.insert((callback.id().to_owned(), callback.path.clone()));
+    let answer = Answer::to(&callback.path, first);
+    callback.accepted = answer.is_success();
+    received.all.push(callback);
+    answer
 }
 
 async fn read(stream: &mut BufReader<TcpStream>) -> Option<Callback> {
@@ -135,41 +160,71 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Callback> {
     let length = headers.iter().find(|(name, _)| name == "content-length")?.1.parse().ok()?;
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await.ok()?;
-    Some(Callback { path, headers, body: serde_json::from_slice(&body).ok()?, at: Instant::now() })
+    let body = serde_json::from_slice(&body).ok()?;
+    Some(Callback { path, headers, body, at: Instant::now(), accepted: false })
 }
 
-/// Nothing when the connection is of no further use.
-async fn answer(stream: &mut TcpStream, path: &str, earlier: bool) -> Option<()> {
-    let segments: Vec<&str> = path.split(['/', '?']).skip(1).collect();
-    match segments[..] {
-        ["status", status, ..] => respond(stream, status, "").await,
-        ["first", status, then, ..] => respond(stream, if earlier { then } else { status }, "").await,
-        ["retry-after", seconds, ..] => {
-            let header = format!("retry-after: {seconds}\r\n");
-            if earlier { respond(stream, "200", "").await } else { respond(stream, "503", &header).await }
-        }
-        ["redirect", ..] => respond(stream, "302", "location: /ok/redirected\r\n").await,
-        ["hang", ..] => std::future::pending().await,
-        ["reset", ..] => None,
-        ["drip", ..] => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await.ok()?;
-            loop {
-                stream.write_all(b".").await.ok()?;
-                tokio::time::sleep(Duration::from_millis(100)).await;
+enum Answer {
+    /// With a header line, or none.
+    Status(String, String),
+    Hang,
+    Reset,
+    Drip,
+    Giant,
+}
+
+impl Answer {
+    fn to(path: &str, first: bool) -> Self {
+        let segments: Vec<&str> = path.split(['/', '?']).skip(1).collect();
+        let status = |status: &str| Self::Status(status.to_owned(), String::new());
+        match segments[..] {
+            ["status", always, ..] => status(always),
+            ["first", "hang", ..] if first => Self::Hang,
+            ["first", once, then, ..] => status(if first { once } else { then }),
+            ["retry-after", seconds, ref rest @ ..] if first => {
+                let once = rest.first().filter(|segment| segment.parse::<u16>().is_ok()).unwrap_or(&"503");
+                Self::Status((*once).to_owned(), format!("retry-after: {seconds}\r\n"))
             }
+            ["redirect", ..] => Self::Status("302".to_owned(), "location: /ok/redirected\r\n".to_owned()),
+            ["hang", ..] => Self::Hang,
+            ["reset", ..] => Self::Reset,
+            ["drip", ..] => Self::Drip,
+            ["giant", ..] => Self::Giant,
+            _ => status("200"),
         }
-        ["giant", ..] => {
-            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.ok()?;
-            loop {
-                let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
-                stream.write_all(chunk.as_bytes()).await.ok()?;
-            }
-        }
-        _ => respond(stream, "200", "").await,
     }
-}
 
-async fn respond(stream: &mut TcpStream, status: &str, header: &str) -> Option<()> {
-    let head = format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 2\r\n{header}\r\nok");
-    stream.write_all(head.as_bytes()).await.ok()
+    fn is_success(&self) -> bool {
+        match self {
+            Self::Status(status, _) => status.starts_with('2'),
+            Self::Giant => true,
+            Self::Hang | Self::Reset | Self::Drip => false,
+        }
+    }
+
+    /// Nothing when the connection is of no further use.
+    async fn send(&self, stream: &mut TcpStream) -> Option<()> {
+        match self {
+            Self::Status(status, header) => {
+                let head = format!("HTTP/1.1 {status} Whatever\r\ncontent-length: 2\r\n{header}\r\nok");
+                stream.write_all(head.as_bytes()).await.ok()
+            }
+            Self::Hang => std::future::pending().await,
+            Self::Reset => None,
+            Self::Drip => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n").await.ok()?;
+                loop {
+                    stream.write_all(b".").await.ok()?;
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+            Self::Giant => {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.ok()?;
+                let chunk = format!("10000\r\n{}\r\n", "x".repeat(0x10000));
+                loop {
+                    stream.write_all(chunk.as_bytes()).await.ok()?;
+                }
+            }
+        }
+    }
 }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 
+use crate::eventually;
+use crate::link::Link;
 use crate::process::Process;
 use crate::servers::{Servers, reqwest_client};
 
@@ -16,7 +18,7 @@ pub const DRIVER: &str = "valid_driver_token_12345";
 pub const STRANGER: &str = "other_driver_token_12345";
 
 /// The settings that a test's services share, and where they came to listen.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Deployment {
     /// The run's servers.
     pub servers: Servers,
@@ -74,6 +76,12 @@ impl Deployment {
     pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.environment.insert(name.to_owned(), format!("{value}"));
         self
+    }
+
+    /// The same, whose services reach what this setting names by way of a link.
+    #[must_use]
+    pub fn through(&self, setting: &str, link: &Link) -> Self {
+        self.clone().with(setting, link.through(&self.environment[setting]))
     }
 
     /// Starts one of each service.
@@ -144,15 +152,53 @@ impl Services {
     pub async fn ask(&self, http: &reqwest::Client, driver: &str, callback_url: &str) -> String {
         ask(http, &self.api_url, driver, callback_url).await.expect("the request is accepted")
     }
+
+    /// Waits until the request's record says that its delivery stands like this; gives the record.
+    pub async fn record_once(&self, http: &reqwest::Client, request: &str, delivery: &str) -> Value {
+        record_once(http, &self.api_url, request, delivery).await
+    }
+}
+
+/// Why there was no `202`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refused {
+    /// Another status.
+    With(u16),
+    /// The connection failed or was cut.
+    NoAnswer,
 }
 
 /// Asks a public-api about a driver; gives the request's id where it was accepted.
 pub async fn ask(http: &reqwest::Client, api_url: &str, driver: &str, callback_url: &str) -> Option<String> {
+    try_ask(http, api_url, driver, callback_url).await.ok()
+}
+
+/// The same with the reason why it was not.
+///
+/// # Errors
+/// There was no `202`.
+pub async fn try_ask(
+    http: &reqwest::Client,
+    api_url: &str,
+    driver: &str,
+    callback_url: &str,
+) -> Result<String, Refused> {
     let url = format!("{api_url}/station/{STATION}/driver/{driver}/authorize");
-    let response = http.post(url).json(&json!({ "callback_url": callback_url })).send().await.ok()?;
+    let asking = http.post(url).json(&json!({ "callback_url": callback_url })).send().await;
+    let response = asking.map_err(|_| Refused::NoAnswer)?;
     if response.status() != reqwest::StatusCode::ACCEPTED {
-        return None;
+        return Err(Refused::With(response.status().as_u16()));
     }
-    let body: Value = response.json().await.ok()?;
-    body["request_id"].as_str().map(str::to_owned)
+    let body: Value = response.json().await.map_err(|_| Refused::NoAnswer)?;
+    Ok(body["request_id"].as_str().expect("a 202 names its request").to_owned())
+}
+
+/// Waits until a public-api shows that the delivery of a request stands like this; gives its record.
+pub async fn record_once(http: &reqwest::Client, api_url: &str, request: &str, delivery: &str) -> Value {
+    let url = format!("{api_url}/requests/{request}");
+    eventually(&format!("the record of {request} to say {delivery}"), async || {
+        let shown: Value = http.get(&url).send().await.ok()?.json().await.ok()?;
+        (shown["delivery"] == delivery).then_some(shown)
+    })
+    .await
 }

@@ -1,14 +1,19 @@
-//! What the tests of the whole system are made of: the run's servers, our processes, callback hosts, and waiting.
+//! What the tests of the whole system are made of: servers, our processes, links to disturb, load, callback hosts, waiting.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
     reason = "a test that cannot be set up shall fail loudly"
 )]
 
+pub mod accounting;
 pub mod callback_host;
+pub mod chaos;
 pub mod deployment;
+pub mod link;
+pub mod load;
 pub mod process;
 pub mod servers;
+pub mod stage;
 
 use std::time::{Duration, Instant};
 
@@ -19,10 +24,15 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 pub async fn eventually<T>(what: &str, mut state: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
-        if let Some(value) = state().await {
-            return value;
+        match state().await {
+            Some(value) => return value,
+            None => look_again(what, began).await,
         }
-        assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Waits a moment; fails when that has gone on for too long.
+async fn look_again(what: &str, began: Instant) {
+    assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
+    tokio::time::sleep(Duration::from_millis(20)).await;
 }

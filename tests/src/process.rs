@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
+use std::time::{Instant, UNIX_EPOCH};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,7 +12,10 @@ use serde_json::Value;
 use tempfile::NamedTempFile;
 use tokio::process::{Child, Command};
 
-use crate::eventually;
+use crate::look_again;
+
+const LOG_LINES_SHOWN: usize = 30;
+const SECONDS_A_DAY: u64 = 86_400;
 
 /// A running program of ours. Killed when dropped.
 #[derive(Debug)]
@@ -21,22 +25,37 @@ pub struct Process {
     log: NamedTempFile,
 }
 
-/// The path of one of our programs, built beside the tests.
+/// The path of one of our programs, built beside the one that runs.
 pub fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
-    let path = test.ancestors().nth(2).expect("target/debug").join(name);
-    assert!(
-        path.exists(),
-        "{} is not built: run `make test`, or `cargo build --workspace` first",
-        path.display()
-    );
-    path
+    // A test is in target/debug/deps, a program in target/debug, an example in target/debug/examples.
+    let places = test
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .flat_map(|place| [place.join(name), place.join("examples").join(name)]);
+    let built = places.into_iter().find(|path| path.exists());
+    built.unwrap_or_else(|| {
+        panic!(
+            "{name} is not built: run `make test`, or `cargo build --workspace --bins --examples` first, beside {}",
+            test.display()
+        )
+    })
 }
 
 impl Process {
     /// Starts a program with this environment and nothing else, its log as JSON lines into a file.
     pub fn start(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Self {
-        let log = NamedTempFile::new().expect("a file for the log");
+        Self::start_with_log(name, arguments, environment, NamedTempFile::new().expect("a file for the log"))
+    }
+
+    /// The same with its log in this file, which may outlive it.
+    pub fn start_with_log(
+        name: &str,
+        arguments: &[&str],
+        environment: &BTreeMap<String, String>,
+        log: NamedTempFile,
+    ) -> Self {
         let stderr = File::options().append(true).open(log.path()).expect("the log");
         let child = Command::new(program(name))
             .args(arguments)
@@ -58,19 +77,46 @@ impl Process {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
+    /// The end of what it has logged.
+    pub fn log_tail(&self) -> String {
+        let log = self.log();
+        let lines: Vec<&str> = log.lines().collect();
+        lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
+    }
+
+    /// By how many seconds its clock is ahead of ours, as far as its last log line shows it: compared with when that was
+    /// written to the file.
+    pub fn clock_ahead(&self) -> Option<i64> {
+        let written = self.log.path().metadata().ok()?.modified().ok()?;
+        let ours = written.duration_since(UNIX_EPOCH).ok()?.as_secs() % SECONDS_A_DAY;
+        let log = self.log();
+        let line: Value = serde_json::from_str(log.lines().last()?).ok()?;
+        // Such as 2026-11-21T13:29:09.754284Z.
+        let time = line["timestamp"].as_str()?.get(11..19)?;
+        let theirs = time.split(':').try_fold(0, |sum, part| Some(sum * 60 + part.parse::<u64>().ok()?))?;
+        let ahead = (theirs + SECONDS_A_DAY + SECONDS_A_DAY / 2 - ours) % SECONDS_A_DAY;
+        Some(ahead.cast_signed() - (SECONDS_A_DAY / 2).cast_signed())
+    }
+
+    /// How it ended, if it has.
+    pub fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the process can be waited for")
+    }
+
     /// A field of the first log line that has it, such as the `address` of a service that listens.
     pub async fn logged(&mut self, field: &str) -> String {
-        eventually(&format!("{} to log `{field}`", self.name.clone()), async || {
+        let (what, began) = (format!("{} to log `{field}`", self.name), Instant::now());
+        loop {
             let text = self.log();
-            if let Some(status) = self.child.try_wait().expect("the process can be waited for") {
+            if let Some(status) = self.exit_status() {
                 panic!("{} ended with {status}:\n{text}", self.name);
             }
-            text.lines().find_map(|line| {
-                let line: Value = serde_json::from_str(line).ok()?;
-                line["fields"][field].as_str().map(str::to_owned)
-            })
-        })
-        .await
+            let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            match lines.find_map(|line| line["fields"][field].as_str().map(str::to_owned)) {
+                Some(value) => return value,
+                None => look_again(&what, began).await,
+            }
+        }
     }
 
     /// SIGKILL, as a crash.

@@ -4,15 +4,23 @@
 mod system {
     mod acl_service;
     mod brokers;
+    mod celery_control;
+    mod celery_events;
+    mod celery_messages;
+    mod celery_results;
+    mod chaos;
     mod crashes;
     mod dead_letters;
     mod decisions;
+    mod destinations;
     mod documents;
     mod embedded;
     mod faults;
+    mod links;
     mod python;
     mod refusals;
     mod retries;
     mod starting;
+    mod stopping;
     mod stores;
 }

@@ -10,7 +10,7 @@ use common::settings::{
     BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_PORT, REDIS_URL, Settings,
     without_password,
 };
-use common::shutdown;
+use common::shutdown::{self, unless_stopped};
 use common::telemetry::LogConfig;
 use store::Store;
 use task_queue::Broker;
@@ -37,7 +37,8 @@ pub struct System {
 pub(crate) async fn run(settings: &Settings, data: &Path) -> Result<(), Failure> {
     LogConfig::from_settings(settings)?.install();
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    let system = System::build(&embedded(settings.clone(), data)).await?;
+    let settings = embedded(settings.clone(), data);
+    let Some(system) = unless_stopped(&shutdown, System::build(&settings)).await? else { return Ok(()) };
     system.introduce();
     system.run(shutdown).await
 }

@@ -41,7 +41,9 @@ impl App {
             (queue.callbacks().to_owned(), config.concurrency),
         ];
         let tasks = tasks::list(Parts::new(config, store, queue)?).map_err(WorkerError::from)?;
-        let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace });
+        let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace })
+            .with_autoscale(config.autoscale)
+            .with_control(config.control.clone());
         Ok(Self { worker, broker, health, broker_config: config.broker.clone(), grace: config.grace })
     }
 

@@ -1,9 +1,11 @@
 //! Calling the client back: one attempt within one time limit, whatever the host does.
 
+pub(crate) mod address_limits;
 mod attempt_error;
 pub(crate) mod origin_limits;
 mod resolver;
 pub(crate) mod retry;
+pub(crate) mod standing;
 
 use std::time::Duration;
 
@@ -17,8 +19,11 @@ use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
+use url::Host;
 
 pub(crate) use attempt_error::{AttemptError, root_cause};
+
+use address_limits::{AddressLimits, Places};
 
 use crate::config::Config;
 use crate::error::WorkerError;
@@ -44,9 +49,11 @@ pub(crate) struct Answered {
 }
 
 /// The one client for all callbacks. It dials only what the guard admits.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct CallbackClient {
     http: reqwest::Client,
+    resolver: VettedResolver,
+    addresses: AddressLimits,
     guard: AddressGuard,
     signer: WebhookSigner,
     timeout: Duration,
@@ -54,9 +61,10 @@ pub(crate) struct CallbackClient {
 
 impl CallbackClient {
     pub(crate) fn new(config: &Config) -> Result<Self, WorkerError> {
-        let resolver = VettedResolver::new(config.guard.clone()).map_err(WorkerError::Resolver)?;
+        let resolver =
+            VettedResolver::new(config.guard.clone(), config.concurrency).map_err(WorkerError::Resolver)?;
         let http = reqwest::Client::builder()
-            .dns_resolver(resolver)
+            .dns_resolver(resolver.clone())
             .redirect(Policy::none())
             .no_proxy()
             .referer(false)
@@ -66,24 +74,46 @@ impl CallbackClient {
             .build()?;
         Ok(Self {
             http,
+            resolver,
+            addresses: AddressLimits::new(config.concurrency),
             guard: config.guard.clone(),
             signer: config.signer.clone(),
             timeout: config.callback.timeout,
         })
     }
 
-    /// One attempt: look-up, connection, TLS, answer and its body within one limit.
+    /// The URL as a type. Parsed anew for each attempt: a literal address is never looked up, so this is where it is vetted.
+    pub(crate) fn admit(&self, url: &str) -> Result<CallbackUrl, AttemptError> {
+        Ok(CallbackUrl::parse(url, &self.guard)?)
+    }
+
+    /// One attempt: look-up, connection, TLS, answer and its body within one limit. `well` is what [`AddressLimits`]
+    /// wants to know of the origin.
     pub(crate) async fn attempt(
         &self,
-        url: &str,
+        url: &CallbackUrl,
+        well: bool,
         request: RequestId,
         callback: &Callback<'_>,
     ) -> Result<Answered, AttemptError> {
-        // Parsed anew each time: a literal address is never looked up, so this is where it is vetted.
-        let url = CallbackUrl::parse(url, &self.guard)?;
-        tokio::time::timeout(self.timeout, self.post(&url, request, callback))
-            .await
-            .map_err(|_| AttemptError::Timeout)?
+        let attempt = async {
+            let _places = self.places(url, well).await?;
+            self.post(url, request, callback).await
+        };
+        tokio::time::timeout(self.timeout, attempt).await.map_err(|_| AttemptError::Timeout)?
+    }
+
+    async fn places(&self, url: &CallbackUrl, well: bool) -> Result<Places, AttemptError> {
+        let places = match url.url().host() {
+            Some(Host::Ipv4(address)) => self.addresses.enter(&[address.into()], well),
+            Some(Host::Ipv6(address)) => self.addresses.enter(&[address.into()], well),
+            Some(Host::Domain(name)) => {
+                let addresses = self.resolver.look_up(name).await;
+                self.addresses.enter(&addresses.map_err(|error| AttemptError::from(&error))?, well)
+            }
+            None => None,
+        };
+        places.ok_or(AttemptError::Crowded)
     }
 
     async fn post(

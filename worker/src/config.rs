@@ -7,10 +7,12 @@ use authorization_queue::config::BrokerConfig;
 use common::address_guard::AddressGuard;
 use common::settings::{
     BIND_ADDRESS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC,
-    SettingError, Settings, WORKER_CONCURRENCY, WORKER_HEALTH_PORT,
+    SettingError, Settings, WORKER_AUTOSCALE, WORKER_CONCURRENCY, WORKER_HEALTH_PORT, WORKER_HOSTNAME,
+    WORKER_STATE_FILE, WORKER_TASK_EVENTS,
 };
 use common::webhook_signature::WebhookSigner;
 use store::config::StoreConfig;
+use task_queue::{Autoscale, ControlConfig};
 use url::Url;
 
 /// What the worker needs to know.
@@ -28,8 +30,12 @@ pub struct Config {
     pub callback: CallbackConfig,
     /// How callbacks are signed.
     pub signer: WebhookSigner,
-    /// How many requests, and how many further callback attempts, may be in hand at once.
+    /// How many requests, and how many further callback attempts, may be in hand at once; the most, where that varies.
     pub concurrency: u16,
+    /// The bounds of that number, where it follows the work.
+    pub autoscale: Option<Autoscale>,
+    /// How the worker is known to Celery's tools.
+    pub control: ControlConfig,
     /// Where to answer health checks, if at all.
     pub health: Option<(IpAddr, u16)>,
     /// How long stopping may take.
@@ -41,7 +47,7 @@ pub struct Config {
 pub struct CallbackConfig {
     /// The limit of one attempt, from the name look-up to the end of the answer.
     pub timeout: Duration,
-    /// From the client's call to the end of all attempts.
+    /// From the decision to the end of all attempts.
     pub window: Duration,
     /// How often it is tried at most.
     pub max_attempts: u32,
@@ -55,6 +61,7 @@ impl Config {
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let bind = settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?;
         let health_port = settings.list(&WORKER_HEALTH_PORT, |text| text.parse().ok())?;
+        let autoscale = autoscale(settings)?;
         if health_port.len() > 1 {
             return Err(settings.bad(&WORKER_HEALTH_PORT));
         }
@@ -69,10 +76,37 @@ impl Config {
                 max_attempts: number(settings, &CALLBACK_MAX_ATTEMPTS, 100)?,
             },
             signer: WebhookSigner::from_settings(settings)?,
-            concurrency: number(settings, &WORKER_CONCURRENCY, 10_000)?,
+            concurrency: match autoscale {
+                Some(bounds) => u16::try_from(bounds.max).unwrap_or(u16::MAX),
+                None => number(settings, &WORKER_CONCURRENCY, 10_000)?,
+            },
+            autoscale,
+            control: ControlConfig {
+                hostname: given(settings, &WORKER_HOSTNAME),
+                task_events: settings.parse_with(&WORKER_TASK_EVENTS, |text| text.parse().ok())?,
+                state_file: given(settings, &WORKER_STATE_FILE).map(Into::into),
+                conf: settings
+                    .shown()
+                    .into_iter()
+                    .map(|(name, value)| (name.to_owned(), value.into()))
+                    .collect(),
+            },
             health: health_port.first().map(|port| (bind, *port)),
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
         })
+    }
+}
+
+fn given(settings: &Settings, setting: &common::settings::Setting) -> Option<String> {
+    settings.is_given(setting).then(|| settings.text(setting).to_owned())
+}
+
+fn autoscale(settings: &Settings) -> Result<Option<Autoscale>, SettingError> {
+    let slots = |text: &str| text.parse().ok().filter(|slots| (1..=10_000).contains(slots));
+    match settings.list(&WORKER_AUTOSCALE, slots)?[..] {
+        [] => Ok(None),
+        [max, min] if min <= max => Ok(Some(Autoscale { max, min })),
+        _ => Err(settings.bad(&WORKER_AUTOSCALE)),
     }
 }
 

@@ -14,6 +14,7 @@ use task_queue::task::DuplicateTask;
 use crate::acl_client::AclClient;
 use crate::callback::CallbackClient;
 use crate::callback::origin_limits::OriginLimits;
+use crate::callback::standing::Standings;
 use crate::config::{CallbackConfig, Config};
 use crate::error::WorkerError;
 
@@ -22,6 +23,7 @@ pub(crate) struct Parts {
     acl: AclClient,
     callbacks: CallbackClient,
     origins: OriginLimits,
+    standings: Standings,
     callback_config: CallbackConfig,
     store: Store,
     queue: AuthorizationQueue,
@@ -32,7 +34,8 @@ impl Parts {
         Ok(Self {
             acl: AclClient::new(config.acl_service.clone())?,
             callbacks: CallbackClient::new(config)?,
-            origins: OriginLimits::new(config.concurrency),
+            origins: OriginLimits::new(config.concurrency, config.callback.timeout),
+            standings: Standings::new(Arc::clone(&store.keyed), &config.callback),
             callback_config: config.callback,
             store,
             queue,

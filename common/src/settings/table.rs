@@ -27,7 +27,7 @@ settings! {
         "The queue that tasks are published to and taken from";
     TASK_QUEUE_TYPE = "quorum", "quorum or classic",
         "The type of a queue that does not exist yet; an existing one is used as it is";
-    PUBLISH_TIMEOUT_SEC = "2", "seconds, more than 0, at most 60",
+    PUBLISH_TIMEOUT_SEC = "1.5", "seconds, more than 0, at most 60",
         "How long a publish may wait for the broker's confirm";
     RECOVERY_TIMEOUT_SEC = "120", "seconds, more than 0, at most 86400",
         "How long a service tries to reach a lost broker again before it exits with code 69";
@@ -54,7 +54,7 @@ settings! {
     CALLBACK_TIMEOUT_SEC = "5", "seconds, more than 0, at most 300",
         "The limit of one callback attempt: name look-up, connection, TLS, answer and its body together";
     CALLBACK_WINDOW_SEC = "60", "seconds, more than 0, at most 86400",
-        "From the client's call to the end of callback attempts";
+        "From the decision to the end of callback attempts";
     CALLBACK_MAX_ATTEMPTS = "8", "attempts, 1 to 100",
         "How often a callback is tried at most";
     CALLBACK_ALLOWED_NETWORKS = "", "networks such as 10.0.0.0/8,fd00::/8, with commas between them",
@@ -69,6 +69,14 @@ settings! {
         "Signs callbacks with ed25519 (`v1a`); public-api serves the public keys", secret;
     WORKER_CONCURRENCY = "200", "tasks, 1 to 10000",
         "How many tasks one worker has in hand at once; also its prefetch";
+    WORKER_AUTOSCALE = "", "MAX,MIN tasks, each 1 to 10000, or nothing for WORKER_CONCURRENCY",
+        "Lets the number of tasks in hand at once follow the work, between these bounds";
+    WORKER_HOSTNAME = "", "NAME@HOST, with %h for this machine; no two workers of one broker may share it",
+        "What Celery's tools and other workers call this worker; celery@%h unless it is set";
+    WORKER_TASK_EVENTS = "false", "true or false",
+        "Whether events of tasks are sent from the start; Celery's tools switch them on and off";
+    WORKER_STATE_FILE = "", "a path, or nothing for memory only",
+        "Where the worker keeps over a restart which tasks are revoked";
     WORKER_HEALTH_PORT = "", "a port, or nothing for no listener",
         "Where the worker answers /healthz and /readyz";
     SHUTDOWN_GRACE_SEC = "20", "seconds, more than 0, at most 3600",

@@ -15,6 +15,20 @@ pub const NAME: &str = "voltgate.tasks.deliver_callback";
 pub const PARAMETERS: &[&str] =
     &["request_id", "station_id", "driver_token", "callback_url", "status", "start_time_ns", "attempts_made"];
 
+/// The header with the moment that the delivery window began, in [`Nanos`].
+pub const WINDOW_FROM_HEADER: &str = "voltgate_window_from_ns";
+/// The header with how many attempts were made before those that count.
+pub const UNCOUNTED_HEADER: &str = "voltgate_attempts_uncounted";
+
+/// What bounds the attempts: a replay has a window and a count of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counting {
+    /// Where the window begins.
+    pub window_from_ns: Nanos,
+    /// How many attempts were made before those that count.
+    pub uncounted: u32,
+}
+
 /// The queue of these tasks beside the queue of the requests.
 pub fn queue(task_queue: &str) -> String {
     format!("{task_queue}.callbacks")

@@ -21,10 +21,7 @@ impl KeyedState for EmbeddedStore {
     ) -> Result<Option<String>, StoreError> {
         let (key, value, expires_ms) = (key.to_owned(), value.to_owned(), self.expiry_ms(keep));
         let put = move |tx: &rusqlite::Transaction<'_>| {
-            let held = tx
-                .prepare_cached("SELECT value FROM keyed WHERE key = ?1 AND expires_ms >= ?2")?
-                .query_row(params![key, now_ms()], |row| row.get::<_, String>(0))
-                .optional()?;
+            let held = value_of(tx, &key)?;
             if held.is_none() {
                 tx.prepare_cached(PUT)?.execute(params![key, value, expires_ms])?;
             }
@@ -41,7 +38,30 @@ impl KeyedState for EmbeddedStore {
         self.db.write(put).await.map_err(unavailable)
     }
 
+    async fn get(&self, keys: &[&str]) -> Result<Vec<Option<String>>, StoreError> {
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        let get = move |connection: &rusqlite::Connection| {
+            keys.iter().map(|key| value_of(connection, key)).collect::<rusqlite::Result<Vec<_>>>()
+        };
+        self.db.read(get).await.map_err(unavailable)
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let key = key.to_owned();
+        let remove = move |tx: &rusqlite::Transaction<'_>| {
+            tx.prepare_cached("DELETE FROM keyed WHERE key = ?1")?.execute([key]).map(drop)
+        };
+        self.db.write(remove).await.map_err(unavailable)
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         self.db.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await.map_err(unavailable)
     }
+}
+
+fn value_of(connection: &rusqlite::Connection, key: &str) -> rusqlite::Result<Option<String>> {
+    connection
+        .prepare_cached("SELECT value FROM keyed WHERE key = ?1 AND expires_ms >= ?2")?
+        .query_row(params![key, now_ms()], |row| row.get(0))
+        .optional()
 }

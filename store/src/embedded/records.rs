@@ -60,19 +60,34 @@ impl Records for EmbeddedStore {
         key: &RecordKey,
         attempt: &Attempt,
         state: DeliveryState,
-    ) -> Result<(), StoreError> {
-        let (key, attempt) = (key.clone(), attempt.clone());
+    ) -> Result<DeliveryState, StoreError> {
+        let (key, mut attempt) = (key.clone(), attempt.clone());
         let write = move |tx: &Transaction<'_>| {
-            let mut attempts = read(tx, &key)?.map(|record| record.attempts).unwrap_or_default();
-            attempts.retain(|earlier| earlier.number != attempt.number);
-            let outcome = attempt.outcome.clone();
-            attempts.push(attempt);
+            let Some(record) = read(tx, &key)? else { return Ok(state) };
+            let mut attempts = record.attempts;
+            let same = |earlier: &Attempt| {
+                earlier.number >= attempt.number
+                    && Attempt { number: attempt.number, ..earlier.clone() } == attempt
+            };
+            let repeated = attempts.iter().any(same);
+            let count = attempts.last().map_or(0, |last| last.number);
+            let held = record.delivery.after(state, repeated || attempt.number > count);
+            let outcome = if held == record.delivery && held != state {
+                record.callback_status
+            } else {
+                attempt.outcome.clone()
+            };
+            if !repeated {
+                attempt.number = attempt.number.max(count + 1);
+                attempts.push(attempt);
+            }
             let sql = "UPDATE record SET callback_status = ?4, delivery = ?5, attempts = ?6
                        WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
             let (start_ns, station_id, token) = columns(&key);
             let attempts = serde_json::to_string(&attempts).unwrap_or_else(|_| "[]".to_owned());
-            let row = params![start_ns, station_id, token, outcome, state.as_str(), attempts];
-            tx.prepare_cached(sql)?.execute(row).map(drop)
+            let row = params![start_ns, station_id, token, outcome, held.as_str(), attempts];
+            tx.prepare_cached(sql)?.execute(row)?;
+            Ok(held)
         };
         self.db.write(write).await.map_err(unavailable)
     }
@@ -82,6 +97,11 @@ impl Records for EmbeddedStore {
             Some(key) => read(connection, &key),
             None => Ok(None),
         };
+        self.db.read(find).await.map_err(unavailable)
+    }
+
+    async fn is_open(&self, request: RequestId) -> Result<bool, StoreError> {
+        let find = move |connection: &Connection| Ok(key_of(connection, request)?.is_some());
         self.db.read(find).await.map_err(unavailable)
     }
 }

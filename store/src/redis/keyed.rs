@@ -30,6 +30,21 @@ impl KeyedState for RedisStore {
         self.command(&command).await
     }
 
+    async fn get(&self, keys: &[&str]) -> Result<Vec<Option<String>>, StoreError> {
+        // Not MGET: the keys may be of different slots.
+        let mut pipe = redis::pipe();
+        for key in keys {
+            pipe.cmd("GET").arg(self.key(format_args!("voltgate:{key}")));
+        }
+        self.pipeline(&pipe).await
+    }
+
+    async fn remove(&self, key: &str) -> Result<(), StoreError> {
+        let mut command = redis::cmd("DEL");
+        command.arg(self.key(format_args!("voltgate:{key}")));
+        self.command(&command).await
+    }
+
     async fn ping(&self) -> Result<(), StoreError> {
         RedisStore::ping(self).await
     }

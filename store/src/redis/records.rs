@@ -28,6 +28,28 @@ mod field {
     pub(super) const ATTEMPT: &str = "attempt:";
 }
 
+/// [`DeliveryState::after`] as a script, because it has to read and write at once. ARGV: the attempt's number and details,
+/// the state it tells of, its outcome, and the seconds that the record is kept, also where it expired meanwhile.
+const ATTEMPTED: &str = r"
+local record, details, told = KEYS[1], ARGV[2], ARGV[3]
+local held = redis.call('HGET', record, 'delivery')
+local count = tonumber(redis.call('HGET', record, 'attempts') or 0)
+local place = tonumber(ARGV[1])
+local new = place > count
+local there = redis.call('HGET', record, 'attempt:' .. place)
+while there and there ~= details do
+  place = place + 1
+  there = redis.call('HGET', record, 'attempt:' .. place)
+end
+new = new or there == details
+redis.call('HSET', record, 'attempt:' .. place, details, 'attempts', math.max(count, place))
+redis.call('EXPIRE', record, ARGV[5])
+if held == 'delivered' or (held == 'undeliverable' and told == 'pending' and not new) then
+  return held
+end
+redis.call('HSET', record, 'delivery', told, 'callback_status', ARGV[4])
+return told";
+
 #[async_trait]
 impl Records for RedisStore {
     async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
@@ -75,32 +97,38 @@ impl Records for RedisStore {
         key: &RecordKey,
         attempt: &Attempt,
         state: DeliveryState,
-    ) -> Result<(), StoreError> {
+    ) -> Result<DeliveryState, StoreError> {
         let details = serde_json::to_string(attempt).map_err(unavailable)?;
-        let hash = self.key(key.to_redis());
-        let mut pipe = redis::pipe();
-        pipe.atomic().cmd("HSET").arg(&hash);
-        pipe.arg(format!("{}{}", field::ATTEMPT, attempt.number)).arg(details);
-        pipe.arg(field::ATTEMPTS).arg(attempt.number);
-        pipe.arg(field::CALLBACK_STATUS).arg(&attempt.outcome);
-        pipe.arg(field::DELIVERY).arg(state.as_str()).ignore();
-        // Also where the record expired meanwhile: what is written must not stay for ever.
-        pipe.cmd("EXPIRE").arg(&hash).arg(self.options.retention.as_secs()).ignore();
-        self.pipeline(&pipe).await
+        let mut script = redis::cmd("EVAL");
+        script.arg(ATTEMPTED).arg(1).arg(self.key(key.to_redis()));
+        script.arg(attempt.number).arg(details).arg(state.as_str()).arg(&attempt.outcome);
+        script.arg(self.options.retention.as_secs());
+        let held: String = self.command(&script).await?;
+        Ok(DeliveryState::parse(&held))
     }
 
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {
         let mut command = redis::cmd("GET");
-        command.arg(self.key(format_args!("voltgate:request:{request}")));
+        command.arg(self.request_key(request));
         let key: Option<String> = self.command(&command).await?;
         match key.as_deref().and_then(RecordKey::from_redis) {
             Some(key) => self.read(&key).await,
             None => Ok(None),
         }
     }
+
+    async fn is_open(&self, request: RequestId) -> Result<bool, StoreError> {
+        let mut command = redis::cmd("EXISTS");
+        command.arg(self.request_key(request));
+        self.command(&command).await
+    }
 }
 
 impl RedisStore {
+    fn request_key(&self, request: RequestId) -> String {
+        self.key(format_args!("voltgate:request:{request}"))
+    }
+
     async fn read(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
         let mut command = redis::cmd("HGETALL");
         command.arg(self.key(key.to_redis()));
@@ -120,9 +148,12 @@ fn record(key: &RecordKey, hash: &HashMap<String, String>) -> Option<Record> {
         deadline_ns: number(field::DEADLINE_NS).unwrap_or(0),
         decided_ns: number(field::DECIDED_NS).unwrap_or(0),
     };
-    let attempts = (1..=number(field::ATTEMPTS).unwrap_or(0))
-        .filter_map(|attempt| text(&format!("{}{attempt}", field::ATTEMPT)))
-        .filter_map(|details| serde_json::from_str(details).ok())
+    let count: u32 = text(field::ATTEMPTS).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let attempts = (1..=count)
+        .filter_map(|number| {
+            let details = text(&format!("{}{number}", field::ATTEMPT))?;
+            Some(Attempt { number, ..serde_json::from_str(details).ok()? })
+        })
         .collect();
     Some(Record {
         key: RecordKey { driver_token: PresentedToken::new(text(field::DRIVER_TOKEN)?), ..key.clone() },

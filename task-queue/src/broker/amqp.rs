@@ -2,6 +2,7 @@
 //! reading the connections that publish, and acknowledgements must not wait behind that. Each is kept by a supervisor of
 //! ours (`link.rs`); lapin's own recovery leaves confirms unanswered and can hang for ever, so it is off.
 
+pub(super) mod bus;
 mod consumer;
 mod link;
 mod publisher;
@@ -13,12 +14,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{Broker, BrokerError, Deliveries, PublishError, Settled, Topology};
 use crate::message::Message;
+use bus::{Account, Bus};
 use link::{Link, Role};
 use publisher::Publisher;
+use topology::QueueState;
 
 #[derive(Debug)]
 pub(super) struct AmqpBroker {
@@ -44,6 +48,12 @@ impl AmqpBroker {
         let link = Link::start(&self.url, Role::Consume, &self.topology)?;
         Ok(self.consuming.get_or_init(|| link))
     }
+
+    async fn state(&self, queue: &str) -> Result<QueueState, BrokerError> {
+        let unreachable = |error: String| BrokerError::Unreachable(error);
+        let session = self.publisher.session().await.map_err(|error| unreachable(error.to_string()))?;
+        topology::state(&session.connection, queue).await.map_err(|error| unreachable(error.to_string()))
+    }
 }
 
 #[async_trait]
@@ -52,24 +62,43 @@ impl Broker for AmqpBroker {
         self.publisher.publish(queue, message, delay).await
     }
 
-    async fn consume(
+    async fn reply(&self, queue: &str, message: &Message) -> Result<(), PublishError> {
+        self.publisher.reply(queue, message).await
+    }
+
+    async fn consume_adjustably(
         &self,
         queue: &str,
-        prefetch: u16,
+        prefetch: watch::Receiver<u16>,
         stop: CancellationToken,
     ) -> Result<Deliveries, BrokerError> {
         Ok(consumer::start(self.consuming()?.clone(), self.topology.clone(), queue, prefetch, stop))
     }
 
+    async fn prepare_delays(&self) -> Result<(), PublishError> {
+        self.publisher.ensure_ladder().await
+    }
+
     async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
-        let session =
-            self.publisher.session().await.map_err(|error| BrokerError::Unreachable(error.to_string()))?;
-        let state = topology::state(&session.connection, queue).await;
-        Ok(u64::from(state.map_err(|error| BrokerError::Unreachable(error.to_string()))?.ready))
+        Ok(u64::from(self.state(queue).await?.ready))
+    }
+
+    async fn consumers(&self, queue: &str) -> Result<u64, BrokerError> {
+        Ok(u64::from(self.state(queue).await?.consumers))
+    }
+
+    fn bus(&self) -> Option<Bus> {
+        let (publishing, consuming) = (self.publisher.link().clone(), self.consuming().ok()?.clone());
+        let account = Account::of(&link::parse(&self.url).ok()?);
+        Some(Bus { publishing, consuming, account })
     }
 
     fn is_ready(&self) -> bool {
-        self.publisher.is_ready() && self.consuming.get().is_none_or(Link::is_up)
+        self.is_connected() && !self.publisher.is_blocked()
+    }
+
+    fn is_connected(&self) -> bool {
+        self.publisher.is_connected() && self.consuming.get().is_none_or(Link::is_up)
     }
 
     async fn close(&self) {
@@ -107,8 +136,8 @@ impl Unsettled {
         settled(self.delivery.acker.nack(requeue).await)
     }
 
-    pub(super) fn is_stale(&self) -> bool {
-        self.way.lost.is_cancelled()
+    pub(super) fn lost(&self) -> &CancellationToken {
+        &self.way.lost
     }
 }
 

@@ -2,13 +2,14 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use embedded_db::rusqlite::{self, OptionalExtension, Row, params};
 use embedded_db::{Database, DirectoryLock};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{Broker, BrokerError, Deliveries, Delivery, PublishError, Settle, Settled};
@@ -43,6 +44,8 @@ struct Shared {
     db: Database,
     /// Told whenever a message may have become ready.
     ready: Notify,
+    /// Consumers of this process; nobody else may have any.
+    consumers: AtomicU64,
 }
 
 impl EmbeddedBroker {
@@ -51,7 +54,10 @@ impl EmbeddedBroker {
         let lock = DirectoryLock::take(directory, "queue")?;
         let recover = format!("{SCHEMA} UPDATE message SET taken = 0 WHERE taken = 1;");
         let db = Database::open(&directory.join("queue.db"), &recover)?;
-        Ok(Self { shared: Arc::new(Shared { db, ready: Notify::new() }), _lock: Some(lock) })
+        Ok(Self {
+            shared: Arc::new(Shared { db, ready: Notify::new(), consumers: AtomicU64::new(0) }),
+            _lock: Some(lock),
+        })
     }
 
     /// A guest beside the process that owns the directory: what that one has in hand stays its own.
@@ -61,7 +67,10 @@ impl EmbeddedBroker {
             return Err(BrokerError::Unreachable(format!("{} does not exist", file.display())));
         }
         let db = Database::open(&file, SCHEMA)?;
-        Ok(Self { shared: Arc::new(Shared { db, ready: Notify::new() }), _lock: None })
+        Ok(Self {
+            shared: Arc::new(Shared { db, ready: Notify::new(), consumers: AtomicU64::new(0) }),
+            _lock: None,
+        })
     }
 }
 
@@ -69,7 +78,8 @@ impl EmbeddedBroker {
 impl Broker for EmbeddedBroker {
     async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError> {
         let unavailable = |error: String| PublishError::Unavailable(error);
-        let due_ms = now_ms().saturating_add(i64::try_from(delay.as_millis()).unwrap_or(i64::MAX));
+        let due_ms =
+            now_ms().saturating_add(i64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX));
         let json =
             |value: Result<String, serde_json::Error>| value.map_err(|error| unavailable(error.to_string()));
         let properties = json(serde_json::to_string(&message.properties))?;
@@ -86,12 +96,19 @@ impl Broker for EmbeddedBroker {
         Ok(())
     }
 
-    async fn consume(
+    /// Nobody waits: who calls a task here reads no replies.
+    async fn reply(&self, _queue: &str, _message: &Message) -> Result<(), PublishError> {
+        Ok(())
+    }
+
+    /// The prefetch stays as it is at first: nobody can change it, as there is no remote control here.
+    async fn consume_adjustably(
         &self,
         queue: &str,
-        prefetch: u16,
+        prefetch: watch::Receiver<u16>,
         stop: CancellationToken,
     ) -> Result<Deliveries, BrokerError> {
+        let prefetch = *prefetch.borrow();
         let (tell, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
         let consumer = Consumer {
             shared: Arc::clone(&self.shared),
@@ -99,8 +116,13 @@ impl Broker for EmbeddedBroker {
             free: Arc::new(Semaphore::new(usize::from(prefetch))),
             tell,
         };
+        self.shared.consumers.fetch_add(1, Ordering::Relaxed);
         tokio::spawn(consumer.run(stop));
         Ok(deliveries)
+    }
+
+    async fn prepare_delays(&self) -> Result<(), PublishError> {
+        Ok(())
     }
 
     async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
@@ -112,7 +134,15 @@ impl Broker for EmbeddedBroker {
         Ok(count.await?.unsigned_abs())
     }
 
+    async fn consumers(&self, _queue: &str) -> Result<u64, BrokerError> {
+        Ok(self.shared.consumers.load(Ordering::Relaxed))
+    }
+
     fn is_ready(&self) -> bool {
+        true
+    }
+
+    fn is_connected(&self) -> bool {
         true
     }
 

@@ -83,13 +83,11 @@ fn run(command: &[OsString]) -> Result<u8> {
 }
 
 fn install_missing() -> Result<()> {
-    let missing = packages::missing();
-    if missing.is_empty() {
-        return Ok(());
-    }
     let started = Instant::now();
-    packages::install(&missing)?;
-    say(&format!("installed {}", missing.join(", ")), started);
+    let installed = packages::install_missing()?;
+    if !installed.is_empty() {
+        say(&format!("installed {}", installed.join(", ")), started);
+    }
     Ok(())
 }
 

@@ -132,6 +132,22 @@ async fn a_delayed_message_comes_when_it_is_due_and_keeps_its_headers() {
 }
 
 #[tokio::test]
+async fn a_message_that_may_expire_is_neither_lost_nor_early_while_it_is_delayed() {
+    for (kind, broker, _directory) in brokers().await {
+        publish(&broker, "warm", Duration::from_secs(1)).await;
+        let mut deliveries = broker.consume("work", 10, CancellationToken::new()).await.unwrap();
+        next(&mut deliveries).await.ack().await.unwrap();
+        let mut brief = message("brief");
+        brief.properties.expiration = Some("100".to_owned());
+        let began = Instant::now();
+        broker.publish("work", &brief, Duration::from_secs(2)).await.unwrap();
+        let delivery = next(&mut deliveries).await;
+        assert!(began.elapsed() >= Duration::from_secs(2), "{kind}: after {:?}", began.elapsed());
+        delivery.ack().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn a_consumer_that_stops_leaves_the_rest_to_others() {
     for (kind, broker, _directory) in brokers().await {
         let stop = CancellationToken::new();

@@ -1,19 +1,9 @@
 //! Nothing accepted is lost when a process dies in the middle of its work.
 
-use std::collections::HashMap;
-
-use tests::callback_host::{Callback, CallbackHost};
+use tests::accounting::assert_one_decision_each;
+use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment};
 use tests::eventually;
-
-/// One request, one decision, however often it was told.
-fn assert_one_decision_each(callbacks: &[Callback]) {
-    let mut decisions: HashMap<&str, &str> = HashMap::new();
-    for callback in callbacks {
-        let first = decisions.entry(callback.id()).or_insert(callback.status());
-        assert_eq!(*first, callback.status(), "two decisions for {}", callback.id());
-    }
-}
 
 #[tokio::test]
 async fn a_worker_that_is_killed_in_mid_work_loses_nothing() {

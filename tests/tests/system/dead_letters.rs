@@ -8,7 +8,7 @@ use lapin::types::{AMQPValue, FieldTable, LongString};
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
-use tests::deployment::{DRIVER, Deployment, STATION};
+use tests::deployment::{DRIVER, Deployment, STATION, record_once};
 use tests::eventually;
 
 struct Publisher {
@@ -125,12 +125,7 @@ async fn a_task_that_takes_its_worker_with_it_each_time_is_buried_and_its_record
         worker.kill().await;
         worker = deployment.start_worker();
     }
-    let shown: Value = eventually("the record to say so", async || {
-        let url = format!("{}/requests/{request}", services.api_url);
-        let shown: Value = http.get(url).send().await.ok()?.json().await.ok()?;
-        (shown["delivery"] == "undeliverable").then_some(shown)
-    })
-    .await;
+    let shown = record_once(http, &services.api_url, &request, "undeliverable").await;
     assert!(shown["callback_status"].as_str().unwrap().starts_with("poison"), "{shown}");
     let letters = eventually("the dead letter", async || {
         Some(deployment.drain("celery.dead").await).filter(|letters| !letters.is_empty())
@@ -164,13 +159,8 @@ async fn a_callback_that_is_refused_for_good_is_recorded_and_kept() {
         let letter =
             letters.iter().find(|letter| letter["properties"]["headers"]["id"] == json!(request)).unwrap();
         assert_eq!(letter["properties"]["headers"]["dead_reason"], reason, "{path}");
-        let shown = http.get(format!("{}/requests/{request}", services.api_url)).send().await.unwrap();
-        let shown: Value = shown.json().await.unwrap();
-        assert_eq!(
-            (&shown["delivery"], &shown["callback_status"]),
-            (&json!("undeliverable"), &json!(status)),
-            "{path}"
-        );
+        let shown = services.record_once(http, request, "undeliverable").await;
+        assert_eq!(shown["callback_status"], status, "{path}");
     }
     assert!(
         !host.received().iter().any(|callback| callback.path == "/ok/redirected"),
@@ -240,13 +230,6 @@ async fn an_operator_lists_replays_and_purges_dead_letters() {
     let (code, text) = voltgate_dead(environment, &["purge", "--reason", "callback_gone"]).await;
     assert_eq!((code, text.as_str()), (Some(0), "1 purged\n"));
     assert_eq!(voltgate_dead(environment, &["list"]).await, (Some(0), "no dead letters\n".to_owned()));
-    let shown: Value = http
-        .get(format!("{}/requests/{mended}", services.api_url))
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
-    assert_eq!((&shown["delivery"], shown["attempts"].as_array().unwrap().len()), (&json!("delivered"), 2));
+    let shown = services.record_once(http, &mended, "delivered").await;
+    assert_eq!(shown["attempts"].as_array().unwrap().len(), 2);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 use tests::callback_host::CallbackHost;
-use tests::deployment::{DRIVER, Deployment, STATION, STRANGER};
+use tests::deployment::{DRIVER, Deployment, STATION, STRANGER, record_once};
 use tests::eventually;
 
 #[tokio::test]
@@ -60,12 +60,7 @@ async fn all_four_decisions_are_recorded_under_the_keys_of_the_design() {
     assert_eq!(host.callback("/ok/unknown").await.status(), "unknown");
 
     for (request, driver, status) in &requests {
-        let shown = eventually("the attempt to be recorded", async || {
-            let response = http.get(format!("{unanswered}/requests/{request}")).send().await.ok()?;
-            let shown: serde_json::Value = response.json().await.ok()?;
-            (shown["delivery"] == "delivered").then_some(shown)
-        })
-        .await;
+        let shown = record_once(http, &unanswered, request, "delivered").await;
         assert_eq!((&shown["status"], &shown["callback_status"]), (&json!(status), &json!("200")));
         assert_eq!(shown["attempts"].as_array().unwrap().len(), 1);
         let start = shown["start_time_ns"].as_u64().unwrap();

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 use tests::callback_host::CallbackHost;
-use tests::deployment::{DRIVER, STATION, ask};
+use tests::deployment::{DRIVER, STATION, ask, record_once};
 use tests::eventually;
 use tests::process::Process;
 use tests::servers::reqwest_client;
@@ -62,12 +62,7 @@ async fn every_request_answered_202_has_its_decision_and_callback_after_a_crash(
     let _again = up(directory.path(), port).await;
     host.all_of(&accepted).await;
     for request in accepted.iter().rev().take(50) {
-        let shown = eventually("the record", async || {
-            let shown: Value =
-                http.get(format!("{api_url}/requests/{request}")).send().await.ok()?.json().await.ok()?;
-            (shown["delivery"] == "delivered").then_some(shown)
-        })
-        .await;
+        let shown = record_once(&http, &api_url, request, "delivered").await;
         assert_eq!(shown["status"], "not_allowed");
     }
 }

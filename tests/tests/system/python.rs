@@ -37,7 +37,8 @@ def authorize(station_id, driver_token, callback_url, expiry_time_ns):
 app.worker_main(["worker", "--pool=solo", "--loglevel=INFO", "-Q", "celery"])
 "#;
 
-fn python(deployment: &Deployment, script: &str, arguments: &[&str]) -> Command {
+/// Runs a script with the broker's URL before its arguments.
+pub(super) fn python(deployment: &Deployment, script: &str, arguments: &[&str]) -> Command {
     let mut python = Command::new(&deployment.servers.python);
     python.arg("-c").arg(script).arg(&deployment.environment["BROKER_URL"]).args(arguments);
     python.stdin(Stdio::null()).kill_on_drop(true);

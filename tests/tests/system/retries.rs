@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
-use tests::deployment::{DRIVER, Deployment};
+use tests::deployment::{DRIVER, Deployment, ask, record_once};
 use tests::eventually;
+use tests::link::Link;
+use tests::process::Process;
 
 #[tokio::test]
 async fn a_failed_callback_is_tried_again_with_the_same_id_and_every_attempt_is_recorded() {
@@ -13,18 +14,7 @@ async fn a_failed_callback_is_tried_again_with_the_same_id_and_every_attempt_is_
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
     let request = services.ask(http, DRIVER, &host.url("/first/503/200")).await;
-    let shown = eventually("delivery", async || {
-        let shown: Value = http
-            .get(format!("{}/requests/{request}", services.api_url))
-            .send()
-            .await
-            .ok()?
-            .json()
-            .await
-            .ok()?;
-        (shown["delivery"] == "delivered").then_some(shown)
-    })
-    .await;
+    let shown = services.record_once(http, &request, "delivered").await;
     let outcomes: Vec<&str> = shown["attempts"]
         .as_array()
         .unwrap()
@@ -47,12 +37,7 @@ async fn a_decision_is_not_told_any_more_when_the_window_is_over() {
     services.worker.kill().await;
     tokio::time::sleep_until((first.at + Duration::from_secs(5)).into()).await;
     let _second = deployment.start_worker();
-    let shown = eventually("the record to say so", async || {
-        let url = format!("{}/requests/{request}", services.api_url);
-        let shown: Value = http.get(url).send().await.ok()?.json().await.ok()?;
-        (shown["delivery"] == "undeliverable").then_some(shown)
-    })
-    .await;
+    let shown = record_once(http, &services.api_url, &request, "undeliverable").await;
     assert_eq!(host.received().len(), 1, "{shown}");
     eventually("the dead letter", async || {
         let letters = deployment.messages_in("celery.callbacks.dead").await?
@@ -89,12 +74,7 @@ async fn hosts_that_hang_drip_reset_or_never_end_cost_one_time_limit_and_are_giv
     }
     let giant = services.ask(http, DRIVER, &host.url("/giant")).await;
     for (request, path, outcome) in requests {
-        let shown = eventually("the end of attempts", async || {
-            let url = format!("{}/requests/{request}", services.api_url);
-            let shown: Value = http.get(url).send().await.ok()?.json().await.ok()?;
-            (shown["delivery"] == "undeliverable").then_some(shown)
-        })
-        .await;
+        let shown = services.record_once(http, &request, "undeliverable").await;
         let attempts = shown["attempts"].as_array().unwrap();
         assert_eq!(attempts.len(), 2, "{path}: {shown}");
         for attempt in attempts {
@@ -102,9 +82,8 @@ async fn hosts_that_hang_drip_reset_or_never_end_cost_one_time_limit_and_are_giv
             assert!(attempt["took_ms"].as_u64().unwrap() < 5000, "{path}: {shown}");
         }
     }
-    let url = format!("{}/requests/{giant}", services.api_url);
-    let shown: Value = http.get(url).send().await.unwrap().json().await.unwrap();
-    assert_eq!((&shown["delivery"], &shown["callback_status"]), (&json!("delivered"), &json!("200")));
+    let shown = services.record_once(http, &giant, "delivered").await;
+    assert_eq!(shown["callback_status"], "200");
     let letters = eventually("three dead letters", async || {
         let waiting = deployment.messages_in("celery.callbacks.dead").await?
             + deployment.messages_in("celery.dead").await?;
@@ -128,7 +107,7 @@ async fn a_host_that_hangs_leaves_slots_for_the_others() {
     for _ in 0..60 {
         services.ask(http, DRIVER, &hanging.url("/hang")).await;
     }
-    eventually("the host to hang", async || (hanging.received().len() >= 10).then_some(())).await;
+    eventually("the host to hang", async || (hanging.count() >= 4).then_some(())).await;
     let began = Instant::now();
     let mut requests = Vec::new();
     for _ in 0..20 {
@@ -137,9 +116,61 @@ async fn a_host_that_hangs_leaves_slots_for_the_others() {
     healthy.all_of(&requests).await;
     // Without the bulkhead all twenty slots would hang for 40 seconds.
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
-    assert_eq!(hanging.received().len(), 10, "half of the slots");
+    assert_eq!(hanging.count(), 4, "a host that has not answered yet");
     eventually("the others to be parked in the broker", async || {
-        (deployment.messages_in("celery").await? <= 10).then_some(())
+        (deployment.messages_in("celery").await? <= 4).then_some(())
     })
     .await;
+}
+
+/// A host that takes its time, so that a burst does not find room at once.
+async fn slow_host() -> (CallbackHost, Link, String) {
+    let host = CallbackHost::start().await;
+    let link = Link::to(&host.url("/")).await;
+    link.slow(Duration::from_millis(150));
+    let url = link.through(&host.url("/ok/slow"));
+    (host, link, url)
+}
+
+#[tokio::test]
+async fn what_waited_for_a_worker_longer_than_the_window_is_told_all_the_same() {
+    let mut deployment = Deployment::new()
+        .await
+        .with("WORKER_CONCURRENCY", 8)
+        .with("CALLBACK_WINDOW_SEC", 7)
+        .with("AUTHORIZATION_TIMEOUT_SEC", 120);
+    let (_acl, _) = deployment.start_acl().await;
+    let (_api, api_url) = deployment.start_api().await;
+    let (host, _link, url) = slow_host().await;
+    let mut requests = Vec::new();
+    for _ in 0..30 {
+        requests.push(ask(&deployment.http, &api_url, DRIVER, &url).await.unwrap());
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    let _worker = deployment.start_worker();
+    host.all_of(&requests).await;
+}
+
+#[tokio::test]
+async fn a_replay_that_finds_no_room_at_once_keeps_the_window_of_the_replay() {
+    let mut deployment = Deployment::new()
+        .await
+        .with("WORKER_CONCURRENCY", 8)
+        .with("CALLBACK_WINDOW_SEC", 7)
+        .with("CALLBACK_MAX_ATTEMPTS", 1);
+    let services = deployment.start().await;
+    let (host, link, url) = slow_host().await;
+    link.cut();
+    let mut requests = Vec::new();
+    for _ in 0..8 {
+        requests.push(services.ask(&deployment.http, DRIVER, &url).await);
+    }
+    for request in &requests {
+        services.record_once(&deployment.http, request, "undeliverable").await;
+    }
+    tokio::time::sleep(Duration::from_secs(8)).await;
+    link.slow(Duration::from_millis(150));
+    let mut replay = Process::start("voltgate", &["dead", "replay", "--all"], &deployment.environment);
+    assert_eq!(replay.ended().await, Some(0));
+    host.all_of(&requests).await;
 }

@@ -49,3 +49,18 @@ async fn an_unknown_name_in_the_settings_file_is_refused() {
     assert_eq!(process.ended().await, Some(64));
     assert!(process.log().contains("callback_windows_sec"), "{}", process.log());
 }
+
+#[tokio::test]
+async fn a_service_that_still_looks_for_its_dependencies_can_be_stopped() {
+    for program in ["public-api", "worker", "acl-service"] {
+        let deployment = Deployment::new()
+            .await
+            .with("REDIS_URL", "redis://127.0.0.1:1")
+            .with("STARTUP_TIMEOUT_SEC", 3600)
+            .with("LOG_LEVEL", "debug");
+        let mut process = Process::start(program, &[], &deployment.environment);
+        // Its signals are caught by now.
+        process.logged("looking_for").await;
+        assert_eq!(process.stop().await, Some(0), "{program}");
+    }
+}

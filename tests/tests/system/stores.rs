@@ -150,6 +150,38 @@ async fn every_attempt_is_kept_in_order_and_the_last_one_says_how_it_stands() {
 }
 
 #[tokio::test]
+async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
+    use DeliveryState::{Delivered, Pending, Undeliverable};
+    for (kind, store, _directory) in stores().await {
+        let (request, key) = (RequestId::new(), key("x"));
+        store.records.open(request, &key).await.unwrap();
+        store.records.decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
+        let attempt =
+            |number, outcome: &str, at_ns| Attempt { number, at_ns, took_ms: 5, outcome: outcome.to_owned() };
+        let told = [
+            (attempt(1, "503", 1), Pending, Pending),
+            (attempt(2, "the window is over", 2), Undeliverable, Undeliverable),
+            // Another worker's, of the same delivery; then a replay's.
+            (attempt(1, "timeout", 3), Pending, Undeliverable),
+            (attempt(4, "500", 4), Pending, Pending),
+            (attempt(5, "200", 5), Delivered, Delivered),
+            (attempt(5, "timeout", 6), Pending, Delivered),
+            (attempt(6, "410", 7), Undeliverable, Delivered),
+        ];
+        for (attempt, state, held) in &told {
+            let now = store.records.attempted(&key, attempt, *state).await.unwrap();
+            assert_eq!(now, *held, "{kind}: {attempt:?}");
+        }
+        let record = store.records.find(request).await.unwrap().unwrap();
+        assert_eq!((record.callback_status.as_str(), record.delivery), ("200", Delivered), "{kind}");
+        let kept: Vec<(u32, &str)> =
+            record.attempts.iter().map(|attempt| (attempt.number, attempt.outcome.as_str())).collect();
+        let all = ["503", "the window is over", "timeout", "500", "200", "timeout", "410"];
+        assert_eq!(kept, (1..).zip(all).collect::<Vec<_>>(), "{kind}: nothing is written over");
+    }
+}
+
+#[tokio::test]
 async fn a_value_is_put_once_until_it_expires() {
     for (kind, store, _directory) in stores().await {
         let (keyed, minute) = (&store.keyed, Duration::from_secs(60));
@@ -161,5 +193,19 @@ async fn a_value_is_put_once_until_it_expires() {
             keyed.put_if_absent("k", "fourth", minute).await.unwrap().is_none().then_some(())
         })
         .await;
+    }
+}
+
+#[tokio::test]
+async fn values_are_read_in_order_and_a_removed_one_is_gone() {
+    for (kind, store, _directory) in stores().await {
+        let (keyed, minute) = (&store.keyed, Duration::from_secs(60));
+        keyed.put("a", "1", minute).await.unwrap();
+        keyed.put("b", "2", minute).await.unwrap();
+        let held = keyed.get(&["b", "nothing", "a"]).await.unwrap();
+        assert_eq!(held, [Some("2".to_owned()), None, Some("1".to_owned())], "{kind}");
+        keyed.remove("a").await.unwrap();
+        keyed.remove("nothing").await.unwrap();
+        assert_eq!(keyed.get(&["a"]).await.unwrap(), [None], "{kind}");
     }
 }

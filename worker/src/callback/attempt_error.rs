@@ -2,7 +2,6 @@
 
 use std::error::Error;
 
-use common::address_guard::Refused;
 use common::callback_url::CallbackUrlError;
 
 use super::resolver::NotResolved;
@@ -25,6 +24,12 @@ pub(crate) enum AttemptError {
     /// Everything together took too long.
     #[error("timeout")]
     Timeout,
+    /// Not tried: the same URL answered 410 a short while ago.
+    #[error("gone: it answered 410 a short while ago and is not called for some minutes")]
+    Gone,
+    /// Not tried: its addresses, or the look-up of names, have all that they may have under way. Never in a record.
+    #[error("crowded")]
+    Crowded,
     /// The connection broke, or what came over it was not HTTP.
     #[error("broken_answer: {0}")]
     Broken(String),
@@ -36,14 +41,21 @@ impl From<CallbackUrlError> for AttemptError {
     }
 }
 
+impl From<&NotResolved> for AttemptError {
+    fn from(error: &NotResolved) -> Self {
+        match error {
+            NotResolved::Refused(refused) => Self::Refused(refused.to_string()),
+            NotResolved::Unknown(_) => Self::Dns(error.to_string()),
+            NotResolved::Crowded => Self::Crowded,
+        }
+    }
+}
+
 impl From<reqwest::Error> for AttemptError {
     fn from(error: reqwest::Error) -> Self {
         let error = error.without_url();
-        if let Some(refused) = cause::<Refused>(&error) {
-            return Self::Refused(refused.to_string());
-        }
         if let Some(not_resolved) = cause::<NotResolved>(&error) {
-            return Self::Dns(not_resolved.to_string());
+            return Self::from(not_resolved);
         }
         if let Some(tls) = tls_error(&error) {
             return Self::Tls(tls.to_string());

@@ -35,6 +35,7 @@ pub(crate) fn judge(
         Ok(answered) if answered.status.is_success() => return Verdict::Delivered,
         Ok(answered) if may_heal(answered.status) => answered.retry_after.as_deref().and_then(wanted_wait),
         Ok(answered) if answered.status == StatusCode::GONE => return Verdict::Never("callback_gone"),
+        Err(AttemptError::Gone) => return Verdict::Never("callback_gone"),
         Ok(_) => return Verdict::Never("callback_rejected"),
         Err(AttemptError::Refused(_)) => return Verdict::Never("callback_refused"),
         Err(AttemptError::Tls(_)) => return Verdict::Never("callback_tls"),
@@ -96,6 +97,7 @@ mod tests {
             assert_eq!(verdict(&answer(status, None)), Verdict::Never("callback_rejected"), "{status}");
         }
         assert_eq!(verdict(&answer(410, None)), Verdict::Never("callback_gone"));
+        assert_eq!(verdict(&Err(AttemptError::Gone)), Verdict::Never("callback_gone"));
         assert_eq!(verdict(&Err(AttemptError::Refused(String::new()))), Verdict::Never("callback_refused"));
         assert_eq!(verdict(&Err(AttemptError::Tls(String::new()))), Verdict::Never("callback_tls"));
         for error in [

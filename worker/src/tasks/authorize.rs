@@ -25,6 +25,9 @@ pub(crate) struct AuthorizeTask {
 impl Task for AuthorizeTask {
     const NAME: &'static str = authorize::NAME;
     const PARAMETERS: &'static [&'static str] = authorize::PARAMETERS;
+    const IGNORE_RESULT: bool = true;
+    const MASKED: &'static [&'static str] = &["driver_token", "callback_url"];
+    const ACCOUNTED_FOR: bool = true;
     type Args = Authorize;
 
     async fn run(&self, task: Authorize, context: TaskContext) -> Outcome {
@@ -49,26 +52,25 @@ impl AuthorizeTask {
         context: &TaskContext,
     ) -> Result<Outcome, GivenUp> {
         let opened = self.open(request, &task, context).await?;
-        let fresh = opened.record.is_none();
         let attempts_made = opened.record.as_ref().map_or(0, |record| record.attempts.len());
-        let status = match opened.record {
+        let (status, decided_ns) = match opened.record {
             Some(record) if record.delivery == DeliveryState::Delivered => return Ok(Outcome::Done),
             // What was decided once is decided: this is a redelivery, or a replay.
-            Some(record) => record.decided.decision,
+            Some(record) => (record.decided.decision, record.decided.decided_ns),
             None => {
                 let decision = self.decide(request, &task).await;
-                self.record(request, &opened.key, &task, decision, context).await?
+                (self.record(request, &opened.key, &task, decision, context).await?, clock::now())
             }
         };
         let callback = callback(request, task, opened.key.start_ns, status, attempts_made);
         let number = callback.attempts_made.saturating_add(1);
-        let turn = Turn::new(number, callback.start_time_ns, fresh, context);
+        let turn = Turn::new(number, decided_ns.max(callback.start_time_ns), context);
         Ok(match deliver(&self.parts, &callback, turn, &context.give_up).await? {
             Delivered::Yes => Outcome::Done,
             Delivered::Dead(reason) => Outcome::Dead(reason),
-            Delivered::Parked(after) => self.later(&callback, after),
+            Delivered::Parked(after) => self.later(&callback, turn, after),
             Delivered::Later(after) => {
-                self.later(&DeliverCallback { attempts_made: number, ..callback }, after)
+                self.later(&DeliverCallback { attempts_made: number, ..callback }, turn, after)
             }
         })
     }
@@ -108,8 +110,8 @@ impl AuthorizeTask {
         until_stored(&context.give_up, || records.open(request, &proposed)).await
     }
 
-    fn later(&self, callback: &DeliverCallback, after: Duration) -> Outcome {
-        Outcome::Then(Box::new(self.parts.queue.deliver_later(callback, after)))
+    fn later(&self, callback: &DeliverCallback, turn: Turn, after: Duration) -> Outcome {
+        Outcome::Then(Box::new(self.parts.queue.deliver_later(callback, turn.counting(), after)))
     }
 
     /// The decision that holds, which is another worker's when that one was faster.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use common::tasks::deliver_callback::{self, DeliverCallback};
 use store::DeliveryState;
 use task_queue::dead_letter::Reason;
-use task_queue::{Outcome, Task, TaskContext};
+use task_queue::{Outcome, Retry, Task, TaskContext};
 
 use super::Parts;
 use super::delivery::{Delivered, Turn, deliver, undeliverable};
@@ -20,6 +20,11 @@ pub(crate) struct DeliverCallbackTask {
 impl Task for DeliverCallbackTask {
     const NAME: &'static str = deliver_callback::NAME;
     const PARAMETERS: &'static [&'static str] = deliver_callback::PARAMETERS;
+    const IGNORE_RESULT: bool = true;
+    const MASKED: &'static [&'static str] = &["driver_token", "callback_url"];
+    const ACCOUNTED_FOR: bool = true;
+    /// Its window ends it.
+    const MAX_RETRIES: Option<u32> = None;
     type Args = DeliverCallback;
 
     async fn run(&self, task: DeliverCallback, context: TaskContext) -> Outcome {
@@ -31,10 +36,10 @@ impl Task for DeliverCallbackTask {
             Err(GivenUp) => return Outcome::GiveBack,
         }
         let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
-        let turn = Turn::new(number, task.start_time_ns, number == 1, &context);
+        let turn = Turn::new(number, task.start_time_ns, &context);
         match deliver(&self.parts, &task, turn, &context.give_up).await {
             Ok(Delivered::Yes) => Outcome::Done,
-            Ok(Delivered::Later(after)) => Outcome::Retry { after },
+            Ok(Delivered::Later(after)) => Retry::after(after).into(),
             Ok(Delivered::Parked(after)) => Outcome::Postpone { after },
             Ok(Delivered::Dead(reason)) => Outcome::Dead(reason),
             Err(GivenUp) => Outcome::GiveBack,

@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use lapin::options::{BasicCancelOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::FieldTable;
 use lapin::{Channel, Consumer};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -27,7 +27,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 struct Subscription {
     topology: Topology,
     queue: Arc<str>,
-    prefetch: u16,
+    prefetch: watch::Receiver<u16>,
     tell: mpsc::Sender<Delivery>,
     stop: CancellationToken,
 }
@@ -36,10 +36,10 @@ pub(super) fn start(
     link: Link,
     topology: Topology,
     queue: &str,
-    prefetch: u16,
+    prefetch: watch::Receiver<u16>,
     stop: CancellationToken,
 ) -> Deliveries {
-    let (tell, deliveries) = mpsc::channel(usize::from(prefetch).max(1));
+    let (tell, deliveries) = mpsc::channel(usize::from(*prefetch.borrow()).max(1));
     let subscription = Subscription { topology, queue: queue.into(), prefetch, tell, stop };
     tokio::spawn(subscription.run(link));
     deliveries
@@ -66,6 +66,8 @@ impl Subscription {
     /// Hands deliveries on until the consumer ends. `Ok` when it was asked to.
     async fn consume(&self, session: &Session) -> Result<(), String> {
         let opened = tokio::time::timeout(METHOD_LIMIT, self.open(session)).await;
+        let mut prefetch = self.prefetch.clone();
+        prefetch.mark_unchanged();
         let (channel, mut consumer) = match opened {
             Ok(opened) => opened.map_err(|error| error.to_string())?,
             Err(_) => {
@@ -85,6 +87,10 @@ impl Subscription {
                         break Err("messages wait and the broker hands none out".to_owned());
                     }
                     Ok(_) => delivered_before = delivered,
+                    Err(why) => break Err(why),
+                },
+                Ok(()) = prefetch.changed() => match self.consume_anew(&channel, &mut consumer, &way).await {
+                    Ok(anew) => consumer = anew,
                     Err(why) => break Err(why),
                 },
                 () = self.stop.cancelled() => break Ok(()),
@@ -128,13 +134,38 @@ impl Subscription {
         topology::declare_queue(&session.connection, &self.queue, self.topology.queue_type).await?;
         topology::rejoin_ladder(&session.connection, &self.queue).await?;
         let channel = session.connection.create_channel().await?;
-        channel.basic_qos(self.prefetch, BasicQosOptions { global: false }).await?;
+        let consumer = self.begin(&channel).await?;
+        Ok((channel, consumer))
+    }
+
+    async fn begin(&self, channel: &Channel) -> lapin::Result<Consumer> {
+        let prefetch = *self.prefetch.borrow();
+        channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
         let tag = format!("{}.{}", self.topology.name, uuid::Uuid::new_v4().simple());
         let options = BasicConsumeOptions::default();
-        let consumer = channel
+        channel
             .basic_consume((&*self.queue).into(), tag.as_str().into(), options, FieldTable::default())
-            .await?;
-        Ok((channel, consumer))
+            .await
+    }
+
+    /// A prefetch counts for consumers that begin after it was set. What is in hand stays so: the channel is the same.
+    async fn consume_anew(
+        &self,
+        channel: &Channel,
+        consumer: &mut Consumer,
+        way: &Arc<Way>,
+    ) -> Result<Consumer, String> {
+        let beginning = async {
+            channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
+            while let Some(delivery) = consumer.next().await {
+                self.hand_on(delivery?, way).await;
+            }
+            self.begin(channel).await
+        };
+        match tokio::time::timeout(METHOD_LIMIT, beginning).await {
+            Ok(begun) => begun.map_err(|error: lapin::Error| error.to_string()),
+            Err(_) => Err("the broker did not answer".to_owned()),
+        }
     }
 
     /// The channel to the worker holds a whole prefetch, so that this waits only when the worker is gone.

@@ -16,7 +16,7 @@ use crate::broker::{BrokerError, Topology};
 
 /// A peer that is silent for twice this long is dead. RabbitMQ's own 60 s would leave a half-open connection unnoticed
 /// for two minutes.
-const HEARTBEAT_SECS: u16 = 5;
+pub(super) const HEARTBEAT_SECS: u16 = 5;
 /// lapin's handshake has no limit of its own.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
@@ -56,12 +56,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) fn start(url: &str, role: Role, topology: &Topology) -> Result<Self, BrokerError> {
-        let mut uri: AMQPUri = url.parse().map_err(|_| BrokerError::BadUrl)?;
-        if uri.vhost.is_empty() {
-            // `amqp://host/`: kombu and people mean the default one.
-            "/".clone_into(&mut uri.vhost);
-        }
-        uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
+        let uri = parse(url)?;
         let (tell, state) = watch::channel(State::Down("still connecting".to_owned()));
         let stop = CancellationToken::new();
         let connector = Connector { uri, role, topology: topology.clone() };
@@ -71,6 +66,19 @@ impl Link {
 
     pub(super) fn is_up(&self) -> bool {
         matches!(&*self.state.borrow(), State::Up(session) if !session.lost.is_cancelled())
+    }
+
+    /// Whether the broker has said that it reads nothing from this connection for now.
+    pub(super) fn is_blocked(&self) -> bool {
+        matches!(&*self.state.borrow(), State::Up(session) if session.connection.status().blocked())
+    }
+
+    /// The present session, if there is one.
+    pub(super) fn present(&self) -> Option<Arc<Session>> {
+        match &*self.state.borrow() {
+            State::Up(session) if !session.lost.is_cancelled() => Some(Arc::clone(session)),
+            _ => None,
+        }
     }
 
     /// The present session, as soon as there is one.
@@ -114,6 +122,17 @@ impl Link {
         let closed = async { while state.changed().await.is_ok() {} };
         let _ = tokio::time::timeout(CLOSE_LIMIT + Duration::from_secs(1), closed).await;
     }
+}
+
+/// Where to connect to, and how often to say that we are there.
+pub(super) fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
+    let mut uri: AMQPUri = url.parse().map_err(|_| BrokerError::BadUrl)?;
+    if uri.vhost.is_empty() {
+        // `amqp://host/`: kombu and people mean the default one.
+        "/".clone_into(&mut uri.vhost);
+    }
+    uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
+    Ok(uri)
 }
 
 struct Connector {

@@ -17,6 +17,11 @@ use crate::message::Message;
 /// Declaring 28 quorum queues for the first time takes a broker seconds.
 const LADDER_LIMIT: Duration = Duration::from_secs(30);
 
+/// AMQP's "need not survive a restart of the broker".
+const FLEETING: u8 = 1;
+
+const BLOCKED: &str = "it is short of memory or disk and takes no messages for now";
+
 #[derive(Debug)]
 pub(super) struct Publisher {
     link: Link,
@@ -30,8 +35,16 @@ impl Publisher {
         Self { link, topology, confirms: AtomicU64::new(0) }
     }
 
-    pub(super) fn is_ready(&self) -> bool {
+    pub(super) fn link(&self) -> &Link {
+        &self.link
+    }
+
+    pub(super) fn is_connected(&self) -> bool {
         self.link.is_up()
+    }
+
+    pub(super) fn is_blocked(&self) -> bool {
+        self.link.is_blocked()
     }
 
     pub(super) async fn close(&self) {
@@ -54,13 +67,36 @@ impl Publisher {
         message: &Message,
         delay: Duration,
     ) -> Result<(), PublishError> {
-        let route = if delay.is_zero() {
-            (ShortString::from(""), queue.to_owned())
-        } else {
-            self.ensure_ladder().await?;
-            // Rounded up: a retry that comes early may be refused by what asked for the delay.
-            topology::delayed_route(queue, delay.as_millis().div_ceil(1000) as u64)
-        };
+        if delay.is_zero() {
+            return self.publish_surely(queue, (ShortString::from(""), queue.to_owned()), message).await;
+        }
+        let asked = Instant::now();
+        self.ensure_ladder().await?;
+        // Making the ladder took its part of the delay. Rounded up: a retry that comes early may be refused by what asked
+        // for the delay.
+        let left = delay.saturating_sub(asked.elapsed());
+        let seconds = u64::try_from(left.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
+        // A level of the ladder lets a message go at its own expiration, where that is earlier than the level's.
+        let lasting = message.without_expiration();
+        self.publish_surely(queue, topology::delayed_route(queue, seconds), &lasting).await
+    }
+
+    /// Without a queue of that name nobody waits for it any more, which is as good.
+    pub(super) async fn reply(&self, queue: &str, message: &Message) -> Result<(), PublishError> {
+        let fleeting = |properties: lapin::BasicProperties| properties.with_delivery_mode(FLEETING);
+        let properties = table::to_properties(message).map(fleeting).ok_or(PublishError::TooLarge)?;
+        match self.send((ShortString::from(""), queue.to_owned()), &message.body, properties).await {
+            Ok(()) | Err(PublishError::Unroutable(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn publish_surely(
+        &self,
+        queue: &str,
+        route: (ShortString, String),
+        message: &Message,
+    ) -> Result<(), PublishError> {
         match self.publish_to(route.clone(), message).await {
             Err(PublishError::Unroutable(_)) => {
                 // Somebody deleted the queue while we were connected.
@@ -71,24 +107,29 @@ impl Publisher {
         }
     }
 
-    async fn publish_to(
+    async fn publish_to(&self, route: (ShortString, String), message: &Message) -> Result<(), PublishError> {
+        let properties = table::to_properties(message).ok_or(PublishError::TooLarge)?;
+        self.send(route, &message.body, properties).await
+    }
+
+    async fn send(
         &self,
         (exchange, key): (ShortString, String),
-        message: &Message,
+        body: &[u8],
+        properties: lapin::BasicProperties,
     ) -> Result<(), PublishError> {
         let limit = self.topology.publish_timeout;
         let deadline = Instant::now() + limit;
         let key_text = table::short(&key).ok_or(PublishError::TooLarge)?;
-        let properties = table::to_properties(message).ok_or(PublishError::TooLarge)?;
         let session = self.session_until(deadline).await?;
+        if session.connection.status().blocked() {
+            // Nothing is read from us until the alarm is over: waiting would only end in the time limit.
+            return Err(PublishError::Unavailable(BLOCKED.to_owned()));
+        }
         let confirms_before = self.confirms.load(Ordering::Relaxed);
         let publishing = async {
             let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-            session
-                .channel
-                .basic_publish(exchange, key_text, mandatory, &message.body, properties)
-                .await?
-                .await
+            session.channel.basic_publish(exchange, key_text, mandatory, body, properties).await?.await
         };
         let outcome = timeout_at(deadline, publishing).await;
         let Ok(outcome) = outcome else {
@@ -130,7 +171,7 @@ impl Publisher {
     }
 
     /// Once a session: a broker that came back empty needs the ladder anew.
-    async fn ensure_ladder(&self) -> Result<(), PublishError> {
+    pub(super) async fn ensure_ladder(&self) -> Result<(), PublishError> {
         let session = self.session().await?;
         let declare = || async {
             let declaring = topology::declare_ladder(&session.connection, &self.topology.queues);

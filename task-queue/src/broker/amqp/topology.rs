@@ -109,7 +109,7 @@ pub(super) async fn rejoin_ladder(connection: &Connection, queue: &str) -> lapin
 
 /// kombu refuses native delays for a queue behind a direct exchange; binding the queue itself makes them work there too.
 async fn bind_to_ladder(channel: &Channel, queue: &str) -> lapin::Result<()> {
-    let key = ShortString::try_new(format!("#.{queue}")).map_err(|_| too_long(queue))?;
+    let key = name(&format!("#.{queue}"))?;
     channel
         .queue_bind(queue.into(), DELIVERY.into(), key, QueueBindOptions::default(), FieldTable::default())
         .await
@@ -164,8 +164,10 @@ fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(value))
 }
 
-fn too_long(queue: &str) -> lapin::Error {
-    ErrorKind::IOError(std::io::Error::other(format!("the queue name {queue} is too long")).into()).into()
+/// A name as AMQP carries it, where it is not longer than 255 bytes.
+pub(super) fn name(name: &str) -> lapin::Result<ShortString> {
+    let too_long = || std::io::Error::other(format!("the name {name:.64}… is too long"));
+    ShortString::try_new(name.to_owned()).map_err(|_| ErrorKind::IOError(too_long().into()).into())
 }
 
 #[cfg(test)]

@@ -1,0 +1,130 @@
+//! How old the queue is: what waits in it for longer than the deadline would only be answered `unknown`, so nothing more is
+//! accepted then. This process measures it by its own requests and its own clock, so that it needs no worker that says so:
+//! a few of them are samples, and the oldest that no worker has taken in hand is as old as the queue.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use authorization_queue::AuthorizationQueue;
+use common::ids::RequestId;
+use store::Store;
+
+/// So many samples within the time limit.
+const SAMPLES: u32 = 16;
+const CLOSEST: Duration = Duration::from_millis(50);
+const FARTHEST: Duration = Duration::from_secs(1);
+/// Workers of ours are known to be there for so long after one has opened a record. A fleet of Python workers opens none.
+const OURS_FOR: Duration = Duration::from_secs(600);
+/// The broker or the store that does not answer within this changes nothing.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+#[derive(Debug)]
+pub(crate) struct QueueAge {
+    limit: Duration,
+    spacing: Duration,
+    /// Whether the samples can be trusted: workers of ours open records, and without any consumer nobody does.
+    telling: AtomicBool,
+    published: Mutex<Published>,
+}
+
+#[derive(Debug, Default)]
+struct Published {
+    count: u64,
+    /// The oldest first. Bounded, because nothing is published any more once the first one is too old.
+    samples: VecDeque<Sample>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Sample {
+    request: RequestId,
+    at: Instant,
+    /// How many requests this process had published with it.
+    count: u64,
+}
+
+impl QueueAge {
+    /// `limit` is how long a request may wait: from the client's call to its deadline.
+    pub(crate) fn new(limit: Duration) -> Self {
+        let spacing = (limit / SAMPLES).clamp(CLOSEST, FARTHEST);
+        Self { limit, spacing, telling: AtomicBool::new(false), published: Mutex::default() }
+    }
+
+    /// Whether a request that is published now would probably be taken in hand after its deadline.
+    pub(crate) fn is_over_limit(&self) -> bool {
+        let oldest = self.published().samples.front().copied();
+        self.telling.load(Ordering::Relaxed)
+            && oldest.is_some_and(|sample| sample.at.elapsed() > self.limit + self.spacing)
+    }
+
+    /// Told of every request that the broker has confirmed.
+    pub(crate) fn add(&self, request: RequestId) {
+        let mut published = self.published();
+        published.count += 1;
+        let at = Instant::now();
+        if published.samples.back().is_none_or(|last| at - last.at >= self.spacing) {
+            let count = published.count;
+            published.samples.push_back(Sample { request, at, count });
+        }
+    }
+
+    /// Looks after the samples, until dropped.
+    pub(crate) async fn watch(&self, queue: &AuthorizationQueue, store: &Store) {
+        let mut last_open = None;
+        loop {
+            tokio::time::sleep(self.spacing).await;
+            let samples: Vec<Sample> = self.published().samples.iter().copied().collect();
+            let waits = samples.first().is_some_and(|oldest| oldest.at.elapsed() >= self.spacing);
+            // Questions to a broker that reads nothing would pile up, and nothing is accepted then anyway.
+            if !waits || !queue.broker().is_ready() {
+                continue;
+            }
+            let (broker, requests) = (queue.broker(), queue.requests());
+            let (open, waiting) = tokio::join!(
+                tokio::time::timeout(LOOK_LIMIT, newest_open(&samples, store)),
+                limited(broker.depth(requests)),
+            );
+            if let Ok(Some(open)) = open {
+                last_open = Some(Instant::now());
+                self.forget_up_to(open.count);
+            }
+            if let Some(waiting) = waiting {
+                // So few wait that they are all behind it, which is how it is seen where Python workers run the tasks.
+                let count = self.published().count;
+                self.forget_up_to(count.saturating_sub(waiting));
+            }
+            let ours = last_open.is_some_and(|at: Instant| at.elapsed() < OURS_FOR);
+            let telling = ours || limited(broker.consumers(requests)).await == Some(0);
+            self.telling.store(telling, Ordering::Relaxed);
+        }
+    }
+
+    fn published(&self) -> MutexGuard<'_, Published> {
+        self.published.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn forget_up_to(&self, count: u64) {
+        self.published().samples.retain(|sample| sample.count > count);
+    }
+}
+
+/// The newest one whose record a worker has opened. They are taken in order, so half of them need not be looked at.
+async fn newest_open(samples: &[Sample], store: &Store) -> Option<Sample> {
+    let (mut from, mut to, mut open) = (0, samples.len(), None);
+    while from < to {
+        let middle = usize::midpoint(from, to);
+        if matches!(store.records.is_open(samples[middle].request).await, Ok(true)) {
+            open = Some(samples[middle]);
+            from = middle + 1;
+        } else {
+            to = middle;
+        }
+    }
+    open
+}
+
+/// Nothing where there is no answer in time.
+async fn limited<T, E>(asking: impl Future<Output = Result<T, E>>) -> Option<T> {
+    tokio::time::timeout(LOOK_LIMIT, asking).await.ok()?.ok()
+}

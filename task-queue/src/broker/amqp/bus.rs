@@ -1,0 +1,318 @@
+//! Transient messages over exchanges, for Celery's events and remote control: neither confirmed nor kept, and never worth
+//! disturbing the tasks for. Sent over the publishing connection, which a broker short of memory blocks, and heard over the
+//! consuming one, whose private queues are declared again after each reconnect.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use lapin::message::Delivery;
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ExchangeDeclareOptions,
+    QueueBindOptions, QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable};
+use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::{Channel, Consumer, ExchangeKind};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::link::{Link, Session};
+use super::{table, topology};
+use crate::broker::{BrokerError, PublishError, QueueType};
+use crate::message::Message;
+
+/// A broker that does not answer a method within this is not going to.
+const METHOD_LIMIT: Duration = Duration::from_secs(5);
+/// Between two tries to declare a private queue, growing: the broker may still hold the one of a connection that is half
+/// gone, or that of another process which has taken the name and keeps it.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// Messages heard and not yet looked at; the rest waits in the broker.
+const PREFETCH: u16 = 50;
+/// AMQP's "gone when the broker restarts".
+const TRANSIENT: u8 = 1;
+
+/// An exchange, as its kombu namesake declares it.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// Its name.
+    pub name: String,
+    /// `direct`, `topic`, `fanout`.
+    pub kind: String,
+    /// Whether it survives a restart of the broker.
+    pub durable: bool,
+}
+
+/// A queue of this process alone, which ends with its connection.
+#[derive(Debug, Clone)]
+pub struct PrivateQueue {
+    /// Its name.
+    pub name: String,
+    /// What it is bound to.
+    pub exchange: Exchange,
+    /// By which key.
+    pub key: String,
+    /// How long it outlives its last consumer.
+    pub expires: Duration,
+    /// How long a message waits in it.
+    pub message_ttl: Duration,
+}
+
+/// What comes by a private queue.
+#[derive(Debug)]
+pub enum Heard {
+    /// The queue is there, for the first time or once more: from here on nothing is missed.
+    Bound,
+    /// A message.
+    Message(Box<Message>),
+}
+
+/// Who we are to the broker, without what only the two of us know.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// The broker's host.
+    pub hostname: String,
+    /// Its port.
+    pub port: u16,
+    /// The login.
+    pub userid: String,
+    /// The vhost.
+    pub virtual_host: String,
+    /// Whether the connection is encrypted.
+    pub ssl: bool,
+    /// The heartbeat in seconds.
+    pub heartbeat: u16,
+}
+
+/// The way to exchanges.
+#[derive(Debug, Clone)]
+pub struct Bus {
+    pub(super) publishing: Link,
+    pub(super) consuming: Link,
+    pub(super) account: Account,
+}
+
+impl Bus {
+    /// Who we are to the broker.
+    pub fn account(&self) -> &Account {
+        &self.account
+    }
+
+    /// A sender with a channel of its own.
+    pub fn sender(&self) -> BusSender {
+        BusSender { link: self.publishing.clone(), channel: None }
+    }
+
+    /// What comes by a private queue until `stop`.
+    pub fn listen(&self, queue: PrivateQueue, stop: CancellationToken) -> mpsc::Receiver<Heard> {
+        let (tell, heard) = mpsc::channel(usize::from(PREFETCH));
+        tokio::spawn(hear(self.consuming.clone(), queue, tell, stop));
+        heard
+    }
+
+    /// Declares a queue of tasks as a Celery worker does that is told to consume from one it does not know. An existing
+    /// one is used as it is.
+    ///
+    /// # Errors
+    /// The broker cannot be reached, or has one of another kind.
+    pub async fn declare_task_queue(
+        &self,
+        queue: &str,
+        exchange: &Exchange,
+        key: &str,
+    ) -> Result<(), BrokerError> {
+        let declaring = async {
+            let session = self.consuming.session().await;
+            topology::declare_queue(&session.connection, queue, QueueType::Classic).await?;
+            let channel = session.connection.create_channel().await?;
+            declare_exchange(&channel, exchange).await?;
+            bind(&channel, queue, &exchange.name, key).await?;
+            channel.close(200, "declared".into()).await
+        };
+        let declared = tokio::time::timeout(METHOD_LIMIT, declaring).await;
+        let failed = |why: String| BrokerError::Unreachable(format!("the queue {queue:.150}: {why}"));
+        declared.map_err(|_| failed("no answer".to_owned()))?.map_err(|error| failed(error.to_string()))
+    }
+}
+
+/// Sends to exchanges, one message after the other.
+#[derive(Debug)]
+pub struct BusSender {
+    link: Link,
+    /// With the session it belongs to.
+    channel: Option<(Arc<Session>, Channel)>,
+}
+
+impl BusSender {
+    /// Sends a message; nobody confirms it. An exchange that is given whole is declared first.
+    ///
+    /// # Errors
+    /// There is no connection now, or the broker takes nothing for now: at once, without waiting for better times.
+    pub async fn send(
+        &mut self,
+        exchange: &Exchange,
+        key: &str,
+        message: &Message,
+    ) -> Result<(), PublishError> {
+        let sent = tokio::time::timeout(METHOD_LIMIT, self.try_send(exchange, key, message)).await;
+        let sent = sent.unwrap_or(Err(PublishError::Unconfirmed(METHOD_LIMIT)));
+        if sent.is_err() {
+            self.channel = None;
+        }
+        sent
+    }
+
+    async fn try_send(
+        &mut self,
+        exchange: &Exchange,
+        key: &str,
+        message: &Message,
+    ) -> Result<(), PublishError> {
+        let unavailable = |why: String| PublishError::Unavailable(why);
+        let session = self.link.present().ok_or_else(|| unavailable(self.link.why_down()))?;
+        if session.connection.status().blocked() {
+            return Err(unavailable("it takes no messages for now".to_owned()));
+        }
+        let channel = match self.channel.take() {
+            Some((of, channel)) if Arc::ptr_eq(&of, &session) && channel.status().connected() => channel,
+            _ => {
+                let opening = async {
+                    let channel = session.connection.create_channel().await?;
+                    declare_exchange(&channel, exchange).await?;
+                    Ok::<_, lapin::Error>(channel)
+                };
+                opening.await.map_err(|error| unavailable(error.to_string()))?
+            }
+        };
+        let properties = table::to_properties(message).ok_or(PublishError::TooLarge)?;
+        let (name, key) = (table::short(&exchange.name), table::short(key));
+        let (Some(name), Some(key)) = (name, key) else { return Err(PublishError::TooLarge) };
+        let properties = properties.with_delivery_mode(TRANSIENT);
+        let options = BasicPublishOptions::default();
+        let sent = channel.basic_publish(name, key, options, &message.body, properties).await;
+        sent.map_err(|error| unavailable(error.to_string()))?;
+        self.channel = Some((session, channel));
+        Ok(())
+    }
+}
+
+async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<Heard>, stop: CancellationToken) {
+    let mut wait = FIRST_WAIT;
+    loop {
+        let session = tokio::select! {
+            session = link.session() => session,
+            () = stop.cancelled() => return,
+        };
+        let ended = hear_session(&session, &queue, &tell, &stop).await;
+        if stop.is_cancelled() || tell.is_closed() {
+            return;
+        }
+        match ended {
+            Err(why) if !session.lost.is_cancelled() => {
+                if wait == FIRST_WAIT {
+                    tracing::warn!(
+                        queue = queue.name,
+                        why,
+                        "not heard for now; another process may have this name"
+                    );
+                }
+                let _ = tokio::time::timeout(wait, stop.cancelled()).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+            _ => wait = FIRST_WAIT,
+        }
+    }
+}
+
+/// Hands messages on until the consumer ends. `Ok` when it was asked to.
+async fn hear_session(
+    session: &Session,
+    queue: &PrivateQueue,
+    tell: &mpsc::Sender<Heard>,
+    stop: &CancellationToken,
+) -> Result<(), String> {
+    let opened = tokio::time::timeout(METHOD_LIMIT, open(session, queue)).await;
+    let (channel, mut consumer) =
+        opened.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())?;
+    let _ = tell.send(Heard::Bound).await;
+    let ended = loop {
+        let next = tokio::select! {
+            next = consumer.next() => next,
+            () = session.lost.cancelled() => return Err("the connection was lost".to_owned()),
+            () = stop.cancelled() => break Ok(()),
+            () = tell.closed() => break Ok(()),
+        };
+        match next {
+            Some(Ok(delivery)) => hand_on(delivery, tell, stop).await,
+            Some(Err(error)) => break Err(error.to_string()),
+            None => break Err("the broker cancelled the consumer".to_owned()),
+        }
+    };
+    let _ = tokio::time::timeout(METHOD_LIMIT, channel.close(200, "no longer listening".into())).await;
+    ended
+}
+
+async fn hand_on(mut delivery: Delivery, tell: &mpsc::Sender<Heard>, stop: &CancellationToken) {
+    let message = table::to_message(&delivery.properties, std::mem::take(&mut delivery.data));
+    tokio::select! {
+        _ = tell.send(Heard::Message(Box::new(message))) => {}
+        () = stop.cancelled() => {}
+    }
+    // Acknowledged only so that the prefetch bounds what is in memory; Celery's own consumers do not.
+    let _ = delivery.acker.ack(BasicAckOptions::default()).await;
+}
+
+async fn open(session: &Session, queue: &PrivateQueue) -> lapin::Result<(Channel, Consumer)> {
+    let channel = session.connection.create_channel().await?;
+    declare_exchange(&channel, &queue.exchange).await?;
+    let private =
+        QueueDeclareOptions { exclusive: true, auto_delete: true, ..QueueDeclareOptions::default() };
+    let mut arguments = FieldTable::default();
+    let milliseconds =
+        |span: Duration| AMQPValue::LongInt(i32::try_from(span.as_millis()).unwrap_or(i32::MAX));
+    arguments.insert("x-expires".into(), milliseconds(queue.expires));
+    arguments.insert("x-message-ttl".into(), milliseconds(queue.message_ttl));
+    let name = topology::name(&queue.name)?;
+    channel.queue_declare(name.clone(), private, arguments).await?;
+    bind(&channel, &queue.name, &queue.exchange.name, &queue.key).await?;
+    channel.basic_qos(PREFETCH, BasicQosOptions { global: false }).await?;
+    let tag = uuid::Uuid::new_v4().simple().to_string();
+    let options = BasicConsumeOptions::default();
+    let consumer = channel.basic_consume(name, tag.as_str().into(), options, FieldTable::default()).await?;
+    Ok((channel, consumer))
+}
+
+/// The anonymous exchange is always there, and one of no kind is its owner's to declare.
+async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
+    if exchange.name.is_empty() || exchange.kind.is_empty() {
+        return Ok(());
+    }
+    let kind = match exchange.kind.as_str() {
+        "direct" => ExchangeKind::Direct,
+        "topic" => ExchangeKind::Topic,
+        "fanout" => ExchangeKind::Fanout,
+        "headers" => ExchangeKind::Headers,
+        other => ExchangeKind::Custom(other.to_owned()),
+    };
+    let options = ExchangeDeclareOptions { durable: exchange.durable, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(topology::name(&exchange.name)?, kind, options, FieldTable::default()).await
+}
+
+async fn bind(channel: &Channel, queue: &str, exchange: &str, key: &str) -> lapin::Result<()> {
+    let (queue, exchange, key) = (topology::name(queue)?, topology::name(exchange)?, topology::name(key)?);
+    channel.queue_bind(queue, exchange, key, QueueBindOptions::default(), FieldTable::default()).await
+}
+
+impl Account {
+    pub(super) fn of(uri: &AMQPUri) -> Self {
+        Self {
+            hostname: uri.authority.host.clone(),
+            port: uri.authority.port,
+            userid: uri.authority.userinfo.username.clone(),
+            virtual_host: uri.vhost.clone(),
+            ssl: uri.scheme == AMQPScheme::AMQPS,
+            heartbeat: uri.query.heartbeat.unwrap_or(super::link::HEARTBEAT_SECS),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The one table of commands, and those of them that change something.
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::{Arguments, Raised, is_true};
+use super::{Panel, inspect, revoke, stats};
+use crate::broker::Exchange;
+use crate::protocol::TimeLimit;
+use crate::worker::{Rate, TaskQueue};
+
+/// What a command answers.
+pub(super) type Answer = Result<Value, Raised>;
+type Command = fn(&Panel, &Arguments<'_>) -> Answer;
+
+/// Carries out a command; nothing where there is no answer to it.
+///
+/// # Errors
+/// What Python would raise.
+pub(super) fn run(panel: &Panel, method: &str, given: &Map<String, Value>) -> Result<Option<Value>, Raised> {
+    if method == "shutdown" {
+        tracing::warn!("stopping: remote control says so");
+        panel.shutdown.cancel();
+        return Ok(None);
+    }
+    let command = find(method).ok_or_else(|| Raised::key_error(method))?;
+    command(panel, &Arguments { method, given }).map(Some)
+}
+
+fn find(method: &str) -> Option<Command> {
+    Some(match method {
+        "ping" => |_, _| ok("pong"),
+        "clock" => |panel, _| Ok(json!({"clock": panel.clock.value()})),
+        "report" => |_, _| ok(stats::report()),
+        "stats" => |panel, _| Ok(panel.stats()),
+        "conf" | "dump_conf" => |panel, _| Ok(panel.conf()),
+        "memsample" => |_, _| Ok(stats::memory().into()),
+        "registered" | "dump_tasks" => inspect::registered,
+        "active" | "dump_active" => inspect::active,
+        "reserved" | "dump_reserved" => inspect::reserved,
+        "scheduled" | "dump_schedule" => inspect::scheduled,
+        "revoked" | "dump_revoked" => |panel, _| Ok(panel.revoked.ids().into()),
+        "query_task" => inspect::query_task,
+        "active_queues" => inspect::active_queues,
+        "hello" => inspect::hello,
+        "revoke" => revoke::revoke,
+        "terminate" => revoke::terminate,
+        "revoke_by_stamped_headers" => revoke::revoke_by_stamped_headers,
+        "rate_limit" => rate_limit,
+        "time_limit" => time_limit,
+        "pool_grow" => |panel, given| resize(panel, given, 1, "grow"),
+        "pool_shrink" => |panel, given| resize(panel, given, -1, "shrink"),
+        "pool_restart" => |_, _| Err(Raised::value_error("Pool restarts not enabled")),
+        "autoscale" => autoscale,
+        "add_consumer" => add_consumer,
+        "cancel_consumer" => cancel_consumer,
+        "enable_events" => enable_events,
+        "disable_events" => disable_events,
+        "heartbeat" => heartbeat,
+        // Only candidates would have to do something.
+        "election" => |_, _| Ok(Value::Null),
+        _ => return None,
+    })
+}
+
+pub(super) fn ok(told: impl Into<String>) -> Answer {
+    Ok(json!({"ok": told.into()}))
+}
+
+fn nok(told: impl Into<String>) -> Answer {
+    Ok(json!({"error": told.into()}))
+}
+
+fn rate_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let (name, asked) = (given.text("task_name")?, given.required("rate_limit")?);
+    let rate = match Rate::parse(asked) {
+        Ok(rate) => rate,
+        Err(exception) if exception.starts_with("KeyError") => return Err(Raised(exception)),
+        Err(exception) => return nok(format!("Invalid rate limit string: {exception}")),
+    };
+    if panel.tasks.declared(name).is_none() {
+        return nok("unknown task");
+    }
+    panel.limits.set_rate(name, rate);
+    ok(if is_true(asked) { "new rate limit set successfully" } else { "rate limit disabled successfully" })
+}
+
+fn time_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let name = given.optional_text("task_name").unwrap_or_default();
+    if panel.tasks.declared(name).is_none() {
+        return nok("unknown task");
+    }
+    let limit = TimeLimit { soft: given.seconds("soft")?, hard: given.seconds("hard")? };
+    panel.limits.set_time(name, limit);
+    ok("time limits set successfully")
+}
+
+fn resize(panel: &Panel, given: &Arguments<'_>, sign: i64, word: &str) -> Answer {
+    if panel.pool.autoscale().is_some() {
+        return nok(format!("pool_{word} is not supported with autoscale. Adjust autoscale range instead."));
+    }
+    panel.pool.grow_by(given.number("n")?.unwrap_or(1).saturating_mul(sign));
+    ok(format!("pool will {word}"))
+}
+
+fn autoscale(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let bound = |name| Ok(given.number(name)?.map(|number| usize::try_from(number).unwrap_or(0)));
+    match panel.pool.set_autoscale(bound("max")?, bound("min")?) {
+        Some(bounds) => ok(format!("autoscale now max={} min={}", bounds.max, bounds.min)),
+        None => Err(Raised::value_error("Autoscale not enabled")),
+    }
+}
+
+fn add_consumer(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let name = given.text("queue")?;
+    let mut queue = TaskQueue::named(name);
+    if let Some(exchange) = given.optional_text("exchange") {
+        queue.exchange = Exchange { name: exchange.to_owned(), ..queue.exchange };
+    }
+    if let Some(kind) = given.optional_text("exchange_type") {
+        kind.clone_into(&mut queue.exchange.kind);
+    }
+    if let Some(key) = given.optional_text("routing_key") {
+        key.clone_into(&mut queue.routing_key);
+    }
+    panel.consumers.add(queue);
+    ok(format!("add consumer {name}"))
+}
+
+fn cancel_consumer(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let name = given.text("queue")?;
+    panel.consumers.cancel(name);
+    ok(format!("no longer consuming from {name}"))
+}
+
+fn enable_events(panel: &Panel, _: &Arguments<'_>) -> Answer {
+    ok(if panel.events.enable_tasks() { "task events enabled" } else { "task events already enabled" })
+}
+
+fn disable_events(panel: &Panel, _: &Arguments<'_>) -> Answer {
+    ok(if panel.events.disable_tasks() { "task events disabled" } else { "task events already disabled" })
+}
+
+fn heartbeat(panel: &Panel, _: &Arguments<'_>) -> Answer {
+    panel.events.worker("worker-heartbeat", panel.vitals().fields(5.0));
+    Ok(Value::Null)
+}

@@ -1,0 +1,137 @@
+//! Answers about tasks and queues, in the shapes that Celery's have.
+
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::Panel;
+use super::arguments::Arguments;
+use super::commands::Answer;
+use super::neighbours::ids;
+use crate::task::Shown;
+use crate::worker::{InHand, Stage, TaskQueue};
+
+/// What Celery shows of tasks unless it is asked for something else.
+const SHOWN_OF_TASKS: [&str; 3] = ["exchange", "routing_key", "rate_limit"];
+
+pub(super) fn registered(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let asked: Vec<&str> = match given.get("taskinfoitems") {
+        Some(Value::Array(items)) if !items.is_empty() => items.iter().filter_map(Value::as_str).collect(),
+        _ => SHOWN_OF_TASKS.to_vec(),
+    };
+    let mut names: Vec<&str> = panel.tasks.names().filter(|name| !name.starts_with("celery.")).collect();
+    names.sort_unstable();
+    let shown = names.into_iter().map(|name| {
+        let field = |field: &&str| Some(format!("{field}={}", panel.attribute(name, field)?));
+        let fields: Vec<String> = asked.iter().filter_map(field).collect();
+        if fields.is_empty() { name.to_owned() } else { format!("{name} [{}]", fields.join(" ")) }
+    });
+    Ok(shown.collect())
+}
+
+pub(super) fn active(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let safe = given.is_true("safe");
+    let tasks = panel.registry.in_hand().into_iter();
+    let running = tasks.filter(|(stage, _)| *stage != Stage::Reserved);
+    Ok(running.map(|(stage, task)| panel.info(stage, &task, safe)).collect())
+}
+
+pub(super) fn reserved(panel: &Panel, _: &Arguments<'_>) -> Answer {
+    let tasks = panel.registry.in_hand().into_iter();
+    let waiting = tasks.filter(|(stage, _)| *stage == Stage::Reserved);
+    Ok(waiting.map(|(stage, task)| panel.info(stage, &task, false)).collect())
+}
+
+/// Those that this worker has sent to the broker until their `eta`, and that have not come back to it.
+pub(super) fn scheduled(panel: &Panel, _: &Arguments<'_>) -> Answer {
+    let shown = panel.registry.scheduled().into_iter().map(|(eta, task)| {
+        let request = panel.info(Stage::Reserved, &task, false);
+        json!({"eta": eta.to_string(), "priority": 6, "request": request})
+    });
+    Ok(shown.collect())
+}
+
+pub(super) fn query_task(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    let ids = given.texts("ids")?;
+    let asked = |task: &InHand| ids.contains(&task.request.id.as_str());
+    let mut found = Map::new();
+    for (_, task) in panel.registry.scheduled().into_iter().filter(|(_, task)| asked(task)) {
+        let info = panel.info(Stage::Reserved, &task, false);
+        found.insert(task.request.id.clone(), json!(["scheduled", info]));
+    }
+    for (stage, task) in panel.registry.in_hand().into_iter().filter(|(_, task)| asked(task)) {
+        let state = if stage == Stage::Reserved { "reserved" } else { "active" };
+        found.insert(task.request.id.clone(), json!([state, panel.info(stage, &task, false)]));
+    }
+    Ok(Value::Object(found))
+}
+
+pub(super) fn active_queues(panel: &Panel, _: &Arguments<'_>) -> Answer {
+    Ok(panel.consumers.queues().iter().map(queue).collect())
+}
+
+pub(super) fn hello(panel: &Panel, given: &Arguments<'_>) -> Answer {
+    if given.text("from_node")? == panel.node.as_str() {
+        return Ok(Value::Null);
+    }
+    panel.revoked.add(ids(given.get("revoked").unwrap_or(&Value::Null)));
+    Ok(json!({"revoked": panel.revoked.ids(), "clock": panel.clock.forward()}))
+}
+
+impl Panel {
+    /// A task's attribute, as Python prints it; nothing for one that is `None`.
+    fn attribute(&self, name: &str, field: &str) -> Option<String> {
+        let declared = self.tasks.declared(name)?;
+        let truth = |value: bool| Some(if value { "True" } else { "False" }.to_owned());
+        let seconds = |span: Option<Duration>| span.map(|span| span.as_secs_f64().to_string());
+        match field {
+            "name" => Some(name.to_owned()),
+            "max_retries" => declared.max_retries.map(|most| most.to_string()),
+            "ignore_result" => truth(declared.ignore_result),
+            "track_started" => truth(declared.track_started),
+            "acks_late" => truth(true),
+            "rate_limit" => self.limits.rate(name),
+            "time_limit" => seconds(self.limits.time(name).hard),
+            "soft_time_limit" => seconds(self.limits.time(name).soft),
+            _ => None,
+        }
+    }
+
+    fn info(&self, stage: Stage, task: &InHand, safe: bool) -> Value {
+        let (request, shown) = (&task.request, Shown::of(&task.request, &task.declared));
+        let (args, kwargs) = match safe {
+            true => (shown.argsrepr.into(), shown.kwargsrepr.into()),
+            false => (Value::from(shown.args), Value::from(shown.kwargs)),
+        };
+        let (time_start, worker_pid) = match stage {
+            Stage::Reserved => (None, None),
+            Stage::Active(since) => (Some(since), Some(std::process::id())),
+        };
+        json!({
+            "id": request.id, "name": task.name(), "args": args, "kwargs": kwargs, "type": request.name,
+            "hostname": self.node.as_str(), "time_start": time_start,
+            // Only once its effect is durable, and then it is in hand no longer.
+            "acknowledged": false,
+            "delivery_info": {
+                "exchange": "", "routing_key": &*task.queue, "priority": request.priority.unwrap_or(0),
+                "redelivered": task.deliveries > 1,
+            },
+            "worker_pid": worker_pid,
+        })
+    }
+}
+
+fn queue(queue: &TaskQueue) -> Value {
+    let exchange = &queue.exchange;
+    json!({
+        "name": queue.name, "routing_key": queue.routing_key,
+        "exchange": {
+            "name": exchange.name, "type": exchange.kind, "arguments": null, "durable": exchange.durable,
+            "passive": false, "auto_delete": false, "delivery_mode": null, "no_declare": false,
+        },
+        "queue_arguments": null, "binding_arguments": null, "consumer_arguments": null, "durable": true,
+        "exclusive": false, "auto_delete": false, "no_ack": false, "alias": null, "bindings": [],
+        "no_declare": null, "expires": null, "message_ttl": null, "max_length": null,
+        "max_length_bytes": null, "max_priority": null,
+    })
+}

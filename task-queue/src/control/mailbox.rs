@@ -1,0 +1,109 @@
+//! The mailbox: a private queue on the exchange by which commands are told to everybody. What is for us is carried out, and
+//! answered where an answer is asked for.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::arguments::Raised;
+use super::{Panel, commands, matcher};
+use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
+use crate::message::{Headers, Message, Properties};
+
+/// A command on the wire. What else it holds is nobody's business.
+#[derive(Debug, Deserialize)]
+struct Command {
+    method: String,
+    arguments: Option<Map<String, Value>>,
+    destination: Option<Value>,
+    pattern: Option<String>,
+    matcher: Option<String>,
+    ticket: Option<Value>,
+    reply_to: Option<ReplyTo>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ReplyTo {
+    exchange: String,
+    routing_key: String,
+}
+
+/// A private queue as kombu's mailboxes have it.
+pub(super) fn private_queue(name: String, exchange: Exchange, key: String) -> PrivateQueue {
+    let (expires, message_ttl) = (Duration::from_secs(10), Duration::from_secs(300));
+    PrivateQueue { name, exchange, key, expires, message_ttl }
+}
+
+/// Where commands are told to everybody.
+pub(super) fn exchange() -> Exchange {
+    Exchange { name: "celery.pidbox".to_owned(), kind: "fanout".to_owned(), durable: false }
+}
+
+/// Carries out what comes until `stop`.
+pub(super) async fn serve(panel: &Panel, bus: &Bus, stop: &CancellationToken) {
+    let name = format!("{}.celery.pidbox", panel.node);
+    let mut heard = bus.listen(private_queue(name, exchange(), String::new()), stop.clone());
+    let mut sender = bus.sender();
+    while let Some(heard) = heard.recv().await {
+        let Heard::Message(message) = heard else { continue };
+        let Some((reply_to, reply)) = panel.handle(&message) else { continue };
+        // Whoever asked has declared it, and has perhaps gone since.
+        let exchange = Exchange { name: reply_to.exchange, kind: String::new(), durable: false };
+        if let Err(error) = sender.send(&exchange, &reply_to.routing_key, &reply).await {
+            tracing::debug!(%error, "an answer to remote control was not sent");
+        }
+    }
+}
+
+impl Panel {
+    /// The answer and where it goes, if there is one.
+    fn handle(&self, message: &Message) -> Option<(ReplyTo, Message)> {
+        self.clock.adjust(message.number_header("clock").unwrap_or(0));
+        let command = serde_json::from_slice::<Command>(&message.body)
+            .inspect_err(|_| tracing::debug!("what came to the mailbox is no command"))
+            .ok()
+            .filter(|command| command.is_for(self.node.as_str()))?;
+        let answer = commands::run(self, &command.method, &command.arguments.unwrap_or_default());
+        let reply = match answer {
+            Ok(reply) => reply?,
+            Err(Raised(exception)) => {
+                tracing::warn!(exception = format!("{exception:.200}"), "a command of remote control failed");
+                json!({ "error": exception })
+            }
+        };
+        let body = json!({ self.node.as_str(): reply });
+        let headers = json!({"ticket": command.ticket, "clock": self.clock.forward()});
+        Some((command.reply_to?, transient(&body, headers)))
+    }
+}
+
+impl Command {
+    fn is_for(&self, node: &str) -> bool {
+        match (&self.destination, &self.pattern, &self.matcher) {
+            (Some(Value::Array(nodes)), ..) if !nodes.is_empty() => nodes.iter().any(|name| name == node),
+            (Some(Value::String(name)), ..) if !name.is_empty() => name == node,
+            (_, Some(pattern), Some(matcher)) if !pattern.is_empty() && !matcher.is_empty() => {
+                matcher::matches(node, pattern, matcher)
+            }
+            _ => true,
+        }
+    }
+}
+
+/// A message as kombu's mailboxes send it.
+pub(super) fn transient(body: &Value, headers: Value) -> Message {
+    let properties = Properties {
+        content_type: Some("application/json".to_owned()),
+        content_encoding: Some("utf-8".to_owned()),
+        priority: Some(0),
+        ..Properties::default()
+    };
+    let headers = match headers {
+        Value::Object(headers) => headers,
+        _ => Headers::new(),
+    };
+    Message { properties, headers, body: Bytes::from(body.to_string()) }
+}

@@ -1,0 +1,155 @@
+//! Celery's events: what a worker tells whoever listens, of itself and, when asked to, of its tasks. Told things are kept
+//! in a bounded buffer until they are sent (`events/dispatcher.rs`); during an outage the oldest give way.
+
+mod dispatcher;
+mod heartbeat;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use tokio::sync::Notify;
+
+use crate::clock::Clock;
+use crate::node::Node;
+
+pub(crate) use dispatcher::{dispatch, exchange};
+pub(crate) use heartbeat::{Vitals, beat};
+
+/// Events that wait to be sent. Receivers keep one for five seconds.
+const BUFFER: usize = 1000;
+
+/// Where a worker's events are told.
+#[derive(Debug)]
+pub(crate) struct Events {
+    node: Node,
+    clock: Arc<Clock>,
+    /// Whether there is a broker that carries events at all.
+    carried: bool,
+    tasks_enabled: AtomicBool,
+    buffer: Mutex<VecDeque<Event>>,
+    told: Notify,
+}
+
+#[derive(Debug)]
+struct Event {
+    /// Such as `task-received`.
+    kind: &'static str,
+    body: Map<String, Value>,
+}
+
+impl Event {
+    fn is_of_task(&self) -> bool {
+        self.kind.starts_with("task-")
+    }
+}
+
+impl Events {
+    pub(crate) fn new(node: Node, clock: Arc<Clock>, carried: bool, tasks_enabled: bool) -> Self {
+        let tasks_enabled = AtomicBool::new(tasks_enabled);
+        Self { node, clock, carried, tasks_enabled, buffer: Mutex::default(), told: Notify::new() }
+    }
+
+    /// Whether anybody asked for events of tasks.
+    pub(crate) fn tells_of_tasks(&self) -> bool {
+        self.carried && self.tasks_enabled.load(Ordering::Relaxed)
+    }
+
+    /// Whether that was a change.
+    pub(crate) fn enable_tasks(&self) -> bool {
+        !self.tasks_enabled.swap(true, Ordering::Relaxed)
+    }
+
+    /// Whether that was a change. What was told and is not sent yet is forgotten: off is off.
+    pub(crate) fn disable_tasks(&self) -> bool {
+        let changed = self.tasks_enabled.swap(false, Ordering::Relaxed);
+        self.with_buffer(|buffer| buffer.retain(|event| !event.is_of_task()));
+        changed
+    }
+
+    /// Tells of a task, if anybody wants to know; `fields` is only asked then.
+    pub(crate) fn task(&self, kind: &'static str, fields: impl FnOnce() -> Value) {
+        if self.tells_of_tasks() {
+            self.tell(kind, fields());
+        }
+    }
+
+    /// Tells of the worker. Of several heartbeats only the last matters.
+    pub(crate) fn worker(&self, kind: &'static str, fields: Value) {
+        if self.carried {
+            if kind == "worker-heartbeat" {
+                self.with_buffer(|buffer| buffer.retain(|event| event.kind != kind));
+            }
+            self.tell(kind, fields);
+        }
+    }
+
+    fn tell(&self, kind: &'static str, fields: Value) {
+        let timestamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        let mut body = Map::new();
+        for (name, value) in [
+            ("hostname", json!(self.node.as_str())),
+            ("utcoffset", json!(0.0)),
+            ("pid", json!(std::process::id())),
+            ("clock", json!(self.clock.forward())),
+            ("timestamp", json!(timestamp)),
+            ("type", json!(kind)),
+        ] {
+            body.insert(name.to_owned(), value);
+        }
+        if let Value::Object(fields) = fields {
+            body.extend(fields);
+        }
+        self.with_buffer(|buffer| {
+            if buffer.len() == BUFFER {
+                buffer.pop_front();
+            }
+            buffer.push_back(Event { kind, body });
+        });
+        self.told.notify_one();
+    }
+
+    fn with_buffer<T>(&self, work: impl FnOnce(&mut VecDeque<Event>) -> T) -> T {
+        work(&mut self.buffer.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn events() -> Events {
+        Events::new(Node::named("w@h"), Arc::default(), true, false)
+    }
+
+    fn told(events: &Events) -> Vec<&'static str> {
+        events.with_buffer(|buffer| buffer.iter().map(|event| event.kind).collect())
+    }
+
+    #[test]
+    fn tasks_are_told_of_only_while_somebody_wants_to_know() {
+        let events = events();
+        events.task("task-received", || unreachable!("nobody asked"));
+        assert!(events.enable_tasks() && !events.enable_tasks());
+        events.task("task-received", || json!({"uuid": "1"}));
+        events.worker("worker-heartbeat", json!({}));
+        events.worker("worker-heartbeat", json!({}));
+        assert_eq!(told(&events), ["task-received", "worker-heartbeat"]);
+        assert!(events.disable_tasks() && !events.disable_tasks());
+        assert_eq!(told(&events), ["worker-heartbeat"]);
+    }
+
+    #[test]
+    fn of_more_than_the_buffer_holds_the_oldest_are_forgotten() {
+        let events = events();
+        events.enable_tasks();
+        for number in 0..BUFFER + 5 {
+            events.task("task-received", || json!({"uuid": number}));
+        }
+        let (length, first) =
+            events.with_buffer(|buffer| (buffer.len(), buffer.front().unwrap().body["uuid"].clone()));
+        assert_eq!((length, first), (BUFFER, json!(5)));
+    }
+}

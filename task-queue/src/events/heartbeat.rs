@@ -1,0 +1,47 @@
+//! The heartbeat, by which others know that a worker is alive and how busy it is.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::Events;
+
+/// Celery's own. A worker that is not heard of for twice this long counts as gone.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// How busy a worker is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Vitals {
+    /// Tasks under way.
+    pub(crate) active: usize,
+    /// Tasks taken since the start.
+    pub(crate) processed: u64,
+}
+
+impl Vitals {
+    /// The fields of an event of the worker.
+    pub(crate) fn fields(self, freq: f64) -> Value {
+        json!({
+            "freq": freq, "active": self.active, "processed": self.processed, "loadavg": load_average(),
+            "sw_ident": env!("CARGO_PKG_NAME"), "sw_ver": env!("CARGO_PKG_VERSION"), "sw_sys": "Linux",
+        })
+    }
+}
+
+/// Says that the worker is there until `stop`, and then that it goes.
+pub(crate) async fn beat(events: &Events, vitals: impl Fn() -> Vitals, stop: &CancellationToken) {
+    let tell = |kind| events.worker(kind, vitals().fields(EVERY.as_secs_f64()));
+    tell("worker-online");
+    while tokio::time::timeout(EVERY, stop.cancelled()).await.is_err() {
+        tell("worker-heartbeat");
+    }
+    tell("worker-offline");
+}
+
+/// Of the last one, five and fifteen minutes.
+fn load_average() -> [f64; 3] {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or(0.0));
+    std::array::from_fn(|_| numbers.next().unwrap_or(0.0))
+}

@@ -1,0 +1,146 @@
+//! Where results are kept, for the tasks that want them, and the one place where a URL chooses: Redis as Celery's clients
+//! read it, or `rpc://`, a message to whoever called.
+
+mod redis;
+mod rpc;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::broker::{Broker, PublishError};
+use crate::moment::Moment;
+use redis::RedisBackend;
+
+/// Celery's `result_expires`: how long a result is kept.
+const RESULT_EXPIRES: Duration = Duration::from_secs(24 * 3600);
+
+/// Keeps results, or does not.
+#[derive(Debug, Clone, Default)]
+pub enum ResultBackend {
+    /// Nobody keeps any.
+    #[default]
+    Disabled,
+    /// Under `celery-task-meta-<id>`, and published under the same name.
+    Redis(RedisBackend),
+    /// Sent to the queue that the caller waits at, over the broker that the task came from.
+    Rpc,
+}
+
+/// Why a result is not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ResultError {
+    /// The URL is of no kind that we know.
+    #[error("expected redis://…, rpc:// or disabled://")]
+    BadUrl,
+    /// Redis cannot be reached, or refuses.
+    #[error("{0}")]
+    Unavailable(String),
+    /// The caller's queue cannot be published to.
+    #[error(transparent)]
+    Unpublished(#[from] PublishError),
+}
+
+/// Celery's states of a task that a result may say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    Started,
+    Retry,
+    Success,
+    Failure,
+    Revoked,
+}
+
+/// What is kept of a task: Celery's `task_meta`.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct TaskMeta {
+    pub(crate) task_id: String,
+    pub(crate) status: State,
+    /// What it returned, or the exception.
+    pub(crate) result: Value,
+    pub(crate) traceback: Option<String>,
+    /// The ids of the tasks that follow from it.
+    pub(crate) children: Vec<String>,
+    pub(crate) group_id: Option<String>,
+    pub(crate) parent_id: Option<String>,
+    /// The queue that the caller waits at, with what it knows the task by.
+    pub(crate) reply_to: Option<String>,
+    pub(crate) correlation_id: Option<String>,
+}
+
+impl ResultBackend {
+    /// The backend of this URL. It is connected to when the first result is there, so that one that is away is waited for
+    /// then, with the result in hand.
+    ///
+    /// # Errors
+    /// [`ResultError::BadUrl`].
+    pub fn open(url: &str) -> Result<Self, ResultError> {
+        match url {
+            "" | "disabled://" | "disabled" => Ok(Self::Disabled),
+            "rpc://" | "rpc" => Ok(Self::Rpc),
+            redis if redis.starts_with("redis://") => Ok(Self::Redis(RedisBackend::new(redis)?)),
+            _ => Err(ResultError::BadUrl),
+        }
+    }
+
+    /// Keeps it, unless there is a `SUCCESS` of the same task already.
+    pub(crate) async fn store(&self, broker: &Arc<dyn Broker>, meta: &TaskMeta) -> Result<(), ResultError> {
+        match self {
+            Self::Disabled => Ok(()),
+            Self::Redis(backend) => backend.store(&meta.task_id, &meta.to_json(), RESULT_EXPIRES).await,
+            Self::Rpc => rpc::send(broker, meta).await,
+        }
+    }
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Started => "STARTED",
+            Self::Retry => "RETRY",
+            Self::Success => "SUCCESS",
+            Self::Failure => "FAILURE",
+            Self::Revoked => "REVOKED",
+        }
+    }
+
+    fn is_ready(self) -> bool {
+        matches!(self, Self::Success | Self::Failure | Self::Revoked)
+    }
+}
+
+impl TaskMeta {
+    /// As Celery writes it.
+    fn to_json(&self) -> String {
+        let children: Vec<Value> = self.children.iter().map(|id| json!([[id, null], null])).collect();
+        let done = self.status.is_ready().then(|| Moment::now().to_string());
+        let mut meta = json!({
+            "status": self.status.as_str(), "result": self.result, "traceback": self.traceback,
+            "children": children, "date_done": done, "task_id": self.task_id,
+        });
+        for (name, id) in [("group_id", &self.group_id), ("parent_id", &self.parent_id)] {
+            if let Some(id) = id {
+                meta[name] = json!(id);
+            }
+        }
+        meta.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_chooses_and_an_unknown_one_is_refused() {
+        assert!(matches!(ResultBackend::open("redis://localhost:6379/1"), Ok(ResultBackend::Redis(_))));
+        assert!(matches!(ResultBackend::open("rpc://"), Ok(ResultBackend::Rpc)));
+        assert!(matches!(ResultBackend::open("disabled://"), Ok(ResultBackend::Disabled)));
+        for url in
+            ["amqp://localhost", "rediss://localhost", "db+sqlite:///x", "redis://", "redis://localhost:x"]
+        {
+            assert!(matches!(ResultBackend::open(url), Err(ResultError::BadUrl)), "{url}");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Results in Redis, as Celery's clients read and await them. One connection for all tasks, opened again after a failure,
+//! and a time limit on everything.
+
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisError};
+
+use super::ResultError;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+const RESPONSE_LIMIT: Duration = Duration::from_secs(2);
+
+/// A success that is kept stays: a second run of the same task, after a crash, must not take it back. In one step, since
+/// another worker may be having that second run.
+const STORE: &str = "
+    local kept = redis.call('GET', KEYS[1])
+    if kept then
+        local readable, meta = pcall(cjson.decode, kept)
+        if readable and type(meta) == 'table' and meta['status'] == 'SUCCESS' then return end
+    end
+    redis.call('SETEX', KEYS[1], ARGV[1], ARGV[2])
+    redis.call('PUBLISH', KEYS[1], ARGV[2])";
+
+/// A Redis that keeps results.
+#[derive(Clone)]
+pub struct RedisBackend {
+    client: Client,
+    /// Nothing before the first use and after a failure.
+    connection: Arc<Mutex<Option<MultiplexedConnection>>>,
+}
+
+impl RedisBackend {
+    pub(super) fn new(url: &str) -> Result<Self, ResultError> {
+        let client = Client::open(url).map_err(|_| ResultError::BadUrl)?;
+        Ok(Self { client, connection: Arc::default() })
+    }
+
+    pub(super) async fn store(
+        &self,
+        task_id: &str,
+        meta: &str,
+        expires: Duration,
+    ) -> Result<(), ResultError> {
+        let mut storing = redis::cmd("EVAL");
+        storing.arg(STORE).arg(1).arg(format!("celery-task-meta-{task_id}"));
+        self.run(storing.arg(expires.as_secs()).arg(meta)).await
+    }
+
+    async fn run(&self, command: &Cmd) -> Result<(), ResultError> {
+        let mut connection = self.connection().await.map_err(unavailable)?;
+        command.query_async(&mut connection).await.map_err(|error: RedisError| {
+            // Whatever is wrong with it, the next caller opens another.
+            if let Ok(mut connection) = self.connection.lock() {
+                *connection = None;
+            }
+            unavailable(error)
+        })
+    }
+
+    async fn connection(&self) -> Result<MultiplexedConnection, RedisError> {
+        let held = self.connection.lock().ok().and_then(|connection| connection.clone());
+        if let Some(connection) = held {
+            return Ok(connection);
+        }
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(CONNECT_LIMIT))
+            .set_response_timeout(Some(RESPONSE_LIMIT));
+        let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        if let Ok(mut held) = self.connection.lock() {
+            *held = Some(connection.clone());
+        }
+        Ok(connection)
+    }
+}
+
+/// Without the URL, which may hold a password.
+impl fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisBackend").finish_non_exhaustive()
+    }
+}
+
+fn unavailable(error: impl fmt::Display) -> ResultError {
+    ResultError::Unavailable(error.to_string())
+}

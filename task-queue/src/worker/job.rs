@@ -1,0 +1,373 @@
+//! One delivery's way through the worker: run, carry out how that ended, settle.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_util::FutureExt;
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::canvas::{Canvas, Child};
+use super::lifecycle::{InHand, Leaving, Lifecycle, Revocation};
+use super::limits::Limits;
+use super::patience::Pauses;
+use super::revoked::Revoked;
+use crate::broker::{Broker, Delivery, PublishError, Settled};
+use crate::dead_letter::{self, Reason};
+use crate::message::Message;
+use crate::moment::Moment;
+use crate::protocol::{NotATask, TaskRequest, Timing, protocol1, replaced};
+use crate::task::{Declared, Failure, Outcome, Retry, TaskContext, Tasks};
+
+/// A message that was handed out this often and never settled takes its worker with it each time.
+const MOST_DELIVERIES: u32 = 5;
+/// So long may a task take to hear that it is given up.
+const TELLING_LIMIT: Duration = Duration::from_secs(5);
+
+/// Why a task is buried that is accounted for and was revoked.
+const REVOKED: &str = "revoked";
+
+/// What every job works with.
+#[derive(Clone)]
+pub(super) struct Job {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) tasks: Arc<Tasks>,
+    pub(super) lifecycle: Arc<Lifecycle>,
+    pub(super) canvas: Arc<Canvas>,
+    pub(super) revoked: Arc<Revoked>,
+    pub(super) limits: Arc<Limits>,
+    pub(super) give_up: CancellationToken,
+}
+
+/// A delivery whose message was read.
+pub(super) struct Opened {
+    delivery: Delivery,
+    message: Arc<Message>,
+    task: Result<InHand, NotATask>,
+}
+
+/// Why a delivery is not acknowledged. It comes again.
+pub(super) enum Undone {
+    Leaving,
+    /// It cannot be published, ever.
+    Unpublished(PublishError),
+}
+
+impl From<Leaving> for Undone {
+    fn from(Leaving: Leaving) -> Self {
+        Self::Leaving
+    }
+}
+
+impl Opened {
+    /// Whether settling it has no effect any more.
+    pub(super) fn is_stale(&self) -> bool {
+        self.delivery.is_stale()
+    }
+
+    /// Waits until that is so.
+    pub(super) async fn stale(&self) {
+        self.delivery.stale().await;
+    }
+
+    /// The task's name, where it is one.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.task.as_ref().ok().map(|task| task.request.name.as_str())
+    }
+}
+
+impl Job {
+    /// Reads a message, and tells that its task was received.
+    pub(super) fn open(&self, mut delivery: Delivery) -> Opened {
+        let original = std::mem::take(&mut delivery.message);
+        // One that cannot be read stays as it is, and its decoding says why.
+        let message = Arc::new(protocol1::upgrade(&original).ok().flatten().unwrap_or(original));
+        let task = TaskRequest::decode(&message).map(|request| InHand {
+            declared: self.tasks.declared(&request.name).unwrap_or(Declared::UNKNOWN),
+            request: Arc::new(request),
+            message: Arc::clone(&message),
+            queue: Arc::clone(&delivery.queue),
+            deliveries: delivery.deliveries,
+            ticket: self.lifecycle.registry.ticket(),
+        });
+        if let Ok(task) = &task {
+            self.lifecycle.received(task);
+        }
+        Opened { delivery, message, task }
+    }
+
+    /// Back to the broker, unseen.
+    pub(super) async fn give_back(&self, opened: Opened) {
+        let _ = opened.delivery.give_back().await;
+        if let Ok(task) = &opened.task {
+            self.lifecycle.settled(task);
+        }
+    }
+
+    /// Its connection is gone, and it comes again by itself.
+    pub(super) fn leave(&self, opened: &Opened) {
+        if let Ok(task) = &opened.task {
+            self.lifecycle.settled(task);
+        }
+    }
+
+    pub(super) async fn handle(self, opened: Opened) {
+        let Opened { delivery, message, task } = opened;
+        let done = match &task {
+            Ok(task) => self.perform(task).await,
+            Err(not_a_task) => {
+                self.bury(&message, &delivery.queue, delivery.deliveries, &not_a_task.clone().into()).await
+            }
+        };
+        let id = format!("{:.64}", message.text_header("id").unwrap_or("-"));
+        let settled = match done {
+            Ok(()) => delivery.ack().await,
+            Err(Undone::Leaving) => delivery.give_back().await,
+            Err(Undone::Unpublished(error)) => {
+                tracing::error!(id, %error, "the outcome could not be published; the task comes again");
+                delivery.give_back().await
+            }
+        };
+        match settled {
+            Ok(Settled::Done) => {}
+            Ok(Settled::Stale) => tracing::info!(id, "its connection is gone; the task comes again"),
+            Err(error) => tracing::warn!(id, %error, "the task could not be settled; it comes again"),
+        }
+        if let Ok(task) = &task {
+            self.lifecycle.settled(task);
+        }
+    }
+
+    async fn perform(&self, task: &InHand) -> Result<(), Undone> {
+        let began = Instant::now();
+        let outcome = tokio::select! {
+            outcome = self.outcome(task) => outcome?,
+            () = task.ticket.terminate.cancelled() => self.revoke(task).await,
+            () = self.give_up.cancelled() => return Err(Undone::Leaving),
+        };
+        self.carry_out(outcome, task, began.elapsed()).await
+    }
+
+    async fn outcome(&self, task: &InHand) -> Result<Outcome, Undone> {
+        if task.deliveries > MOST_DELIVERIES {
+            let detail = format!("handed out {MOST_DELIVERIES} times and never finished");
+            return Ok(self.given_up(task, Reason::new("poison", detail)).await);
+        }
+        if self.revoked.covers(&task.request.id, &task.request.stamps) {
+            return Ok(self.revoke(task).await);
+        }
+        match task.request.timing(Moment::now()) {
+            Timing::Due => {}
+            // Not slept for, not even the last moment: a slot is for tasks that run, and the broker's wait survives us.
+            Timing::Early(after) => return Ok(Outcome::Postpone { after }),
+            Timing::Expired => return Ok(Outcome::Revoked { expired: true }),
+        }
+        if let Some(why) = task.request.unsupported() {
+            return Ok(Outcome::Dead(Reason::new("unsupported", why)));
+        }
+        self.lifecycle.started(task).await?;
+        let running = AssertUnwindSafe(self.tasks.run(self.context(task))).catch_unwind();
+        let (limit, exception) = self.time_limit(task);
+        match tokio::time::timeout(limit, running).await {
+            Ok(Ok(outcome)) => Ok(outcome),
+            Err(_) => Ok(self.too_slow(task, limit, exception).await),
+            Ok(Err(_)) => {
+                let detail = format!("the task {} panicked; this is a defect", task.request.name);
+                Ok(self.given_up(task, Reason::new("panicked", detail)).await)
+            }
+        }
+    }
+
+    /// Somebody asked for it not to be run, or not any longer.
+    async fn revoke(&self, task: &InHand) -> Outcome {
+        if task.declared.accounted_for {
+            return self.given_up(task, Reason::new(REVOKED, "somebody revoked it")).await;
+        }
+        Outcome::Revoked { expired: false }
+    }
+
+    /// How long it may run, and the exception it is ended with then. A future has no way to hear of the soft limit before
+    /// the hard one: whichever is over first ends it.
+    fn time_limit(&self, task: &InHand) -> (Duration, &'static str) {
+        let (asked, ordered) = (task.request.time_limit, self.limits.time(&task.request.name));
+        let hard = asked.hard.or(ordered.hard).unwrap_or(Duration::MAX);
+        let soft = asked.soft.or(ordered.soft).unwrap_or(Duration::MAX);
+        if soft < hard { (soft, "SoftTimeLimitExceeded") } else { (hard, "TimeLimitExceeded") }
+    }
+
+    async fn too_slow(&self, task: &InHand, limit: Duration, exception: &str) -> Outcome {
+        if task.declared.accounted_for {
+            return self.given_up(task, Reason::new("time_limit", format!("it ran for {limit:?}"))).await;
+        }
+        Failure::of("billiard.exceptions", exception, vec![limit.as_secs_f64().into()]).into()
+    }
+
+    /// `Ok` once its effect is durable, so that the delivery may be acknowledged.
+    async fn carry_out(&self, outcome: Outcome, task: &InHand, runtime: Duration) -> Result<(), Undone> {
+        match outcome {
+            Outcome::Done => self.succeeded(task, &Value::Null, runtime).await,
+            Outcome::Succeeded(result) => self.succeeded(task, &result, runtime).await,
+            Outcome::Then(next) => {
+                self.publish(&next.queue, &next.message, next.after).await?;
+                self.succeeded(task, &Value::Null, runtime).await
+            }
+            Outcome::Failed(failure) => self.failed(task, &failure).await,
+            Outcome::Retry(retry) => self.retry(task, *retry).await,
+            Outcome::Postpone { after } => {
+                self.publish(&task.queue, &task.message.without_broker_headers(), after).await?;
+                if let Some(eta) = task.request.eta {
+                    self.lifecycle.scheduled(task, eta);
+                }
+                Ok(())
+            }
+            Outcome::Replaced(by) => match replaced(&task.message, &by) {
+                Ok(other) => {
+                    self.publish(by.queue().as_deref().unwrap_or(&task.queue), &other, Duration::ZERO).await
+                }
+                Err(why) => self.failed(task, &Failure::new("ValueError", why)).await,
+            },
+            Outcome::Dead(reason) => {
+                self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
+                if reason.word == REVOKED {
+                    return Ok(self.lifecycle.revoked(task, task.revocation(false)).await?);
+                }
+                self.failed(task, &reason.as_failure(&task.request)).await
+            }
+            Outcome::Rejected { reason, requeue } => self.reject(task, reason, requeue).await,
+            Outcome::Revoked { expired } => {
+                Ok(self.lifecycle.revoked(task, task.revocation(expired)).await?)
+            }
+            Outcome::Ignored => Ok(()),
+            Outcome::GiveBack => Err(Undone::Leaving),
+        }
+    }
+
+    /// What follows is published first: whoever sees the success may rely on it.
+    async fn succeeded(&self, task: &InHand, result: &Value, runtime: Duration) -> Result<(), Undone> {
+        let children = self.canvas.after_success(&task.request, result);
+        self.follow(&children).await?;
+        let ids: Vec<String> = children.into_iter().map(|child| child.id).collect();
+        Ok(self.lifecycle.succeeded(task, result, runtime, &ids).await?)
+    }
+
+    async fn failed(&self, task: &InHand, failure: &Failure) -> Result<(), Undone> {
+        self.call_errbacks(task, failure).await?;
+        Ok(self.lifecycle.failed(task, failure).await?)
+    }
+
+    pub(super) async fn follow(&self, children: &[Child]) -> Result<(), Undone> {
+        for Child { next, .. } in children {
+            self.publish(&next.queue, &next.message, next.after).await?;
+        }
+        Ok(())
+    }
+
+    async fn retry(&self, task: &InHand, retry: Retry) -> Result<(), Undone> {
+        let most = retry.max_retries.or(task.declared.max_retries);
+        if most.is_some_and(|most| task.retries() >= most) {
+            let failure = retry.failure.unwrap_or_else(|| task.tried_too_often());
+            return self.failed(task, &failure).await;
+        }
+        let again = retry.apply(task);
+        let unnamed = || Failure::of("celery.exceptions", "Retry", vec![Value::from("it asked for it")]);
+        // Told first: what the retry comes to must not be overwritten with the news that there is one.
+        self.lifecycle.retried(task, &retry.failure.unwrap_or_else(unnamed)).await?;
+        self.publish(&task.queue, &again, retry.after).await
+    }
+
+    async fn reject(&self, task: &InHand, reason: String, requeue: bool) -> Result<(), Undone> {
+        let told = vec![Value::from(reason.clone()), Value::from(requeue)];
+        let failure = Failure::of("celery.exceptions", "Reject", told);
+        if !requeue {
+            let reason = Reason::new("rejected", reason);
+            self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
+        }
+        self.lifecycle.rejected(task, &failure, requeue).await?;
+        if requeue { Err(Undone::Leaving) } else { Ok(()) }
+    }
+
+    pub(super) fn context(&self, task: &InHand) -> TaskContext {
+        TaskContext {
+            id: task.request.id.clone(),
+            retries: task.request.retries,
+            deliveries: task.deliveries,
+            queue: Arc::clone(&task.queue),
+            request: Arc::clone(&task.request),
+            message: Arc::clone(&task.message),
+            broker: Arc::clone(&self.broker),
+            give_up: self.give_up.clone(),
+        }
+    }
+
+    /// What made the task unfit may make telling it unfit too: it gets one try, and the letter is buried all the same.
+    async fn given_up(&self, task: &InHand, reason: Reason) -> Outcome {
+        let telling = AssertUnwindSafe(self.tasks.given_up(self.context(task), &reason)).catch_unwind();
+        let _ = tokio::time::timeout(TELLING_LIMIT, telling).await;
+        Outcome::Dead(reason)
+    }
+
+    async fn bury(
+        &self,
+        message: &Message,
+        queue: &str,
+        deliveries: u32,
+        reason: &Reason,
+    ) -> Result<(), Undone> {
+        let id = format!("{:.64}", message.text_header("id").unwrap_or("-"));
+        tracing::warn!(id, queue, reason = reason.word, detail = reason.detail, "dead letter");
+        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let at_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
+        let dead = dead_letter::bury(message, queue, deliveries, reason, at_ms);
+        self.publish(&dead_letter::queue_of(queue), &dead, Duration::ZERO).await
+    }
+
+    /// Publishes until the broker confirms; what that takes is a part of the delay.
+    async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), Undone> {
+        let (mut pauses, asked) = (Pauses::until(&self.give_up), Instant::now());
+        loop {
+            match self.broker.publish(queue, message, delay.saturating_sub(asked.elapsed())).await {
+                Ok(()) => return Ok(()),
+                Err(error @ PublishError::TooLarge) => return Err(Undone::Unpublished(error)),
+                Err(error) => {
+                    tracing::warn!(queue, %error, "an outcome is not confirmed yet; publishing again");
+                }
+            }
+            pauses.pause().await?;
+        }
+    }
+}
+
+impl Reason {
+    /// What a client that waits for the result is told of a dead letter.
+    fn as_failure(&self, request: &TaskRequest) -> Failure {
+        let told = vec![Value::from(self.detail.clone())];
+        match self.word {
+            "unknown_task" => {
+                Failure::of("celery.exceptions", "NotRegistered", vec![request.name.clone().into()])
+            }
+            "invalid_arguments" => Failure::of("builtins", "TypeError", told),
+            "poison" => Failure::of("billiard.exceptions", "WorkerLostError", told),
+            _ => Failure::of("builtins", "RuntimeError", told),
+        }
+    }
+}
+
+impl InHand {
+    fn revocation(&self, expired: bool) -> Revocation {
+        let terminated = self.ticket.terminate.is_cancelled();
+        Revocation { terminated, signum: self.ticket.signum(), expired }
+    }
+
+    /// Since it was published, or replayed from the dead letters.
+    fn retries(&self) -> u32 {
+        let before = self.message.number_header(dead_letter::REPLAYED_RETRIES).unwrap_or(0);
+        self.request.retries.saturating_sub(u32::try_from(before).unwrap_or(u32::MAX))
+    }
+
+    fn tried_too_often(&self) -> Failure {
+        let told = format!("Can't retry {}[{}]", self.request.name, self.request.id);
+        Failure::of("celery.exceptions", "MaxRetriesExceededError", vec![Value::from(told)])
+    }
+}

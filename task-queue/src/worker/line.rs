@@ -1,0 +1,97 @@
+//! One queue's way through the worker: received in order, begun in order as slots come free, or in turn where a rate limit
+//! is set.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::job::{Job, Opened};
+use super::pool::{Slot, Slots};
+use crate::broker::{Deliveries, Delivery};
+
+/// What takes a queue's messages.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) job: Job,
+    /// The prefetch bounds what one connection hands out; after a reconnect, tasks of the old one are still in hand.
+    pub(super) slots: Arc<Slots>,
+    pub(super) stop: CancellationToken,
+    pub(super) in_hand: TaskTracker,
+}
+
+impl Line {
+    /// Takes messages until the broker hands out no more, which is when it was told to stop. What waits then is given back.
+    pub(super) async fn take(self, mut deliveries: Deliveries) {
+        let mut waiting = VecDeque::new();
+        loop {
+            tokio::select! {
+                delivery = deliveries.recv() => match delivery {
+                    Some(delivery) => self.receive(delivery, &mut waiting).await,
+                    None => break,
+                },
+                slot = self.slots.acquire(), if !waiting.is_empty() && !self.stop.is_cancelled() => {
+                    if let Some(next) = waiting.pop_front() {
+                        self.begin(next, slot);
+                    }
+                }
+                () = self.stop.cancelled(), if !waiting.is_empty() => self.give_back(&mut waiting).await,
+            }
+        }
+        self.give_back(&mut waiting).await;
+    }
+
+    async fn receive(&self, delivery: Delivery, waiting: &mut VecDeque<Opened>) {
+        if self.stop.is_cancelled() {
+            let _ = delivery.give_back().await;
+            return;
+        }
+        // What waits from a connection that is gone comes again: it must not pile up.
+        waiting.retain(|opened| {
+            if opened.is_stale() {
+                self.job.leave(opened);
+            }
+            !opened.is_stale()
+        });
+        waiting.push_back(self.job.open(delivery));
+    }
+
+    fn begin(&self, opened: Opened, slot: Slot) {
+        // Its connection may have gone while it waited for a slot; then it comes again, and once is enough.
+        if opened.is_stale() {
+            return self.job.leave(&opened);
+        }
+        let limited = opened.name().is_some_and(|name| self.job.limits.rate(name).is_some());
+        if limited {
+            // It waits without a slot, so that other tasks are not kept from theirs. The prefetch bounds how many do.
+            self.in_hand.spawn(self.clone().wait_for_turn(opened));
+            return;
+        }
+        let job = self.job.clone();
+        self.in_hand.spawn(async move {
+            job.handle(opened).await;
+            drop(slot);
+        });
+    }
+
+    async fn wait_for_turn(self, opened: Opened) {
+        let turn = async {
+            self.job.limits.turn(opened.name().unwrap_or_default()).await;
+            self.slots.acquire().await
+        };
+        let slot = tokio::select! {
+            slot = turn => slot,
+            () = opened.stale() => return self.job.leave(&opened),
+            () = self.stop.cancelled() => return self.job.give_back(opened).await,
+        };
+        self.job.handle(opened).await;
+        drop(slot);
+    }
+
+    async fn give_back(&self, waiting: &mut VecDeque<Opened>) {
+        for opened in waiting.drain(..) {
+            self.job.give_back(opened).await;
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The tasks that a worker has in hand, for whoever asks what it is doing: each from its delivery to its settlement.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use tokio_util::sync::CancellationToken;
+
+use super::lifecycle::InHand;
+use crate::moment::Moment;
+
+/// Tasks remembered that wait in the broker for their `eta`.
+const MOST_SCHEDULED: usize = 10_000;
+
+/// What tells one delivery from another, also of the same task, and ends it while it runs.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Ticket {
+    number: u64,
+    /// Cancelled when the task is to be terminated.
+    pub(crate) terminate: CancellationToken,
+    signum: Arc<OnceLock<i32>>,
+}
+
+impl Ticket {
+    /// The signal that a process would have been ended with.
+    pub(crate) fn signum(&self) -> Option<i32> {
+        self.signum.get().copied()
+    }
+}
+
+/// Where a task in hand stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Stage {
+    /// Taken from its queue; waits for a slot, or for its turn.
+    Reserved,
+    /// Running since then, in seconds since 1970.
+    Active(f64),
+}
+
+/// The tasks in hand, and how many there have been.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    last: AtomicU64,
+    inner: Mutex<Inner>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    in_hand: BTreeMap<u64, (Stage, InHand)>,
+    totals: BTreeMap<String, u64>,
+    scheduled: VecDeque<(Moment, InHand)>,
+}
+
+impl Registry {
+    /// A ticket for a delivery.
+    pub(crate) fn ticket(&self) -> Ticket {
+        Ticket { number: self.last.fetch_add(1, Ordering::Relaxed), ..Ticket::default() }
+    }
+
+    /// It was received.
+    pub(crate) fn enter(&self, task: &InHand) {
+        self.with(|inner| {
+            // One that was on the way to its `eta` has arrived.
+            inner.scheduled.retain(|(_, scheduled)| scheduled.request.id != task.request.id);
+            inner.in_hand.insert(task.ticket.number, (Stage::Reserved, task.clone()));
+        });
+    }
+
+    /// It runs from now on.
+    pub(crate) fn begin(&self, task: &InHand) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        self.with(|inner| {
+            *inner.totals.entry(task.request.name.clone()).or_default() += 1;
+            if let Some((stage, _)) = inner.in_hand.get_mut(&task.ticket.number) {
+                *stage = Stage::Active(now);
+            }
+        });
+    }
+
+    /// It is settled.
+    pub(crate) fn leave(&self, task: &InHand) {
+        self.with(|inner| inner.in_hand.remove(&task.ticket.number));
+    }
+
+    /// The broker holds it until then.
+    pub(crate) fn schedule(&self, task: &InHand, eta: Moment) {
+        self.with(|inner| {
+            if inner.scheduled.len() == MOST_SCHEDULED {
+                inner.scheduled.pop_front();
+            }
+            inner.scheduled.push_back((eta, task.clone()));
+        });
+    }
+
+    /// Those that wait in the broker for their `eta`, as far as this worker has sent them there.
+    pub(crate) fn scheduled(&self) -> Vec<(Moment, InHand)> {
+        let now = Moment::now();
+        self.with(|inner| {
+            inner.scheduled.retain(|(eta, _)| *eta > now);
+            inner.scheduled.iter().cloned().collect()
+        })
+    }
+
+    /// Those in hand.
+    pub(crate) fn in_hand(&self) -> Vec<(Stage, InHand)> {
+        self.with(|inner| inner.in_hand.values().cloned().collect())
+    }
+
+    /// How many are running.
+    pub(crate) fn active(&self) -> usize {
+        self.with(|inner| inner.in_hand.values().filter(|(stage, _)| *stage != Stage::Reserved).count())
+    }
+
+    /// How many are in hand, of the queue that has most of them.
+    pub(crate) fn demand(&self) -> usize {
+        self.with(|inner| {
+            let mut by_queue = BTreeMap::<&str, usize>::new();
+            for (_, task) in inner.in_hand.values() {
+                *by_queue.entry(&task.queue).or_default() += 1;
+            }
+            by_queue.into_values().max().unwrap_or(0)
+        })
+    }
+
+    /// How many of each name were begun.
+    pub(crate) fn totals(&self) -> BTreeMap<String, u64> {
+        self.with(|inner| inner.totals.clone())
+    }
+
+    /// How many were begun.
+    pub(crate) fn processed(&self) -> u64 {
+        self.with(|inner| inner.totals.values().sum())
+    }
+
+    /// Asks those in hand to end that `which` picks; gives their ids.
+    pub(crate) fn terminate(&self, signum: i32, which: impl Fn(&InHand) -> bool) -> Vec<String> {
+        self.with(|inner| {
+            let picked = inner.in_hand.values().map(|(_, task)| task).filter(|task| which(task));
+            picked
+                .map(|task| {
+                    let _ = task.ticket.signum.set(signum);
+                    task.ticket.terminate.cancel();
+                    task.request.id.clone()
+                })
+                .collect()
+        })
+    }
+
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
+        work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}

@@ -1,0 +1,74 @@
+//! `chaos [--seed N] [--seconds N] [--json]` runs the fault suite on servers of its own and says what it showed; 0 when
+//! nothing is violated.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use test_servers::packages;
+use tests::chaos::{Plan, run};
+use tokio::signal::unix::{SignalKind, signal};
+
+const VIOLATED: u8 = 1;
+const UNAVAILABLE: u8 = 69;
+const INTERRUPTED: u8 = 130;
+
+/// Faults from a seed, under load, and an oracle that accounts for every 202.
+#[derive(Parser)]
+struct Arguments {
+    /// Makes the same faults and choices again; random without it
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How long faults are injected
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Requests a second, about
+    #[arg(long, default_value_t = 40)]
+    rate: u32,
+    /// The result for machines
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if let Err(error) = tokio::task::block_in_place(packages::install_missing) {
+        eprintln!("chaos: {error:#}");
+        return ExitCode::from(UNAVAILABLE);
+    }
+    let plan = Plan {
+        seed: arguments.seed.unwrap_or_else(random_seed),
+        length: Duration::from_secs(arguments.seconds),
+        rate: arguments.rate,
+        progress: true,
+    };
+    let report = tokio::select! {
+        report = run(plan) => report,
+        // Whatever was started is killed with us.
+        () = interrupted() => return ExitCode::from(INTERRUPTED),
+    };
+    if arguments.json {
+        println!("{:#}", report.to_json());
+    } else {
+        print!("{report}");
+    }
+    if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) }
+}
+
+/// Short enough to be copied by hand.
+fn random_seed() -> u64 {
+    uuid::Uuid::new_v4().as_u64_pair().1 % 1_000_000
+}
+
+async fn interrupted() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
