@@ -169,7 +169,7 @@ fn parent_of_running(pid: u32) -> Option<u32> {
     if matches!(state, "Z" | "X") { None } else { fields.next()?.parse().ok() }
 }
 
-fn wait_until(limit: Duration, mut reached: impl FnMut() -> bool) -> bool {
+pub(crate) fn wait_until(limit: Duration, mut reached: impl FnMut() -> bool) -> bool {
     let started = Instant::now();
     while !reached() {
         if started.elapsed() > limit {

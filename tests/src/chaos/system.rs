@@ -112,7 +112,8 @@ impl System {
             members.push((Service::Api, number, for_api.clone(), Some((front, 0))));
         }
         for number in 0..WORKERS {
-            members.push((Service::Worker, number, for_worker.clone(), None));
+            let deployment = for_worker.clone().with("WORKER_HOSTNAME", format!("celery@worker-{number}"));
+            members.push((Service::Worker, number, deployment, None));
         }
         for (service, number, deployment, front) in members {
             self.turns.push((Part::Process(service, number), Turn::default()));
