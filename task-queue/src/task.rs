@@ -29,6 +29,9 @@ pub trait Task: Send + Sync + 'static {
     const IGNORE_RESULT: bool = false;
     /// Whether somebody who waits for the result is told that it has begun.
     const TRACK_STARTED: bool = false;
+    /// Whether it is acknowledged once its effect is durable, so that it runs again after a crash. Otherwise it is
+    /// acknowledged when it begins, as Celery does unless it is told, and a crash loses it.
+    const ACKS_LATE: bool = true;
     /// How often it may be retried, where the retry does not say; without a limit, it is up to the task.
     const MAX_RETRIES: Option<u32> = Some(3);
     /// The parameters whose values nobody may see: not in an event, and not in an answer to remote control.
@@ -77,6 +80,8 @@ pub struct Declared {
     pub ignore_result: bool,
     /// [`Task::TRACK_STARTED`].
     pub track_started: bool,
+    /// [`Task::ACKS_LATE`].
+    pub acks_late: bool,
     /// [`Task::MAX_RETRIES`].
     pub max_retries: Option<u32>,
     /// [`Task::MASKED`].
@@ -91,6 +96,7 @@ impl Declared {
         parameters: &[],
         ignore_result: false,
         track_started: false,
+        acks_late: true,
         max_retries: Some(0),
         masked: &[],
         accounted_for: false,
@@ -114,6 +120,7 @@ impl<T: Task> AnyTask for Bound<T> {
             parameters: T::PARAMETERS,
             ignore_result: T::IGNORE_RESULT,
             track_started: T::TRACK_STARTED,
+            acks_late: T::ACKS_LATE,
             max_retries: T::MAX_RETRIES,
             masked: T::MASKED,
             accounted_for: T::ACCOUNTED_FOR,

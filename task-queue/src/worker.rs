@@ -3,6 +3,7 @@
 mod canvas;
 mod consumers;
 mod errback;
+mod held;
 mod job;
 mod lifecycle;
 mod limits;

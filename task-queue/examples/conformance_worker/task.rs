@@ -20,6 +20,8 @@ macro_rules! task {
             impl task_queue::Task for $task {
                 const NAME: &'static str = $name;
                 const PARAMETERS: &'static [&'static str] = &[$($parameter),*];
+                // As Celery does it unless a task says otherwise.
+                const ACKS_LATE: bool = false;
                 $(const $constant: $kind = $value;)*
                 type Args = Args;
 

@@ -32,7 +32,7 @@ pub(super) fn registered(panel: &Panel, given: &Arguments<'_>) -> Answer {
 pub(super) fn active(panel: &Panel, given: &Arguments<'_>) -> Answer {
     let safe = given.is_true("safe");
     let tasks = panel.registry.in_hand().into_iter();
-    let running = tasks.filter(|(stage, _)| *stage != Stage::Reserved);
+    let running = tasks.filter(|(stage, _)| matches!(stage, Stage::Active(_)));
     Ok(running.map(|(stage, task)| panel.info(stage, &task, safe)).collect())
 }
 
@@ -60,7 +60,11 @@ pub(super) fn query_task(panel: &Panel, given: &Arguments<'_>) -> Answer {
         found.insert(task.request.id.clone(), json!(["scheduled", info]));
     }
     for (stage, task) in panel.registry.in_hand().into_iter().filter(|(_, task)| asked(task)) {
-        let state = if stage == Stage::Reserved { "reserved" } else { "active" };
+        let state = match stage {
+            Stage::Reserved => "reserved",
+            Stage::Scheduled(_) => "scheduled",
+            Stage::Active(_) => "active",
+        };
         found.insert(task.request.id.clone(), json!([state, panel.info(stage, &task, false)]));
     }
     Ok(Value::Object(found))
@@ -89,7 +93,7 @@ impl Panel {
             "max_retries" => declared.max_retries.map(|most| most.to_string()),
             "ignore_result" => truth(declared.ignore_result),
             "track_started" => truth(declared.track_started),
-            "acks_late" => truth(true),
+            "acks_late" => truth(declared.acks_late),
             "rate_limit" => self.limits.rate(name),
             "time_limit" => seconds(self.limits.time(name).hard),
             "soft_time_limit" => seconds(self.limits.time(name).soft),
@@ -104,14 +108,13 @@ impl Panel {
             false => (Value::from(shown.args), Value::from(shown.kwargs)),
         };
         let (time_start, worker_pid) = match stage {
-            Stage::Reserved => (None, None),
+            Stage::Reserved | Stage::Scheduled(_) => (None, None),
             Stage::Active(since) => (Some(since), Some(std::process::id())),
         };
         json!({
             "id": request.id, "name": task.name(), "args": args, "kwargs": kwargs, "type": request.name,
             "hostname": self.node.as_str(), "time_start": time_start,
-            // Only once its effect is durable, and then it is in hand no longer.
-            "acknowledged": false,
+            "acknowledged": task.ticket.is_acknowledged(),
             "delivery_info": {
                 "exchange": "", "routing_key": &*task.queue, "priority": request.priority.unwrap_or(0),
                 "redelivered": task.deliveries > 1,

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::canvas::{Canvas, Child};
+use super::held::Held;
 use super::lifecycle::{InHand, Leaving, Lifecycle, Revocation};
 use super::limits::Limits;
 use super::patience::Pauses;
 use super::revoked::Revoked;
-use crate::broker::{Broker, Delivery, PublishError, Settled};
+use crate::broker::{Broker, Delivery, PublishError};
 use crate::dead_letter::{self, Reason};
 use crate::message::Message;
 use crate::moment::Moment;
@@ -51,6 +52,8 @@ pub(super) struct Opened {
 /// Why a delivery is not acknowledged. It comes again.
 pub(super) enum Undone {
     Leaving,
+    /// Its connection is gone.
+    Gone,
     /// It cannot be published, ever.
     Unpublished(PublishError),
 }
@@ -115,42 +118,32 @@ impl Job {
 
     pub(super) async fn handle(self, opened: Opened) {
         let Opened { delivery, message, task } = opened;
-        let done = match &task {
-            Ok(task) => self.perform(task).await,
+        let mut held = Held::new(delivery, &message);
+        match &task {
+            Ok(task) => {
+                let done = self.perform(task, &mut held).await;
+                held.settle(done, &self.broker).await;
+                self.lifecycle.settled(task);
+            }
             Err(not_a_task) => {
-                self.bury(&message, &delivery.queue, delivery.deliveries, &not_a_task.clone().into()).await
+                let (queue, deliveries) = (Arc::clone(&held.queue), held.deliveries);
+                let done = self.bury(&message, &queue, deliveries, &not_a_task.clone().into()).await;
+                held.settle(done, &self.broker).await;
             }
-        };
-        let id = format!("{:.64}", message.text_header("id").unwrap_or("-"));
-        let settled = match done {
-            Ok(()) => delivery.ack().await,
-            Err(Undone::Leaving) => delivery.give_back().await,
-            Err(Undone::Unpublished(error)) => {
-                tracing::error!(id, %error, "the outcome could not be published; the task comes again");
-                delivery.give_back().await
-            }
-        };
-        match settled {
-            Ok(Settled::Done) => {}
-            Ok(Settled::Stale) => tracing::info!(id, "its connection is gone; the task comes again"),
-            Err(error) => tracing::warn!(id, %error, "the task could not be settled; it comes again"),
-        }
-        if let Ok(task) = &task {
-            self.lifecycle.settled(task);
         }
     }
 
-    async fn perform(&self, task: &InHand) -> Result<(), Undone> {
+    async fn perform(&self, task: &InHand, held: &mut Held) -> Result<(), Undone> {
         let began = Instant::now();
         let outcome = tokio::select! {
-            outcome = self.outcome(task) => outcome?,
+            outcome = self.outcome(task, held) => outcome?,
             () = task.ticket.terminate.cancelled() => self.revoke(task).await,
             () = self.give_up.cancelled() => return Err(Undone::Leaving),
         };
         self.carry_out(outcome, task, began.elapsed()).await
     }
 
-    async fn outcome(&self, task: &InHand) -> Result<Outcome, Undone> {
+    async fn outcome(&self, task: &InHand, held: &mut Held) -> Result<Outcome, Undone> {
         if task.deliveries > MOST_DELIVERIES {
             let detail = format!("handed out {MOST_DELIVERIES} times and never finished");
             return Ok(self.given_up(task, Reason::new("poison", detail)).await);
@@ -166,6 +159,10 @@ impl Job {
         }
         if let Some(why) = task.request.unsupported() {
             return Ok(Outcome::Dead(Reason::new("unsupported", why)));
+        }
+        if !task.declared.acks_late {
+            held.acknowledge_early().await?;
+            task.ticket.acknowledge();
         }
         self.lifecycle.started(task).await?;
         let running = AssertUnwindSafe(self.tasks.run(self.context(task))).catch_unwind();

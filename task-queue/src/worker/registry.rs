@@ -1,7 +1,7 @@
 //! The tasks that a worker has in hand, for whoever asks what it is doing: each from its delivery to its settlement.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -20,12 +20,23 @@ pub(crate) struct Ticket {
     /// Cancelled when the task is to be terminated.
     pub(crate) terminate: CancellationToken,
     signum: Arc<OnceLock<i32>>,
+    acknowledged: Arc<AtomicBool>,
 }
 
 impl Ticket {
     /// The signal that a process would have been ended with.
     pub(crate) fn signum(&self) -> Option<i32> {
         self.signum.get().copied()
+    }
+
+    /// The broker will not hand it out again.
+    pub(crate) fn acknowledge(&self) {
+        self.acknowledged.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether that is so, although the task is still in hand.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.acknowledged.load(Ordering::Relaxed)
     }
 }
 
@@ -34,6 +45,8 @@ impl Ticket {
 pub(crate) enum Stage {
     /// Taken from its queue; waits for a slot, or for its turn.
     Reserved,
+    /// Taken from its queue before its `eta`: it is on its way back into the broker.
+    Scheduled(Moment),
     /// Running since then, in seconds since 1970.
     Active(f64),
 }
@@ -63,7 +76,9 @@ impl Registry {
         self.with(|inner| {
             // One that was on the way to its `eta` has arrived.
             inner.scheduled.retain(|(_, scheduled)| scheduled.request.id != task.request.id);
-            inner.in_hand.insert(task.ticket.number, (Stage::Reserved, task.clone()));
+            let early = task.request.eta.filter(|eta| *eta > Moment::now());
+            let stage = early.map_or(Stage::Reserved, Stage::Scheduled);
+            inner.in_hand.insert(task.ticket.number, (stage, task.clone()));
         });
     }
 
@@ -93,12 +108,20 @@ impl Registry {
         });
     }
 
-    /// Those that wait in the broker for their `eta`, as far as this worker has sent them there.
+    /// Those that wait for their `eta` in the broker, as far as this worker has sent them there, or are on their way.
     pub(crate) fn scheduled(&self) -> Vec<(Moment, InHand)> {
         let now = Moment::now();
         self.with(|inner| {
             inner.scheduled.retain(|(eta, _)| *eta > now);
-            inner.scheduled.iter().cloned().collect()
+            let mut all: Vec<_> = inner.scheduled.iter().cloned().collect();
+            for (stage, task) in inner.in_hand.values() {
+                if let Stage::Scheduled(eta) = stage
+                    && all.iter().all(|(_, known)| known.ticket.number != task.ticket.number)
+                {
+                    all.push((*eta, task.clone()));
+                }
+            }
+            all
         })
     }
 
@@ -109,7 +132,9 @@ impl Registry {
 
     /// How many are running.
     pub(crate) fn active(&self) -> usize {
-        self.with(|inner| inner.in_hand.values().filter(|(stage, _)| *stage != Stage::Reserved).count())
+        self.with(|inner| {
+            inner.in_hand.values().filter(|(stage, _)| matches!(stage, Stage::Active(_))).count()
+        })
     }
 
     /// How many are in hand, of the queue that has most of them.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::Stdio;
 
+use nix::sys::signal::Signal;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 use test_servers::Redis;
@@ -303,4 +304,33 @@ print(json.dumps(out))
     let letters = scene.deployment.drain("celery.dead").await;
     assert!(letters.iter().all(|letter| letter["properties"]["headers"]["dead_reason"] == "unsupported"));
     assert_eq!(letters.len(), 3);
+}
+
+/// It may run once at most: whoever kills its worker loses it, and nobody runs it again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_task_acknowledged_when_it_begins_is_handed_out_once_and_given_back_by_a_worker_that_leaves() {
+    let mut scene = Scene::in_redis().await;
+    let id = scene.python(r#"print(json.dumps(call("sleeping", 60).id))"#).await;
+    let asked = format!(
+        r#"print(json.dumps(list((app.control.inspect().query_task(["{}"]) or {{"": {{}}}}).values())[0]))"#,
+        id.as_str().unwrap()
+    );
+    let shown = eventually("the task runs", async || {
+        let shown = scene.python(&asked).await;
+        (shown[id.as_str()?][0] == "active").then_some(shown)
+    })
+    .await;
+    assert_eq!(shown[id.as_str().unwrap()][1]["acknowledged"], true, "{shown}");
+    eventually("the broker holds nothing of it", async || {
+        (scene.deployment.messages_in("celery").await? == 0).then_some(())
+    })
+    .await;
+
+    // The grace time of the conformance worker is ten seconds, and the task sleeps for longer.
+    scene.worker.signal(Signal::SIGTERM);
+    assert_eq!(scene.worker.ended().await, Some(0), "{}", scene.worker.log_tail());
+    let given_back =
+        eventually("the task is back", async || scene.deployment.drain("celery").await.into_iter().next())
+            .await;
+    assert_eq!(given_back["properties"]["headers"]["id"], id);
 }

@@ -1,0 +1,59 @@
+//! A delivery that a worker holds, until it is settled once: before its task runs or after, as the task declares.
+
+use std::sync::Arc;
+
+use super::job::Undone;
+use crate::broker::{Broker, Delivery, Settled};
+use crate::message::Message;
+
+/// A delivery, and what is needed to settle it.
+pub(super) struct Held {
+    /// Nothing once it is settled.
+    delivery: Option<Delivery>,
+    message: Arc<Message>,
+    pub(super) queue: Arc<str>,
+    pub(super) deliveries: u32,
+}
+
+impl Held {
+    pub(super) fn new(delivery: Delivery, message: &Arc<Message>) -> Self {
+        let (queue, deliveries) = (Arc::clone(&delivery.queue), delivery.deliveries);
+        Self { delivery: Some(delivery), message: Arc::clone(message), queue, deliveries }
+    }
+
+    /// For a task whose run may be lost with its worker.
+    pub(super) async fn acknowledge_early(&mut self) -> Result<(), Undone> {
+        let Some(delivery) = self.delivery.take() else { return Ok(()) };
+        match delivery.ack().await {
+            Ok(Settled::Done) => Ok(()),
+            Ok(Settled::Stale) | Err(_) => Err(Undone::Gone),
+        }
+    }
+
+    /// Acknowledges what is done, and puts back what is not.
+    pub(super) async fn settle(self, done: Result<(), Undone>, broker: &Arc<dyn Broker>) {
+        let id = format!("{:.64}", self.message.text_header("id").unwrap_or("-"));
+        if let Err(Undone::Unpublished(error)) = &done {
+            tracing::error!(id, %error, "the outcome could not be published");
+        }
+        let settled = match (self.delivery, done) {
+            (Some(delivery), Ok(())) => delivery.ack().await,
+            (Some(delivery), Err(_)) => delivery.give_back().await,
+            (None, Ok(()) | Err(Undone::Unpublished(_))) => return,
+            (None, Err(Undone::Gone)) => Ok(Settled::Stale),
+            // Acknowledged and not run to its end: its worker leaves, and the message is all there is of it.
+            (None, Err(Undone::Leaving)) => {
+                let again = self.message.without_broker_headers();
+                if let Err(error) = broker.publish(&self.queue, &again, std::time::Duration::ZERO).await {
+                    tracing::error!(id, %error, "the task was acknowledged, was not finished, and is lost");
+                }
+                return;
+            }
+        };
+        match settled {
+            Ok(Settled::Done) => {}
+            Ok(Settled::Stale) => tracing::info!(id, "its connection is gone; the task comes again"),
+            Err(error) => tracing::warn!(id, %error, "the task could not be settled; it comes again"),
+        }
+    }
+}
