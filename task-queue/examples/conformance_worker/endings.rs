@@ -146,7 +146,7 @@ task!(AutoRetry "auto_retry_class_task" [] {} |_, context| {
     }
 }; const MAX_RETRIES: Option<u32> = Some(1));
 
-task!(RejectThenSucceed "t.integration.tasks.reject_then_succeed" [] {} |_, context| {
+task!(#[acks_late] RejectThenSucceed "t.integration.tasks.reject_then_succeed" [] {} |_, context| {
     match context.deliveries {
         1 => Outcome::Rejected { reason: "the first delivery".to_owned(), requeue: true },
         _ => Outcome::Succeeded(json!("second-pass")),

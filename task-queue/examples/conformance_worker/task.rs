@@ -4,9 +4,11 @@
 pub(crate) const MODULE: &str = "t.integration.tasks";
 
 /// A task: its type, its name, its parameters as Python binds them, the same with their types, and its body. Constants of
-/// the task may follow.
+/// the task may follow. As Celery has it, a task is acknowledged when it begins unless it is marked `#[acks_late]`.
 macro_rules! task {
-    ($task:ident $name:literal [$($parameter:literal),*] { $($field:ident: $type:ty),* $(,)? }
+    (@acks_late) => { false };
+    (@acks_late acks_late) => { true };
+    ($(#[$acks_late:ident])? $task:ident $name:literal [$($parameter:literal),*] { $($field:ident: $type:ty),* $(,)? }
      |$args:pat_param, $context:pat_param| $body:expr $(; const $constant:ident: $kind:ty = $value:expr)*) => {
         struct $task;
 
@@ -20,8 +22,7 @@ macro_rules! task {
             impl task_queue::Task for $task {
                 const NAME: &'static str = $name;
                 const PARAMETERS: &'static [&'static str] = &[$($parameter),*];
-                // As Celery does it unless a task says otherwise.
-                const ACKS_LATE: bool = false;
+                const ACKS_LATE: bool = crate::conformance_worker::task::task!(@acks_late $($acks_late)?);
                 $(const $constant: $kind = $value;)*
                 type Args = Args;
 

@@ -282,7 +282,8 @@ impl Job {
             self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
         }
         self.lifecycle.rejected(task, &failure, requeue).await?;
-        if requeue { Err(Undone::Leaving) } else { Ok(()) }
+        // As in Celery, what was acknowledged before it began cannot be put back any more.
+        if requeue && !task.ticket.is_acknowledged() { Err(Undone::Leaving) } else { Ok(()) }
     }
 
     pub(super) fn context(&self, task: &InHand) -> TaskContext {
