@@ -4,10 +4,13 @@
 mod system {
     mod acl_service;
     mod brokers;
+    mod celery_autoscale;
     mod celery_control;
     mod celery_events;
+    mod celery_inspect;
     mod celery_messages;
     mod celery_results;
+    mod celery_workers;
     mod chaos;
     mod crashes;
     mod dead_letters;
