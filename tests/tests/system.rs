@@ -19,6 +19,7 @@ mod system {
     mod documents;
     mod embedded;
     mod faults;
+    mod fleet;
     mod links;
     mod python;
     mod refusals;
