@@ -20,6 +20,7 @@ mod system {
     mod embedded;
     mod faults;
     mod fleet;
+    mod flower;
     mod links;
     mod python;
     mod refusals;
