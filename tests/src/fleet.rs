@@ -8,6 +8,7 @@ mod verdict;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -22,12 +23,14 @@ use crate::process::Process;
 use callers::{Called, call};
 use member::{Kind, Lives};
 pub use report::Report;
-use verdict::{Evidence, judge};
+use verdict::{Evidence, FAIR_SHARE, judge};
 
 /// With nobody called back for so long, nobody will be.
 const SETTLED_AFTER: Duration = Duration::from_secs(45);
 /// RabbitMQ counts the messages of a quorum queue every five seconds.
 const EMPTY_WITHIN: Duration = Duration::from_secs(20);
+/// On a machine that stands still at times even the first start takes long.
+const TAKE_PART_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 16;
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
@@ -56,7 +59,7 @@ impl QueueType {
 pub struct Plan {
     /// Makes the moments at which workers are killed.
     pub seed: u64,
-    /// How many calls, about: a client that was asked for its last finishes it.
+    /// How many calls, about: clients finish their last one, and go on until both workers have taken part.
     pub requests: usize,
     /// Calls a second, about.
     pub rate: u32,
@@ -77,14 +80,14 @@ pub async fn run(plan: Plan) -> Report {
     let lives = [Kind::Ours, Kind::Python].map(|kind| system.live(kind, &plan, logs.path(), &ending));
     let called = call(&system.deployment, &system.api_url, &system.host, &plan, logs.path(), || {
         system.progress(&plan, began);
+        system.both_took_part() || began.elapsed() > TAKE_PART_WITHIN
     })
     .await;
     over.send_replace(true);
-    let mut kills = BTreeMap::new();
+    let kills = system.kills();
     let (mut workers, mut dead) = (Vec::new(), Vec::new());
     for lives in lives {
-        let Lives { kind, kills: count, deaths, worker } = lives.await.expect("it is killed with no panic");
-        kills.insert(kind, count);
+        let Lives { kind, deaths, worker } = lives.await.expect("it is killed with no panic");
         workers.push(worker);
         dead.extend((deaths > 0).then(|| format!("{kind}: it ended on its own {deaths} times")));
     }
@@ -106,6 +109,7 @@ struct System {
     api_url: String,
     host: Arc<CallbackHost>,
     progressed: Mutex<Instant>,
+    killed: BTreeMap<Kind, Arc<AtomicUsize>>,
     _services: [Process; 2],
 }
 
@@ -128,7 +132,8 @@ impl System {
         let (api, api_url) = deployment.start_api().await;
         let host = Arc::new(CallbackHost::start().await);
         let progressed = Mutex::new(Instant::now());
-        Self { deployment, api_url, host, progressed, _services: [acl, api] }
+        let killed = [Kind::Ours, Kind::Python].map(|kind| (kind, Arc::default())).into();
+        Self { deployment, api_url, host, progressed, killed, _services: [acl, api] }
     }
 
     fn live(
@@ -139,7 +144,22 @@ impl System {
         ending: &watch::Receiver<bool>,
     ) -> JoinHandle<Lives> {
         let (deployment, host) = (self.deployment.clone(), Arc::clone(&self.host));
-        tokio::spawn(member::live(kind, *plan, deployment, host, logs.to_owned(), ending.clone()))
+        let (logs, kills) = (logs.to_owned(), Arc::clone(&self.killed[&kind]));
+        tokio::spawn(member::live(kind, *plan, deployment, host, logs, kills, ending.clone()))
+    }
+
+    /// How often each was killed.
+    fn kills(&self) -> BTreeMap<Kind, usize> {
+        self.killed.iter().map(|(kind, kills)| (*kind, kills.load(Ordering::Relaxed))).collect()
+    }
+
+    /// Until then there is nothing to judge, however many calls there were.
+    fn both_took_part(&self) -> bool {
+        let all = self.host.count();
+        self.kills().into_iter().all(|(kind, kills)| {
+            let told = self.host.count_of(|callback| Kind::of(callback) == kind);
+            kills > 0 && told * 100 > all * 2 * FAIR_SHARE
+        })
     }
 
     /// Where it stands, now and then.

@@ -44,21 +44,20 @@ impl Call {
     }
 }
 
-/// Calls as often as the plan says.
+/// Calls as often as the plan says, and on until it is `enough`.
 pub(super) async fn call(
     deployment: &Deployment,
     api_url: &str,
     host: &CallbackHost,
     plan: &Plan,
     logs: &Path,
-    mut progress: impl FnMut(),
+    mut enough: impl FnMut() -> bool,
 ) -> Called {
     let from_python = plan.requests / OF_PYTHON;
     let log = logs.join("client.log");
     let mut client = python_client(deployment, host, plan, from_python, &log);
     let load = api_clients(deployment, api_url, host, plan);
-    while load.accepted_so_far() < plan.requests - from_python {
-        progress();
+    while !enough() || load.accepted_so_far() < plan.requests - from_python {
         tokio::time::sleep(LOOK_EVERY).await;
     }
     let asked = load.stop().await;

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use rand::rngs::SmallRng;
@@ -88,8 +89,6 @@ impl Worker {
 /// What became of a worker and its successors.
 pub(super) struct Lives {
     pub(super) kind: Kind,
-    /// How often one was killed.
-    pub(super) kills: usize,
     /// How often one ended on its own.
     pub(super) deaths: usize,
     /// The last one, which lives.
@@ -103,11 +102,12 @@ pub(super) async fn live(
     deployment: Deployment,
     host: Arc<CallbackHost>,
     logs: PathBuf,
+    kills: Arc<AtomicUsize>,
     mut over: watch::Receiver<bool>,
 ) -> Lives {
     let mut rng = SmallRng::seed_from_u64(plan.seed.wrapping_add(kind as u64));
     let start = || Worker::start(kind, &plan, &deployment, &logs);
-    let (mut worker, mut kills, mut deaths) = (start(), 0, 0);
+    let (mut worker, mut deaths) = (start(), 0);
     loop {
         let short = rng.random_range(0..SHORT_LIVES) == 0;
         let life = if short { STARTS_WITHIN } else { plan.life }.mul_f64(rng.random());
@@ -120,11 +120,11 @@ pub(super) async fn live(
         };
         tokio::select! {
             () = living => {}
-            _ = over.wait_for(|over| *over) => return Lives { kind, kills, deaths, worker },
+            _ = over.wait_for(|over| *over) => return Lives { kind, deaths, worker },
         }
         deaths += usize::from(worker.has_ended());
         worker.kill().await;
-        kills += 1;
+        kills.fetch_add(1, Ordering::Relaxed);
         // However soon all is over, one has to come back: what it had in hand is still to be done.
         tokio::time::sleep(away).await;
         worker = start();

@@ -9,7 +9,7 @@ use super::member::Kind;
 use crate::callback_host::Callback;
 
 /// Whoever has done a smaller part of the calls than this, in percent, was hardly there.
-const FAIR_SHARE: usize = 10;
+pub(super) const FAIR_SHARE: usize = 10;
 
 /// Everything that was seen.
 pub(super) struct Evidence {
