@@ -1,6 +1,6 @@
 # Every target is one line of intent; what needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test conformance chaos neighbours check deny deploy-check
+.PHONY: help demo up test conformance chaos fleet neighbours check deny deploy-check
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,6 +26,10 @@ neighbours: ## Measure what a healthy host notices while 600 callbacks hang, or 
 chaos: ## Inject faults under load and account for every 202; SEED=… runs one again, SECONDS=… says how long
 	cargo build --workspace
 	target/debug/chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+
+fleet: ## A Python worker and one of ours on one queue, both killed at random; SEED=… REQUESTS=… QUEUE=classic
+	cargo build --workspace
+	target/debug/with-servers target/debug/fleet $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(QUEUE),--queue-type $(QUEUE))
 
 check: ## Formatting, lints and documentation, warnings being errors
 	cargo fmt --all --check

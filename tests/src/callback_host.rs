@@ -95,6 +95,19 @@ impl CallbackHost {
         self.received.lock().expect("no test panics holding it").all.len()
     }
 
+    /// How many of the callbacks so far are like this.
+    pub fn count_of(&self, which: impl Fn(&Callback) -> bool) -> usize {
+        let received = self.received.lock().expect("no test panics holding it");
+        received.all.iter().filter(|callback| which(callback)).count()
+    }
+
+    /// Which of these requests it has not been called for so far.
+    pub fn missing<'a>(&self, requests: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+        let received = self.received.lock().expect("no test panics holding it");
+        let seen: HashSet<&str> = received.all.iter().map(Callback::id).collect();
+        requests.into_iter().filter(|request| !seen.contains(request)).collect()
+    }
+
     /// Waits for the first callback to this path.
     pub async fn callback(&self, path: &str) -> Callback {
         eventually(&format!("a callback to {path}"), async || {
@@ -106,10 +119,8 @@ impl CallbackHost {
     /// Waits until it has been called for every one of these requests.
     pub async fn all_of(&self, requests: &[String]) -> Vec<Callback> {
         eventually(&format!("callbacks of {} requests", requests.len()), async || {
-            let received = self.received();
-            let seen: HashSet<&str> = received.iter().map(Callback::id).collect();
-            let missing = requests.iter().filter(|request| !seen.contains(request.as_str())).count();
-            (missing == 0).then(|| received.clone())
+            let missing = self.missing(requests.iter().map(String::as_str));
+            missing.is_empty().then(|| self.received())
         })
         .await
     }

@@ -1,4 +1,4 @@
-//! What the tests of the whole system are made of: servers, our processes, links to disturb, load, callback hosts, waiting.
+//! What the tests of the whole system are made of: servers, our processes and Python's, links to disturb, load, callback hosts, waiting.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -9,9 +9,11 @@ pub mod accounting;
 pub mod callback_host;
 pub mod chaos;
 pub mod deployment;
+pub mod fleet;
 pub mod link;
 pub mod load;
 pub mod process;
+pub mod python;
 pub mod servers;
 pub mod stage;
 

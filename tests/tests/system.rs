@@ -4,10 +4,13 @@
 mod system {
     mod acl_service;
     mod brokers;
+    mod celery_autoscale;
     mod celery_control;
     mod celery_events;
+    mod celery_inspect;
     mod celery_messages;
     mod celery_results;
+    mod celery_workers;
     mod chaos;
     mod crashes;
     mod dead_letters;
@@ -16,6 +19,8 @@ mod system {
     mod documents;
     mod embedded;
     mod faults;
+    mod fleet;
+    mod flower;
     mod links;
     mod python;
     mod refusals;

@@ -105,7 +105,7 @@ fn autoscale(settings: &Settings) -> Result<Option<Autoscale>, SettingError> {
     let slots = |text: &str| text.parse().ok().filter(|slots| (1..=10_000).contains(slots));
     match settings.list(&WORKER_AUTOSCALE, slots)?[..] {
         [] => Ok(None),
-        [max, min] if min <= max => Ok(Some(Autoscale { max, min })),
+        [max, min] if min <= max => Ok(Some(Autoscale::between(min, max))),
         _ => Err(settings.bad(&WORKER_AUTOSCALE)),
     }
 }

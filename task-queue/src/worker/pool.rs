@@ -11,8 +11,6 @@ use super::registry::Registry;
 
 /// How often the work in hand is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How long it must have been less before slots are taken away. Celery's own.
-const KEEPALIVE: Duration = Duration::from_secs(30);
 /// What an operator may ask for at most.
 pub(crate) const MOST: usize = 10_000;
 
@@ -23,6 +21,18 @@ pub struct Autoscale {
     pub max: usize,
     /// Never fewer.
     pub min: usize,
+    /// How long there must have been less work before slots are taken away.
+    pub keepalive: Duration,
+}
+
+impl Autoscale {
+    /// Celery's own.
+    pub const KEEPALIVE: Duration = Duration::from_secs(30);
+
+    /// These bounds, with Celery's keep-alive.
+    pub fn between(min: usize, max: usize) -> Self {
+        Self { max, min, keepalive: Self::KEEPALIVE }
+    }
 }
 
 /// All slots of a worker.
@@ -89,7 +99,7 @@ impl Pool {
         self.with(|inner| {
             let bounds = inner.autoscale?;
             let max = max.unwrap_or(bounds.max).clamp(1, MOST);
-            let bounds = Autoscale { max, min: min.unwrap_or(bounds.min).min(max) };
+            let bounds = Autoscale { max, min: min.unwrap_or(bounds.min).min(max), ..bounds };
             inner.autoscale = Some(bounds);
             inner.resize(inner.size.clamp(bounds.min, bounds.max));
             Some(bounds)
@@ -106,7 +116,7 @@ impl Pool {
             if demand >= size {
                 needed_at = Instant::now();
             }
-            if wanted > size || (wanted < size && needed_at.elapsed() > KEEPALIVE) {
+            if wanted > size || (wanted < size && needed_at.elapsed() > bounds.keepalive) {
                 tracing::info!(from = size, to = wanted, "scaling");
                 self.with(|inner| inner.resize(wanted));
             }
@@ -235,12 +245,12 @@ mod tests {
     #[tokio::test]
     async fn bounds_hold_at_once_and_let_in_what_more_slots_could_take() {
         assert_eq!(Pool::new(3, 1, None).set_autoscale(Some(5), None), None);
-        let pool = Pool::new(3, 1, Some(Autoscale { max: 8, min: 2 }));
+        let pool = Pool::new(3, 1, Some(Autoscale::between(2, 8)));
         let slots = pool.slots(3);
         assert_eq!((pool.size(), *slots.prefetch().borrow()), (2, 8));
-        assert_eq!(pool.set_autoscale(Some(10), Some(4)), Some(Autoscale { max: 10, min: 4 }));
+        assert_eq!(pool.set_autoscale(Some(10), Some(4)), Some(Autoscale::between(4, 10)));
         assert_eq!((pool.size(), *slots.prefetch().borrow()), (4, 10));
-        assert_eq!(pool.set_autoscale(Some(3), None), Some(Autoscale { max: 3, min: 3 }));
+        assert_eq!(pool.set_autoscale(Some(3), None), Some(Autoscale::between(3, 3)));
         assert_eq!(pool.size(), 3);
     }
 }

@@ -6,7 +6,7 @@ use tests::deployment::{DRIVER, Deployment, STATION};
 use tests::eventually;
 use tests::link::Link;
 
-use super::celery_control::{Ours, client, control, python_worker};
+use super::celery_workers::{Ours, client, control, python_worker};
 
 /// Listens in a thread of its own. `events` grows; `of` picks from it.
 pub(super) const LISTEN: &str = r#"

@@ -1,0 +1,52 @@
+//! `fleet [--seed N] [--requests N] [--queue-type quorum|classic] [--json]` runs a mixed fleet whose workers are killed at
+//! random, and says what became of every call; 0 when nothing is violated. `make fleet` starts it with its servers.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Parser;
+use tests::fleet::{Plan, QueueType, run};
+
+const VIOLATED: u8 = 1;
+
+/// A Python worker and one of ours on one queue, either killed at random: every callback is seen.
+#[derive(Parser)]
+struct Arguments {
+    /// Kills at the same moments again; random without it
+    #[arg(long)]
+    seed: Option<u64>,
+    /// How many calls
+    #[arg(long, default_value_t = 10_000)]
+    requests: usize,
+    /// Calls a second, about
+    #[arg(long, default_value_t = 60)]
+    rate: u32,
+    /// What type of queue they share
+    #[arg(long, default_value = "quorum")]
+    queue_type: QueueType,
+    /// The result for machines
+    #[arg(long)]
+    json: bool,
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let plan = Plan {
+        // Short enough to be copied by hand.
+        seed: arguments.seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().1 % 1_000_000),
+        requests: arguments.requests,
+        rate: arguments.rate,
+        queue_type: arguments.queue_type,
+        life: Duration::from_secs(8),
+        progress: true,
+    };
+    eprintln!("fleet: seed {}, {} calls, {} queue", plan.seed, plan.requests, plan.queue_type.name());
+    let report = run(plan).await;
+    if arguments.json {
+        println!("{:#}", report.to_json());
+    } else {
+        print!("{report}");
+    }
+    if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) }
+}
