@@ -6,6 +6,7 @@ mod system {
     mod brokers;
     mod celery_control;
     mod celery_events;
+    mod celery_hostile;
     mod celery_messages;
     mod celery_results;
     mod chaos;

@@ -16,8 +16,8 @@ const RESPONSE_LIMIT: Duration = Duration::from_secs(2);
 /// A success that is kept stays: a second run of the same task, after a crash, must not take it back. In one step, since
 /// another worker may be having that second run.
 const STORE: &str = "
-    local kept = redis.call('GET', KEYS[1])
-    if kept then
+    local kept = redis.pcall('GET', KEYS[1])
+    if type(kept) == 'string' then
         local readable, meta = pcall(cjson.decode, kept)
         if readable and type(meta) == 'table' and meta['status'] == 'SUCCESS' then return end
     end

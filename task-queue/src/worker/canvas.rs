@@ -13,6 +13,8 @@ const GROUP_WITHIN: &str = "a group inside its chain is a chord, which no worker
 
 /// With what a delay or `.dead` adds to it, a queue's name has to fit into AMQP's 255 bytes.
 const LONGEST_QUEUE: usize = 190;
+/// AMQP's properties are no longer.
+const LONGEST_ID: usize = 255;
 
 /// Makes the messages that follow.
 #[derive(Debug)]
@@ -152,6 +154,10 @@ impl Signature {
         }
         if self.queue().is_some_and(|queue| !is_usable(&queue)) {
             return Some("what follows it is to go to a queue that no client may make");
+        }
+        let too_long = |option: &str| self.text(option).is_some_and(|text| text.len() > LONGEST_ID);
+        if too_long("task_id") || too_long("reply_to") {
+            return Some("what follows it has an id or a reply queue that is longer than AMQP carries");
         }
         match self.kind.as_deref() {
             Some("chain" | "group") => match Self::list(self.kwargs.get("tasks").cloned()) {

@@ -116,7 +116,10 @@ impl Job {
     pub(super) async fn handle(self, opened: Opened) {
         let Opened { delivery, message, task } = opened;
         let done = match &task {
-            Ok(task) => self.perform(task).await,
+            Ok(task) => match self.perform(task).await {
+                Err(Undone::Unpublished(error)) => self.bury_unpublishable(task, &error).await,
+                done => done,
+            },
             Err(not_a_task) => {
                 self.bury(&message, &delivery.queue, delivery.deliveries, &not_a_task.clone().into()).await
             }
@@ -301,11 +304,24 @@ impl Job {
         }
     }
 
+    /// Given back, it would run again and again. What follows from it is left out: that may be what is too large.
+    async fn bury_unpublishable(&self, task: &InHand, error: &PublishError) -> Result<(), Undone> {
+        let detail = format!("what follows from it cannot be published: {error}");
+        let reason = Reason::new("unpublishable", detail);
+        self.tell_given_up(task, &reason).await;
+        self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
+        Ok(self.lifecycle.failed(task, &reason.as_failure(&task.request)).await?)
+    }
+
     /// What made the task unfit may make telling it unfit too: it gets one try, and the letter is buried all the same.
     async fn given_up(&self, task: &InHand, reason: Reason) -> Outcome {
-        let telling = AssertUnwindSafe(self.tasks.given_up(self.context(task), &reason)).catch_unwind();
-        let _ = tokio::time::timeout(TELLING_LIMIT, telling).await;
+        self.tell_given_up(task, &reason).await;
         Outcome::Dead(reason)
+    }
+
+    async fn tell_given_up(&self, task: &InHand, reason: &Reason) {
+        let telling = AssertUnwindSafe(self.tasks.given_up(self.context(task), reason)).catch_unwind();
+        let _ = tokio::time::timeout(TELLING_LIMIT, telling).await;
     }
 
     async fn bury(

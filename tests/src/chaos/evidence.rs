@@ -91,7 +91,8 @@ async fn left(system: &System) -> BTreeMap<String, String> {
         return BTreeMap::from([("the broker".to_owned(), "no answer".to_owned())]);
     };
     let name = |queue: &Value| queue["name"].as_str().unwrap_or_default().to_owned();
-    let worked_off = queues.iter().filter(|queue| queue["durable"] == true && !name(queue).ends_with(".dead"));
+    let worked_off =
+        queues.iter().filter(|queue| queue["durable"] == true && !name(queue).ends_with(".dead"));
     let left = worked_off.filter_map(|queue| match queue["messages"].as_u64() {
         Some(0) => None,
         Some(count) => Some((name(queue), format!("{count} messages"))),

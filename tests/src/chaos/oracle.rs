@@ -246,7 +246,8 @@ mod tests {
         assert_eq!(judge(&not_on_record).double_decisions, 1);
         let late = evidence(Some(record("allowed", "delivered", 100)), vec![told("allowed", true)], vec![]);
         assert_eq!(judge(&late).late_decisions, 1);
-        let left = Evidence { left: [("celery".to_owned(), "1 messages".to_owned())].into(), ..Evidence::default() };
+        let left =
+            Evidence { left: [("celery".to_owned(), "1 messages".to_owned())].into(), ..Evidence::default() };
         assert_eq!(violations(&left), ["at celery is left: 1 messages"]);
     }
 }
