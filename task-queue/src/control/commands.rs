@@ -89,7 +89,9 @@ fn time_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
     if panel.tasks.declared(name).is_none() {
         return nok("unknown task");
     }
-    let limit = TimeLimit { soft: given.seconds("soft")?, hard: given.seconds("hard")? };
+    // Celery takes 0 for none.
+    let span = |name| Ok(given.seconds(name)?.filter(|limit| !limit.is_zero()));
+    let limit = TimeLimit { soft: span("soft")?, hard: span("hard")? };
     panel.limits.set_time(name, limit);
     ok("time limits set successfully")
 }
