@@ -1,4 +1,5 @@
-//! Messages that nobody means well with, to a worker of ours: each is kept with its reason, and costs nobody else anything.
+//! Messages at the edge of what Celery sends, and beyond it, to a worker of ours: what cannot be honoured is kept with its
+//! reason, and costs nobody else anything.
 
 use std::collections::BTreeMap;
 
@@ -68,4 +69,28 @@ async fn a_result_that_cannot_be_addressed_holds_nothing_up() {
         (scene.deployment.messages_in("celery").await? == 0).then_some(())
     })
     .await;
+}
+
+const LINKED: &str = r#"
+from celery import group
+with app.connection_for_write() as connection: connection.channel().queue_declare("aside", durable=True, auto_delete=False)
+def aside():
+    with app.connection_for_read() as connection: return connection.channel().basic_get("aside", no_ack=True)
+def link(linked): ended(call("add", 1, 2, link=app.signature(linked)))
+link(chain(sig("add", 1), sig("identity")).set(queue="aside", priority=7))
+first = aside()
+link(group(sig("add", 1), sig("add", 2)).set(queue="aside"))
+out = [first.headers["task"], first.properties["priority"], aside() is not None, aside() is not None]
+errback = sig("identity"); told = errback.freeze()
+broken = chain(sig("identity"), sig("raise_error", immutable=True))
+broken.options["link_error"] = [errback]
+link(broken)
+print(json.dumps(out + [ended(told)[0]]))
+"#;
+
+#[tokio::test]
+async fn what_is_said_of_a_chain_or_a_group_holds_for_its_tasks() {
+    let scene = Scene::in_redis().await;
+    let out = scene.python(LINKED).await;
+    assert_eq!(out, serde_json::json!(["t.integration.tasks.add", 7, true, true, "SUCCESS"]));
 }
