@@ -5,6 +5,7 @@ mod system {
     mod acl_service;
     mod brokers;
     mod celery_control;
+    mod celery_control_faults;
     mod celery_events;
     mod celery_hostile;
     mod celery_messages;
