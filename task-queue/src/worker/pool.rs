@@ -44,6 +44,10 @@ struct Inner {
 
 impl Pool {
     pub(crate) fn new(base: usize, multiplier: usize, autoscale: Option<Autoscale>) -> Self {
+        let autoscale = autoscale.map(|bounds| {
+            let max = bounds.max.clamp(1, MOST);
+            Autoscale { max, min: bounds.min.min(max) }
+        });
         let size = autoscale.map_or(base, |bounds| bounds.min.max(1));
         Self { inner: Mutex::new(Inner { size, autoscale, lines: Vec::new() }), base, multiplier }
     }
@@ -235,6 +239,8 @@ mod tests {
     #[tokio::test]
     async fn bounds_hold_at_once_and_let_in_what_more_slots_could_take() {
         assert_eq!(Pool::new(3, 1, None).set_autoscale(Some(5), None), None);
+        let odd = Pool::new(3, 1, Some(Autoscale { max: 0, min: 5 })).autoscale();
+        assert_eq!(odd, Some(Autoscale { max: 1, min: 1 }));
         let pool = Pool::new(3, 1, Some(Autoscale { max: 8, min: 2 }));
         let slots = pool.slots(3);
         assert_eq!((pool.size(), *slots.prefetch().borrow()), (2, 8));
