@@ -157,7 +157,7 @@ impl Signature {
         self.kind.as_deref() == Some("group") || ends_in_one()
     }
 
-    fn unsupported(&self) -> Option<&'static str> {
+    pub(super) fn unsupported(&self) -> Option<&'static str> {
         let chord = self.kind.as_deref() == Some("chord");
         if chord || self.options.get("chord").is_some_and(|chord| !chord.is_null()) {
             return Some("what follows it is a chord or a part of one, which no worker of ours can count");

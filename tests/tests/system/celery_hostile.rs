@@ -42,17 +42,19 @@ raw(json.dumps({**old, "shadow": "A" * 200_000, "eta": "2030-01-01T00:00:00"}))
 call("add", 1, 2, link=sig("add", 1).set(task_id="i" * 300))
 parent = call("add", 1, 2, link=sig("add", 1).set(headers={"x": "i" * 200_000}))
 failed = call("fail", link_error=sig("identity").set(headers={"x": "i" * 200_000}))
-print(json.dumps([ended(parent)[0], ended(failed)[0], ended(call("add", 1, 2))]))
+nowhere = [call("fail", link_error=sig("identity").set(queue=queue)) for queue in ["", "amq.direct"]]
+refused = [ended(each)[0] for each in nowhere]
+print(json.dumps([ended(parent)[0], ended(failed)[0], *refused, ended(call("add", 1, 2))]))
 "#;
 
 #[tokio::test]
 async fn what_does_not_fit_into_a_message_is_a_dead_letter_and_neither_a_loop_nor_the_end_of_a_connection() {
     let scene = Scene::in_redis().await;
     let out = scene.python(&format!("{RAW}{TOO_LARGE}")).await;
-    assert_eq!(out, serde_json::json!(["FAILURE", "FAILURE", ["SUCCESS", 3]]));
-    let expected = [("undecodable", 2), ("unpublishable", 2), ("unsupported", 1)];
+    assert_eq!(out, serde_json::json!(["FAILURE", "FAILURE", "FAILURE", "FAILURE", ["SUCCESS", 3]]));
+    let expected = [("undecodable", 2), ("unpublishable", 2), ("unsupported", 3)];
     let expected = expected.map(|(reason, count)| (reason.to_owned(), count));
-    assert_eq!(scene.letters(5).await, BTreeMap::from(expected));
+    assert_eq!(scene.letters(7).await, BTreeMap::from(expected));
     assert!(!scene.worker.log().contains("no connection to the broker"), "{}", scene.worker.log_tail());
 }
 
