@@ -15,12 +15,14 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Bus;
 use crate::clock::Clock;
 use crate::events::{self, Events, Vitals};
 use crate::node::Node;
+use crate::result_backend::ResultBackend;
 use crate::task::Tasks;
 use crate::worker::{Consumers, Limits, Pool, Registry, Revoked};
 
@@ -51,6 +53,8 @@ pub(crate) struct Panel {
     pub(crate) consumers: Arc<Consumers>,
     pub(crate) bus: Option<Bus>,
     pub(crate) conf: Map<String, Value>,
+    /// What was revoked, for [`run`] to tell those who wait for it.
+    pub(crate) marks: mpsc::Sender<Vec<String>>,
     /// Cancelled to end the worker.
     pub(crate) shutdown: CancellationToken,
     pub(crate) started: Instant,
@@ -62,8 +66,19 @@ impl Panel {
     }
 }
 
+/// Ids that were revoked, command by command.
+pub(crate) type Marks = mpsc::Receiver<Vec<String>>;
+/// Commands whose revoked ids wait to be told of.
+pub(crate) const MOST_MARKS: usize = 1000;
+
 /// Listens, answers and tells until `gone`: the worker is still there while it finishes what it has in hand.
-pub(crate) async fn run(panel: &Panel, bus: &Bus, config: &ControlConfig, gone: &CancellationToken) {
+pub(crate) async fn run(
+    panel: &Panel,
+    bus: &Bus,
+    config: &ControlConfig,
+    (backend, mut marks): (ResultBackend, Marks),
+    gone: &CancellationToken,
+) {
     let told = CancellationToken::new();
     let telling = async {
         events::beat(&panel.events, || panel.vitals(), gone).await;
@@ -71,7 +86,6 @@ pub(crate) async fn run(panel: &Panel, bus: &Bus, config: &ControlConfig, gone: 
     };
     let keeping = async {
         if let Some(file) = &config.state_file {
-            panel.revoked.restore(file);
             panel.revoked.keep(file.clone(), gone).await;
         }
     };
@@ -79,6 +93,7 @@ pub(crate) async fn run(panel: &Panel, bus: &Bus, config: &ControlConfig, gone: 
         telling,
         events::dispatch(&panel.events, bus, &told),
         keeping,
+        revoke::mark(&backend, &mut marks, gone),
         mailbox::serve(panel, bus, gone),
         neighbours::greet(panel, bus, gone),
         neighbours::vote(panel, bus, gone),

@@ -6,7 +6,7 @@ pub mod review;
 
 use serde_json::{Value, json};
 
-use crate::message::{Headers, Message};
+use crate::message::{Headers, MOST_HEADERS, Message, headers_size};
 use crate::protocol::NotATask;
 
 /// The queue of a queue's dead letters.
@@ -76,8 +76,8 @@ pub const REPLAYED_AT: &str = "replayed_at_ms";
 /// Header of a replayed message: its `retries` at that time, so that it can be tried as often as a new one.
 pub const REPLAYED_RETRIES: &str = "replayed_retries";
 
-/// Half of RabbitMQ's default frame.
-const MOST_HEADERS: usize = 64 * 1024;
+/// A header that says more than this was none of Celery's.
+const LONGEST_ESSENTIAL: usize = 4096;
 
 /// The message as it is buried: the same body, properties and headers, and the reason beside them. Without an expiry,
 /// or the broker would drop it after all.
@@ -103,14 +103,10 @@ pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at
     dead
 }
 
-/// What the task could not be run without; a text that is out of all proportion was none of Celery's.
+/// What the task could not be run without, unless it is out of all proportion.
 fn is_essential(name: &str, value: &Value) -> bool {
-    let short = value.as_str().is_none_or(|text| text.len() < 256);
-    ["id", "task", "retries"].contains(&name) || (["compression", "eta", "expires"].contains(&name) && short)
-}
-
-fn headers_size(headers: &Headers) -> usize {
-    serde_json::to_string(headers).map_or(usize::MAX, |text| text.len())
+    let essential = ["id", "task", "retries", "compression", "eta", "expires"];
+    essential.contains(&name) && value.to_string().len() <= LONGEST_ESSENTIAL
 }
 
 /// The message as it is replayed: the same id, without what was noted when it was buried. Nothing when it does not say

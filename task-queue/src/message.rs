@@ -82,3 +82,26 @@ impl Message {
         self.headers.get(name)?.as_u64()
     }
 }
+
+/// Half of RabbitMQ's default frame, which all headers and properties have to fit into: room for what is added to them on
+/// a message's way.
+pub(crate) const MOST_HEADERS: usize = 64 * 1024;
+
+/// The bytes that the headers take as an AMQP table.
+pub(crate) fn headers_size(headers: &Headers) -> usize {
+    let members = headers.iter().map(|(name, value)| 1 + name.len() + value_size(value));
+    4 + members.sum::<usize>()
+}
+
+/// With the byte that says its type.
+fn value_size(value: &Value) -> usize {
+    1 + match value {
+        Value::Null => 0,
+        Value::Bool(_) => 1,
+        Value::Number(number) if number.as_i64().is_some_and(|number| i32::try_from(number).is_ok()) => 4,
+        Value::Number(_) => 8,
+        Value::String(text) => 4 + text.len(),
+        Value::Array(values) => 4 + values.iter().map(value_size).sum::<usize>(),
+        Value::Object(map) => headers_size(map),
+    }
+}

@@ -11,7 +11,7 @@ mod request;
 mod signature;
 pub mod typed_json;
 
-pub(crate) use publish::{Envelope, hostname, replaced, with_arguments};
+pub(crate) use publish::{Envelope, replaced, with_arguments};
 pub use publish::{Origin, TaskMessage, TaskOptions, retried};
 pub use repr::repr;
 pub use request::{TaskRequest, TimeLimit, Timing};

@@ -92,6 +92,26 @@ impl ResultBackend {
             Self::Rpc => rpc::send(broker, meta).await,
         }
     }
+
+    /// Says of a task that it is revoked, unless it has begun or ended already. Over `rpc://` nobody knows who waits for it.
+    pub(crate) async fn revoke(&self, task_id: &str) -> Result<(), ResultError> {
+        let Self::Redis(backend) = self else { return Ok(()) };
+        let exception = json!({
+            "exc_type": "TaskRevokedError", "exc_message": ["revoked"], "exc_module": "celery.exceptions",
+        });
+        let meta = TaskMeta {
+            task_id: task_id.to_owned(),
+            status: State::Revoked,
+            result: exception,
+            traceback: None,
+            children: Vec::new(),
+            group_id: None,
+            parent_id: None,
+            reply_to: None,
+            correlation_id: None,
+        };
+        backend.store_unless_begun(task_id, &meta.to_json(), RESULT_EXPIRES).await
+    }
 }
 
 impl State {

@@ -18,6 +18,7 @@ mod revoked;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -116,15 +117,20 @@ impl Worker {
     /// A queue cannot be consumed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BrokerError> {
         let (in_hand, give_up) = (TaskTracker::new(), CancellationToken::new());
-        let panel = Arc::new(self.panel(&in_hand, &give_up, &shutdown));
+        let (tell, marks) = mpsc::channel(control::MOST_MARKS);
+        let panel = Arc::new(self.panel(&in_hand, &give_up, &shutdown, tell));
+        // Before the first task comes.
+        if let Some(file) = self.control.as_ref().and_then(|config| config.state_file.as_ref()) {
+            panel.revoked.restore(file);
+        }
         for (queue, concurrency) in &self.config.queues {
             panel.consumers.begin(queue, *concurrency).await?;
         }
         let gone = CancellationToken::new();
         // A task of its own, so that a defect in it does not end those of the queue.
         let control = self.control.clone().zip(panel.bus.clone()).map(|(config, bus)| {
-            let (panel, gone) = (Arc::clone(&panel), gone.clone());
-            tokio::spawn(async move { control::run(&panel, &bus, &config, &gone).await })
+            let (panel, gone, telling) = (Arc::clone(&panel), gone.clone(), (self.results.clone(), marks));
+            tokio::spawn(async move { control::run(&panel, &bus, &config, telling, &gone).await })
         });
         tokio::join!(panel.pool.follow(&panel.registry, &shutdown), self.prepare_delays(&shutdown));
         shutdown.cancelled().await;
@@ -145,6 +151,7 @@ impl Worker {
         in_hand: &TaskTracker,
         give_up: &CancellationToken,
         shutdown: &CancellationToken,
+        marks: mpsc::Sender<Vec<String>>,
     ) -> Panel {
         let config = self.control.clone().unwrap_or_default();
         let bus = self.control.as_ref().and_then(|_| self.broker.bus());
@@ -157,6 +164,7 @@ impl Worker {
             backend: self.results.clone(),
             broker: Arc::clone(&self.broker),
             give_up: give_up.clone(),
+            node: node.clone(),
         };
         let default_queue = self.config.queues.first().map(|(queue, _)| queue.clone()).unwrap_or_default();
         let (told, known) = (Arc::clone(&events), Arc::clone(&registry));
@@ -185,6 +193,7 @@ impl Worker {
             consumers: Arc::new(consumers),
             bus,
             conf: config.conf,
+            marks,
             shutdown: shutdown.clone(),
             started: Instant::now(),
         }

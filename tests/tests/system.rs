@@ -6,7 +6,9 @@ mod system {
     mod brokers;
     mod celery_autoscale;
     mod celery_control;
+    mod celery_control_faults;
     mod celery_events;
+    mod celery_hostile;
     mod celery_inspect;
     mod celery_messages;
     mod celery_results;

@@ -1,5 +1,6 @@
 //! What a command is given, and what Python would raise where it cannot be used.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
@@ -20,7 +21,7 @@ impl Raised {
         Self(format!("KeyError({})", quoted(key)))
     }
 
-    fn type_error(told: &str) -> Self {
+    pub(super) fn type_error(told: &str) -> Self {
         Self(format!("TypeError({})", quoted(told)))
     }
 }
@@ -57,6 +58,16 @@ impl Arguments<'_> {
     /// One text or several; what is no text is passed over.
     pub(super) fn texts(&self, name: &str) -> Result<Vec<&str>, Raised> {
         Ok(as_list(self.required(name)?).iter().filter_map(Value::as_str).collect())
+    }
+
+    /// The ids of tasks, one or several; none where `None` is given. What is no id is refused, and not passed over.
+    pub(super) fn ids(&self, name: &str) -> Result<BTreeSet<&str>, Raised> {
+        match self.required(name)? {
+            Value::Null => Ok(BTreeSet::new()),
+            ids => {
+                as_list(ids).iter().map(|id| id.as_str().ok_or_else(|| self.expected("ids", name))).collect()
+            }
+        }
     }
 
     /// Whether it is what Python takes for true.

@@ -71,15 +71,15 @@ fn nok(told: impl Into<String>) -> Answer {
 }
 
 fn rate_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
-    let (name, asked) = (given.text("task_name")?, given.required("rate_limit")?);
+    let (name, asked) = (given.required("task_name")?, given.required("rate_limit")?);
     let rate = match Rate::parse(asked) {
         Ok(rate) => rate,
         Err(exception) if exception.starts_with("KeyError") => return Err(Raised(exception)),
         Err(exception) => return nok(format!("Invalid rate limit string: {exception}")),
     };
-    if panel.tasks.declared(name).is_none() {
+    let Some(name) = name.as_str().filter(|name| panel.tasks.declared(name).is_some()) else {
         return nok("unknown task");
-    }
+    };
     panel.limits.set_rate(name, rate);
     ok(if is_true(asked) { "new rate limit set successfully" } else { "rate limit disabled successfully" })
 }
@@ -89,7 +89,9 @@ fn time_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
     if panel.tasks.declared(name).is_none() {
         return nok("unknown task");
     }
-    let limit = TimeLimit { soft: given.seconds("soft")?, hard: given.seconds("hard")? };
+    // Celery takes 0 for none.
+    let span = |name| Ok(given.seconds(name)?.filter(|limit| !limit.is_zero()));
+    let limit = TimeLimit { soft: span("soft")?, hard: span("hard")? };
     panel.limits.set_time(name, limit);
     ok("time limits set successfully")
 }

@@ -8,19 +8,21 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::arguments::Raised;
+use super::arguments::{Raised, is_true};
 use super::{Panel, commands, matcher};
 use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
 use crate::message::{Headers, Message, Properties};
+use crate::protocol::repr;
 
 /// A command on the wire. What else it holds is nobody's business.
 #[derive(Debug, Deserialize)]
 struct Command {
-    method: String,
-    arguments: Option<Map<String, Value>>,
+    #[serde(default)]
+    method: Value,
+    arguments: Option<Value>,
     destination: Option<Value>,
-    pattern: Option<String>,
-    matcher: Option<String>,
+    pattern: Option<Value>,
+    matcher: Option<Value>,
     ticket: Option<Value>,
     reply_to: Option<ReplyTo>,
 }
@@ -66,8 +68,7 @@ impl Panel {
             .inspect_err(|_| tracing::debug!("what came to the mailbox is no command"))
             .ok()
             .filter(|command| command.is_for(self.node.as_str()))?;
-        let answer = commands::run(self, &command.method, &command.arguments.unwrap_or_default());
-        let reply = match answer {
+        let reply = match command.run(self) {
             Ok(reply) => reply?,
             Err(Raised(exception)) => {
                 tracing::warn!(exception = format!("{exception:.200}"), "a command of remote control failed");
@@ -81,12 +82,25 @@ impl Panel {
 }
 
 impl Command {
+    /// Whoever asks nonsense is answered what Python would raise.
+    fn run(&self, panel: &Panel) -> Result<Option<Value>, Raised> {
+        let Value::String(method) = &self.method else {
+            return Err(Raised(format!("KeyError({})", repr(&self.method))));
+        };
+        match &self.arguments {
+            Some(Value::Object(given)) => commands::run(panel, method, given),
+            Some(other) if is_true(other) => Err(Raised::type_error("the arguments must be a mapping")),
+            _ => commands::run(panel, method, &Map::new()),
+        }
+    }
+
     fn is_for(&self, node: &str) -> bool {
-        match (&self.destination, &self.pattern, &self.matcher) {
+        let text = |value: &Option<Value>| value.as_ref().and_then(Value::as_str).map(str::to_owned);
+        match (&self.destination, text(&self.pattern), text(&self.matcher)) {
             (Some(Value::Array(nodes)), ..) if !nodes.is_empty() => nodes.iter().any(|name| name == node),
             (Some(Value::String(name)), ..) if !name.is_empty() => name == node,
             (_, Some(pattern), Some(matcher)) if !pattern.is_empty() && !matcher.is_empty() => {
-                matcher::matches(node, pattern, matcher)
+                matcher::matches(node, &pattern, &matcher)
             }
             _ => true,
         }

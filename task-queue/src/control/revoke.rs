@@ -3,13 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::Panel;
 use super::arguments::{Arguments, Raised};
 use super::commands::{Answer, ok};
 use crate::protocol::repr;
 use crate::python::set_repr;
+use crate::result_backend::ResultBackend;
 use crate::worker::as_list;
+
+/// A longer id was never published.
+const LONGEST_ID: usize = 255;
 
 /// There is no process to be sent a signal; its number is told in the event.
 const SIGNALS: [(&str, i32); 9] = [
@@ -25,22 +31,22 @@ const SIGNALS: [(&str, i32); 9] = [
 ];
 
 pub(super) fn revoke(panel: &Panel, given: &Arguments<'_>) -> Answer {
-    let ids: BTreeSet<&str> = given.texts("task_id")?.into_iter().collect();
+    let ids = given.ids("task_id")?;
     if given.is_true("terminate") {
         return end(panel, given, &ids);
     }
     tracing::info!(ids = ids.len(), "tasks are revoked");
-    panel.revoked.add(ids.iter().copied());
+    panel.note_revoked(&ids);
     ok(format!("tasks {} flagged as revoked", set_repr(ids.into_iter())))
 }
 
 pub(super) fn terminate(panel: &Panel, given: &Arguments<'_>) -> Answer {
     given.required("signal")?;
-    end(panel, given, &given.texts("task_id")?.into_iter().collect())
+    end(panel, given, &given.ids("task_id")?)
 }
 
 fn end(panel: &Panel, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Answer {
-    panel.revoked.add(ids.iter().copied());
+    panel.note_revoked(ids);
     let signum = signum(given)?;
     let ended = panel.registry.terminate(signum, |task| ids.contains(task.request.id.as_str()));
     let ended: BTreeSet<String> = ended.into_iter().collect();
@@ -51,8 +57,41 @@ fn end(panel: &Panel, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Answer {
     ok(format!("terminate: {}", ended.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
+impl Panel {
+    /// Remembers that these are revoked, and has it said to those who wait for what has not begun.
+    fn note_revoked(&self, ids: &BTreeSet<&str>) {
+        self.revoked.add(ids.iter().copied());
+        let active = self.registry.active_ids();
+        let ids = ids.iter().filter(|id| id.len() <= LONGEST_ID && !active.contains(**id));
+        if self.marks.try_send(ids.map(|id| (*id).to_owned()).collect()).is_err() {
+            tracing::warn!("too much is revoked at once: those who wait hear of it when the tasks come");
+        }
+    }
+}
+
+/// Says of what was revoked, to those who wait for it, that it is, until `stop`.
+pub(super) async fn mark(
+    backend: &ResultBackend,
+    marks: &mut mpsc::Receiver<Vec<String>>,
+    stop: &CancellationToken,
+) {
+    while let Some(Some(ids)) = stop.run_until_cancelled(marks.recv()).await {
+        for id in ids {
+            match stop.run_until_cancelled(backend.revoke(&id)).await {
+                None => return,
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    // As Celery has it. It is told once more when the task comes.
+                    tracing::warn!(%error, "who waits for a revoked task was not told yet");
+                    break;
+                }
+            }
+        }
+    }
+}
+
 pub(super) fn revoke_by_stamped_headers(panel: &Panel, given: &Arguments<'_>) -> Answer {
-    let headers = stamped_headers(given.required("headers")?);
+    let headers = stamped_headers(given.required("headers")?)?;
     for (header, stamps) in &headers {
         panel.revoked.add_stamps(header, as_list(stamps));
     }
@@ -93,14 +132,17 @@ fn end_stamped<'a>(
 }
 
 /// An object, or a list of texts such as `tenant=x`.
-fn stamped_headers(value: &Value) -> Map<String, Value> {
+fn stamped_headers(value: &Value) -> Result<Map<String, Value>, Raised> {
+    let unusable = || Raised::type_error("headers are an object, or a list of texts such as 'name=stamp'");
     match value {
-        Value::Object(headers) => headers.clone(),
-        list => {
-            let pairs = as_list(list).iter().filter_map(|pair| pair.as_str()?.split_once('='));
-            pairs.map(|(header, stamp)| (header.to_owned(), stamp.into())).collect()
+        Value::Object(headers) if headers.values().all(|stamps| !stamps.is_null()) => Some(headers.clone()),
+        Value::Array(list) => {
+            let pairs = list.iter().map(|pair| pair.as_str()?.split_once('='));
+            pairs.map(|pair| pair.map(|(header, stamp)| (header.to_owned(), stamp.into()))).collect()
         }
+        _ => None,
     }
+    .ok_or_else(unusable)
 }
 
 /// The signal's number; SIGTERM's, where none is given.

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{NotATask, body};
-use crate::message::{Headers, Message};
+use crate::message::{Headers, MOST_HEADERS, Message, headers_size};
 use crate::moment;
 
 /// The fields of the object that are headers of protocol 2.
@@ -58,6 +58,10 @@ pub fn upgrade(message: &Message) -> Result<Option<Message>, NotATask> {
     let mut upgraded = Message { headers: headers(fields), ..message.clone() };
     upgraded.headers.extend(message.headers.clone());
     upgraded.headers.remove("compression");
+    if headers_size(&upgraded.headers) > MOST_HEADERS {
+        // A body may be as large as it likes, and headers may not: it could never be published again.
+        return Err(NotATask::Undecodable("what would be its headers is too large for them".to_owned()));
+    }
     upgraded.properties.content_type = Some("application/json".to_owned());
     upgraded.properties.content_encoding = Some("utf-8".to_owned());
     upgraded.body = Bytes::from(json!([args, kwargs, embed]).to_string());

@@ -62,7 +62,7 @@ impl Origin {
 }
 
 /// This host's name.
-pub(crate) fn hostname() -> String {
+fn hostname() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if host.trim().is_empty() { "localhost".to_owned() } else { host.trim().to_owned() }
 }

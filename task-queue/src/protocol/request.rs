@@ -144,11 +144,11 @@ impl TaskRequest {
 }
 
 impl TimeLimit {
-    /// Celery sends the hard one first.
+    /// Celery sends the hard one first, and takes 0 for none.
     fn read(header: Option<&Value>) -> Self {
         let limit = |index: usize| {
             let seconds = header?.get(index)?.as_f64()?;
-            Duration::try_from_secs_f64(seconds).ok()
+            Duration::try_from_secs_f64(seconds).ok().filter(|limit| !limit.is_zero())
         };
         Self { soft: limit(1), hard: limit(0) }
     }

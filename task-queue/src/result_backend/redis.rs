@@ -13,13 +13,16 @@ use super::ResultError;
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const RESPONSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// A success that is kept stays: a second run of the same task, after a crash, must not take it back. In one step, since
-/// another worker may be having that second run.
+/// A success that is kept stays: a second run of the same task, after a crash, must not take it back. Nor does what has
+/// begun become what was not to begin. In one step, since another worker may be having that second run.
 const STORE: &str = "
-    local kept = redis.call('GET', KEYS[1])
-    if kept then
+    local kept = redis.pcall('GET', KEYS[1])
+    if type(kept) == 'string' then
         local readable, meta = pcall(cjson.decode, kept)
-        if readable and type(meta) == 'table' and meta['status'] == 'SUCCESS' then return end
+        local status = readable and type(meta) == 'table' and meta['status']
+        if status == 'SUCCESS' then return end
+        local waits = {PENDING = 1, RECEIVED = 1, RETRY = 1, REJECTED = 1}
+        if ARGV[3] == 'unless begun' and not waits[status] then return end
     end
     redis.call('SETEX', KEYS[1], ARGV[1], ARGV[2])
     redis.call('PUBLISH', KEYS[1], ARGV[2])";
@@ -44,9 +47,17 @@ impl RedisBackend {
         meta: &str,
         expires: Duration,
     ) -> Result<(), ResultError> {
-        let mut storing = redis::cmd("EVAL");
-        storing.arg(STORE).arg(1).arg(format!("celery-task-meta-{task_id}"));
-        self.run(storing.arg(expires.as_secs()).arg(meta)).await
+        self.run(storing(task_id, meta, expires).arg("always")).await
+    }
+
+    /// The same, where there is nothing of the task yet but that it is to be done.
+    pub(super) async fn store_unless_begun(
+        &self,
+        task_id: &str,
+        meta: &str,
+        expires: Duration,
+    ) -> Result<(), ResultError> {
+        self.run(storing(task_id, meta, expires).arg("unless begun")).await
     }
 
     async fn run(&self, command: &Cmd) -> Result<(), ResultError> {
@@ -74,6 +85,12 @@ impl RedisBackend {
         }
         Ok(connection)
     }
+}
+
+fn storing(task_id: &str, meta: &str, expires: Duration) -> Cmd {
+    let mut storing = redis::cmd("EVAL");
+    storing.arg(STORE).arg(1).arg(format!("celery-task-meta-{task_id}")).arg(expires.as_secs()).arg(meta);
+    storing
 }
 
 /// Without the URL, which may hold a password.

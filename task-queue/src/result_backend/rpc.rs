@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::{ResultError, TaskMeta};
-use crate::broker::Broker;
+use crate::broker::{Broker, PublishError};
 use crate::message::{Headers, Message, Properties};
 
 pub(super) async fn send(broker: &Arc<dyn Broker>, meta: &TaskMeta) -> Result<(), ResultError> {
@@ -18,5 +18,9 @@ pub(super) async fn send(broker: &Arc<dyn Broker>, meta: &TaskMeta) -> Result<()
         ..Properties::default()
     };
     let message = Message { properties, headers: Headers::new(), body: Bytes::from(meta.to_json()) };
-    Ok(broker.reply(reply_to, &message).await?)
+    match broker.reply(reply_to, &message).await {
+        // Its id or its reply queue is longer than AMQP carries: nobody can be waiting by such a name.
+        Err(PublishError::TooLarge) => Ok(()),
+        sent => Ok(sent?),
+    }
 }

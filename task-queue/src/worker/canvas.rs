@@ -13,6 +13,11 @@ const GROUP_WITHIN: &str = "a group inside its chain is a chord, which no worker
 
 /// With what a delay or `.dead` adds to it, a queue's name has to fit into AMQP's 255 bytes.
 const LONGEST_QUEUE: usize = 190;
+/// Options of a chain or a group that are not those of its tasks.
+const OF_THE_WHOLE: [&str; 8] =
+    ["link", "link_error", "chord", "task_id", "group_id", "group_index", "root_id", "parent_id"];
+/// AMQP's properties are no longer.
+const LONGEST_ID: usize = 255;
 
 /// Makes the messages that follow.
 #[derive(Debug)]
@@ -64,17 +69,24 @@ impl Canvas {
             Some("chain") => {
                 let mut tasks = call.tasks();
                 if let (Some(last), Some(link)) = (tasks.last_mut(), call.options.get("link")) {
-                    last.link(link);
+                    last.add_to("link", link);
+                }
+                if let Some(errback) = call.options.get("link_error") {
+                    tasks.iter_mut().for_each(|task| task.add_to("link_error", errback));
                 }
                 tasks.reverse();
-                let Some(first) = tasks.pop() else { return };
+                let Some(first) = tasks.pop().map(|first| first.with_options_of(call)) else { return };
                 let chain = [descent.chain, tasks].concat();
                 self.apply(&first, &args, Descent { chain, ..descent }, children);
             }
             Some("group") => {
-                for task in call.tasks() {
+                for mut task in call.tasks() {
                     let descent = Descent { chain: Vec::new(), ..descent };
-                    self.apply(&task.of_group(call), &args, descent, children);
+                    if let Some(errback) = call.options.get("link_error") {
+                        task.add_to("link_error", errback);
+                    }
+                    let task = task.of_group(call).with_options_of(call);
+                    self.apply(&task, &args, descent, children);
                 }
             }
             _ => children.push(self.publish(call, &args, &descent)),
@@ -145,13 +157,17 @@ impl Signature {
         self.kind.as_deref() == Some("group") || ends_in_one()
     }
 
-    fn unsupported(&self) -> Option<&'static str> {
+    pub(super) fn unsupported(&self) -> Option<&'static str> {
         let chord = self.kind.as_deref() == Some("chord");
         if chord || self.options.get("chord").is_some_and(|chord| !chord.is_null()) {
             return Some("what follows it is a chord or a part of one, which no worker of ours can count");
         }
         if self.queue().is_some_and(|queue| !is_usable(&queue)) {
             return Some("what follows it is to go to a queue that no client may make");
+        }
+        let too_long = |option: &str| self.text(option).is_some_and(|text| text.len() > LONGEST_ID);
+        if too_long("task_id") || too_long("reply_to") {
+            return Some("what follows it has an id or a reply queue that is longer than AMQP carries");
         }
         match self.kind.as_deref() {
             Some("chain" | "group") => match Self::list(self.kwargs.get("tasks").cloned()) {
@@ -166,15 +182,22 @@ impl Signature {
         }
     }
 
-    /// Adds callbacks to those it has.
-    fn link(&mut self, more: &Value) {
+    /// With what a chain says of its first task and a group of each, which is whatever is not about the whole of it.
+    fn with_options_of(mut self, whole: &Self) -> Self {
+        let options = whole.options.iter().filter(|(name, _)| !OF_THE_WHOLE.contains(&name.as_str()));
+        self.options.extend(options.map(|(name, value)| (name.clone(), value.clone())));
+        self
+    }
+
+    /// Adds callbacks, or errbacks, to those it has.
+    fn add_to(&mut self, option: &str, more: &Value) {
         let listed = |value: &Value| match value {
             Value::Null => Vec::new(),
             Value::Array(several) => several.clone(),
             one => vec![one.clone()],
         };
-        let own = self.options.get("link").map(listed).unwrap_or_default();
-        self.options.insert("link".to_owned(), Value::Array([own, listed(more)].concat()));
+        let own = self.options.get(option).map(listed).unwrap_or_default();
+        self.options.insert(option.to_owned(), Value::Array([own, listed(more)].concat()));
     }
 
     fn of_group(mut self, group: &Self) -> Self {

@@ -99,8 +99,9 @@ impl Consumers {
     }
 
     async fn make_and_consume(&self, queue: &TaskQueue, stop: CancellationToken) -> Result<(), BrokerError> {
-        if queue.name.len() > LONGEST_NAME {
-            return Err(BrokerError::Unreachable("its name is too long".to_owned()));
+        // One without a name is what the broker calls one that it is to make a name for.
+        if !(1..=LONGEST_NAME).contains(&queue.name.len()) {
+            return Err(BrokerError::Unreachable("its name is empty or too long".to_owned()));
         }
         if let Some(bus) = self.broker.bus() {
             bus.declare_task_queue(&queue.name, &queue.exchange, &queue.routing_key).await?;

@@ -14,7 +14,10 @@ use crate::task::{Failure, Outcome, TaskContext};
 impl Job {
     pub(super) async fn call_errbacks(&self, task: &InHand, failure: &Failure) -> Result<(), Undone> {
         for errback in &task.request.errbacks {
-            if self.is_told_the_failure(errback) {
+            if let Some(why) = errback.unsupported() {
+                // Perhaps that is why the task failed. It could be published as little now, however often it is tried.
+                tracing::error!(id = task.id(), why, "an errback is left out");
+            } else if self.is_told_the_failure(errback) {
                 self.tell_the_failure(task, errback, failure).await?;
             } else {
                 self.follow(&self.canvas.errback(&task.request, errback)).await?;

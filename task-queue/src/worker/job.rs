@@ -121,7 +121,10 @@ impl Job {
         let mut held = Held::new(delivery, &message);
         match &task {
             Ok(task) => {
-                let done = self.perform(task, &mut held).await;
+                let done = match self.perform(task, &mut held).await {
+                    Err(Undone::Unpublished(error)) => self.bury_unpublishable(task, &error).await,
+                    done => done,
+                };
                 held.settle(done, &self.broker).await;
                 self.lifecycle.settled(task);
             }
@@ -164,7 +167,10 @@ impl Job {
             held.acknowledge_early().await?;
             task.ticket.acknowledge();
         }
-        self.lifecycle.started(task).await?;
+        // One that nobody here knows is not begun: its name is anybody's, and each would be counted for ever.
+        if self.tasks.declared(&task.request.name).is_some() {
+            self.lifecycle.started(task).await?;
+        }
         let running = AssertUnwindSafe(self.tasks.run(self.context(task))).catch_unwind();
         let (limit, exception) = self.time_limit(task);
         match tokio::time::timeout(limit, running).await {
@@ -299,11 +305,24 @@ impl Job {
         }
     }
 
+    /// Given back, it would run again and again. What follows from it is left out: that may be what is too large.
+    async fn bury_unpublishable(&self, task: &InHand, error: &PublishError) -> Result<(), Undone> {
+        let detail = format!("what follows from it cannot be published: {error}");
+        let reason = Reason::new("unpublishable", detail);
+        self.tell_given_up(task, &reason).await;
+        self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
+        Ok(self.lifecycle.failed(task, &reason.as_failure(&task.request)).await?)
+    }
+
     /// What made the task unfit may make telling it unfit too: it gets one try, and the letter is buried all the same.
     async fn given_up(&self, task: &InHand, reason: Reason) -> Outcome {
-        let telling = AssertUnwindSafe(self.tasks.given_up(self.context(task), &reason)).catch_unwind();
-        let _ = tokio::time::timeout(TELLING_LIMIT, telling).await;
+        self.tell_given_up(task, &reason).await;
         Outcome::Dead(reason)
+    }
+
+    async fn tell_given_up(&self, task: &InHand, reason: &Reason) {
+        let telling = AssertUnwindSafe(self.tasks.given_up(self.context(task), reason)).catch_unwind();
+        let _ = tokio::time::timeout(TELLING_LIMIT, telling).await;
     }
 
     async fn bury(

@@ -54,6 +54,10 @@ struct Inner {
 
 impl Pool {
     pub(crate) fn new(base: usize, multiplier: usize, autoscale: Option<Autoscale>) -> Self {
+        let autoscale = autoscale.map(|bounds| {
+            let max = bounds.max.clamp(1, MOST);
+            Autoscale { max, min: bounds.min.min(max), ..bounds }
+        });
         let size = autoscale.map_or(base, |bounds| bounds.min.max(1));
         Self { inner: Mutex::new(Inner { size, autoscale, lines: Vec::new() }), base, multiplier }
     }
@@ -245,6 +249,8 @@ mod tests {
     #[tokio::test]
     async fn bounds_hold_at_once_and_let_in_what_more_slots_could_take() {
         assert_eq!(Pool::new(3, 1, None).set_autoscale(Some(5), None), None);
+        let odd = Pool::new(3, 1, Some(Autoscale::between(5, 0))).autoscale();
+        assert_eq!(odd, Some(Autoscale::between(1, 1)));
         let pool = Pool::new(3, 1, Some(Autoscale::between(2, 8)));
         let slots = pool.slots(3);
         assert_eq!((pool.size(), *slots.prefetch().borrow()), (2, 8));

@@ -1,6 +1,6 @@
 //! The tasks that a worker has in hand, for whoever asks what it is doing: each from its delivery to its settlement.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -12,6 +12,8 @@ use crate::moment::Moment;
 
 /// Tasks remembered that wait in the broker for their `eta`.
 const MOST_SCHEDULED: usize = 10_000;
+/// And the bytes that their bodies may take, some of which are large.
+const MOST_SCHEDULED_BYTES: usize = 16 * 1024 * 1024;
 
 /// What tells one delivery from another, also of the same task, and ends it while it runs.
 #[derive(Debug, Clone, Default)]
@@ -75,7 +77,9 @@ impl Registry {
     pub(crate) fn enter(&self, task: &InHand) {
         self.with(|inner| {
             // One that was on the way to its `eta` has arrived.
-            inner.scheduled.retain(|(_, scheduled)| scheduled.request.id != task.request.id);
+            if task.request.eta.is_some() {
+                inner.scheduled.retain(|(_, scheduled)| scheduled.request.id != task.request.id);
+            }
             let early = task.request.eta.filter(|eta| *eta > Moment::now());
             let stage = early.map_or(Stage::Reserved, Stage::Scheduled);
             inner.in_hand.insert(task.ticket.number, (stage, task.clone()));
@@ -101,10 +105,13 @@ impl Registry {
     /// The broker holds it until then.
     pub(crate) fn schedule(&self, task: &InHand, eta: Moment) {
         self.with(|inner| {
-            if inner.scheduled.len() == MOST_SCHEDULED {
-                inner.scheduled.pop_front();
-            }
             inner.scheduled.push_back((eta, task.clone()));
+            let size = |(_, task): &(Moment, InHand)| task.message.body.len();
+            let mut bytes: usize = inner.scheduled.iter().map(size).sum();
+            while inner.scheduled.len() > MOST_SCHEDULED || bytes > MOST_SCHEDULED_BYTES {
+                let Some(oldest) = inner.scheduled.pop_front() else { break };
+                bytes -= size(&oldest);
+            }
         });
     }
 
@@ -134,6 +141,14 @@ impl Registry {
     pub(crate) fn active(&self) -> usize {
         self.with(|inner| {
             inner.in_hand.values().filter(|(stage, _)| matches!(stage, Stage::Active(_))).count()
+        })
+    }
+
+    /// The ids of those that are running.
+    pub(crate) fn active_ids(&self) -> BTreeSet<String> {
+        self.with(|inner| {
+            let active = inner.in_hand.values().filter(|(stage, _)| matches!(stage, Stage::Active(_)));
+            active.map(|(_, task)| task.request.id.clone()).collect()
         })
     }
 
@@ -174,5 +189,41 @@ impl Registry {
 
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> T) -> T {
         work(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::message::Message;
+    use crate::protocol::TaskRequest;
+    use crate::task::Declared;
+
+    fn task(id: usize, bytes: usize) -> InHand {
+        let headers = json!({"task": "t", "id": id.to_string(), "eta": "2100-01-01T00:00:00"});
+        let body = json!([["x".repeat(bytes)], {}, {}]).to_string().into();
+        let message = Message { headers: headers.as_object().unwrap().clone(), body, ..Message::default() };
+        InHand {
+            request: Arc::new(TaskRequest::decode(&message).unwrap()),
+            message: Arc::new(message),
+            queue: "celery".into(),
+            deliveries: 1,
+            declared: Declared::UNKNOWN,
+            ticket: Ticket::default(),
+        }
+    }
+
+    #[test]
+    fn of_what_waits_for_its_eta_only_so_much_is_remembered_and_what_has_come_back_not_at_all() {
+        let (registry, later) = (Registry::default(), Moment::now() + Duration::from_secs(60));
+        (0..5).for_each(|id| registry.schedule(&task(id, MOST_SCHEDULED_BYTES / 4), later));
+        let ids = || registry.scheduled().iter().map(|(_, task)| task.request.id.clone()).collect::<Vec<_>>();
+        assert_eq!(ids(), ["2", "3", "4"]);
+        registry.enter(&task(3, 0));
+        assert_eq!(ids(), ["2", "4"]);
     }
 }

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::lifecycle::{InHand, Leaving};
 use super::patience::Pauses;
 use crate::broker::Broker;
+use crate::node::Node;
 use crate::protocol::Signature;
 use crate::result_backend::{ResultBackend, State, TaskMeta};
 use crate::task::Failure;
@@ -17,6 +18,8 @@ pub(super) struct Results {
     pub(super) backend: ResultBackend,
     pub(super) broker: Arc<dyn Broker>,
     pub(super) give_up: CancellationToken,
+    /// Where a task has begun.
+    pub(super) node: Node,
 }
 
 impl Results {
@@ -24,7 +27,7 @@ impl Results {
         if !task.declared.track_started {
             return Ok(());
         }
-        let by = json!({"pid": std::process::id(), "hostname": crate::protocol::hostname()});
+        let by = json!({"pid": std::process::id(), "hostname": self.node.as_str()});
         self.keep(task, |meta| TaskMeta { status: State::Started, result: by, ..meta }).await
     }
 

@@ -4,6 +4,7 @@ use serde_json::{Map, Value};
 
 use super::lifecycle::InHand;
 use crate::message::Message;
+use crate::moment::Moment;
 use crate::protocol::{binding, retried, with_arguments};
 use crate::task::Retry;
 
@@ -16,6 +17,8 @@ impl Retry {
         {
             again = changed;
         }
+        let eta = (!self.after.is_zero()).then(|| (Moment::now() + self.after).to_string());
+        again.headers.insert("eta".to_owned(), eta.into());
         again.headers.extend(self.headers.clone());
         if let Some(priority) = self.priority {
             again.properties.priority = Some(priority);

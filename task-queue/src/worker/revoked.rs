@@ -111,13 +111,16 @@ impl Revoked {
     pub(crate) async fn keep(&self, file: PathBuf, stop: &CancellationToken) {
         loop {
             let stopped = tokio::select! {
-                () = self.changed.notified() => false,
+                biased;
                 () = stop.cancelled() => true,
+                () = self.changed.notified() => false,
             };
             let (state, file) = (self.state(), file.clone());
             let written = tokio::task::spawn_blocking(move || write(&state, &file)).await;
             if let Ok(Err(error)) = written {
                 tracing::warn!(%error, "what was revoked cannot be written to the state file");
+                // Perhaps nothing else is revoked for hours.
+                self.changed.notify_one();
                 let _ = tokio::time::timeout(WAIT, stop.cancelled()).await;
             }
             if stopped {
@@ -188,7 +191,9 @@ fn stamp_is_short(stamp: &Value) -> bool {
 /// By way of another file, so that there is always a whole one.
 fn write(state: &State, file: &PathBuf) -> std::io::Result<()> {
     let text = serde_json::to_vec(state)?;
-    let beside = file.with_extension("new");
+    // Beside `state.w1` and `state.w2` there is one each.
+    let mut beside = file.as_os_str().to_owned();
+    beside.push(".new");
     {
         let mut new = std::fs::File::create(&beside)?;
         std::io::Write::write_all(&mut new, &text)?;
@@ -239,6 +244,25 @@ mod tests {
         assert!(!covers(json!({"tenant": "y"})) && !covers(json!({"other": "x"})) && !covers(json!({})));
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_could_not_be_written_is_written_once_it_can_be_without_another_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let missing = directory.path().join("missing");
+        let (file, stop, revoked) =
+            (missing.join("state.json"), CancellationToken::new(), Revoked::default());
+        revoked.add(["a"]);
+        let written = async {
+            while !file.exists() {
+                tokio::time::sleep(WAIT).await;
+                let _ = std::fs::create_dir(&missing);
+            }
+        };
+        tokio::select! {
+            () = revoked.keep(file.clone(), &stop) => {}
+            written = tokio::time::timeout(WAIT * 100, written) => written.expect("it is written"),
+        }
+    }
+
     #[test]
     fn what_was_revoked_is_read_back_and_a_broken_file_is_passed_over() {
         let directory = tempfile::tempdir().unwrap();
@@ -252,6 +276,7 @@ mod tests {
         again.restore(&file);
         assert_eq!(again.ids(), ["a", "b"]);
         assert!(again.covers("c", json!({"tenant": "x"}).as_object().unwrap()));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         std::fs::write(&file, "{").unwrap();
         let anew = Revoked::default();
         anew.restore(&file);

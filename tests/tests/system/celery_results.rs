@@ -30,14 +30,14 @@ past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds
 "#;
 
 /// A conformance worker with its backend, and Python beside it.
-struct Scene {
-    deployment: Deployment,
+pub(super) struct Scene {
+    pub(super) deployment: Deployment,
     backend: String,
-    worker: Process,
+    pub(super) worker: Process,
 }
 
 impl Scene {
-    async fn set(backend: &str) -> Self {
+    pub(super) async fn set(backend: &str) -> Self {
         let deployment = Deployment::new().await;
         let redis = deployment.servers.redis.clone();
         let address = redis.trim_start_matches("redis://");
@@ -63,12 +63,12 @@ impl Scene {
     }
 
     /// Of the run's Redis.
-    async fn in_redis() -> Self {
+    pub(super) async fn in_redis() -> Self {
         Self::set(&tests::servers::Servers::of_this_run().redis).await
     }
 
     /// Runs a script; gives the one line of JSON that it prints.
-    async fn python(&self, script: &str) -> Value {
+    pub(super) async fn python(&self, script: &str) -> Value {
         let mut python = Command::new(&self.deployment.servers.python);
         python.arg("-c").arg(format!("{PRELUDE}{script}"));
         python.arg(&self.deployment.environment["BROKER_URL"]).arg(&self.backend);

@@ -65,9 +65,10 @@ impl Subscription {
 
     /// Hands deliveries on until the consumer ends. `Ok` when it was asked to.
     async fn consume(&self, session: &Session) -> Result<(), String> {
-        let opened = tokio::time::timeout(METHOD_LIMIT, self.open(session)).await;
+        // Before it is read, so that a change meanwhile is not missed.
         let mut prefetch = self.prefetch.clone();
         prefetch.mark_unchanged();
+        let opened = tokio::time::timeout(METHOD_LIMIT, self.open(session)).await;
         let (channel, mut consumer) = match opened {
             Ok(opened) => opened.map_err(|error| error.to_string())?,
             Err(_) => {

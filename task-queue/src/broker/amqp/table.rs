@@ -5,10 +5,14 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 use serde_json::{Map, Number, Value};
 
-use crate::message::{Headers, Message, Properties};
+use crate::message::{Headers, Message, Properties, headers_size};
 
 /// AMQP's "survives a restart of the broker".
 const PERSISTENT: u8 = 2;
+
+/// Headers and properties go in one frame, RabbitMQ's being of this size; a larger one costs the connection. What is beside
+/// the headers is at most eight texts of 256 bytes and a few numbers.
+const LARGEST_HEADERS: usize = 131_072 - 8 * 256 - 64;
 
 pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message {
     let text = |field: &Option<ShortString>| field.as_ref().map(|text| text.as_str().to_owned());
@@ -27,9 +31,12 @@ pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message
     Message { properties, headers, body: Bytes::from(body) }
 }
 
-/// `None` when a text is longer than AMQP's short strings can be (255 bytes).
+/// `None` when a text is longer than AMQP's short strings can be (255 bytes), or the headers than a frame.
 pub(super) fn to_properties(message: &Message) -> Option<BasicProperties> {
     let from = &message.properties;
+    if headers_size(&message.headers) > LARGEST_HEADERS {
+        return None;
+    }
     let mut to =
         BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(to_table(&message.headers)?);
     macro_rules! copy {
@@ -128,6 +135,20 @@ mod tests {
     fn a_text_too_long_for_amqp_is_refused_not_cut() {
         let long = Properties { correlation_id: Some("x".repeat(256)), ..Properties::default() };
         assert!(to_properties(&Message { properties: long, ..Message::default() }).is_none());
+    }
+
+    #[test]
+    fn headers_larger_than_a_frame_are_refused_and_their_size_is_what_goes_over_the_wire() {
+        let size = |length: usize| {
+            let headers = json!({"a": "x".repeat(length)}).as_object().unwrap().clone();
+            to_properties(&Message { headers, ..Message::default() }).is_some()
+        };
+        assert!(size(100_000) && !size(131_000));
+        let headers = json!({"a": [1, 5_000_000_000_i64, null, true, 1.5, "é"], "bc": {"d": {}}});
+        // Names with a byte of length; values with a byte of type; texts, lists and tables with four of length.
+        let list = 1 + 4 + (1 + 4) + (1 + 8) + 1 + 2 + (1 + 8) + (1 + 4 + 2);
+        let map = 1 + 4 + (1 + 1) + (1 + 4);
+        assert_eq!(headers_size(headers.as_object().unwrap()), 4 + (1 + 1 + list) + (1 + 2 + map));
     }
 
     fn header() -> impl Strategy<Value = Value> {

@@ -68,6 +68,7 @@ fn headers_may_be_missing_or_odd() {
     }));
     assert_eq!(odd.unwrap(), TaskRequest { retries: 0, ..with(&json!({})).unwrap() });
     assert_eq!(with(&json!({"timelimit": [-1, f64::MAX]})).unwrap().time_limit, TimeLimit::default());
+    assert_eq!(with(&json!({"timelimit": [0, 0.0]})).unwrap().time_limit, TimeLimit::default());
     assert_eq!(with(&json!({"retries": u64::MAX})).unwrap().retries, u32::MAX);
 }
 
