@@ -16,6 +16,8 @@ mod system {
     mod documents;
     mod embedded;
     mod faults;
+    mod keys;
+    mod limits;
     mod links;
     mod python;
     mod refusals;
@@ -23,4 +25,5 @@ mod system {
     mod starting;
     mod stopping;
     mod stores;
+    mod tls;
 }
