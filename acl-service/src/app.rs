@@ -22,14 +22,20 @@ impl App {
     /// Binds.
     ///
     /// # Errors
-    /// The port is taken.
+    /// The port is taken, or a file for TLS cannot be used.
     pub fn build(config: &Config, store: Store) -> Result<Self, Failure> {
-        Ok(Self { bound: Bound::to(config.bind, config.port)?, store, grace: config.grace })
+        let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, store.keys.clone())?;
+        Ok(Self { bound, store, grace: config.grace })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.bound.scheme()
     }
 
     /// Serves until `shutdown`, then finishes what is in hand.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use common::settings::{
     AUTHORIZATION_SERVICE_PORT, BIND_ADDRESS, SHUTDOWN_GRACE_SEC, SettingError, Settings,
 };
+use http_api::config::ServerConfig;
 use store::config::StoreConfig;
 
 /// What acl-service needs to know.
@@ -17,6 +18,8 @@ pub struct Config {
     pub bind: IpAddr,
     /// The port; 0 for any free one.
     pub port: u16,
+    /// Who may call, and over TLS or not.
+    pub server: ServerConfig,
     /// How long stopping may take.
     pub grace: Duration,
 }
@@ -31,6 +34,7 @@ impl Config {
             store: StoreConfig::from_settings(settings)?,
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&AUTHORIZATION_SERVICE_PORT)?,
+            server: ServerConfig::from_settings(settings)?.admitting_the_worker(settings)?,
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
         })
     }

@@ -21,6 +21,6 @@ async fn run() -> Result<(), Failure> {
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
     let Some(store) = unless_stopped(&shutdown, config.store.open()).await? else { return Ok(()) };
     let app = App::build(&config, store)?;
-    tracing::info!(address = %app.address(), "acl-service listens");
+    tracing::info!(address = %app.address(), scheme = app.scheme(), "acl-service listens");
     app.run(shutdown).await
 }

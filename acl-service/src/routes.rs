@@ -4,7 +4,7 @@ use actix_web::web::{self, Data, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, MalformedToken, StationId};
 use http_api::server::{Status, healthz, resource};
-use http_api::{Problem, body};
+use http_api::{Access, Problem, body};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Page, Store};
@@ -27,20 +27,30 @@ pub(crate) fn routes(store: Store) -> impl Fn(&mut ServiceConfig) + Clone {
             .app_data(store.clone())
             .configure(healthz)
             .service(
-                resource("/readyz", "GET, HEAD").route(web::get().to(readyz)).route(web::head().to(readyz)),
+                resource("/readyz", &[("GET, HEAD", Access::Open)])
+                    .route(web::get().to(readyz))
+                    .route(web::head().to(readyz)),
             )
             .service(
-                resource("/station/{station_id:[^/]*}/driver/{driver_token:[^/]*}/acl", "GET, PUT, DELETE")
-                    .route(web::get().to(check))
-                    .route(web::put().to(allow))
-                    .route(web::delete().to(deny)),
+                resource(
+                    "/station/{station_id:[^/]*}/driver/{driver_token:[^/]*}/acl",
+                    &[("GET", Access::CHECK_ACL), ("PUT, DELETE", Access::CHANGE_ACL)],
+                )
+                .route(web::get().to(check))
+                .route(web::put().to(allow))
+                .route(web::delete().to(deny)),
             )
             .service(
-                resource("/station/{station_id:[^/]*}/acl", "GET, PUT")
-                    .route(web::get().to(list))
-                    .route(web::put().to(allow_many)),
+                resource(
+                    "/station/{station_id:[^/]*}/acl",
+                    &[("GET", Access::SEE_ACL), ("PUT", Access::CHANGE_ACL)],
+                )
+                .route(web::get().to(list))
+                .route(web::put().to(allow_many)),
             )
-            .service(resource("/acl/check", "POST").route(web::post().to(check_many)));
+            .service(
+                resource("/acl/check", &[("POST", Access::CHECK_ACL)]).route(web::post().to(check_many)),
+            );
     }
 }
 

@@ -3,6 +3,7 @@
 #![warn(missing_docs)]
 
 pub mod address_guard;
+pub mod api_key;
 pub mod callback_url;
 pub mod clock;
 pub mod decision;

@@ -1,6 +1,7 @@
 //! Every setting, in one table: name, default, what is expected, what it does. Defaults, then `voltgate.toml`, then the
 //! environment. The table in the README is made from here, and a test compares the two.
 
+mod given;
 mod table;
 
 use std::collections::BTreeMap;

@@ -1,7 +1,19 @@
-//! What every HTTP service of ours has: refusals as problem+json, bounded bodies, and a server that drains when it stops.
+//! What every HTTP service of ours has: refusals as problem+json, bounded bodies, a gate that keeps strangers out, TLS, and
+//! a server that drains when it stops.
 
+mod access;
 pub mod body;
+pub mod caller;
+mod client_address;
+pub mod config;
+mod gate;
 pub mod problem;
+mod rate_limit;
+mod security_headers;
 pub mod server;
+mod tls;
+mod verified_keys;
 
+pub use access::Access;
+pub use caller::{Caller, caller};
 pub use problem::Problem;

@@ -4,8 +4,9 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER};
+use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
+use common::api_key::Scope;
 use serde::Serialize;
 
 /// One refusal.
@@ -16,8 +17,8 @@ pub struct Problem {
     title: &'static str,
     detail: String,
     field: &'static str,
-    allow: Option<&'static str>,
     retry_after: Option<Duration>,
+    headers: Vec<(&'static str, String)>,
 }
 
 /// What stands in the body.
@@ -39,7 +40,7 @@ impl Problem {
         field: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), field, allow: None, retry_after: None }
+        Self { status, kind, title, detail: detail.into(), field, retry_after: None, headers: Vec::new() }
     }
 
     /// 400: this field is missing or malformed.
@@ -53,11 +54,37 @@ impl Problem {
     }
 
     /// 405: the path is right and the method is not.
-    pub fn method_not_allowed(method: &str, allow: &'static str) -> Self {
+    pub fn method_not_allowed(method: &str, allow: &str) -> Self {
         let detail = format!("{method} is not allowed here; allowed: {allow}");
         let status = StatusCode::METHOD_NOT_ALLOWED;
         let problem = Self::new(status, "method-not-allowed", "The method is not allowed", "method", detail);
-        Self { allow: Some(allow), ..problem }
+        problem.with_header(ALLOW.as_str(), allow)
+    }
+
+    /// 401: there is no key, or a wrong one was presented (RFC 6750).
+    pub fn unauthorized(detail: &str, presented: bool) -> Self {
+        let challenge = if presented { "Bearer error=\"invalid_token\"" } else { "Bearer" };
+        let title = "A good API key is needed";
+        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, "authorization", detail)
+            .with_header(WWW_AUTHENTICATE.as_str(), challenge)
+    }
+
+    /// 403: the key is good, but not for this.
+    pub fn forbidden(sufficient: &[Scope]) -> Self {
+        let scopes: Vec<&str> = sufficient.iter().map(|scope| scope.as_str()).collect();
+        let detail = format!("the key lacks the scope {}", scopes.join(" or "));
+        let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
+        let title = "The key is not good for this";
+        Self::new(StatusCode::FORBIDDEN, "missing-scope", title, "authorization", detail)
+            .with_header(WWW_AUTHENTICATE.as_str(), challenge)
+    }
+
+    /// 429: too many requests of this key or address.
+    pub fn too_many_requests(field: &'static str, wait: Duration) -> Self {
+        let detail = format!("too many requests of one {field}; see the header RateLimit-Policy");
+        let status = StatusCode::TOO_MANY_REQUESTS;
+        let problem = Self::new(status, "too-many-requests", "Too many requests", field, detail);
+        Self { retry_after: Some(wait), ..problem }
     }
 
     /// 408: the body did not come in time.
@@ -110,6 +137,15 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same with one more header.
+    #[must_use]
+    pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.detail)
@@ -126,11 +162,12 @@ impl ResponseError for Problem {
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status);
         response.content_type("application/problem+json");
-        if let Some(allow) = self.allow {
-            response.insert_header((ALLOW, allow));
+        for (name, value) in &self.headers {
+            response.insert_header((*name, value.as_str()));
         }
         if let Some(after) = self.retry_after {
-            response.insert_header((RETRY_AFTER, after.as_secs().max(1)));
+            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+            response.insert_header((RETRY_AFTER, seconds.max(1)));
         }
         let body = Body {
             kind: format!("urn:voltgate:problem:{}", self.kind),

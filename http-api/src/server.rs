@@ -1,16 +1,25 @@
 //! The server that every service runs in: bound first, so that the port is known, then served until it is told to stop.
+//! What it does with every request, from the outside in: security headers, the length of the path, the resource's gate, the
+//! time limit, the handler.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
-use actix_web::dev::Service;
-use actix_web::web::{self, QueryConfig, ServiceConfig};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource};
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, Resource, ResponseError};
 use common::exit::Failure;
+use store::Keys;
 use tokio_util::sync::CancellationToken;
 
-use crate::Problem;
+use crate::config::{KeyMode, ServerConfig};
+use crate::gate::{self, Gate};
+use crate::tls::Certificate;
+use crate::{Access, Problem, security_headers};
 
 /// Longer paths with their queries are refused, so that nothing downstream has to hold them.
 const LONGEST_PATH: usize = 8192;
@@ -19,11 +28,18 @@ const LONGEST_PATH: usize = 8192;
 /// request that is sent while the server closes the connection gets no answer (seen: one in 2,000 with 5 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
+/// The whole head of a request has to come within this.
+const HEAD_LIMIT: Duration = Duration::from_secs(10);
+
+/// From the head of a request to the head of its answer. Longer than what any handler waits for (a body: 10 s).
+const HANDLER_LIMIT: Duration = Duration::from_secs(30);
+
 /// A port that is bound and not yet served.
-#[derive(Debug)]
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    gate: Data<Gate>,
+    certificate: Option<Arc<Certificate>>,
 }
 
 impl Bound {
@@ -36,7 +52,25 @@ impl Bound {
         let taken = |error: std::io::Error| Failure::Broken(format!("cannot listen on {wanted}: {error}"));
         let listener = TcpListener::bind(wanted).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, gate: Data::new(Gate::open()), certificate: None })
+    }
+
+    /// The same with a gate before it, and TLS where the settings name files. Without it everybody is let in.
+    ///
+    /// # Errors
+    /// A file cannot be used: says which and why.
+    pub fn guarded(self, config: &ServerConfig, keys: Arc<dyn Keys>) -> Result<Self, Failure> {
+        if config.mode != KeyMode::Required && !self.address.ip().is_loopback() {
+            let address = self.address;
+            tracing::warn!(%address, "no key is needed here, and other machines reach it (API_KEYS)");
+        }
+        let certificate = config.tls.clone().map(Certificate::load).transpose()?;
+        Ok(Self { gate: Data::new(Gate::new(config, keys)), certificate, ..self })
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        if self.certificate.is_some() { "https" } else { "http" }
     }
 
     /// Where it listens.
@@ -57,53 +91,114 @@ impl Bound {
     where
         F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
     {
+        let tls = self.certificate.is_some();
+        let (gate, certificate) = (self.gate, self.certificate);
         let server = HttpServer::new(move || {
             App::new()
-                .wrap_fn(|request, service| {
-                    let path_length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-                    let answer = service.call(request);
-                    async move {
-                        if path_length > LONGEST_PATH { Err(path_too_long().into()) } else { answer.await }
-                    }
-                })
-                .app_data(
-                    QueryConfig::default()
-                        .error_handler(|error, _| Problem::invalid("query", error.to_string()).into()),
-                )
+                .app_data(gate.clone())
+                .wrap(from_fn(refuse_long_path))
+                .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+                    security_headers::add(tls, request, next)
+                }))
+                .configure(name_the_culprit)
                 .configure(routes.clone())
                 .default_service(web::to(no_such_path))
         })
         .disable_signals()
         .shutdown_timeout(grace.as_secs())
         .keep_alive(KEEP_ALIVE)
-        .client_request_timeout(Duration::from_secs(10))
-        .listen(self.listener)
-        .map(HttpServer::run);
+        .client_request_timeout(HEAD_LIMIT);
+        let listener = self.listener;
+        let tls = certificate.clone().map(|certificate| certificate.server_config()).transpose();
+        let server = tls.and_then(|tls| {
+            let listening = match tls {
+                Some(tls) => server.listen_rustls_0_23(listener, tls),
+                None => server.listen(listener),
+            };
+            listening.map(HttpServer::run).map_err(broken)
+        });
         async move {
-            let broken = |error: std::io::Error| Failure::Broken(format!("the HTTP server broke: {error}"));
-            let server = server.map_err(broken)?;
+            let server = server?;
             let handle = server.handle();
             let stop = async {
                 shutdown.cancelled().await;
                 handle.stop(true).await;
             };
-            let (served, ()) = tokio::join!(server, stop);
-            served.map_err(broken)
+            tokio::select! {
+                (served, ()) = async { tokio::join!(server, stop) } => served.map_err(broken),
+                () = renew(certificate) => Ok(()),
+            }
         }
     }
 }
 
-/// A resource whose other methods are refused with a problem that names the allowed ones.
-pub fn resource(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
-        Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), allow))
-    }))
+/// A resource, and who may use which of its methods: `&[("GET, HEAD", Access::READ), ("PUT", Access::CHANGE_ACL)]`. Other
+/// methods are refused with a problem that names these.
+pub fn resource(
+    path: &str,
+    methods: &'static [(&'static str, Access)],
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    > + 'static,
+> {
+    slow_resource(path, methods, HANDLER_LIMIT)
+}
+
+/// The same for a handler that may take longer before it answers, such as one that reads a long body.
+pub fn slow_resource(
+    path: &str,
+    methods: &'static [(&'static str, Access)],
+    limit: Duration,
+) -> Resource<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<BoxBody>,
+        Error = Error,
+        InitError = (),
+    > + 'static,
+> {
+    web::resource(path)
+        .default_service(web::to(move |request: HttpRequest| async move {
+            let allow = Access::allow(methods);
+            Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), &allow))
+        }))
+        // The one that is added last is the outermost.
+        .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| within(limit, request, next)))
+        .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+            gate::guard(methods, request, next)
+        }))
+}
+
+async fn within(
+    limit: Duration,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let answered = tokio::time::timeout(limit, next.call(request)).await;
+    answered.unwrap_or_else(|_| {
+        let detail = format!("there was no answer within {} seconds", limit.as_secs());
+        Err(Problem::unavailable("server", detail, Duration::from_secs(1)).into())
+    })
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn broken(error: std::io::Error) -> Failure {
+    Failure::Broken(format!("the HTTP server broke: {error}"))
 }
 
 /// `GET /healthz`: the process is alive.
 pub fn healthz(config: &mut ServiceConfig) {
-    config
-        .service(resource("/healthz", "GET, HEAD").route(web::get().to(alive)).route(web::head().to(alive)));
+    config.service(
+        resource("/healthz", &[("GET, HEAD", Access::Open)])
+            .route(web::get().to(alive))
+            .route(web::head().to(alive)),
+    );
 }
 
 /// The answer of `/healthz` and `/readyz`.
@@ -123,8 +218,34 @@ async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("path", format!("there is no {}", request.path())))
 }
 
-fn path_too_long() -> Problem {
-    Problem::invalid("path", format!("the path and query are longer than {LONGEST_PATH} characters"))
+/// What actix refuses before a handler runs is told as every refusal is.
+fn name_the_culprit(config: &mut ServiceConfig) {
+    config.app_data(
+        PathConfig::default().error_handler(|error, _| Problem::invalid("path", error.to_string()).into()),
+    );
+    config.app_data(
+        QueryConfig::default().error_handler(|error, _| Problem::invalid("query", error.to_string()).into()),
+    );
+}
+
+async fn refuse_long_path(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
+    if length > LONGEST_PATH {
+        let detail = format!("the path and query are longer than {LONGEST_PATH} characters");
+        return Ok(request.into_response(Problem::invalid("path", detail).error_response()));
+    }
+    next.call(request).await
+}
+
+/// Never ends without TLS.
+async fn renew(certificate: Option<Arc<Certificate>>) {
+    match certificate {
+        Some(certificate) => certificate.renew().await,
+        None => std::future::pending().await,
+    }
 }
 
 async fn alive() -> HttpResponse {

@@ -31,8 +31,9 @@ impl App {
     /// Binds.
     ///
     /// # Errors
-    /// The port is taken.
+    /// The port is taken, or a file for TLS cannot be used.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
+        let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, store.keys.clone())?;
         let acceptance = Acceptance {
             queue: AuthorizationQueue::new(broker, &config.broker.task_queue),
             store,
@@ -40,7 +41,6 @@ impl App {
             timeout: config.authorization_timeout,
             queue_age: Arc::new(QueueAge::new(config.authorization_timeout)),
         };
-        let bound = Bound::to(config.bind, config.port)?;
         let (signer, broker) = (config.signer.clone(), config.broker.clone());
         Ok(Self { bound, acceptance, signer, broker, grace: config.grace })
     }
@@ -48,6 +48,11 @@ impl App {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.bound.scheme()
     }
 
     /// Serves until `shutdown`, then finishes what is in hand. The broker stays the caller's to close.

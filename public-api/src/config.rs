@@ -9,6 +9,7 @@ use common::settings::{
     AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, PUBLIC_API_PORT, SHUTDOWN_GRACE_SEC, SettingError, Settings,
 };
 use common::webhook_signature::WebhookSigner;
+use http_api::config::ServerConfig;
 use store::config::StoreConfig;
 
 /// What public-api needs to know.
@@ -28,6 +29,8 @@ pub struct Config {
     pub bind: IpAddr,
     /// The port; 0 for any free one.
     pub port: u16,
+    /// Who may call, and over TLS or not.
+    pub server: ServerConfig,
     /// How long stopping may take.
     pub grace: Duration,
 }
@@ -46,6 +49,7 @@ impl Config {
             authorization_timeout: settings.seconds(&AUTHORIZATION_TIMEOUT_SEC, 3600)?,
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&PUBLIC_API_PORT)?,
+            server: ServerConfig::from_settings(settings)?,
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
         })
     }

@@ -22,7 +22,7 @@ async fn run() -> Result<(), Failure> {
     let connecting = async { Ok((config.store.open().await?, config.broker.connect("public-api").await?)) };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
     let app = App::build(&config, store, broker.clone())?;
-    tracing::info!(address = %app.address(), "public-api listens");
+    tracing::info!(address = %app.address(), scheme = app.scheme(), "public-api listens");
     let ran = app.run(shutdown).await;
     broker.close().await;
     ran

@@ -9,8 +9,8 @@ use actix_web::{HttpRequest, HttpResponse};
 use common::clock;
 use common::ids::RequestId;
 use common::webhook_signature::WebhookSigner;
-use http_api::Problem;
 use http_api::server::{Status, healthz, resource};
+use http_api::{Access, Problem};
 use serde::Serialize;
 
 use crate::acceptance::Acceptance;
@@ -27,18 +27,27 @@ pub(crate) fn routes(acceptance: Acceptance, signer: WebhookSigner) -> impl Fn(&
             .app_data(signer.clone())
             .configure(healthz)
             .service(
-                resource("/readyz", "GET, HEAD").route(web::get().to(readyz)).route(web::head().to(readyz)),
+                resource("/readyz", &[("GET, HEAD", Access::Open)])
+                    .route(web::get().to(readyz))
+                    .route(web::head().to(readyz)),
             )
             .service(
-                resource("/.well-known/webhook-public-keys", "GET").route(web::get().to(webhook_public_keys)),
+                resource("/.well-known/webhook-public-keys", &[("GET", Access::Open)])
+                    .route(web::get().to(webhook_public_keys)),
             )
             .service(
                 // An empty token is malformed like any other and called back as `invalid`; an empty station is refused.
-                resource("/station/{station_id:[^/]*}/driver/{driver_token:[^/]*}/authorize", "GET, POST")
-                    .route(web::get().to(authorize))
-                    .route(web::post().to(authorize)),
+                resource(
+                    "/station/{station_id:[^/]*}/driver/{driver_token:[^/]*}/authorize",
+                    &[("GET, POST", Access::AUTHORIZE)],
+                )
+                .route(web::get().to(authorize))
+                .route(web::post().to(authorize)),
             )
-            .service(resource("/requests/{request_id}", "GET").route(web::get().to(requests::show)));
+            .service(
+                resource("/requests/{request_id}", &[("GET", Access::READ)])
+                    .route(web::get().to(requests::show)),
+            );
     }
 }
 

@@ -48,7 +48,21 @@ impl StoreConfig {
     /// It cannot be reached: says which and where.
     pub async fn open(&self) -> Result<Store, Failure> {
         tracing::debug!(looking_for = without_password(&self.url), "opening the store");
-        Store::open(&self.url, self.options.clone(), self.limit).await.map_err(|error| match error {
+        let opened = Store::open(&self.url, self.options.clone(), self.limit).await;
+        opened.map_err(|error| self.failure(error))
+    }
+
+    /// Opens it beside the process that an embedded directory belongs to.
+    ///
+    /// # Errors
+    /// It cannot be reached: says which and where.
+    pub async fn open_beside(&self) -> Result<Store, Failure> {
+        let opened = Store::open_beside(&self.url, self.options.clone(), self.limit).await;
+        opened.map_err(|error| self.failure(error))
+    }
+
+    fn failure(&self, error: StoreError) -> Failure {
+        match error {
             StoreError::BadUrl => SettingError::Bad {
                 name: REDIS_URL.name,
                 value: without_password(&self.url),
@@ -60,6 +74,6 @@ impl StoreConfig {
                 at: without_password(&self.url),
                 why: error.to_string(),
             },
-        })
+        }
     }
 }

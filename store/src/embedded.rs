@@ -2,13 +2,14 @@
 
 mod access;
 mod keyed;
+mod keys;
 mod records;
 
 use std::path::Path;
 use std::time::Duration;
 
 use common::clock;
-use embedded_db::{Database, DbError, DirectoryLock};
+use embedded_db::{Database, DbError, DirectoryError, DirectoryLock};
 use tokio::task::AbortHandle;
 
 use crate::{StoreError, StoreOptions};
@@ -48,7 +49,18 @@ const SCHEMA: &str = "
         value      TEXT    NOT NULL,
         expires_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX IF NOT EXISTS keyed_expiry ON keyed (expires_ms);";
+    CREATE INDEX IF NOT EXISTS keyed_expiry ON keyed (expires_ms);
+    CREATE TABLE IF NOT EXISTS api_key (
+        id            TEXT    PRIMARY KEY,
+        name          TEXT    NOT NULL,
+        scopes        TEXT    NOT NULL,
+        secret_sha256 TEXT    NOT NULL,
+        created_ms    INTEGER NOT NULL,
+        expires_ms    INTEGER,
+        last_used_ms  INTEGER,
+        revoked_ms    INTEGER,
+        gone_ms       INTEGER
+    ) STRICT, WITHOUT ROWID;";
 
 /// How often what has expired is deleted, and how much of it at a time.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
@@ -58,12 +70,28 @@ pub(crate) struct EmbeddedStore {
     db: Database,
     options: StoreOptions,
     sweeper: AbortHandle,
-    _lock: DirectoryLock,
+    /// Nothing beside the process that has it.
+    _lock: Option<DirectoryLock>,
 }
 
 impl EmbeddedStore {
     pub(crate) fn open(directory: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let lock = DirectoryLock::take(directory, "store")?;
+        Self::opened(directory, options, Some(lock))
+    }
+
+    /// Beside the process that the directory belongs to, if it runs: SQLite lets both write.
+    pub(crate) fn beside(directory: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
+        let unusable = |error| DirectoryError::Unusable(directory.to_owned(), error);
+        std::fs::create_dir_all(directory).map_err(unusable)?;
+        Self::opened(directory, options, None)
+    }
+
+    fn opened(
+        directory: &Path,
+        options: &StoreOptions,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self, StoreError> {
         let db = Database::open(&directory.join("store.db"), SCHEMA).map_err(unavailable)?;
         let sweeper = tokio::spawn(sweep(db.clone())).abort_handle();
         Ok(Self { db, options: options.clone(), sweeper, _lock: lock })
@@ -97,7 +125,7 @@ async fn sweep(db: Database) {
                     [now_ms(), SWEEP_ROWS],
                 )?;
             }
-            Ok(())
+            tx.execute("DELETE FROM api_key WHERE gone_ms < ?1", [now_ms()]).map(drop)
         });
         if let Err(error) = swept.await {
             tracing::warn!(%error, "expired records could not be deleted");

@@ -1,10 +1,11 @@
-//! What Voltgate keeps beside its queue: access lists, decision records and small keyed state; in Redis, or in a SQLite
-//! file. The URL chooses, in [`Store::open`] and nowhere else.
+//! What Voltgate keeps beside its queue: access lists, decision records, API keys and small keyed state; in Redis, or in a
+//! SQLite file. The URL chooses, in [`Store::open`] and nowhere else.
 
 mod access;
 pub mod config;
 mod embedded;
 mod keyed;
+mod keys;
 mod records;
 mod redis;
 
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 pub use access::{AccessLists, Added, Page};
 pub use keyed::KeyedState;
+pub use keys::{KeyRecord, Keys};
 pub use records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
 
 /// Everything that is kept, behind whichever backend the URL named.
@@ -24,6 +26,8 @@ pub struct Store {
     pub records: Arc<dyn Records>,
     /// Small values that expire.
     pub keyed: Arc<dyn KeyedState>,
+    /// Who may call the services.
+    pub keys: Arc<dyn Keys>,
 }
 
 /// How a store is opened.
@@ -62,13 +66,27 @@ impl Store {
     /// It cannot be reached within `limit`, or refuses.
     pub async fn open(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
         if let Some(directory) = url.strip_prefix("embedded:") {
-            let store = Arc::new(embedded::EmbeddedStore::open(directory.as_ref(), &options)?);
-            return Ok(Self { access: store.clone(), records: store.clone(), keyed: store });
+            return Ok(Self::of(embedded::EmbeddedStore::open(directory.as_ref(), &options)?));
         }
         if url.starts_with("redis://") {
-            let store = Arc::new(redis::RedisStore::connect(url, options, limit).await?);
-            return Ok(Self { access: store.clone(), records: store.clone(), keyed: store });
+            return Ok(Self::of(redis::RedisStore::connect(url, options, limit).await?));
         }
         Err(StoreError::BadUrl)
+    }
+
+    /// The same beside the process that an embedded directory belongs to, for a command that looks after what is in it.
+    ///
+    /// # Errors
+    /// It cannot be reached within `limit`, or refuses.
+    pub async fn open_beside(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
+        if let Some(directory) = url.strip_prefix("embedded:") {
+            return Ok(Self::of(embedded::EmbeddedStore::beside(directory.as_ref(), &options)?));
+        }
+        Self::open(url, options, limit).await
+    }
+
+    fn of<S: AccessLists + Records + KeyedState + Keys + 'static>(store: S) -> Self {
+        let store = Arc::new(store);
+        Self { access: store.clone(), records: store.clone(), keyed: store.clone(), keys: store }
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod keyed;
+mod keys;
 mod records;
 
 use std::sync::Mutex;

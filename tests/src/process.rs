@@ -72,6 +72,21 @@ impl Process {
         Self { name: name.to_owned(), child, log }
     }
 
+    /// Runs a command of ours to its end: its exit code, and what it printed on standard output and standard error.
+    pub async fn run(
+        name: &str,
+        arguments: &[&str],
+        environment: &BTreeMap<String, String>,
+    ) -> (Option<i32>, String, String) {
+        let mut command = Command::new(program(name));
+        command.args(arguments).env_clear().envs(environment).current_dir(std::env::temp_dir());
+        let running = command.stdin(Stdio::null()).kill_on_drop(true).output();
+        let done = tokio::time::timeout(crate::PATIENCE, running).await.expect("it ends");
+        let output = done.expect("the program starts");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim().to_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    }
+
     /// What it has logged so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()

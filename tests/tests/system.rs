@@ -23,6 +23,8 @@ mod system {
     mod faults;
     mod fleet;
     mod flower;
+    mod keys;
+    mod limits;
     mod links;
     mod python;
     mod refusals;
@@ -30,4 +32,5 @@ mod system {
     mod starting;
     mod stopping;
     mod stores;
+    mod tls;
 }

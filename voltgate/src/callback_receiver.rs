@@ -7,6 +7,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, Json, Path};
 use common::decision::Decision;
 use common::exit::Failure;
+use http_api::Access;
 use http_api::server::{Bound, resource};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
@@ -35,7 +36,9 @@ impl CallbackReceiver {
         let (tell, received) = mpsc::channel(64);
         let (tell, stop) = (Data::new(tell), CancellationToken::new());
         let routes = move |config: &mut web::ServiceConfig| {
-            config.app_data(tell.clone()).service(resource("/{name}", "POST").route(web::post().to(receive)));
+            config
+                .app_data(tell.clone())
+                .service(resource("/{name}", &[("POST", Access::Open)]).route(web::post().to(receive)));
         };
         tokio::spawn(bound.serve(routes, Duration::from_secs(1), stop.clone()));
         Ok(Self { base, received, stop })

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use common::api_key::{KeyId, Scopes};
 use common::exit::{Failure, report};
-use common::settings::{Settings, markdown_table};
+use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
 
-use crate::{acl, authorize, dead, demo, up};
+use crate::keys::Expiry;
+use crate::{acl, authorize, dead, demo, keys, up};
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -17,6 +19,9 @@ use crate::{acl, authorize, dead, demo, up};
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// The API key to present to the services [default: VOLTGATE_KEY, which other users of this machine cannot see]
+    #[arg(long, global = true)]
+    key: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -36,6 +41,8 @@ enum Command {
     Acl(AclArgs),
     /// See, replay and purge dead letters
     Dead(DeadArgs),
+    /// Create, list and revoke API keys
+    Keys(KeysArgs),
     /// Print the table of all settings, as Markdown
     Settings,
 }
@@ -137,6 +144,39 @@ pub(crate) struct DeadFilter {
     pub(crate) limit: u16,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+    /// Where `voltgate up` keeps its store; used where it exists and neither REDIS_URL nor REDIS_HOST is set
+    #[arg(long, global = true, default_value = "voltgate-data")]
+    pub(crate) data: PathBuf,
+    /// Print JSON for machines
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Make a key and print it, once and never again
+    Create {
+        /// Whose it is, or what it is for
+        #[arg(long)]
+        name: String,
+        /// What it is good for: authorize, read, acl, admin; several with commas between them
+        #[arg(long)]
+        scope: Scopes,
+        /// When it ends: 90d, 12h, 30m, or a moment such as 2027-01-31T00:00:00Z
+        #[arg(long)]
+        expires: Option<Expiry>,
+    },
+    /// List all keys, without their secrets
+    List,
+    /// End a key; the services let it in for five seconds more at most
+    #[command(after_help = "Exit code: 0 revoked, 1 there is no such key")]
+    Revoke { id: KeyId },
+}
+
 impl DeadFilter {
     /// Fits every letter.
     pub(crate) fn everything() -> Self {
@@ -152,7 +192,7 @@ impl DeadFilter {
 /// Runs the command.
 pub async fn run(cli: Cli) -> ExitCode {
     let settings = match Settings::load() {
-        Ok(settings) => settings,
+        Ok(settings) => settings.with(cli.key.map(|key| (&VOLTGATE_KEY, key))),
         Err(error) => return report(Err(error.into())),
     };
     let done: Result<ExitCode, Failure> = match cli.command {
@@ -161,6 +201,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Authorize(args) => authorize::run(&settings, args).await,
         Command::Acl(args) => acl::run(&settings, args).await,
         Command::Dead(args) => dead::run(&settings, args).await,
+        Command::Keys(args) => keys::run(&settings, args).await,
         Command::Settings => {
             print!("{}", markdown_table());
             Ok(ExitCode::SUCCESS)

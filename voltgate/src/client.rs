@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use common::api_key::ApiKey;
 use common::exit::Failure;
-use common::settings::{PUBLIC_API_PORT, Settings};
-use reqwest::{RequestBuilder, StatusCode};
+use common::settings::{PUBLIC_API_PORT, Settings, TLS_CA_FILE, VOLTGATE_KEY};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::{Certificate, RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
@@ -20,25 +22,34 @@ impl Service {
     /// public-api, where the option or the settings say it is.
     pub(crate) fn public_api(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
         let default = format!("http://127.0.0.1:{}", settings.port(&PUBLIC_API_PORT)?);
-        Self::new("public-api", option.unwrap_or(&default))
+        Self::new(settings, "public-api", option.unwrap_or(&default))
     }
 
     /// acl-service, where the option or the settings say it is.
     pub(crate) fn acl(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
         let default = settings.acl_service()?;
-        Self::new("acl-service", option.unwrap_or(default.as_str()))
+        Self::new(settings, "acl-service", option.unwrap_or(default.as_str()))
     }
 
-    fn new(what: &'static str, base: &str) -> Result<Self, Failure> {
+    fn new(settings: &Settings, what: &'static str, base: &str) -> Result<Self, Failure> {
         let broken = |why: String| Failure::Broken(format!("{what} at {base}: {why}"));
         let base_url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let expected = || Failure::Refused(format!("{what}: `{base}` is no http:// or https:// URL"));
         let base_url = base_url.ok_or_else(expected)?;
-        let http = reqwest::Client::builder()
-            .no_proxy()
-            .timeout(Duration::from_secs(30))
-            .build()
-            .map_err(|error| broken(error.to_string()))?;
+        let mut headers = HeaderMap::new();
+        if let Some(key) = settings.optional::<ApiKey>(&VOLTGATE_KEY)? {
+            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.reveal()));
+            let mut bearer = bearer.map_err(|error| broken(error.to_string()))?;
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        let mut builder =
+            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).default_headers(headers);
+        if let Some(authorities) = settings.file(&TLS_CA_FILE)? {
+            let authorities = Certificate::from_pem_bundle(&authorities);
+            builder = builder.tls_certs_merge(authorities.map_err(|error| broken(error.to_string()))?);
+        }
+        let http = builder.build().map_err(|error| broken(error.to_string()))?;
         Ok(Self { http, base: base_url, what })
     }
 

@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use common::api_key::ApiKey;
 use common::exit::Failure;
 use common::settings::{
-    BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_PORT, REDIS_URL, Settings,
-    without_password,
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BIND_ADDRESS, BROKER_URL,
+    CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_PORT, REDIS_URL, Settings, without_password,
 };
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::LogConfig;
@@ -65,6 +66,7 @@ impl System {
     /// # Errors
     /// A setting is bad, a dependency cannot be reached, a port is taken.
     pub async fn build(settings: &Settings) -> Result<Self, Failure> {
+        let settings = &admitting_the_worker(settings.clone())?;
         // All the settings first: a bad one must not be found when half of the system is up.
         let acl_config = acl_service::config::Config::from_settings(settings)?;
         let loopback_callbacks = acl_config.bind.is_loopback();
@@ -75,7 +77,7 @@ impl System {
         let broker = api_config.broker.connect("up").await?;
         let acl = acl_service::app::App::build(&acl_config, store.clone())?;
         let acl_address = acl.address();
-        worker_config.acl_service = acl_url(acl_address)?;
+        worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
         let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
         let worker = worker::app::App::build(&worker_config, store, broker.clone())?;
         Ok(Self { acl, api, worker, broker, acl_address, loopback_callbacks, settings })
@@ -138,8 +140,8 @@ impl System {
         let bold = terminal::bold();
         let line = |name: &str, value: &dyn std::fmt::Display| println!("  {bold}{name:<12}{bold:#} {value}");
         println!("voltgate is up");
-        line("public-api", &format_args!("http://{}", self.api_address()));
-        line("acl-service", &format_args!("http://{}", self.acl_address()));
+        line("public-api", &format_args!("{}://{}", self.api.scheme(), self.api_address()));
+        line("acl-service", &format_args!("{}://{}", self.acl.scheme(), self.acl_address()));
         line("queue", &without_password(self.settings.text(&BROKER_URL)));
         if self.settings.is_given(&REDIS_URL) {
             line("store", &without_password(self.settings.text(&REDIS_URL)));
@@ -171,8 +173,25 @@ fn allow_loopback(settings: Settings) -> Settings {
     settings.with([(&CALLBACK_ALLOWED_NETWORKS, networks)])
 }
 
-/// A service that listens everywhere is reached over loopback.
-fn acl_url(address: SocketAddr) -> Result<Url, Failure> {
+/// The worker's questions need a key wherever others' do. One that nobody set is known to this process only.
+fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
+    if settings.is_given(&AUTHORIZATION_SERVICE_KEY) {
+        return Ok(settings);
+    }
+    let key = ApiKey::generate().map_err(|error| Failure::Broken(error.to_string()))?;
+    Ok(settings.with([(&AUTHORIZATION_SERVICE_KEY, key.reveal())]))
+}
+
+/// A service that listens everywhere is reached over loopback; over TLS by the name in its certificate, which is that of
+/// `AUTHORIZATION_SERVICE_URL`, or `localhost`.
+fn acl_url(settings: &Settings, scheme: &str, address: SocketAddr) -> Result<Url, Failure> {
+    if scheme == "https" {
+        let named = settings.is_given(&AUTHORIZATION_SERVICE_URL).then(|| settings.acl_service());
+        let url = named.transpose()?.map_or_else(|| "https://localhost".to_owned(), |url| url.to_string());
+        let mut url = Url::parse(&url).map_err(|error| Failure::Broken(format!("{url}: {error}")))?;
+        let _ = (url.set_scheme(scheme), url.set_port(Some(address.port())));
+        return Ok(url);
+    }
     let ip = match address.ip() {
         ip if !ip.is_unspecified() => ip,
         IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -5,12 +5,14 @@ use std::time::Duration;
 use common::clock::{self, Nanos};
 use common::ids::{DriverToken, StationId};
 use common::retry::{RetryError, RetryPolicy};
-use reqwest::StatusCode;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
+use reqwest::{Certificate, StatusCode};
 use serde::Deserialize;
 use url::Url;
 
 use crate::callback::root_cause;
+use crate::config::AclAccess;
 use crate::error::WorkerError;
 
 const RETRY: RetryPolicy =
@@ -30,6 +32,8 @@ pub(crate) enum NoAnswer {
     Deadline,
     #[error("acl-service cannot be asked: {0}")]
     Request(String),
+    #[error("acl-service does not admit this worker: see AUTHORIZATION_SERVICE_KEY, which both have")]
+    Key,
     #[error("acl-service answered {0}")]
     Status(StatusCode),
 }
@@ -40,9 +44,20 @@ struct Answer {
 }
 
 impl AclClient {
-    pub(crate) fn new(base: Url) -> Result<Self, WorkerError> {
-        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build()?;
-        Ok(Self { http, base })
+    pub(crate) fn new(base: Url, access: &AclAccess) -> Result<Self, WorkerError> {
+        let mut headers = HeaderMap::new();
+        let bearer =
+            access.key.as_ref().map(|key| HeaderValue::from_str(&format!("Bearer {}", key.reveal())));
+        if let Some(Ok(mut bearer)) = bearer {
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        let mut builder =
+            reqwest::Client::builder().no_proxy().redirect(Policy::none()).default_headers(headers);
+        if let Some(authorities) = &access.authorities {
+            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(authorities)?);
+        }
+        Ok(Self { http: builder.build()?, base })
     }
 
     /// Whether the driver may charge. Tries again briefly while the deadline allows it.
@@ -80,6 +95,7 @@ impl AclClient {
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
                 Err(RetryError::Transient(NoAnswer::Status(status)))
             }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RetryError::Permanent(NoAnswer::Key)),
             status => Err(RetryError::Permanent(NoAnswer::Status(status))),
         }
     }

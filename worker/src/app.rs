@@ -8,8 +8,8 @@ use actix_web::web::{self, Data, ServiceConfig};
 use authorization_queue::AuthorizationQueue;
 use authorization_queue::config::BrokerConfig;
 use common::exit::Failure;
-use http_api::Problem;
 use http_api::server::{Bound, Status, healthz, resource};
+use http_api::{Access, Problem};
 use store::Store;
 use task_queue::{Broker, Worker, WorkerConfig};
 use tokio_util::sync::CancellationToken;
@@ -33,7 +33,8 @@ impl App {
     /// # Errors
     /// The port is taken, or a client cannot be made.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
-        let health = config.health.map(|(address, port)| Bound::to(address, port)).transpose()?;
+        let bind = |(address, port)| Bound::to(address, port)?.guarded(&config.server, store.keys.clone());
+        let health = config.health.map(bind).transpose()?;
         let queue = AuthorizationQueue::new(Arc::clone(&broker), &config.broker.task_queue);
         let queues = vec![
             (queue.requests().to_owned(), config.concurrency),
@@ -81,7 +82,9 @@ fn health_routes(broker: Arc<dyn Broker>) -> impl Fn(&mut ServiceConfig) + Clone
     let broker: Data<dyn Broker> = Data::from(broker);
     move |config| {
         config.app_data(broker.clone()).configure(healthz).service(
-            resource("/readyz", "GET, HEAD").route(web::get().to(readyz)).route(web::head().to(readyz)),
+            resource("/readyz", &[("GET, HEAD", Access::Open)])
+                .route(web::get().to(readyz))
+                .route(web::head().to(readyz)),
         );
     }
 }

@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use authorization_queue::config::BrokerConfig;
 use common::address_guard::AddressGuard;
+use common::api_key::ApiKey;
 use common::settings::{
-    BIND_ADDRESS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC,
-    SettingError, Settings, WORKER_AUTOSCALE, WORKER_CONCURRENCY, WORKER_HEALTH_PORT, WORKER_HOSTNAME,
-    WORKER_STATE_FILE, WORKER_TASK_EVENTS,
+    AUTHORIZATION_SERVICE_KEY, BIND_ADDRESS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC,
+    CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC, SettingError, Settings, TLS_CA_FILE, WORKER_AUTOSCALE,
+    WORKER_CONCURRENCY, WORKER_HEALTH_PORT, WORKER_HOSTNAME, WORKER_STATE_FILE, WORKER_TASK_EVENTS,
 };
 use common::webhook_signature::WebhookSigner;
+use http_api::config::ServerConfig;
 use store::config::StoreConfig;
 use task_queue::{Autoscale, ControlConfig};
 use url::Url;
@@ -24,6 +26,10 @@ pub struct Config {
     pub store: StoreConfig,
     /// Where acl-service is.
     pub acl_service: Url,
+    /// What acl-service is presented, and who may have signed its certificate.
+    pub acl_access: AclAccess,
+    /// Who may ask the worker's own listener.
+    pub server: ServerConfig,
     /// Which addresses may be called back.
     pub guard: AddressGuard,
     /// How callbacks are made.
@@ -40,6 +46,15 @@ pub struct Config {
     pub health: Option<(IpAddr, u16)>,
     /// How long stopping may take.
     pub grace: Duration,
+}
+
+/// What the worker presents to acl-service, and whom it trusts to be acl-service.
+#[derive(Debug, Clone, Default)]
+pub struct AclAccess {
+    /// The key, where one is set.
+    pub key: Option<ApiKey>,
+    /// Certificates of further authorities, as PEM.
+    pub authorities: Option<Vec<u8>>,
 }
 
 /// How callbacks are made.
@@ -69,6 +84,11 @@ impl Config {
             broker: BrokerConfig::from_settings(settings)?,
             store: StoreConfig::from_settings(settings)?,
             acl_service: settings.acl_service()?,
+            acl_access: AclAccess {
+                key: settings.list(&AUTHORIZATION_SERVICE_KEY, |text| text.parse().ok())?.pop(),
+                authorities: settings.file(&TLS_CA_FILE)?,
+            },
+            server: ServerConfig::from_settings(settings)?,
             guard: AddressGuard::from_settings(settings)?,
             callback: CallbackConfig {
                 timeout: settings.seconds(&CALLBACK_TIMEOUT_SEC, 300)?,

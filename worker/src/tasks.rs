@@ -32,7 +32,7 @@ pub(crate) struct Parts {
 impl Parts {
     pub(crate) fn new(config: &Config, store: Store, queue: AuthorizationQueue) -> Result<Self, WorkerError> {
         Ok(Self {
-            acl: AclClient::new(config.acl_service.clone())?,
+            acl: AclClient::new(config.acl_service.clone(), &config.acl_access)?,
             callbacks: CallbackClient::new(config)?,
             origins: OriginLimits::new(config.concurrency, config.callback.timeout),
             standings: Standings::new(Arc::clone(&store.keyed), &config.callback),

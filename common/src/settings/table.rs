@@ -49,6 +49,28 @@ settings! {
         "Where the worker finds acl-service";
     AUTHORIZATION_SERVICE_PORT = "5000", "a port; acl-service takes 0 for any free one",
         "Where acl-service listens and the worker finds it";
+    AUTHORIZATION_SERVICE_KEY = "", "vg_<id>_<secret>, the secret of 40 letters and digits at least; several with commas between them",
+        "What the worker presents to acl-service (the last one), which admits it by the same setting (any of them)", secret;
+    API_KEYS = "", "required, optional or off",
+        "Whether callers need a key; unless it is set: optional where only this machine can call, otherwise required";
+    API_KEY_BOOTSTRAP = "", "vg_<id>_<secret>, the secret of 40 letters and digits at least; several with commas between them",
+        "Keys of scope admin that are in no store, to begin with", secret;
+    VOLTGATE_KEY = "", "vg_<id>_<secret>",
+        "What the commands of voltgate present to the services", secret;
+    RATE_LIMIT_PER_SEC = "", "requests a second, 0 for no limit, at most 1000000",
+        "How often one key may call; unless it is set: 1000 where keys are required, otherwise no limit";
+    RATE_LIMIT_ADDRESS_PER_SEC = "", "requests a second, 0 for no limit, at most 1000000",
+        "How often one address may call without a good key; unless it is set: 50 where keys are required, otherwise no limit";
+    RATE_LIMIT_BURST_SEC = "2", "seconds, 1 to 3600",
+        "For how many seconds' requests may come at once";
+    TRUSTED_PROXIES = "", "networks such as 10.0.0.0/8,fd00::/8, with commas between them",
+        "Proxies whose X-Forwarded-For or Forwarded is believed";
+    TLS_CERT_FILE = "", "a PEM file with the certificate and its chain; TLS_KEY_FILE has to be set too",
+        "Serves every listener over TLS; read anew when it changes";
+    TLS_KEY_FILE = "", "a PEM file with the private key; TLS_CERT_FILE has to be set too",
+        "The key of the certificate";
+    TLS_CA_FILE = "", "a PEM file with certificates",
+        "Further authorities that may have signed acl-service's certificate, and public-api's for the commands";
     AUTHORIZATION_TIMEOUT_SEC = "5", "seconds, more than 0, at most 3600",
         "From the client's call to the deadline; past it the decision is `unknown`";
     CALLBACK_TIMEOUT_SEC = "5", "seconds, more than 0, at most 300",

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use common::api_key::ApiKey;
 use common::clock;
 use common::decision::Decision;
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
-use store::{Added, Attempt, Decided, DeliveryState, Opened, RecordKey, Store, StoreOptions};
+use store::{Added, Attempt, Decided, DeliveryState, KeyRecord, Opened, RecordKey, Store, StoreOptions};
 use tempfile::TempDir;
 use tests::deployment::{Deployment, STATION};
 use tests::{PATIENCE, eventually};
@@ -207,5 +208,40 @@ async fn values_are_read_in_order_and_a_removed_one_is_gone() {
         keyed.remove("a").await.unwrap();
         keyed.remove("nothing").await.unwrap();
         assert_eq!(keyed.get(&["a"]).await.unwrap(), [None], "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_kept_without_its_secret_until_it_is_revoked() {
+    for (kind, store, _directory) in stores().await {
+        let keys = &store.keys;
+        let key = ApiKey::generate().unwrap();
+        let record = KeyRecord {
+            id: key.id().clone(),
+            name: "fleet: \"north\"".to_owned(),
+            scopes: "acl,read".parse().unwrap(),
+            hash: key.hash(),
+            created_ms: 1000,
+            expires_ms: Some(2000),
+            last_used_ms: None,
+            revoked_ms: None,
+        };
+        assert_eq!(keys.find(key.id()).await.unwrap(), None, "{kind}");
+        assert!(!keys.revoke(key.id(), 1).await.unwrap(), "{kind}");
+        keys.used(key.id(), 1).await.unwrap();
+        assert_eq!(keys.list().await.unwrap(), [], "{kind}: what is not there is not made");
+        keys.insert(&record).await.unwrap();
+        assert_eq!(keys.find(key.id()).await.unwrap().as_ref(), Some(&record), "{kind}");
+        let other = ApiKey::generate().unwrap();
+        let older = KeyRecord { id: other.id().clone(), created_ms: 500, expires_ms: None, ..record.clone() };
+        keys.insert(&older).await.unwrap();
+        assert_eq!(keys.list().await.unwrap(), [older, record.clone()], "{kind}");
+        keys.used(key.id(), 1500).await.unwrap();
+        for at_ms in [1600, 1700] {
+            assert!(keys.revoke(key.id(), at_ms).await.unwrap(), "{kind}");
+        }
+        let revoked = KeyRecord { last_used_ms: Some(1500), revoked_ms: Some(1600), ..record.clone() };
+        assert!(record.is_good_at(1999) && !record.is_good_at(2000) && !revoked.is_good_at(1999), "{kind}");
+        assert_eq!(keys.find(key.id()).await.unwrap(), Some(revoked), "{kind}: the first end holds");
     }
 }

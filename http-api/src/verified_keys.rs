@@ -1,0 +1,141 @@
+//! Keys that were verified a moment ago, so that a request costs no round trip to the store.
+//!
+//! A key is asked for again after [`FRESH`], which is how long a revoked one may still be let in. While the store is away,
+//! where nobody can revoke anything either, what was good before stays good for [`STALE`]: a store that restarts must not
+//! turn away requests whose acceptance does not need it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use common::api_key::{ApiKey, KeyId, Scopes, SecretHash};
+use common::clock;
+use moka::sync::Cache;
+use store::{KeyRecord, Keys, StoreError};
+
+use crate::config::StaticKey;
+use crate::rate_limit::{Bucket, Rate};
+
+/// Documented in the README.
+const FRESH: Duration = Duration::from_secs(5);
+const STALE: Duration = Duration::from_secs(600);
+const MOST: u64 = 10_000;
+/// `last used` is written no more often.
+const USED_EVERY_MS: u64 = 60_000;
+
+pub(crate) struct VerifiedKeys {
+    store: Option<Arc<dyn Keys>>,
+    statics: Vec<(StaticKey, Option<Arc<Bucket>>)>,
+    cache: Cache<KeyId, Known>,
+    per_key: Option<Rate>,
+}
+
+/// What a good key stands for.
+#[derive(Clone)]
+pub(crate) struct Verified {
+    pub(crate) name: String,
+    pub(crate) scopes: Scopes,
+    /// Nothing where there is no limit.
+    pub(crate) bucket: Option<Arc<Bucket>>,
+}
+
+#[derive(Clone)]
+struct Known {
+    record: Arc<KeyRecord>,
+    bucket: Option<Arc<Bucket>>,
+    /// When the store said so.
+    read: Instant,
+    /// When the store was asked, even in vain.
+    asked: Instant,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotVerified {
+    #[error("unknown, expired or revoked")]
+    Wrong,
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl VerifiedKeys {
+    pub(crate) fn none() -> Self {
+        Self { store: None, statics: Vec::new(), cache: Cache::new(0), per_key: None }
+    }
+
+    pub(crate) fn new(store: Arc<dyn Keys>, statics: Vec<StaticKey>, per_key: Option<Rate>) -> Self {
+        let bucket = || per_key.map(|rate| Arc::new(Bucket::new(rate)));
+        let with_bucket = |key: StaticKey| if key.limited { (key, bucket()) } else { (key, None) };
+        Self {
+            store: Some(store),
+            statics: statics.into_iter().map(with_bucket).collect(),
+            cache: Cache::builder().max_capacity(MOST).time_to_live(STALE).build(),
+            per_key,
+        }
+    }
+
+    /// What is known of the key without asking anybody.
+    pub(crate) fn cached(&self, key: &ApiKey) -> Option<Verified> {
+        let hash = key.hash();
+        self.fixed(key.id(), hash).or_else(|| {
+            let known = self.cache.get(key.id()).filter(|known| known.asked.elapsed() < FRESH)?;
+            known.verified(hash)
+        })
+    }
+
+    /// Asks the store.
+    pub(crate) async fn look_up(&self, key: &ApiKey) -> Result<Verified, NotVerified> {
+        let before = self.cache.get(key.id());
+        let found = match &self.store {
+            Some(store) => store.find(key.id()).await,
+            None => Ok(None),
+        };
+        let now = Instant::now();
+        let known = match (found, before) {
+            (Ok(Some(record)), before) => {
+                let bucket = before.and_then(|before| before.bucket);
+                let bucket = bucket.or_else(|| self.per_key.map(|rate| Arc::new(Bucket::new(rate))));
+                Known { record: Arc::new(record), bucket, read: now, asked: now }
+            }
+            (Ok(None), _) => {
+                self.cache.invalidate(key.id());
+                return Err(NotVerified::Wrong);
+            }
+            (Err(_), Some(before)) if before.read.elapsed() < STALE => Known { asked: now, ..before },
+            (Err(error), _) => return Err(error.into()),
+        };
+        self.cache.insert(key.id().clone(), known.clone());
+        let verified = known.verified(key.hash()).ok_or(NotVerified::Wrong)?;
+        self.note_use(&known.record).await;
+        Ok(verified)
+    }
+
+    fn fixed(&self, id: &KeyId, hash: SecretHash) -> Option<Verified> {
+        let found = self.statics.iter().find(|(key, _)| key.id == *id && key.hash == hash);
+        found.map(|(key, bucket)| Verified {
+            name: key.name.to_owned(),
+            scopes: key.scopes.clone(),
+            bucket: bucket.clone(),
+        })
+    }
+
+    /// Costs the request that meets it one more round trip, once a minute. Nothing depends on it.
+    async fn note_use(&self, record: &KeyRecord) {
+        let now = now_ms();
+        let due = record.last_used_ms.is_none_or(|last| now.saturating_sub(last) >= USED_EVERY_MS);
+        let Some(store) = self.store.as_ref().filter(|_| due) else { return };
+        if let Err(error) = store.used(&record.id, now).await {
+            tracing::debug!(key = %record.id, %error, "the use of a key could not be noted");
+        }
+    }
+}
+
+impl Known {
+    fn verified(&self, presented: SecretHash) -> Option<Verified> {
+        let good = self.record.hash == presented && self.record.is_good_at(now_ms());
+        let (name, scopes) = (self.record.name.clone(), self.record.scopes.clone());
+        good.then(|| Verified { name, scopes, bucket: self.bucket.clone() })
+    }
+}
+
+fn now_ms() -> u64 {
+    clock::now() / 1_000_000
+}

@@ -1,0 +1,117 @@
+//! Every listener over TLS, with an authority of the test's own.
+
+use std::path::{Path, PathBuf};
+
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use serde_json::json;
+use tests::callback_host::CallbackHost;
+use tests::deployment::{DRIVER, Deployment, STATION};
+use tests::eventually;
+use tests::process::Process;
+
+/// An authority, and the files of a certificate that it signed for this machine.
+struct Pki {
+    directory: tempfile::TempDir,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Pki {
+    fn new() -> Self {
+        let (mut params, key) = (CertificateParams::new([]).unwrap(), KeyPair::generate().unwrap());
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let directory = tempfile::tempdir().unwrap();
+        let authority = params.self_signed(&key).unwrap();
+        std::fs::write(directory.path().join("ca.pem"), authority.pem()).unwrap();
+        let pki = Self { directory, issuer: Issuer::new(params, key) };
+        pki.sign();
+        pki
+    }
+
+    /// Signs another certificate and puts it in the place of the one before.
+    fn sign(&self) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        std::fs::write(self.file("key.pem"), key.serialize_pem()).unwrap();
+        std::fs::write(self.file("cert.pem"), certificate.pem()).unwrap();
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn guard(&self, deployment: Deployment) -> Deployment {
+        let file = |name| self.file(name).display().to_string();
+        deployment
+            .with("TLS_CERT_FILE", file("cert.pem"))
+            .with("TLS_KEY_FILE", file("key.pem"))
+            .with("TLS_CA_FILE", file("ca.pem"))
+    }
+
+    /// Trusts this authority and no other.
+    fn client(&self) -> reqwest::Client {
+        let authority = reqwest::Certificate::from_pem(&std::fs::read(self.file("ca.pem")).unwrap()).unwrap();
+        let builder = reqwest::Client::builder().no_proxy().timeout(tests::PATIENCE).tls_info(true);
+        builder.tls_certs_only([authority]).build().unwrap()
+    }
+}
+
+/// The certificate that a newcomer meets: who has been there resumes a session with the one of then.
+async fn served(pki: &Pki, url: &str) -> Vec<u8> {
+    let response = pki.client().get(format!("{url}/healthz")).send().await.unwrap();
+    let info = response.extensions().get::<reqwest::tls::TlsInfo>().unwrap();
+    info.peer_certificate().unwrap().to_vec()
+}
+
+#[tokio::test]
+async fn the_whole_system_works_over_tls_and_serves_a_new_certificate_without_a_restart() {
+    let pki = Pki::new();
+    let mut deployment = pki.guard(Deployment::new().await);
+    let (_acl, acl) = deployment.start_acl().await;
+    let acl = acl.replace("http://", "https://");
+    let deployment = deployment.with("AUTHORIZATION_SERVICE_URL", &acl);
+    let _worker = deployment.start_worker();
+    let (_api, api) = deployment.start_api().await;
+    let (api, http) = (api.replace("http://", "https://"), pki.client());
+    let allow = ["acl", "allow", STATION, DRIVER];
+    let (code, out, err) = Process::run("voltgate", &allow, &deployment.environment).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    let host = CallbackHost::start().await;
+    let url = format!("{api}/station/{STATION}/driver/{DRIVER}/authorize");
+    let asked = http.post(url).json(&json!({"callback_url": host.url("/ok/tls")})).send().await.unwrap();
+    assert_eq!(asked.status(), 202);
+    assert_eq!(asked.headers()["strict-transport-security"], "max-age=31536000");
+    assert_eq!(host.callback("/ok/tls").await.body["status"], "allowed");
+    let plain = deployment.http.get(format!("{}/healthz", api.replace("https:", "http:"))).send().await;
+    assert!(plain.is_err() || !plain.unwrap().status().is_success(), "nothing is answered in clear");
+    let before = served(&pki, &api).await;
+    assert_eq!(served(&pki, &acl).await, before);
+    pki.sign();
+    for url in [&api, &acl] {
+        eventually("the new certificate to be served", async || {
+            (served(&pki, url).await != before).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_cannot_be_used_stops_the_start_and_is_named() {
+    let (pki, other) = (Pki::new(), Pki::new());
+    let nonsense = pki.file("nonsense.pem");
+    std::fs::write(&nonsense, "nonsense").unwrap();
+    let cases: [(&str, &Path, &str); 5] = [
+        ("TLS_CERT_FILE", Path::new("/nowhere/cert.pem"), "/nowhere/cert.pem"),
+        ("TLS_CERT_FILE", &nonsense, "nonsense.pem holds no certificate"),
+        ("TLS_KEY_FILE", &nonsense, "nonsense.pem"),
+        ("TLS_KEY_FILE", &other.file("key.pem"), "is not the key of the certificate"),
+        ("TLS_KEY_FILE", Path::new(""), "TLS_CERT_FILE has to be set too"),
+    ];
+    for (name, file, expected) in cases {
+        let deployment = pki.guard(Deployment::new().await).with(name, file.display());
+        let mut process = Process::start("acl-service", &[], &deployment.environment);
+        let code = process.ended().await;
+        let log = process.log();
+        assert!(code != Some(0) && log.contains(name) && log.contains(expected), "{code:?} {log}");
+    }
+}

@@ -1,0 +1,182 @@
+//! `voltgate keys`: create, list and revoke API keys. It works on the store itself and needs no service.
+
+use std::process::ExitCode;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::api_key::{ApiKey, KeyId, Scopes};
+use common::clock;
+use common::exit::Failure;
+use common::settings::Settings;
+use serde_json::{Value, json};
+use store::config::StoreConfig;
+use store::{KeyRecord, Keys, StoreError};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::cli::{KeysArgs, KeysCommand};
+use crate::terminal;
+use crate::up::embedded;
+
+const LONGEST_NAME: usize = 100;
+
+/// When a key ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Expiry {
+    After(Duration),
+    AtMs(u64),
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("expected a time to come: 90d, 12h, 30m, or a moment such as 2027-01-31T00:00:00Z")]
+pub(crate) struct BadExpiry;
+
+impl FromStr for Expiry {
+    type Err = BadExpiry;
+
+    fn from_str(text: &str) -> Result<Self, BadExpiry> {
+        if let Ok(moment) = OffsetDateTime::parse(text, &Rfc3339) {
+            let ms = u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).map_err(|_| BadExpiry)?;
+            return if ms > now_ms() { Ok(Self::AtMs(ms)) } else { Err(BadExpiry) };
+        }
+        let unit = match text.chars().last() {
+            Some('d') => 24 * 3600,
+            Some('h') => 3600,
+            Some('m') => 60,
+            _ => return Err(BadExpiry),
+        };
+        let count: u32 = text[..text.len() - 1].parse().map_err(|_| BadExpiry)?;
+        if count == 0 {
+            Err(BadExpiry)
+        } else {
+            Ok(Self::After(Duration::from_secs(u64::from(count) * unit)))
+        }
+    }
+}
+
+pub(crate) async fn run(settings: &Settings, args: KeysArgs) -> Result<ExitCode, Failure> {
+    let settings = if args.data.exists() { embedded(settings.clone(), &args.data) } else { settings.clone() };
+    let keys = StoreConfig::from_settings(&settings)?.open_beside().await?.keys;
+    match args.command {
+        KeysCommand::Create { name, scope, expires } => create(&keys, name, scope, expires, args.json).await,
+        KeysCommand::List => list(&keys, args.json).await,
+        KeysCommand::Revoke { id } => revoke(&keys, &id, args.json).await,
+    }
+}
+
+async fn create(
+    keys: &Arc<dyn Keys>,
+    name: String,
+    scopes: Scopes,
+    expires: Option<Expiry>,
+    as_json: bool,
+) -> Result<ExitCode, Failure> {
+    if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
+        let expected =
+            format!("--name: expected 1 to {LONGEST_NAME} characters, none of them control characters");
+        return Err(Failure::Refused(expected));
+    }
+    let key = ApiKey::generate().map_err(|error| Failure::Broken(error.to_string()))?;
+    let now = now_ms();
+    let expires_ms = expires.map(|expires| match expires {
+        Expiry::After(span) => now.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
+        Expiry::AtMs(moment) => moment,
+    });
+    let record = KeyRecord {
+        id: key.id().clone(),
+        name,
+        scopes,
+        hash: key.hash(),
+        created_ms: now,
+        expires_ms,
+        last_used_ms: None,
+        revoked_ms: None,
+    };
+    keys.insert(&record).await.map_err(|error| unkept(&error))?;
+    if as_json {
+        let mut shown = shown(&record);
+        shown["key"] = key.reveal().into();
+        println!("{shown}");
+    } else {
+        println!("{}", key.reveal());
+        eprintln!("This is the only time that the key is shown. Its id is {}.", record.id);
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn list(keys: &Arc<dyn Keys>, as_json: bool) -> Result<ExitCode, Failure> {
+    let records = keys.list().await.map_err(|error| unkept(&error))?;
+    if records.is_empty() && !as_json {
+        println!("no keys");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let row = |id: &str, state: &str, scopes: &str, ends: &str, used: &str, name: &str| {
+        format!("{id:<16}  {state:<8} {scopes:<20} {ends:<20}  {used:<20}  {name}")
+    };
+    if !as_json {
+        let bold = terminal::bold();
+        println!("{bold}{}{bold:#}", row("id", "state", "scopes", "expires", "last used", "name"));
+    }
+    for record in &records {
+        let (ends, used) = (moment(record.expires_ms), moment(record.last_used_ms));
+        let line = if as_json {
+            shown(record).to_string()
+        } else {
+            let (scopes, dash) = (record.scopes.to_string(), "-".to_owned());
+            let (ends, used) = (ends.unwrap_or(dash.clone()), used.unwrap_or(dash));
+            row(record.id.as_str(), state(record), &scopes, &ends, &used, &record.name)
+        };
+        if !terminal::line(&line) {
+            break;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn revoke(keys: &Arc<dyn Keys>, id: &KeyId, as_json: bool) -> Result<ExitCode, Failure> {
+    let revoked = keys.revoke(id, now_ms()).await.map_err(|error| unkept(&error))?;
+    match (as_json, revoked) {
+        (true, _) => println!("{}", json!({ "id": id.as_str(), "revoked": revoked })),
+        (false, true) => println!("revoked {id}; the services let it in for five seconds more at most"),
+        (false, false) => println!("there is no key {id}"),
+    }
+    Ok(ExitCode::from(u8::from(!revoked)))
+}
+
+fn shown(record: &KeyRecord) -> Value {
+    json!({
+        "id": record.id.as_str(),
+        "name": record.name,
+        "scopes": record.scopes.to_string().split(',').collect::<Vec<_>>(),
+        "state": state(record),
+        "created": moment(Some(record.created_ms)),
+        "expires": moment(record.expires_ms),
+        "last_used": moment(record.last_used_ms),
+        "revoked": moment(record.revoked_ms),
+    })
+}
+
+fn state(record: &KeyRecord) -> &'static str {
+    if record.revoked_ms.is_some() {
+        "revoked"
+    } else if record.is_good_at(now_ms()) {
+        "good"
+    } else {
+        "expired"
+    }
+}
+
+/// RFC 3339, to the second.
+fn moment(ms: Option<u64>) -> Option<String> {
+    let seconds = i64::try_from(ms? / 1000).ok()?;
+    OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()
+}
+
+fn now_ms() -> u64 {
+    clock::now() / 1_000_000
+}
+
+fn unkept(error: &StoreError) -> Failure {
+    Failure::Broken(format!("the store of keys: {error}"))
+}
