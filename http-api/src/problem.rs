@@ -7,6 +7,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{ALLOW, RETRY_AFTER};
 use actix_web::{HttpResponse, ResponseError};
 use serde::Serialize;
+use serde_json::Value;
 
 /// One refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +19,7 @@ pub struct Problem {
     field: &'static str,
     allow: Option<&'static str>,
     retry_after: Option<Duration>,
+    report: Option<Box<Value>>,
 }
 
 /// What stands in the body.
@@ -29,6 +31,8 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     field: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a Value>,
 }
 
 impl Problem {
@@ -39,7 +43,16 @@ impl Problem {
         field: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), field, allow: None, retry_after: None }
+        Self {
+            status,
+            kind,
+            title,
+            detail: detail.into(),
+            field,
+            allow: None,
+            retry_after: None,
+            report: None,
+        }
     }
 
     /// 400: this field is missing or malformed.
@@ -110,6 +123,14 @@ impl Problem {
     }
 }
 
+impl Problem {
+    /// The same with a member `report` (RFC 9457, 3.2): what was done before it came to this.
+    #[must_use]
+    pub fn with_report(self, report: Value) -> Self {
+        Self { report: Some(Box::new(report)), ..self }
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.field, self.detail)
@@ -138,6 +159,7 @@ impl ResponseError for Problem {
             status: self.status.as_u16(),
             detail: &self.detail,
             field: self.field,
+            report: self.report.as_deref(),
         };
         response.body(serde_json::to_vec(&body).unwrap_or_default())
     }
