@@ -2,24 +2,38 @@
 //! file. The URL chooses, in [`Store::open`] and nowhere else.
 
 mod access;
+mod audit;
 pub mod config;
 mod embedded;
+mod groups;
 mod keyed;
+mod period;
 mod records;
 mod redis;
+mod schedule;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::{AccessLists, Added, Page};
+pub use access::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery};
+pub use audit::{AuditEntry, AuditFilter, AuditTrail, AuditedChange, Counts, Effect, Stage};
+pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use keyed::KeyedState;
+pub use period::{EmptyPeriod, Millis, Period};
 pub use records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
+pub use schedule::{Claim, Due, Schedule, Step};
 
 /// Everything that is kept, behind whichever backend the URL named.
 #[derive(Clone)]
 pub struct Store {
     /// Who may charge where. Only acl-service uses it.
     pub access: Arc<dyn AccessLists>,
+    /// When entries of those lists begin and end. Only acl-service uses it.
+    pub schedule: Arc<dyn Schedule>,
+    /// Groups of stations. Only acl-service uses them.
+    pub groups: Arc<dyn Groups>,
+    /// Who changed the lists. Only acl-service uses it.
+    pub audit: Arc<dyn AuditTrail>,
     /// What was decided.
     pub records: Arc<dyn Records>,
     /// Small values that expire.
@@ -63,12 +77,26 @@ impl Store {
     pub async fn open(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
         if let Some(directory) = url.strip_prefix("embedded:") {
             let store = Arc::new(embedded::EmbeddedStore::open(directory.as_ref(), &options)?);
-            return Ok(Self { access: store.clone(), records: store.clone(), keyed: store });
+            return Ok(Self::over(store));
         }
         if url.starts_with("redis://") {
             let store = Arc::new(redis::RedisStore::connect(url, options, limit).await?);
-            return Ok(Self { access: store.clone(), records: store.clone(), keyed: store });
+            return Ok(Self::over(store));
         }
         Err(StoreError::BadUrl)
+    }
+
+    fn over<S>(store: Arc<S>) -> Self
+    where
+        S: AccessLists + Schedule + Groups + AuditTrail + Records + KeyedState + 'static,
+    {
+        Self {
+            access: store.clone(),
+            schedule: store.clone(),
+            groups: store.clone(),
+            audit: store.clone(),
+            records: store.clone(),
+            keyed: store,
+        }
     }
 }
