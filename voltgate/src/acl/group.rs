@@ -19,16 +19,8 @@ pub(super) async fn run(acl: &Service, command: GroupCommand, as_json: bool) -> 
         GroupCommand::Drivers { name } => {
             return list(acl, &["groups", &name, "drivers"], "drivers", as_json).await;
         }
-        GroupCommand::Create { name } => {
-            let group = send(acl, Method::PUT, &["groups", &name], None).await?;
-            let text = size(&group);
-            (group, text)
-        }
-        GroupCommand::Show { name } => {
-            let group = send(acl, Method::GET, &["groups", &name], None).await?;
-            let text = size(&group);
-            (group, text)
-        }
+        GroupCommand::Create { name } => sized(send(acl, Method::PUT, &["groups", &name], None).await?),
+        GroupCommand::Show { name } => sized(send(acl, Method::GET, &["groups", &name], None).await?),
         GroupCommand::Delete { name } => {
             let gone = send(acl, Method::DELETE, &["groups", &name], None).await?;
             (gone, format!("the group {name} is gone; the lists of its stations are as they were"))
@@ -75,9 +67,11 @@ async fn list(acl: &Service, path: &[&str], what: &str, as_json: bool) -> Result
     Ok(())
 }
 
-fn size(group: &Value) -> String {
+fn sized(group: Value) -> (Value, String) {
     let name = group["name"].as_str().unwrap_or_default();
-    format!("the group {name} has {} stations and {} drivers", group["stations"], group["drivers"])
+    let text =
+        format!("the group {name} has {} stations and {} drivers", group["stations"], group["drivers"]);
+    (group, text)
 }
 
 fn reached(done: &str, answer: &Value) -> String {
