@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::routes::routes;
+use crate::scheduler;
 
 /// The service, bound and not yet serving.
 pub struct App {
@@ -43,6 +44,13 @@ impl App {
     /// # Errors
     /// The server broke.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
-        self.bound.serve(routes(self.store), self.grace, shutdown).await
+        let scheduler_stops = shutdown.child_token();
+        let serving = async {
+            let served = self.bound.serve(routes(self.store.clone()), self.grace, shutdown).await;
+            scheduler_stops.cancel();
+            served
+        };
+        let (served, ()) = tokio::join!(serving, scheduler::run(&self.store, scheduler_stops.clone()));
+        served
     }
 }

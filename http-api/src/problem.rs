@@ -8,6 +8,7 @@ use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use common::api_key::Scope;
 use serde::Serialize;
+use serde_json::Value;
 
 /// One refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,8 +18,8 @@ pub struct Problem {
     title: &'static str,
     detail: String,
     field: &'static str,
-    retry_after: Option<Duration>,
     headers: Vec<(&'static str, String)>,
+    report: Option<Box<Value>>,
 }
 
 /// What stands in the body.
@@ -30,6 +31,8 @@ struct Body<'a> {
     status: u16,
     detail: &'a str,
     field: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report: Option<&'a Value>,
 }
 
 impl Problem {
@@ -40,7 +43,8 @@ impl Problem {
         field: &'static str,
         detail: impl Into<String>,
     ) -> Self {
-        Self { status, kind, title, detail: detail.into(), field, retry_after: None, headers: Vec::new() }
+        let (detail, headers) = (detail.into(), Vec::new());
+        Self { status, kind, title, detail, field, headers, report: None }
     }
 
     /// 400: this field is missing or malformed.
@@ -84,7 +88,7 @@ impl Problem {
         let detail = format!("too many requests of one {field}; see the header RateLimit-Policy");
         let status = StatusCode::TOO_MANY_REQUESTS;
         let problem = Self::new(status, "too-many-requests", "Too many requests", field, detail);
-        Self { retry_after: Some(wait), ..problem }
+        problem.retry_after(wait)
     }
 
     /// 408: the body did not come in time.
@@ -133,7 +137,7 @@ impl Problem {
         let status = StatusCode::SERVICE_UNAVAILABLE;
         let problem =
             Self::new(status, "unavailable", "A part of the service is not available", part, detail);
-        Self { retry_after: Some(retry_after), ..problem }
+        problem.retry_after(retry_after)
     }
 }
 
@@ -143,6 +147,18 @@ impl Problem {
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
+    }
+
+    /// In whole seconds, at least one.
+    fn retry_after(self, wait: Duration) -> Self {
+        let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+        self.with_header(RETRY_AFTER.as_str(), seconds.max(1).to_string())
+    }
+
+    /// The same with a member `report` (RFC 9457, 3.2): what was done before it came to this.
+    #[must_use]
+    pub fn with_report(self, report: Value) -> Self {
+        Self { report: Some(Box::new(report)), ..self }
     }
 }
 
@@ -165,16 +181,13 @@ impl ResponseError for Problem {
         for (name, value) in &self.headers {
             response.insert_header((*name, value.as_str()));
         }
-        if let Some(after) = self.retry_after {
-            let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
-            response.insert_header((RETRY_AFTER, seconds.max(1)));
-        }
         let body = Body {
             kind: format!("urn:voltgate:problem:{}", self.kind),
             title: self.title,
             status: self.status.as_u16(),
             detail: &self.detail,
             field: self.field,
+            report: self.report.as_deref(),
         };
         response.body(serde_json::to_vec(&body).unwrap_or_default())
     }

@@ -1,9 +1,12 @@
 //! The store in a SQLite file of one directory.
 
 mod access;
+mod audit;
+mod groups;
 mod keyed;
 mod keys;
 mod records;
+mod schedule;
 
 use std::path::Path;
 use std::time::Duration;
@@ -20,6 +23,38 @@ const SCHEMA: &str = "
         driver_token TEXT NOT NULL,
         PRIMARY KEY (station_id, driver_token)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS access_times (
+        station_id   TEXT    NOT NULL,
+        driver_token TEXT    NOT NULL,
+        from_ms      INTEGER NOT NULL,
+        until_ms     INTEGER NOT NULL,
+        waits        INTEGER NOT NULL,
+        PRIMARY KEY (station_id, driver_token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS access_schedule (
+        due_ms       INTEGER NOT NULL,
+        station_id   TEXT    NOT NULL,
+        driver_token TEXT    NOT NULL,
+        PRIMARY KEY (due_ms, station_id, driver_token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS station_group (name TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS group_station (
+        name       TEXT NOT NULL,
+        station_id TEXT NOT NULL,
+        PRIMARY KEY (name, station_id)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS group_driver (
+        name         TEXT NOT NULL,
+        driver_token TEXT NOT NULL,
+        period       TEXT NOT NULL,
+        PRIMARY KEY (name, driver_token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS audit (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        entry      TEXT    NOT NULL,
+        expires_ms INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS audit_expiry ON audit (expires_ms);
     CREATE TABLE IF NOT EXISTS request (
         request_id   TEXT    PRIMARY KEY,
         start_ns     INTEGER NOT NULL,
@@ -118,6 +153,7 @@ async fn sweep(db: Database) {
                 ("request", "request_id"),
                 ("record", "start_ns, station_id, driver_token"),
                 ("keyed", "key"),
+                ("audit", "id"),
             ] {
                 let expired = format!("SELECT {key} FROM {table} WHERE expires_ms < ?1 LIMIT ?2");
                 tx.execute(

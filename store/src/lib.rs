@@ -2,26 +2,40 @@
 //! SQLite file. The URL chooses, in [`Store::open`] and nowhere else.
 
 mod access;
+mod audit;
 pub mod config;
 mod embedded;
+mod groups;
 mod keyed;
 mod keys;
+mod period;
 mod records;
 mod redis;
+mod schedule;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::{AccessLists, Added, Page};
+pub use access::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery};
+pub use audit::{AuditEntry, AuditFilter, AuditTrail, AuditedChange, Counts, Effect, Stage};
+pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use keyed::KeyedState;
 pub use keys::{KeyRecord, Keys};
+pub use period::{EmptyPeriod, Millis, Period};
 pub use records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
+pub use schedule::{Claim, Due, Schedule, Step};
 
 /// Everything that is kept, behind whichever backend the URL named.
 #[derive(Clone)]
 pub struct Store {
     /// Who may charge where. Only acl-service uses it.
     pub access: Arc<dyn AccessLists>,
+    /// When entries of those lists begin and end. Only acl-service uses it.
+    pub schedule: Arc<dyn Schedule>,
+    /// Groups of stations. Only acl-service uses them.
+    pub groups: Arc<dyn Groups>,
+    /// Who changed the lists. Only acl-service uses it.
+    pub audit: Arc<dyn AuditTrail>,
     /// What was decided.
     pub records: Arc<dyn Records>,
     /// Small values that expire.
@@ -85,8 +99,19 @@ impl Store {
         Self::open(url, options, limit).await
     }
 
-    fn of<S: AccessLists + Records + KeyedState + Keys + 'static>(store: S) -> Self {
+    fn of<S>(store: S) -> Self
+    where
+        S: AccessLists + Schedule + Groups + AuditTrail + Records + KeyedState + Keys + 'static,
+    {
         let store = Arc::new(store);
-        Self { access: store.clone(), records: store.clone(), keyed: store.clone(), keys: store }
+        Self {
+            access: store.clone(),
+            schedule: store.clone(),
+            groups: store.clone(),
+            audit: store.clone(),
+            records: store.clone(),
+            keyed: store.clone(),
+            keys: store,
+        }
     }
 }

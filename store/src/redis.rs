@@ -1,9 +1,13 @@
-//! The store in Redis. Every command touches one key, so that it runs on Redis Cluster too, and every call has a time limit.
+//! The store in Redis. What is done at once touches keys of one slot, so that it runs on Redis Cluster too, and every call has
+//! a time limit.
 
 mod access;
+mod audit;
+mod groups;
 mod keyed;
 mod keys;
 mod records;
+mod schedule;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

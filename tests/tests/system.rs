@@ -2,6 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod system {
+    mod access_stores;
+    mod acl_administration;
+    mod acl_import;
     mod acl_service;
     mod brokers;
     mod celery_autoscale;

@@ -1,85 +1,125 @@
 //! `voltgate acl`: see and change access lists through acl-service.
 
+pub(crate) mod args;
+mod audit;
+mod group;
 mod import;
+mod pages;
 
 use std::process::ExitCode;
 
 use common::exit::Failure;
 use common::settings::Settings;
 use reqwest::Method;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::cli::{AclArgs, AclCommand};
+use self::args::{AclArgs, AclCommand, TimesArgs};
+use self::pages::Pages;
 use crate::client::Service;
 use crate::terminal;
 
-#[derive(Debug, Deserialize)]
-struct Page {
-    driver_tokens: Vec<String>,
-    cursor: Option<String>,
-}
-
 pub(crate) async fn run(settings: &Settings, args: AclArgs) -> Result<ExitCode, Failure> {
     let acl = Service::acl(settings, args.acl.as_deref())?;
+    let as_json = args.json;
     match args.command {
-        AclCommand::Allow { station, token } => {
-            let changed = entry(&acl, Method::PUT, &station, &token).await?;
-            print(
-                args.json,
-                &changed,
-                &format!("allowed; the list of {station} has {} drivers", changed["new_size"]),
-            );
+        AclCommand::Allow { station, token, times } => {
+            let path = ["station", &station, "driver", &token, "acl"];
+            let changed = send(&acl, Method::PUT, &path, times.body()).await?;
+            print(as_json, &changed, &size("allowed", &station, &changed));
         }
         AclCommand::Deny { station, token } => {
-            let changed = entry(&acl, Method::DELETE, &station, &token).await?;
-            print(
-                args.json,
-                &changed,
-                &format!("denied; the list of {station} has {} drivers", changed["new_size"]),
-            );
+            let path = ["station", &station, "driver", &token, "acl"];
+            let changed = send(&acl, Method::DELETE, &path, None).await?;
+            print(as_json, &changed, &size("denied", &station, &changed));
         }
         AclCommand::Check { station, token } => {
-            let answer = entry(&acl, Method::GET, &station, &token).await?;
+            let path = ["station", &station, "driver", &token, "acl"];
+            let answer = send(&acl, Method::GET, &path, None).await?;
             let allowed = answer["allowed"] == json!(true);
-            print(args.json, &answer, if allowed { "allowed" } else { "not allowed" });
+            print(as_json, &answer, if allowed { "allowed" } else { "not allowed" });
             return Ok(ExitCode::from(u8::from(!allowed)));
         }
-        AclCommand::List { station } => list(&acl, &station, args.json).await?,
-        AclCommand::Import { file } => return import::run(&acl, &file, args.json).await,
+        AclCommand::List { station, timed: true, .. } => timed(&acl, &station, as_json).await?,
+        AclCommand::List { station, search, .. } => list(&acl, &station, search.as_deref(), as_json).await?,
+        AclCommand::Import { file, remove, format } => {
+            return import::run(&acl, &import::Import::new(file, remove, format), as_json).await;
+        }
+        AclCommand::Copy { from, to, replace } => {
+            let body = json!({ "to": to, "mode": if replace { "replace" } else { "add" } });
+            let copied = send(&acl, Method::POST, &["station", &from, "acl", "copy"], Some(body)).await?;
+            let (added, removed) = (&copied["added"], &copied["removed"]);
+            let text = format!(
+                "{added} entries added, {removed} removed; the list of {to} has {} drivers",
+                copied["new_size"]
+            );
+            print(as_json, &copied, &text);
+        }
+        AclCommand::Group(command) => group::run(&acl, command, as_json).await?,
+        AclCommand::Audit(args) => audit::run(&acl, &args, as_json).await?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn entry(acl: &Service, method: Method, station: &str, token: &str) -> Result<Value, Failure> {
-    let (http, url) = acl.url(&["station", station, "driver", token, "acl"]);
-    acl.send(http.request(method, url)).await
+impl TimesArgs {
+    fn body(&self) -> Option<Value> {
+        let given = self.from.is_some() || self.until.is_some();
+        given.then(|| json!({ "from": self.from, "until": self.until }))
+    }
 }
 
-async fn list(acl: &Service, station: &str, as_json: bool) -> Result<(), Failure> {
-    let mut cursor: Option<String> = None;
-    loop {
-        let (http, mut url) = acl.url(&["station", station, "acl"]);
-        url.query_pairs_mut().append_pair("limit", "1000");
-        if let Some(cursor) = &cursor {
-            url.query_pairs_mut().append_pair("cursor", cursor);
-        }
-        let page: Page = acl.send(http.get(url)).await?;
-        for token in &page.driver_tokens {
-            let shown = if as_json {
-                json!({ "station_id": station, "driver_token": token }).to_string()
-            } else {
-                token.clone()
-            };
-            if !terminal::line(&shown) {
+async fn send(acl: &Service, method: Method, path: &[&str], body: Option<Value>) -> Result<Value, Failure> {
+    let (http, url) = acl.url(path);
+    let request = http.request(method, url);
+    acl.send(if let Some(body) = body { request.json(&body) } else { request }).await
+}
+
+async fn list(acl: &Service, station: &str, search: Option<&str>, as_json: bool) -> Result<(), Failure> {
+    let mut pages = Pages::of(acl, &["station", station, "acl"]).with("search", search);
+    while let Some(page) = pages.next().await? {
+        for token in page["driver_tokens"].as_array().into_iter().flatten() {
+            let times = token.as_str().map_or(&Value::Null, |token| &page["times"][token]);
+            if !entry(station, token, times, as_json) {
                 return Ok(());
             }
         }
-        match page.cursor {
-            Some(next) => cursor = Some(next),
-            None => return Ok(()),
+    }
+    Ok(())
+}
+
+async fn timed(acl: &Service, station: &str, as_json: bool) -> Result<(), Failure> {
+    let mut pages = Pages::of(acl, &["station", station, "acl", "timed"]);
+    while let Some(page) = pages.next().await? {
+        for shown in page["entries"].as_array().into_iter().flatten() {
+            if !entry(station, &shown["driver_token"], shown, as_json) {
+                return Ok(());
+            }
         }
     }
+    Ok(())
+}
+
+/// A line for an entry; `false` when nobody reads any more.
+fn entry(station: &str, token: &Value, times: &Value, as_json: bool) -> bool {
+    if as_json {
+        let mut line = json!({ "station_id": station, "driver_token": token });
+        for name in ["from", "until"] {
+            if times[name].is_string() {
+                line[name] = times[name].clone();
+            }
+        }
+        return terminal::line(&line.to_string());
+    }
+    terminal::line(&with_times(token.as_str().unwrap_or_default(), times))
+}
+
+/// A token, and in columns of their own the times of its entry.
+fn with_times(token: &str, times: &Value) -> String {
+    let time = |name: &str| times[name].as_str().map(|moment| format!("{name} {moment}")).unwrap_or_default();
+    format!("{token:<40}  {:<30}  {}", time("from"), time("until")).trim_end().to_owned()
+}
+
+fn size(done: &str, station: &str, changed: &Value) -> String {
+    format!("{done}; the list of {station} has {} drivers", changed["new_size"])
 }
 
 fn print(as_json: bool, answer: &Value, text: &str) {

@@ -8,6 +8,7 @@ use common::api_key::{KeyId, Scopes};
 use common::exit::{Failure, report};
 use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
 
+use crate::acl::args::AclArgs;
 use crate::keys::Expiry;
 use crate::{acl, authorize, dead, demo, keys, up};
 
@@ -65,36 +66,6 @@ pub(crate) struct AuthorizeArgs {
     /// Print JSON for machines
     #[arg(long)]
     pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AclArgs {
-    #[command(subcommand)]
-    pub(crate) command: AclCommand,
-    /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
-    #[arg(long, global = true)]
-    pub(crate) acl: Option<String>,
-    /// Print JSON for machines
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum AclCommand {
-    /// Put a driver on a station's list
-    Allow { station: String, token: String },
-    /// Take a driver off a station's list
-    Deny { station: String, token: String },
-    /// Say whether a driver is on a station's list
-    #[command(after_help = "Exit code: 0 on the list, 1 not on it")]
-    Check { station: String, token: String },
-    /// Print a station's list, one driver token a line
-    List { station: String },
-    /// Put many drivers on lists: a file with a line `station_id,driver_token` for each, or `-` for standard input
-    #[command(
-        after_help = "Exit code: 0 all lines admitted, 1 some refused (each is named on standard error)"
-    )]
-    Import { file: PathBuf },
 }
 
 #[derive(Debug, Args)]

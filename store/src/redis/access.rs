@@ -1,67 +1,217 @@
-//! Access lists: the set `station:<STATION_UUID>:allowlist` of driver tokens.
+//! Access lists: the set `station:<STATION_UUID>:allowlist` of driver tokens, and beside it a hash of the times of those
+//! entries that have any. The hash tag in its key keeps both in one slot, so that they change together.
 
 use async_trait::async_trait;
+use common::clock;
 use common::ids::{DriverToken, StationId};
 
 use super::RedisStore;
-use crate::{AccessLists, Added, Page, StoreError};
+use crate::{AccessLists, Change, Changed, Entry, Listing, Millis, Page, PageQuery, Period, StoreError};
+
+/// What one call may look at while it searches: so many SSCANs of so many members.
+const SEARCH_SCANS: u32 = 5;
+const SEARCH_COUNT: u32 = 2000;
+
+/// KEYS: the set, the times. ARGV: now, then for each change `admit`, `absent` or `remove`, the token, from, until. The
+/// times are kept as `w:FROM:UNTIL` while the entry waits to begin, `b:FROM:UNTIL` once it has; 0 for none.
+const CHANGE: &str = r"
+local list, times, now, changed = KEYS[1], KEYS[2], tonumber(ARGV[1]), 0
+local any = redis.call('EXISTS', times) == 1
+for i = 2, #ARGV, 4 do
+  local how, token, from, till = ARGV[i], ARGV[i + 1], ARGV[i + 2], ARGV[i + 3]
+  local listed = redis.call('SISMEMBER', list, token) == 1
+  local held = any and redis.call('HGET', times, token)
+  local ends = held and tonumber(string.match(held, ':(%d+)$')) or 0
+  local over = ends > 0 and ends <= now
+  local there = (listed or held) and not over
+  if how == 'remove' then
+    redis.call('SREM', list, token)
+    if held then redis.call('HDEL', times, token) end
+    if there then changed = changed + 1 end
+  elseif how == 'admit' or not there then
+    local waits = tonumber(from) > now
+    local kept = false
+    if waits then kept = 'w:' .. from .. ':' .. till
+    elseif till ~= '0' then kept = 'b:' .. from .. ':' .. till end
+    redis.call(waits and 'SREM' or 'SADD', list, token)
+    if kept then
+      redis.call('HSET', times, token, kept)
+      any = true
+    elseif held then
+      redis.call('HDEL', times, token)
+    end
+    if listed == waits or held ~= kept then changed = changed + 1 end
+  end
+end
+return {changed, redis.call('SCARD', list)}";
 
 impl RedisStore {
-    fn allowlist(&self, station: StationId) -> String {
+    pub(super) fn allowlist(&self, station: StationId) -> String {
         self.key(format_args!("station:{station}:allowlist"))
     }
-}
 
-#[async_trait]
-impl AccessLists for RedisStore {
-    async fn contains(&self, station: StationId, token: &DriverToken) -> Result<bool, StoreError> {
-        let mut command = redis::cmd("SISMEMBER");
-        command.arg(self.allowlist(station)).arg(token.expose());
-        self.command(&command).await
+    /// In the slot of the set: Redis Cluster hashes what stands between the braces.
+    pub(super) fn times(&self, station: StationId) -> String {
+        self.key(format_args!("voltgate:acl:times:{{{}}}", self.allowlist(station)))
     }
 
-    async fn contains_many(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError> {
+    fn change_script(&self, station: StationId, changes: &[&Change], now: Millis) -> redis::Cmd {
+        let mut script = redis::cmd("EVAL");
+        script.arg(CHANGE).arg(2).arg(self.allowlist(station)).arg(self.times(station)).arg(now);
+        for change in changes {
+            let how = match change {
+                Change::Admit(_) => "admit",
+                Change::AdmitIfAbsent(_) => "absent",
+                Change::Remove(_) => "remove",
+            };
+            let period = change.period().unwrap_or_default();
+            script.arg(how).arg(change.token().expose());
+            script.arg(period.from().unwrap_or(0)).arg(period.until().unwrap_or(0));
+        }
+        script
+    }
+
+    /// Whether these drivers are in the sets, and their entries' times, all in one round trip.
+    async fn held(
+        &self,
+        pairs: &[(StationId, DriverToken)],
+    ) -> Result<Vec<(bool, Option<Period>)>, StoreError> {
         if pairs.is_empty() {
             return Ok(Vec::new());
         }
         let mut pipe = redis::pipe();
         for (station, token) in pairs {
             pipe.cmd("SISMEMBER").arg(self.allowlist(*station)).arg(token.expose());
+            pipe.cmd("HGET").arg(self.times(*station)).arg(token.expose());
         }
-        self.pipeline(&pipe).await
+        let answers: Vec<redis::Value> = self.pipeline(&pipe).await?;
+        let held = |pair: &[redis::Value]| {
+            let listed: bool = redis::from_redis_value_ref(&pair[0]).map_err(super::unavailable)?;
+            let times: Option<String> = redis::from_redis_value_ref(&pair[1]).map_err(super::unavailable)?;
+            Ok((listed, times.and_then(|times| Some(parse_times(&times)?.1))))
+        };
+        answers.chunks_exact(2).map(held).collect()
     }
 
-    async fn add(&self, station: StationId, tokens: &[DriverToken]) -> Result<Added, StoreError> {
-        let key = self.allowlist(station);
-        let mut pipe = redis::pipe();
-        pipe.atomic();
+    /// The times of these drivers' entries, in their order.
+    async fn times_of(
+        &self,
+        station: StationId,
+        tokens: &[DriverToken],
+    ) -> Result<Vec<Option<Period>>, StoreError> {
         if tokens.is_empty() {
-            // SADD wants one member at least.
-            pipe.cmd("SISMEMBER").arg(&key).arg("");
-        } else {
-            pipe.cmd("SADD").arg(&key).arg(tokens.iter().map(DriverToken::expose).collect::<Vec<_>>());
+            return Ok(Vec::new());
         }
-        pipe.cmd("SCARD").arg(&key);
-        let (added, size) = self.pipeline(&pipe).await?;
-        Ok(Added { added, size })
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.times(station)).arg(tokens.iter().map(DriverToken::expose).collect::<Vec<_>>());
+        let held: Vec<Option<String>> = self.command(&command).await?;
+        Ok(held.iter().map(|held| Some(parse_times(held.as_deref()?)?.1)).collect())
+    }
+}
+
+#[async_trait]
+impl AccessLists for RedisStore {
+    async fn contains(&self, station: StationId, token: &DriverToken) -> Result<bool, StoreError> {
+        let allowed = self.contains_many(&[(station, token.clone())]).await?;
+        Ok(allowed.first() == Some(&true))
     }
 
-    async fn remove(&self, station: StationId, token: &DriverToken) -> Result<u64, StoreError> {
-        let key = self.allowlist(station);
-        let mut pipe = redis::pipe();
-        pipe.atomic().cmd("SREM").arg(&key).arg(token.expose()).ignore().cmd("SCARD").arg(&key);
-        let (size,): (u64,) = self.pipeline(&pipe).await?;
-        Ok(size)
+    async fn contains_many(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError> {
+        let (held, now) = (self.held(pairs).await?, now_ms());
+        // The scheduler may be late in taking the driver out of the set.
+        Ok(held
+            .iter()
+            .map(|(listed, times)| *listed && !times.is_some_and(|times| times.is_over(now)))
+            .collect())
     }
 
-    async fn page(&self, station: StationId, cursor: Option<&str>, limit: u32) -> Result<Page, StoreError> {
-        let key = self.allowlist(station);
-        let cursor: u64 = cursor.unwrap_or("0").parse().map_err(|_| StoreError::BadCursor)?;
-        let mut pipe = redis::pipe();
-        pipe.cmd("SSCAN").arg(&key).arg(cursor).arg("COUNT").arg(limit).cmd("SCARD").arg(&key);
-        let ((next, members), size): ((String, Vec<String>), u64) = self.pipeline(&pipe).await?;
-        // Another program may have put anything into the set; what is no token admits nobody and is not shown.
-        let tokens = members.iter().filter_map(|member| DriverToken::parse(member).ok()).collect();
-        Ok(Page { tokens, size, next: (next != "0").then_some(next) })
+    async fn has_entries(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError> {
+        let (held, now) = (self.held(pairs).await?, now_ms());
+        Ok(held.iter().map(|(listed, times)| times.map_or(*listed, |times| !times.is_over(now))).collect())
     }
+
+    async fn change(&self, station: StationId, changes: &[Change]) -> Result<Changed, StoreError> {
+        let now = now_ms();
+        self.enter(changes.iter().map(|change| (station, change)), now).await?;
+        let changes: Vec<&Change> = changes.iter().collect();
+        let (changed, size) = self.command(&self.change_script(station, &changes, now)).await?;
+        Ok(Changed { changed, size })
+    }
+
+    async fn change_each(&self, changes: &[(StationId, Change)]) -> Result<u64, StoreError> {
+        if changes.is_empty() {
+            return Ok(0);
+        }
+        let now = now_ms();
+        self.enter(changes.iter().map(|(station, change)| (*station, change)), now).await?;
+        let mut by_station = std::collections::BTreeMap::<String, (StationId, Vec<&Change>)>::new();
+        for (station, change) in changes {
+            let list = by_station.entry(station.to_string()).or_insert((*station, Vec::new()));
+            list.1.push(change);
+        }
+        let mut pipe = redis::pipe();
+        for (station, changes) in by_station.values() {
+            pipe.add_command(self.change_script(*station, changes, now));
+        }
+        let done: Vec<(u64, u64)> = self.pipeline(&pipe).await?;
+        Ok(done.iter().map(|(changed, _)| changed).sum())
+    }
+
+    async fn page(&self, station: StationId, query: &PageQuery<'_>) -> Result<Page, StoreError> {
+        let key = self.allowlist(station);
+        let mut cursor = scan_cursor(query.cursor)?;
+        let (scans, count) =
+            if query.search.is_some() { (SEARCH_SCANS, SEARCH_COUNT) } else { (1, query.limit) };
+        let (mut tokens, mut size) = (Vec::new(), 0);
+        for _ in 0..scans {
+            let mut pipe = redis::pipe();
+            let scan = pipe.cmd("SSCAN").arg(&key).arg(cursor).arg("COUNT").arg(count);
+            if let Some(part) = query.search {
+                scan.arg("MATCH").arg(format!("*{part}*"));
+            }
+            pipe.cmd("SCARD").arg(&key);
+            let ((next, members), card): ((u64, Vec<String>), u64) = self.pipeline(&pipe).await?;
+            (cursor, size) = (next, card);
+            // Another program may have put anything into the set; what is no token admits nobody and is not shown.
+            tokens.extend(members.iter().filter_map(|member| DriverToken::parse(member).ok()));
+            if cursor == 0 || tokens.len() >= query.limit as usize {
+                break;
+            }
+        }
+        let (times, now) = (self.times_of(station, &tokens).await?, now_ms());
+        let entries = tokens.into_iter().zip(times);
+        let entries = entries
+            .map(|(token, times)| Entry { token, period: times.unwrap_or_default() })
+            .filter(|entry| !entry.period.is_over(now))
+            .collect();
+        Ok(Page { entries, size, next: (cursor != 0).then(|| cursor.to_string()) })
+    }
+
+    async fn timed(&self, station: StationId, query: &PageQuery<'_>) -> Result<Listing<Entry>, StoreError> {
+        let mut command = redis::cmd("HSCAN");
+        command.arg(self.times(station)).arg(scan_cursor(query.cursor)?).arg("COUNT").arg(query.limit);
+        let (next, held): (u64, Vec<(String, String)>) = self.command(&command).await?;
+        let now = now_ms();
+        let entry = |(token, times): &(String, String)| {
+            let entry = Entry { token: DriverToken::parse(token).ok()?, period: parse_times(times)?.1 };
+            (!entry.period.is_over(now)).then_some(entry)
+        };
+        let items = held.iter().filter_map(entry).collect();
+        Ok(Listing { items, next: (next != 0).then(|| next.to_string()) })
+    }
+}
+
+/// The cursor of SSCAN and HSCAN.
+pub(super) fn scan_cursor(cursor: Option<&str>) -> Result<u64, StoreError> {
+    cursor.unwrap_or("0").parse().map_err(|_| StoreError::BadCursor)
+}
+
+/// Whether the entry still waits to begin, and its times; nothing where another program wrote something else.
+pub(super) fn parse_times(text: &str) -> Option<(bool, Period)> {
+    let (state, times) = text.split_once(':')?;
+    Some((state == "w", Period::from_text(times)?))
+}
+
+fn now_ms() -> Millis {
+    clock::now() / 1_000_000
 }

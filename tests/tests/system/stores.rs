@@ -7,12 +7,15 @@ use common::api_key::ApiKey;
 use common::clock;
 use common::decision::Decision;
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
-use store::{Added, Attempt, Decided, DeliveryState, KeyRecord, Opened, RecordKey, Store, StoreOptions};
+use store::{
+    Attempt, Change, Changed, Decided, DeliveryState, KeyRecord, Opened, PageQuery, RecordKey, Store,
+    StoreOptions,
+};
 use tempfile::TempDir;
 use tests::deployment::{Deployment, STATION};
 use tests::{PATIENCE, eventually};
 
-async fn stores() -> Vec<(&'static str, Store, Option<TempDir>)> {
+pub(super) async fn stores() -> Vec<(&'static str, Store, Option<TempDir>)> {
     let deployment = Deployment::new().await;
     let options =
         StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };
@@ -52,15 +55,17 @@ async fn an_access_list_is_a_set() {
     for (kind, store, _directory) in stores().await {
         let access = &store.access;
         assert!(!access.contains(station(), &driver(1)).await.unwrap(), "{kind}");
-        assert_eq!(access.add(station(), &[]).await.unwrap(), Added { added: 0, size: 0 }, "{kind}");
-        let both = [driver(1), driver(2)];
-        assert_eq!(access.add(station(), &both).await.unwrap(), Added { added: 2, size: 2 }, "{kind}");
-        assert_eq!(access.add(station(), &[driver(2)]).await.unwrap(), Added { added: 0, size: 2 }, "{kind}");
+        let change = async |changes: &[Change]| access.change(station(), changes).await.unwrap();
+        assert_eq!(change(&[]).await, Changed { changed: 0, size: 0 }, "{kind}");
+        let both = [1, 2].map(|number| Change::admit(driver(number)));
+        assert_eq!(change(&both).await, Changed { changed: 2, size: 2 }, "{kind}");
+        assert_eq!(change(&both[1..]).await, Changed { changed: 0, size: 2 }, "{kind}");
         let pairs: Vec<_> = [2, 3, 1].map(|number| (station(), driver(number))).into();
         assert_eq!(access.contains_many(&pairs).await.unwrap(), [true, false, true], "{kind}");
         assert!(access.contains_many(&[]).await.unwrap().is_empty(), "{kind}");
-        assert_eq!(access.remove(station(), &driver(1)).await.unwrap(), 1, "{kind}");
-        assert_eq!(access.remove(station(), &driver(1)).await.unwrap(), 1, "{kind}");
+        let removal = [Change::Remove(driver(1))];
+        assert_eq!(change(&removal).await, Changed { changed: 1, size: 1 }, "{kind}");
+        assert_eq!(change(&removal).await, Changed { changed: 0, size: 1 }, "{kind}");
         assert!(!access.contains(station(), &driver(1)).await.unwrap(), "{kind}");
     }
 }
@@ -69,12 +74,14 @@ async fn an_access_list_is_a_set() {
 async fn the_pages_of_a_list_hold_everybody() {
     for (kind, store, _directory) in stores().await {
         let all: Vec<DriverToken> = (0..750).map(driver).collect();
-        store.access.add(station(), &all).await.unwrap();
+        let everybody: Vec<_> = all.iter().cloned().map(Change::admit).collect();
+        store.access.change(station(), &everybody).await.unwrap();
         let (mut seen, mut cursor) = (BTreeSet::new(), None);
         loop {
-            let page = store.access.page(station(), cursor.as_deref(), 100).await.unwrap();
+            let query = PageQuery { cursor: cursor.as_deref(), limit: 100, search: None };
+            let page = store.access.page(station(), &query).await.unwrap();
             assert_eq!(page.size, 750, "{kind}");
-            seen.extend(page.tokens);
+            seen.extend(page.entries.into_iter().map(|entry| entry.token));
             cursor = page.next;
             if cursor.is_none() {
                 break;

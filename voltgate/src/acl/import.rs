@@ -1,120 +1,154 @@
-//! `voltgate acl import`: many drivers from a file, a thousand to a call, with progress; bad lines are named and left out.
+//! `voltgate acl import`: many drivers from a file, some thousand lines to a call, with progress; bad lines are named and
+//! left out.
 
-use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
-use std::path::Path;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use common::exit::Failure;
-use common::ids::{DriverToken, StationId};
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
 
+use super::args::Format;
 use crate::client::Service;
 
-/// Drivers in one call, and lines held at a time.
-const BATCH: usize = 1000;
-const LONGEST_LINE: u64 = 4096;
+/// Lines in one call. When one is cut off, no more than these are in doubt.
+const LINES: u64 = 5000;
+/// What is beyond of a line is not sent: acl-service refuses it for its length all the same.
+const LONGEST_LINE: usize = 8192;
 /// A refused line is named; a file of nothing but those must not flood the terminal.
-const MOST_NAMED: u64 = 20;
+const MOST_NAMED: u64 = 100;
+
+/// What is to be done.
+pub(super) struct Import {
+    file: PathBuf,
+    remove: bool,
+    format: Format,
+}
+
+/// acl-service's answer to one call.
+#[derive(Debug, Deserialize)]
+struct Answer {
+    applied: u64,
+    unchanged: u64,
+    refused: u64,
+    refusals: Vec<Refusal>,
+}
 
 #[derive(Debug, Deserialize)]
-struct ChangedMany {
-    added: u64,
+struct Refusal {
+    line: u64,
+    field: String,
+    reason: String,
 }
 
 #[derive(Default)]
 struct Report {
     lines: u64,
-    added: u64,
+    applied: u64,
+    unchanged: u64,
     refused: u64,
+    named: u64,
 }
 
-pub(crate) async fn run(acl: &Service, file: &Path, as_json: bool) -> Result<ExitCode, Failure> {
-    let unreadable = |error: std::io::Error| Failure::Refused(format!("{}: {error}", file.display()));
-    let (input, size): (Box<dyn Read>, u64) = if file == Path::new("-") {
-        (Box::new(std::io::stdin()), 0)
-    } else {
-        let opened = File::open(file).map_err(unreadable)?;
-        let size = opened.metadata().map_err(unreadable)?.len();
-        (Box::new(opened), size)
-    };
+impl Import {
+    pub(super) fn new(file: PathBuf, remove: bool, format: Option<Format>) -> Self {
+        let format = format.unwrap_or_else(|| {
+            let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+            if matches!(extension, "ndjson" | "jsonl") { Format::Ndjson } else { Format::Csv }
+        });
+        Self { file, remove, format }
+    }
+
+    async fn send(&self, acl: &Service, body: Vec<u8>) -> Result<Answer, Failure> {
+        let (http, mut url) = acl.url(&["acl", "import"]);
+        url.query_pairs_mut().append_pair("mode", if self.remove { "remove" } else { "add" });
+        let kind = match self.format {
+            Format::Ndjson => "application/x-ndjson",
+            Format::Csv => "text/csv",
+        };
+        acl.send(http.post(url).header("content-type", kind).body(body)).await
+    }
+}
+
+pub(super) async fn run(acl: &Service, import: &Import, as_json: bool) -> Result<ExitCode, Failure> {
+    let unreadable = |error: io::Error| Failure::Refused(format!("{}: {error}", import.file.display()));
+    let (mut input, size) = open(&import.file).map_err(unreadable)?;
     let progress = bar(size);
-    let mut report = Report::default();
-    let mut batch = Batch::default();
-    let mut input = BufReader::new(input);
-    let mut line = Vec::new();
+    let (mut report, mut header) = (Report::default(), Vec::new());
     loop {
-        line.clear();
-        // A line with its end; a longer one is taken in pieces, each of which is refused.
-        let read = (&mut input).take(LONGEST_LINE).read_until(b'\n', &mut line).map_err(unreadable)?;
-        if read == 0 {
+        // The header stands before each part, for which it is line 1.
+        let (mut part, mut lines, mut read) = (header.clone(), 0, 0);
+        while lines < LINES {
+            let taken = read_line(&mut input, &mut part).map_err(unreadable)?;
+            if taken == 0 {
+                break;
+            }
+            (lines, read) = (lines + 1, read + taken);
+            if report.lines == 0 && lines == 1 && import.format == Format::Csv && names_columns(&part) {
+                header.clone_from(&part);
+            }
+        }
+        if lines == 0 {
             break;
         }
-        report.lines += 1;
-        take(&line, &mut batch, &mut report, &progress);
-        if batch.count >= BATCH {
-            report.added += batch.send(acl).await?;
+        let before = report.lines - u64::from(report.lines > 0 && !header.is_empty());
+        match import.send(acl, part).await {
+            Ok(answer) => report.add(before, lines, &answer, &progress),
+            Err(failure) => {
+                progress.finish_and_clear();
+                report.cut_off(lines);
+                return Err(failure);
+            }
         }
         progress.inc(read as u64);
     }
-    report.added += batch.send(acl).await?;
     progress.finish_and_clear();
     report.print(as_json);
     Ok(ExitCode::from(u8::from(report.refused > 0)))
 }
 
-/// Drivers by station, as acl-service takes them.
-#[derive(Default)]
-struct Batch {
-    by_station: BTreeMap<String, Vec<String>>,
-    count: usize,
+fn open(file: &Path) -> io::Result<(BufReader<Box<dyn Read>>, u64)> {
+    if file == Path::new("-") {
+        return Ok((BufReader::new(Box::new(io::stdin())), 0));
+    }
+    let opened = File::open(file)?;
+    let size = opened.metadata()?.len();
+    Ok((BufReader::new(Box::new(opened)), size))
 }
 
-impl Batch {
-    async fn send(&mut self, acl: &Service) -> Result<u64, Failure> {
-        let mut added = 0;
-        for (station, tokens) in std::mem::take(&mut self.by_station) {
-            let (http, url) = acl.url(&["station", &station, "acl"]);
-            let changed: ChangedMany =
-                acl.send(http.put(url).json(&json!({ "driver_tokens": tokens }))).await?;
-            added += changed.added;
+/// Appends one line with its end, or what may be sent of it; gives how many bytes were read.
+fn read_line(input: &mut impl BufRead, part: &mut Vec<u8>) -> io::Result<usize> {
+    let (mut taken, mut kept) = (0, 0);
+    loop {
+        let available = input.fill_buf()?;
+        if available.is_empty() {
+            return Ok(taken);
         }
-        self.count = 0;
-        Ok(added)
+        let end = available.iter().position(|byte| *byte == b'\n');
+        let piece = end.map_or(available.len(), |end| end + 1);
+        let keep = end.unwrap_or(piece).min(LONGEST_LINE - kept);
+        part.extend_from_slice(&available[..keep]);
+        if end.is_some() {
+            part.push(b'\n');
+        }
+        (taken, kept) = (taken + piece, kept + keep);
+        input.consume(piece);
+        if end.is_some() {
+            return Ok(taken);
+        }
     }
 }
 
-fn take(line: &[u8], batch: &mut Batch, report: &mut Report, progress: &ProgressBar) {
+/// Whether this first line of a CSV file is a header.
+fn names_columns(line: &[u8]) -> bool {
     let text = String::from_utf8_lossy(line);
-    // Excel begins a file with a byte order mark.
-    let text = text.trim_start_matches('\u{feff}').trim();
-    let header = report.lines == 1 && text.starts_with("station_id");
-    if text.is_empty() || text.starts_with('#') || header {
-        return;
-    }
-    match parse(text) {
-        Ok((station, token)) => {
-            batch.by_station.entry(station.to_string()).or_default().push(token.expose().to_owned());
-            batch.count += 1;
-        }
-        Err(why) => {
-            report.refused += 1;
-            if report.refused <= MOST_NAMED {
-                progress.suspend(|| eprintln!("line {}: {why}", report.lines));
-            }
-        }
-    }
-}
-
-fn parse(line: &str) -> Result<(StationId, DriverToken), String> {
-    let (station, token) = line.split_once([',', ';', '\t']).ok_or("expected station_id,driver_token")?;
-    let station = station.trim().trim_matches('"').parse().map_err(|error| format!("station_id: {error}"))?;
-    let token = DriverToken::parse(token.trim().trim_matches('"'))
-        .map_err(|error| format!("driver_token: {error}"))?;
-    Ok((station, token))
+    text.split([',', ';', '\t']).any(|cell| {
+        let cell = cell.trim_start_matches('\u{feff}').trim().trim_matches('"');
+        matches!(cell, "station_id" | "driver_token")
+    })
 }
 
 /// Drawn on standard error, on a terminal only.
@@ -130,13 +164,42 @@ fn bar(size: u64) -> ProgressBar {
 }
 
 impl Report {
-    fn print(&self, as_json: bool) {
-        let Self { lines, added, refused } = self;
-        if as_json {
-            println!("{}", json!({ "lines": lines, "added": added, "refused": refused }));
-        } else {
-            println!("{lines} lines read, {added} drivers added, {refused} lines refused");
+    /// Takes in what became of the lines behind the `before` ones.
+    fn add(&mut self, before: u64, lines: u64, answer: &Answer, progress: &ProgressBar) {
+        for refusal in &answer.refusals {
+            if self.named < MOST_NAMED {
+                let (line, Refusal { field, reason, .. }) = (before + refusal.line, refusal);
+                progress.suspend(|| eprintln!("line {line}: {field}: {reason}"));
+                self.named += 1;
+            }
         }
+        self.lines += lines;
+        self.applied += answer.applied;
+        self.unchanged += answer.unchanged;
+        self.refused += answer.refused;
+    }
+
+    fn cut_off(&self, lines: u64) {
+        let (done, next) = (self.lines, self.lines + lines);
+        eprintln!(
+            "lines 1 to {done} are done; of lines {} to {next} some may be, and none behind them. To do a line again \
+             does no harm.",
+            done + 1
+        );
+    }
+
+    fn print(&self, as_json: bool) {
+        let Self { lines, applied, unchanged, refused, named } = self;
+        if as_json {
+            let report =
+                json!({"lines": lines, "applied": applied, "unchanged": unchanged, "refused": refused});
+            println!("{report}");
+            return;
+        }
+        if refused > named {
+            eprintln!("{} more lines are refused", refused - named);
+        }
+        println!("{lines} lines read: {applied} applied, {unchanged} unchanged, {refused} refused");
     }
 }
 
@@ -145,17 +208,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_names_a_station_and_a_driver() {
-        let good = "123E4567-e89b-12d3-a456-426614174000, \"valid_driver_token_12345\"";
-        let (station, token) = parse(good).unwrap();
-        assert_eq!(station.to_string(), "123e4567-e89b-12d3-a456-426614174000");
-        assert_eq!(token.expose(), "valid_driver_token_12345");
-        for (bad, culprit) in [
-            ("nothing", "expected station_id,driver_token"),
-            ("x,valid_driver_token_12345", "station_id"),
-            ("123e4567-e89b-12d3-a456-426614174000,short", "driver_token"),
-        ] {
-            assert!(parse(bad).unwrap_err().contains(culprit), "{bad}");
-        }
+    fn a_line_is_read_with_its_end_and_no_longer_than_it_may_be() {
+        let long = format!("{}\nnext", "x".repeat(3 * LONGEST_LINE));
+        let mut input = BufReader::with_capacity(1000, long.as_bytes());
+        let mut part = Vec::new();
+        assert_eq!(read_line(&mut input, &mut part).unwrap(), 3 * LONGEST_LINE + 1);
+        assert_eq!((part.len(), part.last()), (LONGEST_LINE + 1, Some(&b'\n')));
+        assert_eq!(read_line(&mut input, &mut part).unwrap(), 4);
+        assert!(part.ends_with(b"\nnext"));
+        assert_eq!(read_line(&mut input, &mut part).unwrap(), 0);
+    }
+
+    #[test]
+    fn a_header_is_told_from_an_entry() {
+        assert!(names_columns("\u{feff}\"station_id\";driver_token\n".as_bytes()));
+        assert!(!names_columns(b"123e4567-e89b-12d3-a456-426614174000,valid_driver_token_12345\n"));
     }
 }

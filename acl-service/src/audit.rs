@@ -1,0 +1,116 @@
+//! `GET /audit`: the audit trail, newest first.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Query};
+use common::ids::{DriverToken, PresentedToken, StationId};
+use http_api::Problem;
+use serde::{Deserialize, Serialize};
+use store::{AuditEntry, AuditFilter, AuditedChange, Counts, Effect, Listing, Millis, Stage, Store};
+
+use crate::error::Answer;
+use crate::{paging, times};
+
+/// Changes shown of an entry; of the rest there is a count.
+const MOST_SHOWN: usize = 10;
+
+#[derive(Deserialize)]
+pub(crate) struct AuditQuery {
+    station_id: Option<String>,
+    driver_token: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    cursor: Option<String>,
+    limit: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    entries: Vec<Shown>,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    change_id: String,
+    at: String,
+    actor: Option<String>,
+    address: Option<String>,
+    action: String,
+    stage: Stage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
+    /// How many entries of lists it is about, shown or not.
+    count: usize,
+    changes: Vec<ShownChange>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    counts: Option<Counts>,
+}
+
+#[derive(Serialize)]
+struct ShownChange {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    station_id: Option<StationId>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    driver_token: Option<PresentedToken>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    effect: Option<Effect>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+pub(crate) async fn list(store: Data<Store>, query: Query<AuditQuery>) -> Answer {
+    let filter = filter(&query)?;
+    let limit = paging::limit(query.limit.as_deref())?;
+    let Listing { items, next } =
+        store.audit.page(&filter, paging::cursor(query.cursor.as_ref()), limit).await?;
+    let entries = items.into_iter().map(|entry| shown(entry, &filter)).collect();
+    Ok(HttpResponse::Ok().json(Page { entries, cursor: next }))
+}
+
+fn filter(query: &AuditQuery) -> Result<AuditFilter, Problem> {
+    let station = query.station_id.as_deref().map(str::parse).transpose();
+    let station = station.map_err(|error| Problem::invalid("station_id", format!("{error}")))?;
+    let token = query.driver_token.as_deref().map(DriverToken::parse).transpose();
+    let token = token.map_err(|error| Problem::invalid("driver_token", error.to_string()))?;
+    Ok(AuditFilter {
+        station_id: station,
+        driver_token: token.map(|token| PresentedToken::new(token.expose())),
+        from_ms: moment("from", query.from.as_deref())?,
+        to_ms: moment("to", query.to.as_deref())?,
+    })
+}
+
+fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Millis>, Problem> {
+    let expected =
+        || Problem::invalid(field, "expected a moment as in RFC 3339, such as 2026-12-31T18:00:00Z");
+    text.map(|text| times::moment(text).ok_or_else(expected)).transpose()
+}
+
+/// Of a change of many those first that were asked for.
+fn shown(entry: AuditEntry, filter: &AuditFilter) -> Shown {
+    let changes = entry.changes.iter().filter(|change| filter.fits_change(change));
+    Shown {
+        count: entry.changes.len(),
+        changes: changes.take(MOST_SHOWN).map(shown_change).collect(),
+        at: times::show(entry.at_ms),
+        change_id: entry.change_id,
+        actor: entry.actor,
+        address: entry.address,
+        action: entry.action,
+        stage: entry.stage,
+        group: entry.group,
+        counts: entry.counts,
+    }
+}
+
+fn shown_change(change: &AuditedChange) -> ShownChange {
+    ShownChange {
+        station_id: change.station_id,
+        driver_token: change.driver_token.clone(),
+        effect: change.effect,
+        from: change.from_ms.map(times::show),
+        until: change.until_ms.map(times::show),
+    }
+}

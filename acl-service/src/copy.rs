@@ -1,0 +1,148 @@
+//! A station's list, copied to another station page by page.
+
+use actix_web::web::{Data, Path, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use common::ids::StationId;
+use http_api::{Problem, body};
+use serde::Serialize;
+use serde_json::Value;
+use store::{Change, Counts, Entry, Listing, Page, PageQuery, Store, StoreError};
+
+use crate::actor::actor;
+use crate::changes::Changes;
+use crate::error::{AclError, Answer};
+
+const LARGEST_BODY: usize = 1024;
+const PAGE: u32 = 500;
+
+/// What becomes of those who are on the other list only.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// They stay, and whoever is on both keeps the entry that the other list has.
+    Add,
+    /// They go.
+    Replace,
+}
+
+#[derive(Serialize, Default)]
+struct Copied {
+    success: bool,
+    /// Entries that were made or replaced.
+    added: u64,
+    removed: u64,
+    new_size: u64,
+}
+
+pub(crate) async fn copy(
+    store: Data<Store>,
+    path: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
+    let from: StationId = path.parse()?;
+    let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
+    let (to, mode) = parse(&body)?;
+    if from == to {
+        return Err(Problem::invalid("to", "that is the station itself").into());
+    }
+    let changes = Changes::new(&store, actor(&request), "copy");
+    let mut copied = Copied::default();
+    let done = run(&changes, from, to, mode, &mut copied).await;
+    let counts = Counts { applied: copied.added + copied.removed, ..Counts::default() };
+    if let Err(error) = done {
+        changes.failed(Some(counts)).await;
+        let report = serde_json::to_value(&copied).unwrap_or_default();
+        return Err(AclError::Interrupted { error, report });
+    }
+    changes.applied(counts).await;
+    copied.success = true;
+    Ok(HttpResponse::Ok().json(copied))
+}
+
+/// The new ones first, so that whoever is on both lists is never off the second.
+async fn run(
+    changes: &Changes,
+    from: StationId,
+    to: StationId,
+    mode: Mode,
+    copied: &mut Copied,
+) -> Result<(), StoreError> {
+    let store = changes.store();
+    for kind in [Kind::Listed, Kind::Timed] {
+        let mut cursor = Some(String::new());
+        while let Some(place) = cursor {
+            let (entries, next) = page(store, from, kind, &place).await?;
+            let admit = |entry| match mode {
+                Mode::Add => (to, Change::AdmitIfAbsent(entry)),
+                Mode::Replace => (to, Change::Admit(entry)),
+            };
+            copied.added += changes.each(&entries.into_iter().map(admit).collect::<Vec<_>>()).await?;
+            cursor = next;
+        }
+    }
+    if mode == Mode::Replace {
+        for kind in [Kind::Listed, Kind::Timed] {
+            copied.removed += remove_others(changes, from, to, kind).await?;
+        }
+    }
+    copied.new_size = store.access.page(to, &PageQuery { limit: 1, ..PageQuery::default() }).await?.size;
+    Ok(())
+}
+
+/// Removes who is on the second list and not on the first.
+async fn remove_others(
+    changes: &Changes,
+    from: StationId,
+    to: StationId,
+    kind: Kind,
+) -> Result<u64, StoreError> {
+    let (mut removed, mut cursor) = (0, Some(String::new()));
+    while let Some(place) = cursor {
+        let (entries, next) = page(changes.store(), to, kind, &place).await?;
+        let pairs: Vec<_> = entries.into_iter().map(|entry| (from, entry.token)).collect();
+        let kept = changes.store().access.has_entries(&pairs).await?;
+        let others = pairs.into_iter().zip(kept).filter(|(_, kept)| !kept);
+        let others: Vec<_> = others.map(|((_, token), _)| (to, Change::Remove(token))).collect();
+        removed += changes.each(&others).await?;
+        cursor = next;
+    }
+    Ok(removed)
+}
+
+/// Who is on a list stands in one place, and who is yet to come in another.
+#[derive(Clone, Copy)]
+enum Kind {
+    Listed,
+    Timed,
+}
+
+async fn page(
+    store: &Store,
+    station: StationId,
+    kind: Kind,
+    cursor: &str,
+) -> Result<(Vec<Entry>, Option<String>), StoreError> {
+    let query = PageQuery { cursor: (!cursor.is_empty()).then_some(cursor), limit: PAGE, search: None };
+    match kind {
+        Kind::Listed => {
+            let Page { entries, next, .. } = store.access.page(station, &query).await?;
+            Ok((entries, next))
+        }
+        Kind::Timed => {
+            let Listing { items, next } = store.access.timed(station, &query).await?;
+            Ok((items, next))
+        }
+    }
+}
+
+fn parse(body: &Value) -> Result<(StationId, Mode), Problem> {
+    let to = body.get("to").and_then(Value::as_str).unwrap_or_default();
+    let to = to.parse().map_err(|error| Problem::invalid("to", format!("the other station: {error}")))?;
+    let mode = match body.get("mode") {
+        None => Mode::Add,
+        Some(Value::String(mode)) if mode == "add" => Mode::Add,
+        Some(Value::String(mode)) if mode == "replace" => Mode::Replace,
+        Some(_) => return Err(Problem::invalid("mode", "expected add or replace")),
+    };
+    Ok((to, mode))
+}

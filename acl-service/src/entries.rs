@@ -1,0 +1,183 @@
+//! One station's list: its entries, and questions about them.
+
+use std::collections::BTreeMap;
+
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use common::ids::{DriverToken, MalformedToken, StationId};
+use http_api::{Problem, body};
+use serde::Serialize;
+use serde_json::Value;
+use store::{Change, Entry, Listing, Page, Store};
+
+use crate::actor::actor;
+use crate::changes::Changes;
+use crate::error::{AclError, Answer};
+use crate::paging::Paging;
+use crate::times::{self, Shown};
+
+/// A change or question about many drivers fits in this: ten thousand tokens of 80 characters.
+const LARGEST_BODY: usize = 1024 * 1024;
+const LARGEST_TIMES: usize = 1024;
+const MOST_TOKENS: usize = 10_000;
+const MOST_PAIRS: usize = 5_000;
+
+#[derive(Serialize)]
+struct Allowed<T> {
+    allowed: T,
+}
+
+#[derive(Serialize)]
+struct ChangedOne {
+    success: bool,
+    new_size: u64,
+}
+
+#[derive(Serialize)]
+struct ChangedMany {
+    success: bool,
+    added: u64,
+    new_size: u64,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    station_id: StationId,
+    driver_tokens: Vec<DriverToken>,
+    /// By token, of those entries that have any.
+    times: BTreeMap<String, Shown>,
+    size: u64,
+    cursor: Option<String>,
+}
+
+/// One entry with its times.
+#[derive(Serialize)]
+pub(crate) struct ShownEntry {
+    driver_token: DriverToken,
+    #[serde(flatten)]
+    times: Option<Shown>,
+}
+
+#[derive(Serialize)]
+struct Timed {
+    station_id: StationId,
+    entries: Vec<ShownEntry>,
+    cursor: Option<String>,
+}
+
+impl From<Entry> for ShownEntry {
+    fn from(entry: Entry) -> Self {
+        Self { driver_token: entry.token, times: Shown::of(entry.period) }
+    }
+}
+
+pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> Answer {
+    let (station, token) = station_and_token(&path)?;
+    let allowed = store.access.contains(station, &token).await?;
+    Ok(HttpResponse::Ok().json(Allowed { allowed }))
+}
+
+pub(crate) async fn allow(
+    store: Data<Store>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
+    let (station, token) = station_and_token(&path)?;
+    let period = times::in_body(&body::read(&request, payload, LARGEST_TIMES).await?)?;
+    let changes = Changes::new(&store, actor(&request), "allow");
+    let changed = changes.at(station, &[Change::Admit(Entry { token, period })]).await?;
+    Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
+}
+
+pub(crate) async fn deny(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
+    let (station, token) = station_and_token(&path)?;
+    let changes = Changes::new(&store, actor(&request), "deny");
+    let changed = changes.at(station, &[Change::Remove(token)]).await?;
+    Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
+}
+
+pub(crate) async fn list(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+    let station: StationId = path.parse()?;
+    let Page { entries, size, next } = store.access.page(station, &paging.query_with_search()?).await?;
+    let times = entries
+        .iter()
+        .filter_map(|entry| Some((entry.token.expose().to_owned(), Shown::of(entry.period)?)))
+        .collect();
+    let driver_tokens = entries.into_iter().map(|entry| entry.token).collect();
+    Ok(HttpResponse::Ok().json(Listed { station_id: station, driver_tokens, times, size, cursor: next }))
+}
+
+pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+    let station: StationId = path.parse()?;
+    let Listing { items, next } = store.access.timed(station, &paging.query()?).await?;
+    let entries = items.into_iter().map(ShownEntry::from).collect();
+    Ok(HttpResponse::Ok().json(Timed { station_id: station, entries, cursor: next }))
+}
+
+pub(crate) async fn allow_many(
+    store: Data<Store>,
+    path: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
+    let station: StationId = path.parse()?;
+    let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
+    let entries: Vec<Change> = tokens(&body)?.into_iter().map(Change::admit).collect();
+    let changed = Changes::new(&store, actor(&request), "allow").at(station, &entries).await?;
+    let answer = ChangedMany { success: true, added: changed.changed, new_size: changed.size };
+    Ok(HttpResponse::Ok().json(answer))
+}
+
+pub(crate) async fn check_many(store: Data<Store>, request: HttpRequest, payload: Payload) -> Answer {
+    let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
+    let allowed = store.access.contains_many(&pairs(&body)?).await?;
+    Ok(HttpResponse::Ok().json(Allowed { allowed }))
+}
+
+fn station_and_token(path: &(String, String)) -> Result<(StationId, DriverToken), AclError> {
+    Ok((path.0.parse()?, DriverToken::parse(&path.1)?))
+}
+
+fn tokens(body: &Value) -> Result<Vec<DriverToken>, Problem> {
+    let expected = || Problem::invalid("driver_tokens", "expected {\"driver_tokens\": [\"…\", …]}");
+    let items = body.get("driver_tokens").and_then(Value::as_array).ok_or_else(expected)?;
+    if items.len() > MOST_TOKENS {
+        let why = format!("at most {MOST_TOKENS} in one call; POST /acl/import takes any number");
+        return Err(Problem::invalid("driver_tokens", why));
+    }
+    let token = |(index, item): (usize, &Value)| {
+        let token = item.as_str().and_then(|text| DriverToken::parse(text).ok());
+        token.ok_or_else(|| {
+            Problem::invalid(
+                "driver_tokens",
+                format!("item {index} is malformed, nothing was added: {MalformedToken}"),
+            )
+        })
+    };
+    items.iter().enumerate().map(token).collect()
+}
+
+fn pairs(body: &Value) -> Result<Vec<(StationId, DriverToken)>, Problem> {
+    let expected = || {
+        Problem::invalid(
+            "pairs",
+            "expected {\"pairs\": [{\"station_id\": \"…\", \"driver_token\": \"…\"}, …]}",
+        )
+    };
+    let items = body.get("pairs").and_then(Value::as_array).ok_or_else(expected)?;
+    if items.len() > MOST_PAIRS {
+        return Err(Problem::invalid("pairs", format!("at most {MOST_PAIRS} in one call")));
+    }
+    let pair = |(index, item): (usize, &Value)| {
+        let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
+        let station = text("station_id").parse();
+        let station =
+            station.map_err(|error| Problem::invalid("station_id", format!("of pair {index}: {error}")))?;
+        let token = DriverToken::parse(text("driver_token"));
+        let token =
+            token.map_err(|error| Problem::invalid("driver_token", format!("of pair {index}: {error}")))?;
+        Ok((station, token))
+    };
+    items.iter().enumerate().map(pair).collect()
+}

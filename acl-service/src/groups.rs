@@ -1,0 +1,232 @@
+//! Groups of stations. A group holds no access by itself: it is applied to the lists of its stations, which stay the truth.
+//!
+//! A driver put into a group gets the group's entry at each of its stations, in the place of what was there; one removed
+//! from the group is removed at each of them, whoever admitted it there. A station that joins gets the group's drivers, but
+//! for those who have an entry there; one that leaves, or whose group is deleted, keeps its list as it is.
+
+use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use common::ids::{DriverToken, PresentedToken, StationId};
+use http_api::{Problem, body};
+use serde::Serialize;
+use store::{AuditedChange, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, Store, StoreError};
+
+use crate::actor::actor;
+use crate::changes::Changes;
+use crate::entries::ShownEntry;
+use crate::error::{AclError, Answer};
+use crate::paging::Paging;
+use crate::times;
+
+const LARGEST_TIMES: usize = 1024;
+const PAGE: u32 = 500;
+
+#[derive(Serialize)]
+struct Group {
+    name: String,
+    stations: u64,
+    drivers: u64,
+}
+
+#[derive(Serialize)]
+struct Page<T> {
+    #[serde(flatten)]
+    items: T,
+    cursor: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "snake_case")]
+enum Items {
+    Groups(Vec<String>),
+    Stations(Vec<StationId>),
+    Drivers(Vec<ShownEntry>),
+}
+
+/// What a change of a group came to at the lists.
+#[derive(Serialize, Default)]
+struct Applied {
+    success: bool,
+    /// Stations, or drivers, that were gone through.
+    reached: u64,
+    /// Entries that are not what they were.
+    changed: u64,
+}
+
+pub(crate) async fn list(store: Data<Store>, paging: Query<Paging>) -> Answer {
+    let Listing { items, next } = store.groups.names(&paging.query()?).await?;
+    let items = Items::Groups(items.iter().map(ToString::to_string).collect());
+    Ok(HttpResponse::Ok().json(Page { items, cursor: next }))
+}
+
+pub(crate) async fn show(store: Data<Store>, path: Path<String>) -> Answer {
+    answer(&store, &name(&path)?).await
+}
+
+pub(crate) async fn create(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
+    let name = name(&path)?;
+    let changes = Changes::new(&store, actor(&request), "group_create").of_group(&name);
+    changes.request(Vec::new()).await?;
+    changes.witnessed(store.groups.create(&name).await).await?;
+    answer(&store, &name).await
+}
+
+pub(crate) async fn remove(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
+    let name = existing(&store, &path).await?;
+    let changes = Changes::new(&store, actor(&request), "group_delete").of_group(&name);
+    changes.request(Vec::new()).await?;
+    changes.witnessed(store.groups.delete(&name).await).await?;
+    Ok(HttpResponse::Ok().json(Applied { success: true, ..Applied::default() }))
+}
+
+pub(crate) async fn stations(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+    let name = existing(&store, &path).await?;
+    let Listing { items, next } = store.groups.stations(&name, &paging.query()?).await?;
+    Ok(HttpResponse::Ok().json(Page { items: Items::Stations(items), cursor: next }))
+}
+
+pub(crate) async fn drivers(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+    let name = existing(&store, &path).await?;
+    let Listing { items, next } = store.groups.drivers(&name, &paging.query()?).await?;
+    let items = Items::Drivers(items.into_iter().map(ShownEntry::from).collect());
+    Ok(HttpResponse::Ok().json(Page { items, cursor: next }))
+}
+
+pub(crate) async fn join(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
+    let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
+    let changes = Changes::new(&store, actor(&request), "group_join").of_group(&name);
+    changes.request(vec![about(Some(station), None, None)]).await?;
+    // First the station, then the drivers' entries: a driver who is put into the group meanwhile finds the station in it.
+    changes.witnessed(store.groups.join(&name, station).await).await?;
+    let mut applied = Applied::default();
+    let done = apply_drivers(&changes, &name, station, &mut applied).await;
+    conclude(&changes, done, applied).await
+}
+
+pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
+    let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
+    let changes = Changes::new(&store, actor(&request), "group_leave").of_group(&name);
+    changes.request(vec![about(Some(station), None, None)]).await?;
+    changes.witnessed(store.groups.leave(&name, station).await).await?;
+    Ok(HttpResponse::Ok().json(Applied { success: true, ..Applied::default() }))
+}
+
+pub(crate) async fn admit(
+    store: Data<Store>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
+    let (name, token) = (existing(&store, &path.0).await?, DriverToken::parse(&path.1)?);
+    let period = times::in_body(&body::read(&request, payload, LARGEST_TIMES).await?)?;
+    let entry = Entry { token, period };
+    let changes = Changes::new(&store, actor(&request), "group_allow").of_group(&name);
+    changes.request(vec![about(None, Some(&entry.token), Some(Effect::Admit))]).await?;
+    changes.witnessed(store.groups.put_driver(&name, &entry).await).await?;
+    apply_everywhere(&changes, &name, &Change::Admit(entry)).await
+}
+
+pub(crate) async fn dismiss(
+    store: Data<Store>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Answer {
+    let (name, token) = (existing(&store, &path.0).await?, DriverToken::parse(&path.1)?);
+    let changes = Changes::new(&store, actor(&request), "group_deny").of_group(&name);
+    changes.request(vec![about(None, Some(&token), Some(Effect::Remove))]).await?;
+    changes.witnessed(store.groups.remove_driver(&name, &token).await).await?;
+    apply_everywhere(&changes, &name, &Change::Remove(token)).await
+}
+
+/// Makes one change at each station of the group.
+async fn apply_everywhere(changes: &Changes, name: &GroupName, change: &Change) -> Answer {
+    let mut applied = Applied::default();
+    let done = async {
+        let mut cursor: Option<String> = None;
+        loop {
+            let query = PageQuery { cursor: cursor.as_deref(), limit: PAGE, search: None };
+            let Listing { items, next } = changes.store().groups.stations(name, &query).await?;
+            let all: Vec<_> = items.into_iter().map(|station| (station, change.clone())).collect();
+            applied.changed += changes.each(&all).await?;
+            applied.reached += all.len() as u64;
+            cursor = next;
+            if cursor.is_none() {
+                return Ok(());
+            }
+        }
+    };
+    let done = done.await;
+    conclude(changes, done, applied).await
+}
+
+/// Gives a station the group's drivers, but for those who have an entry there.
+async fn apply_drivers(
+    changes: &Changes,
+    name: &GroupName,
+    station: StationId,
+    applied: &mut Applied,
+) -> Result<(), StoreError> {
+    let groups = &changes.store().groups;
+    let mut cursor: Option<String> = None;
+    loop {
+        let query = PageQuery { cursor: cursor.as_deref(), limit: PAGE, search: None };
+        let Listing { items, next } = groups.drivers(name, &query).await?;
+        let now = times::now();
+        let current: Vec<Entry> = items.into_iter().filter(|entry| !entry.period.is_over(now)).collect();
+        let tokens: Vec<DriverToken> = current.iter().map(|entry| entry.token.clone()).collect();
+        let all: Vec<_> = current.into_iter().map(|entry| (station, Change::AdmitIfAbsent(entry))).collect();
+        applied.changed += changes.each(&all).await?;
+        applied.reached += all.len() as u64;
+        // Whoever was removed from the group meanwhile may have been put onto the list behind the removal.
+        let kept = groups.has_drivers(name, &tokens).await?;
+        let gone = tokens.into_iter().zip(kept).filter(|(_, kept)| !kept);
+        let gone: Vec<_> = gone.map(|(token, _)| (station, Change::Remove(token))).collect();
+        changes.each(&gone).await?;
+        cursor = next;
+        if cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+async fn conclude(changes: &Changes, done: Result<(), StoreError>, applied: Applied) -> Answer {
+    let Applied { reached, changed, .. } = applied;
+    let counts = Counts { applied: changed, unchanged: reached.saturating_sub(changed), refused: 0 };
+    if let Err(error) = done {
+        changes.failed(Some(counts)).await;
+        let report = serde_json::to_value(&applied).unwrap_or_default();
+        return Err(AclError::Interrupted { error, report });
+    }
+    changes.applied(counts).await;
+    Ok(HttpResponse::Ok().json(Applied { success: true, ..applied }))
+}
+
+async fn answer(store: &Store, name: &GroupName) -> Answer {
+    let size = store.groups.size(name).await?.ok_or_else(|| unknown(name))?;
+    let group = Group { name: name.to_string(), stations: size.stations, drivers: size.drivers };
+    Ok(HttpResponse::Ok().json(group))
+}
+
+fn name(text: &str) -> Result<GroupName, AclError> {
+    Ok(GroupName::parse(text).map_err(|error| Problem::invalid("name", error.to_string()))?)
+}
+
+async fn existing(store: &Store, text: &str) -> Result<GroupName, AclError> {
+    let name = name(text)?;
+    store.groups.size(&name).await?.ok_or_else(|| unknown(&name))?;
+    Ok(name)
+}
+
+fn unknown(name: &GroupName) -> Problem {
+    Problem::not_found("name", format!("there is no group {name}; PUT /groups/{name} makes it"))
+}
+
+fn about(station: Option<StationId>, token: Option<&DriverToken>, effect: Option<Effect>) -> AuditedChange {
+    AuditedChange {
+        station_id: station,
+        driver_token: token.map(|token| PresentedToken::new(token.expose())),
+        effect,
+        from_ms: None,
+        until_ms: None,
+    }
+}

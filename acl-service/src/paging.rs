@@ -1,0 +1,56 @@
+//! What the lists of this service take in their queries: `cursor`, `limit`, `search`.
+
+use http_api::Problem;
+use serde::Deserialize;
+use store::PageQuery;
+
+const DEFAULT_PAGE: u32 = 100;
+const LARGEST_PAGE: u32 = 1000;
+const SHORTEST_SEARCH: usize = 3;
+const LONGEST_SEARCH: usize = 80;
+
+/// As it stands in the URL.
+#[derive(Deserialize)]
+pub(crate) struct Paging {
+    cursor: Option<String>,
+    limit: Option<String>,
+    search: Option<String>,
+}
+
+impl Paging {
+    /// Of a list that cannot be searched.
+    pub(crate) fn query(&self) -> Result<PageQuery<'_>, Problem> {
+        match self.search {
+            Some(_) => Err(Problem::invalid("search", "this list cannot be searched")),
+            None => self.query_with_search(),
+        }
+    }
+
+    pub(crate) fn query_with_search(&self) -> Result<PageQuery<'_>, Problem> {
+        let search = match self.search.as_deref() {
+            Some(part) if !searchable(part) => {
+                let why = "expected a part of a driver token: 3 to 80 characters of A-Z a-z 0-9 - . _ ~";
+                return Err(Problem::invalid("search", why));
+            }
+            part => part,
+        };
+        Ok(PageQuery { cursor: cursor(self.cursor.as_ref()), limit: limit(self.limit.as_deref())?, search })
+    }
+}
+
+/// An empty one is none.
+pub(crate) fn cursor(text: Option<&String>) -> Option<&str> {
+    text.map(String::as_str).filter(|cursor| !cursor.is_empty())
+}
+
+pub(crate) fn limit(text: Option<&str>) -> Result<u32, Problem> {
+    let Some(text) = text else { return Ok(DEFAULT_PAGE) };
+    let limit = text.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
+    limit.ok_or_else(|| Problem::invalid("limit", format!("expected a number from 1 to {LARGEST_PAGE}")))
+}
+
+/// Of a token's alphabet, in which no pattern of Redis' means anything.
+fn searchable(part: &str) -> bool {
+    let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    (SHORTEST_SEARCH..=LONGEST_SEARCH).contains(&part.len()) && part.bytes().all(unreserved)
+}

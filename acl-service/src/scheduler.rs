@@ -1,0 +1,79 @@
+//! Puts entries into their lists when they begin and takes them out when they end. Each acl-service does it; what one has
+//! claimed the others leave alone.
+
+use std::time::Duration;
+
+use common::ids::PresentedToken;
+use store::{AuditedChange, Claim, Counts, Due, Effect, Step, Store, StoreError};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+
+use crate::actor::Actor;
+use crate::changes::Changes;
+use crate::times;
+
+/// An entry is put in or taken out within a second of its time.
+const EVERY: Duration = Duration::from_millis(400);
+const BATCH: u32 = 500;
+
+/// Works the schedule off until `shutdown`. What is in hand is finished; a step that fails is taken again by whoever looks
+/// after its lease.
+pub(crate) async fn run(store: &Store, shutdown: CancellationToken) {
+    let mut every = tokio::time::interval(EVERY);
+    every.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut failing = false;
+    loop {
+        tokio::select! {
+            _ = every.tick() => {}
+            () = shutdown.cancelled() => return,
+        }
+        match work_off(store, &shutdown).await {
+            Ok(()) => failing = false,
+            // Once, and not with each try: the store says so itself wherever it is asked for something.
+            Err(error) if !failing => {
+                failing = true;
+                tracing::warn!(%error, "entries with times cannot be put in or taken out for now");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+async fn work_off(store: &Store, shutdown: &CancellationToken) -> Result<(), StoreError> {
+    while !shutdown.is_cancelled() {
+        let claim = store.schedule.claim(times::now(), BATCH).await?;
+        if claim.due.is_empty() {
+            return Ok(());
+        }
+        settle(store, &claim).await?;
+        tracing::debug!(entries = claim.due.len(), "the schedule was worked off");
+    }
+    Ok(())
+}
+
+async fn settle(store: &Store, claim: &Claim) -> Result<(), StoreError> {
+    let steps: Vec<AuditedChange> = claim.due.iter().filter_map(audited).collect();
+    if steps.is_empty() {
+        return store.schedule.settle(claim).await;
+    }
+    let changes = Changes::new(store, Actor::scheduler(), "schedule");
+    let applied = steps.len() as u64;
+    changes.request(steps).await?;
+    changes.witnessed(store.schedule.settle(claim).await).await?;
+    changes.applied(Counts { applied, ..Counts::default() }).await;
+    Ok(())
+}
+
+fn audited(due: &Due) -> Option<AuditedChange> {
+    let effect = match due.step? {
+        Step::Begin => Effect::Admit,
+        Step::End => Effect::Remove,
+    };
+    Some(AuditedChange {
+        station_id: Some(due.station),
+        driver_token: Some(PresentedToken::new(due.token.expose())),
+        effect: Some(effect),
+        from_ms: None,
+        until_ms: None,
+    })
+}

@@ -1,0 +1,119 @@
+//! Moments as RFC 3339 has them, and the times of an entry in a body.
+
+use common::clock;
+use http_api::Problem;
+use serde::Serialize;
+use serde_json::Value;
+use store::{Millis, Period};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+const EXPECTED: &str = "expected a moment as in RFC 3339, such as 2026-12-31T18:00:00Z";
+
+/// Why the times of an entry are none: the field and what is wrong with it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct BadTimes {
+    pub(crate) field: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// An entry's times as they are shown; nothing for a plain one.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+}
+
+impl From<BadTimes> for Problem {
+    fn from(bad: BadTimes) -> Self {
+        Self::invalid(bad.field, bad.why)
+    }
+}
+
+impl Shown {
+    pub(crate) fn of(period: Period) -> Option<Self> {
+        let shown = Self { from: period.from().map(show), until: period.until().map(show) };
+        (period != Period::ALWAYS).then_some(shown)
+    }
+}
+
+/// A moment of after 1970, to the millisecond.
+pub(crate) fn moment(text: &str) -> Option<Millis> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Millis::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().filter(|moment| *moment > 0)
+}
+
+pub(crate) fn show(moment: Millis) -> String {
+    let shown = OffsetDateTime::from_unix_timestamp_nanos(i128::from(moment) * 1_000_000);
+    shown.ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
+/// The times that these two texts say, an empty one meaning none.
+pub(crate) fn period(from: &str, until: &str, now: Millis) -> Result<Period, BadTimes> {
+    let read = |field, text: &str| match text {
+        "" => Ok(None),
+        text => moment(text).map(Some).ok_or(BadTimes { field, why: EXPECTED }),
+    };
+    let (from, until) = (read("from", from)?, read("until", until)?);
+    let until_bad = |why| BadTimes { field: "until", why };
+    let period = Period::new(from, until).map_err(|_| until_bad("the entry would end before it begins"))?;
+    if period.is_over(now) { Err(until_bad("that moment has passed already")) } else { Ok(period) }
+}
+
+/// The times in an optional body `{"from": …, "until": …}`. A misspelt field is refused: without it an entry meant to end
+/// would hold for ever.
+pub(crate) fn in_body(body: &[u8]) -> Result<Period, Problem> {
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Ok(Period::ALWAYS);
+    }
+    let expected = || Problem::invalid("body", "expected {\"from\": \"…\", \"until\": \"…\"}, or no body");
+    let body = http_api::body::json(body)?;
+    let fields = body.as_object().ok_or_else(expected)?;
+    if fields.keys().any(|name| name != "from" && name != "until") {
+        return Err(expected());
+    }
+    let text = |field: &'static str| match fields.get(field) {
+        None | Some(Value::Null) => Ok(""),
+        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+        Some(_) => Err(Problem::invalid(field, EXPECTED)),
+    };
+    Ok(period(text("from")?, text("until")?, now())?)
+}
+
+pub(crate) fn now() -> Millis {
+    clock::now() / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_read_and_shown() {
+        assert_eq!(moment("1970-01-01T01:00:01.5+01:00"), Some(1500));
+        assert_eq!(show(1500), "1970-01-01T00:00:01.5Z");
+        for text in ["", "1969-12-31T23:59:59Z", "2026-12-31", "2026-12-31T18:00:00", "tomorrow"] {
+            assert_eq!(moment(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn times_that_cannot_be_are_refused_by_field() {
+        let (early, late) = ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z");
+        assert!(period(early, late, 0).is_ok());
+        assert_eq!(period("x", late, 0).unwrap_err().field, "from");
+        assert_eq!(period(late, early, 0).unwrap_err().field, "until");
+        assert_eq!(period("", early, moment(late).unwrap()).unwrap_err().field, "until");
+    }
+
+    #[test]
+    fn a_misspelt_field_does_not_make_an_entry_for_ever() {
+        assert_eq!(in_body(b" "), Ok(Period::ALWAYS));
+        assert_eq!(in_body(b"{}"), Ok(Period::ALWAYS));
+        assert!(in_body(br#"{"untill": "2031-01-01T00:00:00Z"}"#).is_err());
+        assert!(in_body(br#"{"until": ""}"#).is_err());
+        assert!(in_body(b"[]").is_err());
+    }
+}

@@ -1,0 +1,93 @@
+//! From when and until when an entry of an access list holds.
+
+/// Milliseconds since 1970-01-01T00:00:00Z: what a score of a Redis sorted set holds to the last digit.
+pub type Millis = u64;
+
+/// The span of an entry: from its beginning, if it has one, until before its end, if it has one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub struct Period {
+    from: Option<Millis>,
+    until: Option<Millis>,
+}
+
+/// No moment lies in the span.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it ends before it begins")]
+pub struct EmptyPeriod;
+
+impl Period {
+    /// The span of a plain entry.
+    pub const ALWAYS: Self = Self { from: None, until: None };
+
+    /// A span with at least one moment in it.
+    ///
+    /// # Errors
+    /// It ends before it begins.
+    pub fn new(from: Option<Millis>, until: Option<Millis>) -> Result<Self, EmptyPeriod> {
+        match (from, until) {
+            (Some(from), Some(until)) if until <= from => Err(EmptyPeriod),
+            _ => Ok(Self { from, until }),
+        }
+    }
+
+    /// When it begins.
+    pub fn from(self) -> Option<Millis> {
+        self.from
+    }
+
+    /// When it ends; at that moment it is over.
+    pub fn until(self) -> Option<Millis> {
+        self.until
+    }
+
+    /// Whether it is over.
+    pub fn is_over(self, now: Millis) -> bool {
+        self.until.is_some_and(|until| until <= now)
+    }
+
+    /// Whether it has yet to begin.
+    pub fn is_to_come(self, now: Millis) -> bool {
+        self.from.is_some_and(|from| from > now)
+    }
+
+    /// The moments at which the set has to be looked at again.
+    pub(crate) fn moments_after(self, now: Millis) -> impl Iterator<Item = Millis> {
+        [self.from, self.until].into_iter().flatten().filter(move |moment| *moment > now)
+    }
+
+    /// `FROM:UNTIL`, 0 for none, as it is kept.
+    pub(crate) fn to_text(self) -> String {
+        format!("{}:{}", self.from.unwrap_or(0), self.until.unwrap_or(0))
+    }
+
+    /// The inverse; nothing for a text that is not ours.
+    pub(crate) fn from_text(text: &str) -> Option<Self> {
+        let (from, until) = text.split_once(':')?;
+        let moment = |text: &str| text.parse().ok().map(|moment: Millis| (moment > 0).then_some(moment));
+        Self::new(moment(from)?, moment(until)?).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_span_holds_from_its_beginning_until_before_its_end() {
+        let span = Period::new(Some(10), Some(20)).unwrap();
+        let at = |now| (span.is_to_come(now), span.is_over(now));
+        assert_eq!([9, 10, 19, 20].map(at), [(true, false), (false, false), (false, false), (false, true)]);
+        assert_eq!(Period::new(Some(10), Some(10)), Err(EmptyPeriod));
+        assert_eq!(span.moments_after(10).collect::<Vec<_>>(), [20]);
+    }
+
+    #[test]
+    fn a_span_is_kept_and_read_again() {
+        for span in [(None, None), (Some(1), None), (None, Some(2)), (Some(1), Some(2))] {
+            let span = Period::new(span.0, span.1).unwrap();
+            assert_eq!(Period::from_text(&span.to_text()), Some(span));
+        }
+        assert_eq!(Period::from_text("5:4"), None);
+        assert_eq!(Period::from_text("x"), None);
+    }
+}

@@ -1,0 +1,122 @@
+//! Imports of many lines over HTTP, on each store.
+
+use redis::AsyncCommands;
+use serde_json::{Value, json};
+use tests::deployment::{DRIVER, Deployment, STATION, STRANGER};
+use tests::eventually;
+use tests::link::Link;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use super::acl_administration::{OTHER, each, set, token};
+
+#[tokio::test]
+async fn good_lines_are_done_and_each_bad_one_is_named() {
+    for acl in each().await {
+        let csv = format!(
+            "driver_token;station_id;until\r\n{DRIVER};{STATION};\n\n# a comment\n{STRANGER};{STATION};2000-01-01T00:00:00Z\n\
+             short;{STATION};\n{};{STATION};\n{STRANGER};\"{OTHER}\";2100-01-01T00:00:00Z",
+            "x".repeat(5000)
+        );
+        let report = acl.import("add", "text/csv; charset=utf-8", csv).await;
+        let refused: Vec<String> = report["refusals"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|refusal| format!("{} {}", refusal["line"], refusal["field"].as_str().unwrap()))
+            .collect();
+        assert_eq!(refused, ["5 until", "6 driver_token", "7 line"], "{report}");
+        assert_eq!(counts(&report), [8, 2, 0, 3, 8], "{}: {report}", acl.kind);
+        assert_eq!((acl.list(STATION).await, acl.list(OTHER).await), (set(&[DRIVER]), set(&[STRANGER])));
+        let many: String = (0..1200)
+            .map(|n| json!({"station_id": STATION, "driver_token": token(n)}).to_string() + "\n")
+            .chain((0..150).map(|_| "{}\n".to_owned()))
+            .collect();
+        let report = acl.import("add", "application/x-ndjson", many.clone()).await;
+        assert_eq!(counts(&report), [1350, 1200, 0, 150, 1350], "{report}");
+        assert_eq!(
+            (report["refusals"].as_array().unwrap().len(), &report["refusals_not_named"]),
+            (100, &json!(50))
+        );
+        let again = acl.import("add", "application/x-ndjson", many.clone()).await;
+        assert_eq!(counts(&again), [1350, 0, 1200, 150, 1350], "{again}");
+        let removed = acl.import("remove", "application/x-ndjson", many).await;
+        assert_eq!(counts(&removed), [1350, 1200, 0, 150, 1350], "{removed}");
+        assert_eq!(acl.list(STATION).await, set(&[DRIVER]), "{}", acl.kind);
+        let trail = acl.audit(&format!("driver_token={}", token(700))).await;
+        assert_eq!(trail.len(), 3, "every entry of a bulk change is found by its driver");
+    }
+}
+
+/// lines, applied, unchanged, refused, applied_through_line; complete.
+fn counts(report: &Value) -> [u64; 5] {
+    assert_eq!(report["complete"], true, "{report}");
+    ["lines", "applied", "unchanged", "refused", "applied_through_line"]
+        .map(|name| report[name].as_u64().unwrap())
+}
+
+#[tokio::test]
+async fn an_import_that_breaks_off_leaves_its_account_in_the_audit_trail() {
+    for acl in each().await {
+        let line = |n: usize| format!("{STATION},{}\n", token(n));
+        let body: String = (0..700).map(line).collect();
+        let mut connection = TcpStream::connect(acl.base.trim_start_matches("http://")).await.unwrap();
+        let head = "POST /acl/import HTTP/1.1\r\nhost: x\r\ncontent-type: text/csv\r\ncontent-length: 999999\r\n\r\n";
+        connection.write_all(head.as_bytes()).await.unwrap();
+        connection.write_all(body.as_bytes()).await.unwrap();
+        eventually("the first lines to be done", async || {
+            acl.is_in(STATION, &token(400)).await.then_some(())
+        })
+        .await;
+        drop(connection);
+        let ended = eventually("the account", async || {
+            acl.audit("").await.into_iter().find(|entry| entry["stage"] == "failed")
+        })
+        .await;
+        assert_eq!(
+            (&ended["action"], &ended["counts"]["applied"]),
+            (&json!("import"), &json!(700)),
+            "{ended}"
+        );
+        assert_eq!(acl.list(STATION).await.len(), 700, "{}", acl.kind);
+    }
+}
+
+#[tokio::test]
+async fn an_import_says_how_far_it_came_when_the_store_goes_away() {
+    let deployment = Deployment::new().await;
+    let link = Link::to(&deployment.servers.redis).await;
+    let mut disturbed = deployment.through("REDIS_URL", &link);
+    let (_acl, base) = disturbed.start_acl().await;
+    let lines =
+        |from: usize, to: usize| (from..to).map(|n| format!("{STATION},{}\n", token(n))).collect::<String>();
+    let (first, rest) = (lines(0, 2000), lines(2000, 4000));
+    let mut connection = TcpStream::connect(base.trim_start_matches("http://")).await.unwrap();
+    let length = first.len() + rest.len();
+    let head = format!(
+        "POST /acl/import HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: text/csv\r\ncontent-length: {length}\r\n\r\n"
+    );
+    connection.write_all(head.as_bytes()).await.unwrap();
+    connection.write_all(first.as_bytes()).await.unwrap();
+    let mut redis = deployment.servers.redis().await;
+    let key = format!("{}station:{STATION}:allowlist", deployment.prefix);
+    // More than one batch: of all but the last one acl-service knows.
+    eventually("the first lines to be done", async || {
+        (redis.scard::<_, u64>(&key).await.unwrap() >= 1000).then_some(())
+    })
+    .await;
+    link.cut();
+    connection.write_all(rest.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    let body: Value = serde_json::from_str(answer.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let report = &body["report"];
+    let through = report["applied_through_line"].as_u64().unwrap();
+    assert_eq!((&report["complete"], report["applied"].as_u64()), (&json!(false), Some(through)), "{body}");
+    assert!((500..4000).contains(&through), "{body}");
+    for line in [0, through - 1] {
+        let there: bool = redis.sismember(&key, token(line as usize)).await.unwrap();
+        assert!(there, "{line} of {through}");
+    }
+}

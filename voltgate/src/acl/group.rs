@@ -1,0 +1,80 @@
+//! `voltgate acl group`: groups of stations.
+
+use common::exit::Failure;
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use super::args::GroupCommand;
+use super::pages::Pages;
+use super::{print, send, with_times};
+use crate::client::Service;
+use crate::terminal;
+
+pub(super) async fn run(acl: &Service, command: GroupCommand, as_json: bool) -> Result<(), Failure> {
+    let (answer, text) = match command {
+        GroupCommand::List => return list(acl, &["groups"], "groups", as_json).await,
+        GroupCommand::Stations { name } => {
+            return list(acl, &["groups", &name, "stations"], "stations", as_json).await;
+        }
+        GroupCommand::Drivers { name } => {
+            return list(acl, &["groups", &name, "drivers"], "drivers", as_json).await;
+        }
+        GroupCommand::Create { name } => sized(send(acl, Method::PUT, &["groups", &name], None).await?),
+        GroupCommand::Show { name } => sized(send(acl, Method::GET, &["groups", &name], None).await?),
+        GroupCommand::Delete { name } => {
+            let gone = send(acl, Method::DELETE, &["groups", &name], None).await?;
+            (gone, format!("the group {name} is gone; the lists of its stations are as they were"))
+        }
+        GroupCommand::Join { name, station } => {
+            let joined = send(acl, Method::PUT, &["groups", &name, "stations", &station], None).await?;
+            let text = format!("{station} is in; {} drivers were new there", joined["changed"]);
+            (joined, text)
+        }
+        GroupCommand::Leave { name, station } => {
+            let left = send(acl, Method::DELETE, &["groups", &name, "stations", &station], None).await?;
+            (left, format!("{station} is out; its list is as it was"))
+        }
+        GroupCommand::Allow { name, token, times } => {
+            let path = ["groups", &name, "drivers", &token];
+            let done = send(acl, Method::PUT, &path, times.body()).await?;
+            let text = reached("allowed", &done);
+            (done, text)
+        }
+        GroupCommand::Deny { name, token } => {
+            let done = send(acl, Method::DELETE, &["groups", &name, "drivers", &token], None).await?;
+            let text = reached("denied", &done);
+            (done, text)
+        }
+    };
+    print(as_json, &answer, &text);
+    Ok(())
+}
+
+async fn list(acl: &Service, path: &[&str], what: &str, as_json: bool) -> Result<(), Failure> {
+    let mut pages = Pages::of(acl, path);
+    while let Some(page) = pages.next().await? {
+        for item in page[what].as_array().into_iter().flatten() {
+            let line = match item {
+                item if as_json => item.to_string(),
+                Value::String(text) => text.clone(),
+                driver => with_times(driver["driver_token"].as_str().unwrap_or_default(), driver),
+            };
+            if !terminal::line(&line) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+fn sized(group: Value) -> (Value, String) {
+    let name = group["name"].as_str().unwrap_or_default();
+    let text =
+        format!("the group {name} has {} stations and {} drivers", group["stations"], group["drivers"]);
+    (group, text)
+}
+
+fn reached(done: &str, answer: &Value) -> String {
+    let stations = if answer["reached"] == json!(1) { "station" } else { "stations" };
+    format!("{done} at {} {stations}; {} lists are not what they were", answer["reached"], answer["changed"])
+}

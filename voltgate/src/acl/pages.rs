@@ -1,0 +1,40 @@
+//! A list of acl-service's, page by page.
+
+use common::exit::Failure;
+use serde_json::Value;
+
+use crate::client::Service;
+
+const LIMIT: &str = "500";
+
+/// What is left of a list.
+pub(super) struct Pages<'a> {
+    acl: &'a Service,
+    path: Vec<String>,
+    query: Vec<(&'static str, String)>,
+    /// Where the next page begins; nothing at the end.
+    cursor: Option<String>,
+}
+
+impl<'a> Pages<'a> {
+    pub(super) fn of(acl: &'a Service, path: &[&str]) -> Self {
+        let path = path.iter().map(|segment| (*segment).to_owned()).collect();
+        Self { acl, path, query: vec![("limit", LIMIT.to_owned())], cursor: Some(String::new()) }
+    }
+
+    /// Only what fits this, where it is given.
+    pub(super) fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
+        self.query.extend(value.map(|value| (name, value.to_owned())));
+        self
+    }
+
+    pub(super) async fn next(&mut self) -> Result<Option<Value>, Failure> {
+        let Some(cursor) = self.cursor.take() else { return Ok(None) };
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        let (http, mut url) = self.acl.url(&path);
+        url.query_pairs_mut().extend_pairs(&self.query).append_pair("cursor", &cursor);
+        let page: Value = self.acl.send(http.get(url)).await?;
+        self.cursor = page["cursor"].as_str().map(str::to_owned);
+        Ok(Some(page))
+    }
+}
