@@ -7,13 +7,16 @@ mod embedded;
 mod keyed;
 mod records;
 mod redis;
+mod search;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::{AccessLists, Added, Page};
 pub use keyed::KeyedState;
-pub use records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
+pub use records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
+pub use redis::entries;
+pub use search::{Fed, FeedPosition, Filter, Listing, NoFeedPosition, NoPlace, Place, Search};
 
 /// Everything that is kept, behind whichever backend the URL named.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub struct Store {
     pub access: Arc<dyn AccessLists>,
     /// What was decided.
     pub records: Arc<dyn Records>,
+    /// Finding what was decided.
+    pub search: Arc<dyn Search>,
     /// Small values that expire.
     pub keyed: Arc<dyn KeyedState>,
 }
@@ -63,11 +68,21 @@ impl Store {
     pub async fn open(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
         if let Some(directory) = url.strip_prefix("embedded:") {
             let store = Arc::new(embedded::EmbeddedStore::open(directory.as_ref(), &options)?);
-            return Ok(Self { access: store.clone(), records: store.clone(), keyed: store });
+            return Ok(Self {
+                access: store.clone(),
+                records: store.clone(),
+                search: store.clone(),
+                keyed: store,
+            });
         }
         if url.starts_with("redis://") {
             let store = Arc::new(redis::RedisStore::connect(url, options, limit).await?);
-            return Ok(Self { access: store.clone(), records: store.clone(), keyed: store });
+            return Ok(Self {
+                access: store.clone(),
+                records: store.clone(),
+                search: store.clone(),
+                keyed: store,
+            });
         }
         Err(StoreError::BadUrl)
     }
