@@ -7,7 +7,7 @@ use clap::{Args, Parser, Subcommand};
 use common::exit::{Failure, report};
 use common::settings::{Settings, markdown_table};
 
-use crate::{acl, authorize, dead, demo, up};
+use crate::{acl, authorize, dead, demo, log, up};
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -36,6 +36,8 @@ enum Command {
     Acl(AclArgs),
     /// See, replay and purge dead letters
     Dead(DeadArgs),
+    /// See what was decided, newest first, or as it is decided
+    Log(log::LogArgs),
     /// Print the table of all settings, as Markdown
     Settings,
 }
@@ -161,6 +163,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Authorize(args) => authorize::run(&settings, args).await,
         Command::Acl(args) => acl::run(&settings, args).await,
         Command::Dead(args) => dead::run(&settings, args).await,
+        Command::Log(args) => log::run(&settings, args).await,
         Command::Settings => {
             print!("{}", markdown_table());
             Ok(ExitCode::SUCCESS)
