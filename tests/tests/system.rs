@@ -18,9 +18,12 @@ mod system {
     mod faults;
     mod links;
     mod python;
+    mod records;
+    mod records_live;
     mod refusals;
     mod retries;
     mod starting;
     mod stopping;
     mod stores;
+    mod stores_search;
 }

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tests::deployment::{Deployment, STATION};
 use tests::{PATIENCE, eventually};
 
-async fn stores() -> Vec<(&'static str, Store, Option<TempDir>)> {
+pub(super) async fn stores() -> Vec<(&'static str, Store, Option<TempDir>)> {
     let deployment = Deployment::new().await;
     let options =
         StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };
@@ -31,11 +31,11 @@ fn driver(number: usize) -> DriverToken {
     DriverToken::parse(&format!("driver-token-number-{number:04}")).unwrap()
 }
 
-fn key(token: &str) -> RecordKey {
+pub(super) fn key(token: &str) -> RecordKey {
     RecordKey { start_ns: clock::now(), station_id: station(), driver_token: PresentedToken::new(token) }
 }
 
-fn decided(request_id: RequestId, decision: Decision) -> Decided {
+pub(super) fn decided(request_id: RequestId, decision: Decision) -> Decided {
     let now = clock::now();
     Decided {
         request_id,
