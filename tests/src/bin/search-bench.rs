@@ -32,7 +32,8 @@ async fn main() {
     let directory = tempfile::tempdir().unwrap();
     let server = Redis::start(directory.path()).unwrap();
     let client = redis::Client::open(server.url()).unwrap();
-    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+    let patient = redis::AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(60)));
+    let mut redis = client.get_multiplexed_async_connection_with_config(&patient).await.unwrap();
     let _: () =
         redis::cmd("CONFIG").arg("SET").arg("appendonly").arg("no").query_async(&mut redis).await.unwrap();
     let records = Records { count, newest: clock::now() };
