@@ -1,6 +1,6 @@
 # Every target is one line of intent; what needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test conformance chaos fleet neighbours check deny deploy-check
+.PHONY: help demo up test conformance chaos fleet neighbours search-bench check deny deploy-check
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,10 @@ conformance: ## Run Celery 5.7's own integration tests of tasks against a worker
 neighbours: ## Measure what a healthy host notices while 600 callbacks hang, or drip, at another one (takes two minutes)
 	cargo build --release -p public-api -p worker -p acl-service -p tests
 	cargo run --quiet --package test-servers --bin with-servers -- target/release/neighbours
+
+search-bench: ## Measure finding requests among ten million in a private Redis (8 GB of memory, some minutes); RECORDS=…
+	cargo build --release --package tests --bin search-bench
+	target/release/search-bench $(RECORDS)
 
 chaos: ## Inject faults under load and account for every 202; SEED=… runs one again, SECONDS=… says how long
 	cargo build --workspace

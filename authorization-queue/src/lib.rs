@@ -71,20 +71,35 @@ impl AuthorizationQueue {
         self.broker.publish(&self.requests, &message.encode(&self.origin), Duration::ZERO).await
     }
 
+    /// Tells the client once more, whether it was told or not, beginning now and with a window of its own.
+    ///
+    /// # Errors
+    /// The broker did not confirm it in time.
+    pub async fn redeliver(&self, task: &DeliverCallback, now: Nanos) -> Result<(), PublishError> {
+        let counting = Counting { window_from_ns: now, uncounted: task.attempts_made };
+        let mut message = self.delivery(task, counting);
+        message.headers.insert(deliver_callback::REDELIVERY_HEADER.to_owned(), json!(true));
+        self.broker.publish(&self.callbacks, &message.encode(&self.origin), Duration::ZERO).await
+    }
+
     /// A further attempt to call back, to be made after a while. It keeps the request's id.
     pub fn deliver_later(&self, task: &DeliverCallback, counting: Counting, after: Duration) -> FollowUp {
+        let message = self.delivery(task, counting).encode(&self.origin);
+        FollowUp { queue: self.callbacks.clone(), message, after }
+    }
+
+    fn delivery(&self, task: &DeliverCallback, counting: Counting) -> TaskMessage {
         let headers = [
             (deliver_callback::WINDOW_FROM_HEADER.to_owned(), json!(counting.window_from_ns)),
             (deliver_callback::UNCOUNTED_HEADER.to_owned(), json!(counting.uncounted)),
         ];
-        let message = TaskMessage {
+        TaskMessage {
             name: deliver_callback::NAME,
             id: task.request_id.to_string(),
             args: task.to_args(),
             argsrepr: format!("('{}', '{}')", task.request_id, task.status),
             headers: Headers::from_iter(headers),
             options: TaskOptions::default(),
-        };
-        FollowUp { queue: self.callbacks.clone(), message: message.encode(&self.origin), after }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -9,7 +10,7 @@ use uuid::Uuid;
 /// One call of the authorize endpoint. Also the Celery task id and the `webhook-id` of its callback.
 ///
 /// Ours are UUIDv7; a Python client may bring any UUID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(Uuid);
 
@@ -44,6 +45,22 @@ impl RequestId {
     /// A new UUIDv7, so that ids sort by time.
     pub fn new() -> Self {
         Self(Uuid::now_v7())
+    }
+
+    /// The same request in another representation.
+    pub fn from_uuid(uuid: Uuid) -> Self {
+        Self(uuid)
+    }
+
+    /// The bare UUID, whose bytes sort as its text does.
+    pub fn uuid(self) -> Uuid {
+        self.0
+    }
+
+    /// When it was made, since 1970, as far as the id tells: ours do, to the millisecond.
+    pub fn made_at(self) -> Option<Duration> {
+        let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
+        Some(Duration::new(seconds, nanos))
     }
 }
 

@@ -24,6 +24,9 @@ impl Access {
     /// Who may change access lists.
     pub const CHANGE_ACL: Self = Self::With(&[Scope::Acl]);
 
+    /// Who may make a decision be told again.
+    pub const ADMIN: Self = Self::With(&[Scope::Admin]);
+
     /// What this method needs, of a list of methods such as `"GET, HEAD"`.
     pub(crate) fn of(methods: &[(&'static str, Self)], method: &Method) -> Option<Self> {
         let has = |names: &str| names.split(", ").any(|name| name == method.as_str());

@@ -103,6 +103,11 @@ impl Problem {
         )
     }
 
+    /// 409: it cannot be done as things stand.
+    pub fn conflict(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", "It cannot be done as things stand", field, detail)
+    }
+
     /// 413: the body is larger than it may be.
     pub fn body_too_large(limit: usize) -> Self {
         let detail = format!("the body may have {limit} bytes at most");

@@ -9,8 +9,10 @@ use common::callback_url::CallbackUrl;
 use common::clock::{self, Nanos};
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::tasks::authorize::Authorize;
-use store::Store;
+use common::tasks::deliver_callback::DeliverCallback;
+use store::{Accepted, Record, Store};
 
+use crate::accepted_notes::AcceptedNotes;
 use crate::error::ApiError;
 use crate::idempotency::{self, Claim, IdempotencyKey};
 use crate::queue_age::QueueAge;
@@ -23,6 +25,7 @@ pub(crate) struct Acceptance {
     pub(crate) guard: AddressGuard,
     pub(crate) timeout: Duration,
     pub(crate) queue_age: Arc<QueueAge>,
+    pub(crate) notes: Arc<AcceptedNotes>,
 }
 
 /// A question that can be answered: whatever is wrong with its token will be the answer.
@@ -67,6 +70,24 @@ impl Acceptance {
         Ok(request)
     }
 
+    /// Publishes the delivery of a decision once more.
+    pub(crate) async fn redeliver(&self, record: Record) -> Result<(), ApiError> {
+        let attempts_made = record.attempts.last().map_or(0, |last| last.number);
+        let request = record.decided.request_id;
+        let task = DeliverCallback {
+            request_id: request,
+            station_id: record.key.station_id,
+            driver_token: record.key.driver_token,
+            callback_url: record.decided.callback_url,
+            status: record.decided.decision,
+            start_time_ns: record.key.start_ns,
+            attempts_made,
+        };
+        self.queue.redeliver(&task, clock::now()).await?;
+        tracing::info!(%request, "its decision is told once more, as asked for");
+        Ok(())
+    }
+
     async fn publish(
         &self,
         request: RequestId,
@@ -84,6 +105,14 @@ impl Acceptance {
         };
         self.queue.request(request, &task, received).await?;
         self.queue_age.add(request);
+        self.notes.add(Accepted {
+            request_id: request,
+            station_id: task.station_id,
+            driver_token: task.driver_token.clone(),
+            callback_url: Some(task.callback_url.clone()),
+            start_ns: received,
+            deadline_ns: Some(task.expiry_time_ns),
+        });
         tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, "accepted");
         Ok(())
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acceptance::Acceptance;
 use crate::config::Config;
+use crate::decisions::Decisions;
 use crate::queue_age::QueueAge;
 use crate::routes::routes;
 
@@ -40,6 +41,7 @@ impl App {
             guard: config.guard.clone(),
             timeout: config.authorization_timeout,
             queue_age: Arc::new(QueueAge::new(config.authorization_timeout)),
+            notes: Arc::default(),
         };
         let (signer, broker) = (config.signer.clone(), config.broker.clone());
         Ok(Self { bound, acceptance, signer, broker, grace: config.grace })
@@ -62,10 +64,16 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let acceptance = self.acceptance.clone();
         let broker = acceptance.queue.broker();
-        tokio::select! {
-            served = self.bound.serve(routes(self.acceptance, self.signer), self.grace, shutdown) => served,
+        let decisions = Arc::new(Decisions::new(acceptance.store.clone(), shutdown.clone()));
+        let routes = routes(self.acceptance, self.signer, Arc::clone(&decisions));
+        let ran = tokio::select! {
+            served = self.bound.serve(routes, self.grace, shutdown) => served,
             lost = self.broker.lost(broker) => Err(lost),
             () = acceptance.queue_age.watch(&acceptance.queue, &acceptance.store) => Ok(()),
-        }
+            () = acceptance.notes.write(&acceptance.store) => Ok(()),
+            () = decisions.poll() => Ok(()),
+        };
+        acceptance.notes.finish(&acceptance.store).await;
+        ran
     }
 }

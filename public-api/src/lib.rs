@@ -1,9 +1,11 @@
 //! public-api: the front door. Refuses what can never be answered, publishes the rest, and says `202` once it is confirmed.
 
 mod acceptance;
+mod accepted_notes;
 pub mod app;
 mod callback_param;
 pub mod config;
+mod decisions;
 mod error;
 mod idempotency;
 mod queue_age;

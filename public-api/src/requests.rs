@@ -1,55 +1,154 @@
-//! `GET /requests/{request_id}`: what became of a request.
+//! `GET /requests/{request_id}`: what became of a request; and telling its decision once more.
+
+mod filter;
+pub(crate) mod list;
+pub(crate) mod stream;
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use actix_web::HttpResponse;
+use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};
 use common::clock::Nanos;
 use common::decision::Decision;
-use common::ids::{PresentedToken, RequestId, StationId};
+use common::ids::{NotUuid, PresentedToken, RequestId, StationId};
 use http_api::Problem;
 use serde::Serialize;
-use store::{Attempt, DeliveryState, Record};
+use store::{Accepted, Attempt, DeliveryState, Known, Record};
 
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
-#[derive(Serialize)]
-struct Shown {
+/// A request so young may have been accepted by another process that has not noted it yet.
+const YOUNG: Duration = Duration::from_secs(2);
+const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
+const LOOKS: usize = 4;
+
+/// How far a request has come.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+enum State {
+    Accepted,
+    Decided,
+    Delivered,
+    Undeliverable,
+}
+
+/// A request as answers show it. What is not known before the decision is null until then.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
     request_id: RequestId,
+    state: State,
     station_id: StationId,
     driver_token: PresentedToken,
-    status: Decision,
-    callback_url: String,
+    status: Option<Decision>,
+    callback_url: Option<String>,
     callback_status: String,
     delivery: DeliveryState,
     start_time_ns: Nanos,
-    deadline_ns: Nanos,
-    decided_ns: Nanos,
+    deadline_ns: Option<Nanos>,
+    decided_ns: Option<Nanos>,
     attempts: Vec<Attempt>,
 }
 
 pub(crate) async fn show(acceptance: Data<Acceptance>, path: Path<String>) -> Result<HttpResponse, ApiError> {
-    let request: RequestId = path
-        .parse()
-        .map_err(|error: common::ids::NotUuid| Problem::invalid("request_id", error.to_string()))?;
-    let record = acceptance.store.records.find(request).await.map_err(ApiError::Store)?;
-    let missing = "no worker has decided it yet, its record has expired, or there never was such a request";
-    let record = record.ok_or_else(|| Problem::not_found("request_id", missing))?;
-    Ok(HttpResponse::Ok().json(Shown::from(record)))
+    let shown = match look_up(&acceptance, request_id(&path)?).await? {
+        Known::Accepted(accepted) => Shown::from(accepted),
+        Known::Decided(record) => Shown::from(record),
+    };
+    Ok(HttpResponse::Ok().json(shown))
+}
+
+#[derive(Serialize)]
+struct Redelivering {
+    status: &'static str,
+    message: &'static str,
+    request_id: RequestId,
+}
+
+/// Tells the client once more, with the same `webhook-id` and the same decision, within a window of its own.
+pub(crate) async fn redeliver(
+    acceptance: Data<Acceptance>,
+    path: Path<String>,
+) -> Result<HttpResponse, ApiError> {
+    let request_id = request_id(&path)?;
+    let Known::Decided(record) = look_up(&acceptance, request_id).await? else {
+        let detail = "it is not decided yet, and will be called back as soon as it is; \
+                      redeliver it once its `state` is no longer `accepted`";
+        return Err(Problem::conflict("request_id", detail).into());
+    };
+    acceptance.redeliver(record).await?;
+    let redelivering =
+        Redelivering { status: "accepted", message: "The decision is being sent once more.", request_id };
+    Ok(HttpResponse::Accepted()
+        .insert_header((LOCATION, format!("/requests/{request_id}")))
+        .json(redelivering))
+}
+
+fn request_id(path: &str) -> Result<RequestId, Problem> {
+    path.parse().map_err(|error: NotUuid| Problem::invalid("request_id", error.to_string()))
+}
+
+/// What was answered `202` is found, from that moment on.
+async fn look_up(acceptance: &Acceptance, request: RequestId) -> Result<Known, ApiError> {
+    for look in 1..=LOOKS {
+        // In this order: what is no longer waiting to be noted is in the store.
+        let noted = acceptance.notes.find(request);
+        let known = acceptance.store.records.look_up(request).await.map_err(ApiError::Store)?;
+        if let Some(known) = known.or(noted.map(Known::Accepted)) {
+            return Ok(known);
+        }
+        if look == LOOKS || !is_young(request) {
+            break;
+        }
+        tokio::time::sleep(LOOK_AGAIN_AFTER).await;
+    }
+    let missing = "its record has expired, or there never was such a request";
+    Err(Problem::not_found("request_id", missing).into())
+}
+
+fn is_young(request: RequestId) -> bool {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    request.made_at().is_some_and(|made| now.abs_diff(made) < YOUNG)
+}
+
+impl From<Accepted> for Shown {
+    fn from(accepted: Accepted) -> Self {
+        Self {
+            request_id: accepted.request_id,
+            state: State::Accepted,
+            station_id: accepted.station_id,
+            driver_token: accepted.driver_token,
+            status: None,
+            callback_url: accepted.callback_url,
+            callback_status: DeliveryState::Pending.as_str().to_owned(),
+            delivery: DeliveryState::Pending,
+            start_time_ns: accepted.start_ns,
+            deadline_ns: accepted.deadline_ns,
+            decided_ns: None,
+            attempts: Vec::new(),
+        }
+    }
 }
 
 impl From<Record> for Shown {
     fn from(record: Record) -> Self {
         Self {
             request_id: record.decided.request_id,
+            state: match record.delivery {
+                DeliveryState::Pending => State::Decided,
+                DeliveryState::Delivered => State::Delivered,
+                DeliveryState::Undeliverable => State::Undeliverable,
+            },
             station_id: record.key.station_id,
             driver_token: record.key.driver_token,
-            status: record.decided.decision,
-            callback_url: record.decided.callback_url,
+            status: Some(record.decided.decision),
+            callback_url: Some(record.decided.callback_url),
             callback_status: record.callback_status,
             delivery: record.delivery,
             start_time_ns: record.key.start_ns,
-            deadline_ns: record.decided.deadline_ns,
-            decided_ns: record.decided.decided_ns,
+            deadline_ns: Some(record.decided.deadline_ns),
+            decided_ns: Some(record.decided.decided_ns),
             attempts: record.attempts,
         }
     }

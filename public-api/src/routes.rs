@@ -1,5 +1,6 @@
 //! The one list of routes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::Method;
@@ -15,16 +16,23 @@ use serde::Serialize;
 
 use crate::acceptance::Acceptance;
 use crate::callback_param::callback_url;
+use crate::decisions::Decisions;
 use crate::error::ApiError;
 use crate::idempotency::IdempotencyKey;
 use crate::requests;
 
-pub(crate) fn routes(acceptance: Acceptance, signer: WebhookSigner) -> impl Fn(&mut ServiceConfig) + Clone {
+pub(crate) fn routes(
+    acceptance: Acceptance,
+    signer: WebhookSigner,
+    decisions: Arc<Decisions>,
+) -> impl Fn(&mut ServiceConfig) + Clone {
     let (acceptance, signer) = (Data::new(acceptance), Data::new(signer));
+    let decisions = Data::from(decisions);
     move |config| {
         config
             .app_data(acceptance.clone())
             .app_data(signer.clone())
+            .app_data(decisions.clone())
             .configure(healthz)
             .service(
                 resource("/readyz", &[("GET, HEAD", Access::Open)])
@@ -45,8 +53,19 @@ pub(crate) fn routes(acceptance: Acceptance, signer: WebhookSigner) -> impl Fn(&
                 .route(web::post().to(authorize)),
             )
             .service(
+                resource("/requests", &[("GET", Access::READ)]).route(web::get().to(requests::list::list)),
+            )
+            .service(
+                resource("/requests/stream", &[("GET", Access::READ)])
+                    .route(web::get().to(requests::stream::stream)),
+            )
+            .service(
                 resource("/requests/{request_id}", &[("GET", Access::READ)])
                     .route(web::get().to(requests::show)),
+            )
+            .service(
+                resource("/requests/{request_id}/redeliver", &[("POST", Access::ADMIN)])
+                    .route(web::post().to(requests::redeliver)),
             );
     }
 }

@@ -7,6 +7,7 @@ mod keyed;
 mod keys;
 mod records;
 mod schedule;
+mod search;
 
 use std::path::Path;
 use std::time::Duration;
@@ -79,6 +80,18 @@ const SCHEMA: &str = "
         PRIMARY KEY (start_ns, station_id, driver_token)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS record_expiry ON record (expires_ms);
+    CREATE INDEX IF NOT EXISTS record_by_time ON record (start_ns, request_id);
+    CREATE INDEX IF NOT EXISTS record_by_station ON record (station_id, start_ns, request_id);
+    CREATE INDEX IF NOT EXISTS record_by_driver ON record (driver_token, start_ns, request_id);
+    CREATE INDEX IF NOT EXISTS record_by_status ON record (status, start_ns, request_id);
+    CREATE TABLE IF NOT EXISTS feed (
+        seq          INTEGER PRIMARY KEY AUTOINCREMENT,
+        start_ns     INTEGER NOT NULL,
+        station_id   TEXT    NOT NULL,
+        driver_token TEXT    NOT NULL,
+        expires_ms   INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX IF NOT EXISTS feed_expiry ON feed (expires_ms);
     CREATE TABLE IF NOT EXISTS keyed (
         key        TEXT    PRIMARY KEY,
         value      TEXT    NOT NULL,
@@ -152,6 +165,7 @@ async fn sweep(db: Database) {
             for (table, key) in [
                 ("request", "request_id"),
                 ("record", "start_ns, station_id, driver_token"),
+                ("feed", "seq"),
                 ("keyed", "key"),
                 ("audit", "id"),
             ] {

@@ -12,6 +12,7 @@ mod period;
 mod records;
 mod redis;
 mod schedule;
+mod search;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,8 +23,10 @@ pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use keyed::KeyedState;
 pub use keys::{KeyRecord, Keys};
 pub use period::{EmptyPeriod, Millis, Period};
-pub use records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
+pub use records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
+pub use redis::entries;
 pub use schedule::{Claim, Due, Schedule, Step};
+pub use search::{Fed, FeedPosition, Filter, Found, NoFeedPosition, NoPlace, Place, Search};
 
 /// Everything that is kept, behind whichever backend the URL named.
 #[derive(Clone)]
@@ -38,6 +41,8 @@ pub struct Store {
     pub audit: Arc<dyn AuditTrail>,
     /// What was decided.
     pub records: Arc<dyn Records>,
+    /// Finding what was decided.
+    pub search: Arc<dyn Search>,
     /// Small values that expire.
     pub keyed: Arc<dyn KeyedState>,
     /// Who may call the services.
@@ -101,7 +106,7 @@ impl Store {
 
     fn of<S>(store: S) -> Self
     where
-        S: AccessLists + Schedule + Groups + AuditTrail + Records + KeyedState + Keys + 'static,
+        S: AccessLists + Schedule + Groups + AuditTrail + Records + Search + KeyedState + Keys + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -110,6 +115,7 @@ impl Store {
             groups: store.clone(),
             audit: store.clone(),
             records: store.clone(),
+            search: store.clone(),
             keyed: store.clone(),
             keys: store,
         }

@@ -6,7 +6,7 @@ use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
 use serde::{Deserialize, Serialize};
 
-use crate::StoreError;
+use crate::{Place, StoreError};
 
 /// The records of all requests. A change is durable when it returns, as far as the backend is.
 #[async_trait]
@@ -30,6 +30,13 @@ pub trait Records: Send + Sync {
         state: DeliveryState,
     ) -> Result<DeliveryState, StoreError>;
 
+    /// Notes requests that the broker has confirmed, so that they are known before any worker takes them. What is decided
+    /// already is not noted, and the decision takes the note away.
+    async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError>;
+
+    /// All that is known of a request, decided or not.
+    async fn look_up(&self, request: RequestId) -> Result<Option<Known>, StoreError>;
+
     /// The record of a request; nothing when no worker has seen it yet, or when it has expired.
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError>;
 }
@@ -43,6 +50,32 @@ pub struct RecordKey {
     pub station_id: StationId,
     /// The token as presented.
     pub driver_token: PresentedToken,
+}
+
+/// A request that is accepted and not decided.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Accepted {
+    /// The request.
+    pub request_id: RequestId,
+    /// The station.
+    pub station_id: StationId,
+    /// The token as presented.
+    pub driver_token: PresentedToken,
+    /// Where the decision will be sent; unknown of what came past public-api.
+    pub callback_url: Option<String>,
+    /// When the client called.
+    pub start_ns: Nanos,
+    /// Until when it has to be decided; unknown of what came past public-api.
+    pub deadline_ns: Option<Nanos>,
+}
+
+/// What is known of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    /// It waits, or a worker has it in hand.
+    Accepted(Accepted),
+    /// It is decided.
+    Decided(Record),
 }
 
 /// What [`Records::open`] found.
@@ -135,6 +168,27 @@ impl DeliveryState {
             "undeliverable" => Self::Undeliverable,
             _ => Self::Pending,
         }
+    }
+}
+
+impl Accepted {
+    /// What a worker that has it in hand has written so far.
+    pub(crate) fn of(request_id: RequestId, key: RecordKey) -> Self {
+        Self {
+            request_id,
+            station_id: key.station_id,
+            driver_token: key.driver_token,
+            callback_url: None,
+            start_ns: key.start_ns,
+            deadline_ns: None,
+        }
+    }
+}
+
+impl Record {
+    /// Where it stands among all records.
+    pub fn place(&self) -> Place {
+        Place { start_ns: self.key.start_ns, request_id: self.decided.request_id }
     }
 }
 

@@ -8,6 +8,7 @@ mod keyed;
 mod keys;
 mod records;
 mod schedule;
+mod search;
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,6 +18,7 @@ use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError};
 
+pub use self::search::entries;
 use crate::{StoreError, StoreOptions};
 
 /// Connections of one process. Each carries the commands of many tasks at once, so that they share one write and one

@@ -30,10 +30,13 @@ mod system {
     mod limits;
     mod links;
     mod python;
+    mod records;
+    mod records_live;
     mod refusals;
     mod retries;
     mod starting;
     mod stopping;
     mod stores;
+    mod stores_search;
     mod tls;
 }

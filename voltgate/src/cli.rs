@@ -10,7 +10,7 @@ use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
 
 use crate::acl::args::AclArgs;
 use crate::keys::Expiry;
-use crate::{acl, authorize, dead, demo, keys, up};
+use crate::{acl, authorize, dead, demo, keys, log, up};
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -44,6 +44,8 @@ enum Command {
     Dead(DeadArgs),
     /// Create, list and revoke API keys
     Keys(KeysArgs),
+    /// See what was decided, newest first, or as it is decided
+    Log(log::LogArgs),
     /// Print the table of all settings, as Markdown
     Settings,
 }
@@ -173,6 +175,7 @@ pub async fn run(cli: Cli) -> ExitCode {
         Command::Acl(args) => acl::run(&settings, args).await,
         Command::Dead(args) => dead::run(&settings, args).await,
         Command::Keys(args) => keys::run(&settings, args).await,
+        Command::Log(args) => log::run(&settings, args).await,
         Command::Settings => {
             print!("{}", markdown_table());
             Ok(ExitCode::SUCCESS)

@@ -6,7 +6,7 @@ use common::api_key::ApiKey;
 use common::exit::Failure;
 use common::settings::{PUBLIC_API_PORT, Settings, TLS_CA_FILE, VOLTGATE_KEY};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Certificate, RequestBuilder, StatusCode};
+use reqwest::{Certificate, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
@@ -64,11 +64,7 @@ impl Service {
 
     /// Sends, and reads the answer; a refusal becomes a failure that says what the service said.
     pub(crate) async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
-        let unreachable = |error: reqwest::Error| Failure::Unreachable {
-            what: self.what,
-            at: self.base.to_string(),
-            why: root_cause(&error.without_url()),
-        };
+        let unreachable = |error| self.unreachable(error);
         let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body: Value = response.json().await.map_err(unreachable)?;
@@ -78,6 +74,25 @@ impl Service {
         let foreign =
             |error: serde_json::Error| Failure::Broken(format!("{} answered strangely: {error}", self.what));
         serde_json::from_value(body).map_err(foreign)
+    }
+
+    /// Sends, and gives the answer as it begins, for whoever reads it piece by piece.
+    pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let status = response.status();
+        if status.is_success() {
+            return Ok(response);
+        }
+        Err(self.refused(status, &response.json().await.unwrap_or_default()))
+    }
+
+    /// Says that the service did not answer, and why.
+    pub(crate) fn unreachable(&self, error: reqwest::Error) -> Failure {
+        Failure::Unreachable {
+            what: self.what,
+            at: self.base.to_string(),
+            why: root_cause(&error.without_url()),
+        }
     }
 
     fn refused(&self, status: StatusCode, body: &Value) -> Failure {

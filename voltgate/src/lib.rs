@@ -9,5 +9,6 @@ mod client;
 mod dead;
 mod demo;
 mod keys;
+mod log;
 mod terminal;
 pub mod up;

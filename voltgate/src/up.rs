@@ -8,8 +8,8 @@ use std::sync::Arc;
 use common::api_key::ApiKey;
 use common::exit::Failure;
 use common::settings::{
-    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BIND_ADDRESS, BROKER_URL,
-    CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_PORT, REDIS_URL, Settings, without_password,
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST,
+    REDIS_PORT, REDIS_URL, Settings, without_password,
 };
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::LogConfig;
@@ -53,9 +53,6 @@ pub fn embedded(settings: Settings, data: &Path) -> Settings {
     }
     if ![&REDIS_URL, &REDIS_HOST, &REDIS_PORT].iter().any(|setting| settings.is_given(setting)) {
         ours.push((&REDIS_URL, directory));
-    }
-    if !settings.is_given(&BIND_ADDRESS) {
-        ours.push((&BIND_ADDRESS, Ipv4Addr::LOCALHOST.to_string()));
     }
     settings.with(ours)
 }

@@ -43,8 +43,8 @@ settings! {
         "How long a decision record is kept";
     PUBLIC_API_PORT = "8080", "a port; 0 asks for any free one",
         "Where public-api listens";
-    BIND_ADDRESS = "0.0.0.0", "an IP address of this machine",
-        "Where the services listen; `voltgate up` listens on 127.0.0.1 unless it is set";
+    BIND_ADDRESS = "127.0.0.1", "an IP address of this machine",
+        "Where the services listen; whoever can reach another address than a loopback one needs a key";
     AUTHORIZATION_SERVICE_URL = "http://127.0.0.1", "http://HOST or https://HOST; a port in it wins over AUTHORIZATION_SERVICE_PORT",
         "Where the worker finds acl-service";
     AUTHORIZATION_SERVICE_PORT = "5000", "a port; acl-service takes 0 for any free one",

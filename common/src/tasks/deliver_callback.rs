@@ -20,6 +20,9 @@ pub const WINDOW_FROM_HEADER: &str = "voltgate_window_from_ns";
 /// The header with how many attempts were made before those that count.
 pub const UNCOUNTED_HEADER: &str = "voltgate_attempts_uncounted";
 
+/// The header of a delivery that somebody asked for once more: it is made although the record may say that the client has it.
+pub const REDELIVERY_HEADER: &str = "voltgate_redelivery";
+
 /// What bounds the attempts: a replay has a window and a count of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counting {

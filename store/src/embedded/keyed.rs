@@ -59,7 +59,7 @@ impl KeyedState for EmbeddedStore {
     }
 }
 
-fn value_of(connection: &rusqlite::Connection, key: &str) -> rusqlite::Result<Option<String>> {
+pub(super) fn value_of(connection: &rusqlite::Connection, key: &str) -> rusqlite::Result<Option<String>> {
     connection
         .prepare_cached("SELECT value FROM keyed WHERE key = ?1 AND expires_ms >= ?2")?
         .query_row(params![key, now_ms()], |row| row.get(0))

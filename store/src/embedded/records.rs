@@ -5,9 +5,11 @@ use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId};
 use embedded_db::rusqlite::{self, Connection, OptionalExtension, Row, Transaction, params};
 
+use super::keyed::value_of;
+use super::search::{FEED_FOR, feed};
 use super::{EmbeddedStore, unavailable};
 use crate::StoreError;
-use crate::records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
+use crate::records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
 
 #[async_trait]
 impl Records for EmbeddedStore {
@@ -31,12 +33,13 @@ impl Records for EmbeddedStore {
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError> {
         let (key, decided) = (key.clone(), decided.clone());
         let expires_ms = self.expiry_ms(self.options.retention);
+        let feed_expires_ms = self.expiry_ms(FEED_FOR.min(self.options.retention));
         let request = decided.request_id;
         let decide = move |tx: &Transaction<'_>| {
             let sql =
                 "INSERT OR IGNORE INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, '[]', ?10)";
             let (start_ns, station_id, token) = columns(&key);
-            tx.prepare_cached(sql)?.execute(params![
+            let new = tx.prepare_cached(sql)?.execute(params![
                 start_ns,
                 station_id,
                 token,
@@ -48,6 +51,10 @@ impl Records for EmbeddedStore {
                 signed(decided.decided_ns),
                 expires_ms,
             ])?;
+            if new > 0 {
+                feed(tx, &key, feed_expires_ms)?;
+                tx.prepare_cached("DELETE FROM keyed WHERE key = ?1")?.execute([accepted_key(request)])?;
+            }
             read(tx, &key)
         };
         let record = self.db.write(decide).await.map_err(unavailable)?;
@@ -92,6 +99,40 @@ impl Records for EmbeddedStore {
         self.db.write(write).await.map_err(unavailable)
     }
 
+    async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError> {
+        let expires_ms = self.expiry_ms(self.options.retention);
+        let requests = requests.to_vec();
+        let note = move |tx: &Transaction<'_>| {
+            for request in &requests {
+                let key = key_of(tx, request.request_id)?;
+                if key.map(|key| read(tx, &key)).transpose()?.flatten().is_some() {
+                    continue;
+                }
+                let details = serde_json::to_string(request).unwrap_or_default();
+                let note = params![accepted_key(request.request_id), details, expires_ms];
+                tx.prepare_cached("INSERT OR REPLACE INTO keyed VALUES (?1, ?2, ?3)")?.execute(note)?;
+            }
+            Ok(())
+        };
+        self.db.write(note).await.map_err(unavailable)
+    }
+
+    async fn look_up(&self, request: RequestId) -> Result<Option<Known>, StoreError> {
+        let look = move |connection: &Connection| {
+            // In this order: where the note is gone already, the key is there.
+            let note = value_of(connection, &accepted_key(request))?;
+            let key = key_of(connection, request)?;
+            if let Some(key) = &key
+                && let Some(record) = read(connection, key)?
+            {
+                return Ok(Some(Known::Decided(record)));
+            }
+            let noted = note.and_then(|note| serde_json::from_str(&note).ok());
+            Ok(noted.or_else(|| key.map(|key| Accepted::of(request, key))).map(Known::Accepted))
+        };
+        self.db.read(look).await.map_err(unavailable)
+    }
+
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {
         let find = move |connection: &Connection| match key_of(connection, request)? {
             Some(key) => read(connection, &key),
@@ -104,6 +145,10 @@ impl Records for EmbeddedStore {
         let find = move |connection: &Connection| Ok(key_of(connection, request)?.is_some());
         self.db.read(find).await.map_err(unavailable)
     }
+}
+
+fn accepted_key(request: RequestId) -> String {
+    format!("accepted:{request}")
 }
 
 fn key_of(connection: &Connection, request: RequestId) -> rusqlite::Result<Option<RecordKey>> {
@@ -120,7 +165,7 @@ fn key_of(connection: &Connection, request: RequestId) -> rusqlite::Result<Optio
     }))
 }
 
-fn read(connection: &Connection, key: &RecordKey) -> rusqlite::Result<Option<Record>> {
+pub(super) fn read(connection: &Connection, key: &RecordKey) -> rusqlite::Result<Option<Record>> {
     let sql = "SELECT request_id, status, callback_url, callback_status, delivery, deadline_ns, decided_ns, attempts
                FROM record WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
     let (start_ns, station_id, token) = columns(key);
@@ -149,15 +194,15 @@ fn record(key: &RecordKey, row: &Row<'_>) -> rusqlite::Result<Option<Record>> {
     }))
 }
 
-fn columns(key: &RecordKey) -> (i64, String, &str) {
+pub(super) fn columns(key: &RecordKey) -> (i64, String, &str) {
     (signed(key.start_ns), key.station_id.to_string(), key.driver_token.expose())
 }
 
 /// SQLite's integers are signed; nanoseconds since 1970 fit until the year 2262.
-fn signed(number: u64) -> i64 {
+pub(super) fn signed(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-fn unsigned(number: i64) -> u64 {
+pub(super) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

@@ -6,10 +6,11 @@ use std::collections::HashMap;
 use async_trait::async_trait;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId};
+use redis::{Value, from_redis_value};
 
 use super::{RedisStore, unavailable};
-use crate::records::{Attempt, Decided, DeliveryState, Opened, Record, RecordKey, Records};
-use crate::{KeyedState, StoreError};
+use crate::records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
+use crate::{KeyedState, Place, StoreError};
 
 /// The hash's fields. The first five are the Python system's; the others are ours.
 mod field {
@@ -60,6 +61,13 @@ impl Records for RedisStore {
         let key = RecordKey::from_redis(&held).filter(|held| held.same_question(proposed));
         let key = key.unwrap_or_else(|| proposed.clone());
         let record = self.read(&key).await?;
+        if let Some(record) = &record {
+            // Whoever wrote it may have died before all of this was done.
+            let mut pipe = redis::pipe();
+            self.index(&mut pipe, &key, record.place(), record.decided.decision);
+            self.feed(&mut pipe, record.place());
+            self.pipeline::<()>(&pipe).await?;
+        }
         Ok(Opened { key, record })
     }
 
@@ -77,16 +85,23 @@ impl Records for RedisStore {
             (field::DEADLINE_NS, &decided.deadline_ns.to_string()),
             (field::DECIDED_NS, &decided.decided_ns.to_string()),
         ];
+        let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
         let mut pipe = redis::pipe();
+        // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
+        self.index(&mut pipe, key, place, decided.decision);
         // One transaction on one key: either the whole first decision is there or nothing of it, and whoever comes
         // second changes nothing and reads the first.
-        pipe.atomic();
+        pipe.cmd("MULTI").ignore();
         for (name, value) in fields {
             pipe.cmd("HSETNX").arg(&hash).arg(name).arg(value).ignore();
         }
         pipe.cmd("EXPIRE").arg(&hash).arg(self.options.retention.as_secs()).ignore();
-        pipe.cmd("HGET").arg(&hash).arg(field::STATUS);
-        let (status,): (String,) = self.pipeline(&pipe).await?;
+        pipe.cmd("HGET").arg(&hash).arg(field::STATUS).ignore();
+        pipe.cmd("EXEC");
+        self.feed(&mut pipe, place);
+        pipe.cmd("DEL").arg(self.accepted_key(decided.request_id)).ignore();
+        let (mut done,): (Vec<Value>,) = self.pipeline(&pipe).await?;
+        let status: String = from_redis_value(done.pop().unwrap_or(Value::Nil)).map_err(unavailable)?;
         status
             .parse()
             .map_err(|error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id)))
@@ -107,6 +122,50 @@ impl Records for RedisStore {
         Ok(DeliveryState::parse(&held))
     }
 
+    /// What is noted here and decided meanwhile is taken away here, what is decided later by [`Records::decide`]: nothing
+    /// stays, and there is no moment at which neither the note nor the record is there.
+    async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError> {
+        let mut notes = redis::pipe();
+        for request in requests {
+            let details = serde_json::to_string(request).map_err(unavailable)?;
+            notes.cmd("SET").arg(self.accepted_key(request.request_id)).arg(details);
+            notes.arg("EX").arg(self.options.retention.as_secs()).ignore();
+        }
+        self.pipeline::<()>(&notes).await?;
+        let mut keys = redis::pipe();
+        for request in requests {
+            keys.cmd("GET").arg(self.request_key(request.request_id));
+        }
+        let keys: Vec<Option<String>> = self.pipeline(&keys).await?;
+        let open: Vec<(&Accepted, String)> =
+            requests.iter().zip(keys).filter_map(|(request, key)| Some((request, key?))).collect();
+        let mut decided = redis::pipe();
+        for (_, key) in &open {
+            decided.cmd("EXISTS").arg(self.key(key));
+        }
+        let decided: Vec<bool> = if open.is_empty() { Vec::new() } else { self.pipeline(&decided).await? };
+        let mut over = redis::pipe();
+        for ((request, _), _) in open.iter().zip(decided).filter(|(_, decided)| *decided) {
+            over.cmd("DEL").arg(self.accepted_key(request.request_id)).ignore();
+        }
+        if over.is_empty() { Ok(()) } else { self.pipeline(&over).await }
+    }
+
+    async fn look_up(&self, request: RequestId) -> Result<Option<Known>, StoreError> {
+        let mut pipe = redis::pipe();
+        // In this order: where the note is gone already, the key is there.
+        pipe.cmd("GET").arg(self.accepted_key(request)).cmd("GET").arg(self.request_key(request));
+        let (note, key): (Option<String>, Option<String>) = self.pipeline(&pipe).await?;
+        let key = key.as_deref().and_then(RecordKey::from_redis);
+        if let Some(key) = &key
+            && let Some(record) = self.read(key).await?
+        {
+            return Ok(Some(Known::Decided(record)));
+        }
+        let noted = note.and_then(|note| serde_json::from_str(&note).ok());
+        Ok(noted.or_else(|| key.map(|key| Accepted::of(request, key))).map(Known::Accepted))
+    }
+
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {
         let mut command = redis::cmd("GET");
         command.arg(self.request_key(request));
@@ -125,8 +184,27 @@ impl Records for RedisStore {
 }
 
 impl RedisStore {
-    fn request_key(&self, request: RequestId) -> String {
+    pub(super) fn request_key(&self, request: RequestId) -> String {
         self.key(format_args!("voltgate:request:{request}"))
+    }
+
+    fn accepted_key(&self, request: RequestId) -> String {
+        self.key(format_args!("voltgate:accepted:{request}"))
+    }
+
+    /// The records with these keys, in their order; nothing where there is no key, or no record under it.
+    pub(super) async fn read_many(
+        &self,
+        keys: &[Option<RecordKey>],
+    ) -> Result<Vec<Option<Record>>, StoreError> {
+        let mut pipe = redis::pipe();
+        for key in keys.iter().flatten() {
+            pipe.cmd("HGETALL").arg(self.key(key.to_redis()));
+        }
+        let hashes: Vec<HashMap<String, String>> =
+            if pipe.is_empty() { Vec::new() } else { self.pipeline(&pipe).await? };
+        let mut hashes = hashes.iter();
+        Ok(keys.iter().map(|key| record(key.as_ref()?, hashes.next()?)).collect())
     }
 
     async fn read(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {

@@ -11,7 +11,7 @@ use tests::process::Process;
 use tests::servers::reqwest_client;
 
 /// `voltgate up` in this directory, and public-api's port, the same again after a crash.
-async fn up(directory: &Path, port: u16) -> Process {
+pub(super) async fn up(directory: &Path, port: u16) -> Process {
     let environment: BTreeMap<String, String> = [
         ("PUBLIC_API_PORT", port.to_string()),
         ("AUTHORIZATION_SERVICE_PORT", "0".to_owned()),
@@ -31,7 +31,7 @@ async fn up(directory: &Path, port: u16) -> Process {
     process
 }
 
-fn free_port() -> u16 {
+pub(super) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 

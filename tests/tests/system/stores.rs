@@ -35,11 +35,11 @@ fn driver(number: usize) -> DriverToken {
     DriverToken::parse(&format!("driver-token-number-{number:04}")).unwrap()
 }
 
-fn key(token: &str) -> RecordKey {
+pub(super) fn key(token: &str) -> RecordKey {
     RecordKey { start_ns: clock::now(), station_id: station(), driver_token: PresentedToken::new(token) }
 }
 
-fn decided(request_id: RequestId, decision: Decision) -> Decided {
+pub(super) fn decided(request_id: RequestId, decision: Decision) -> Decided {
     let now = clock::now();
     Decided {
         request_id,

@@ -4,16 +4,23 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::tasks::deliver_callback::{self, DeliverCallback};
-use store::DeliveryState;
+use store::{Attempt, DeliveryState, Record};
 use task_queue::dead_letter::Reason;
 use task_queue::{Outcome, Retry, Task, TaskContext};
 
 use super::Parts;
-use super::delivery::{Delivered, Turn, deliver, undeliverable};
+use super::delivery::{Delivered, Turn, deliver, is_redelivery, undeliverable};
 use crate::patience::{GivenUp, until_stored};
 
 pub(crate) struct DeliverCallbackTask {
     pub(crate) parts: Arc<Parts>,
+}
+
+/// Whether the client has been told what this task is there to tell. One that somebody asked for once more is not done by
+/// what was told before that.
+fn is_done(task: &DeliverCallback, record: &Record, redelivery: bool) -> bool {
+    let by_us = |attempt: &Attempt| attempt.number > task.attempts_made && attempt.outcome.starts_with('2');
+    record.delivery == DeliveryState::Delivered && (!redelivery || record.attempts.iter().any(by_us))
 }
 
 #[async_trait]
@@ -31,7 +38,7 @@ impl Task for DeliverCallbackTask {
         let records = &self.parts.store.records;
         match until_stored(&context.give_up, || records.find(task.request_id)).await {
             // It was delivered, and only the acknowledgement was lost.
-            Ok(Some(record)) if record.delivery == DeliveryState::Delivered => return Outcome::Done,
+            Ok(Some(record)) if is_done(&task, &record, is_redelivery(&context)) => return Outcome::Done,
             Ok(_) => {}
             Err(GivenUp) => return Outcome::GiveBack,
         }

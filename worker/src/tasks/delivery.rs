@@ -47,6 +47,13 @@ pub(crate) struct Turn {
     counted: u32,
     /// Where the window begins that it counts in.
     since: Nanos,
+    /// Somebody asked for it once more: what is on record does not end it.
+    redelivery: bool,
+}
+
+/// Whether a task is there because somebody asked for the delivery once more.
+pub(crate) fn is_redelivery(context: &TaskContext) -> bool {
+    context.message.headers.contains_key(deliver_callback::REDELIVERY_HEADER)
 }
 
 impl Turn {
@@ -58,11 +65,13 @@ impl Turn {
         let since = header(deliver_callback::WINDOW_FROM_HEADER).unwrap_or(decided);
         let uncounted = narrow(header(deliver_callback::UNCOUNTED_HEADER).unwrap_or(0));
         let replayed = header(dead_letter::REPLAYED_AT).unwrap_or(0).saturating_mul(1_000_000);
+        let redelivery = is_redelivery(context);
         if replayed <= since {
-            return Self { number, counted: number.saturating_sub(uncounted).max(1), since };
+            return Self { number, counted: number.saturating_sub(uncounted).max(1), since, redelivery };
         }
         let before = narrow(header(dead_letter::REPLAYED_RETRIES).unwrap_or(0));
-        Self { number, counted: context.retries.saturating_sub(before).saturating_add(1), since: replayed }
+        let counted = context.retries.saturating_sub(before).saturating_add(1);
+        Self { number, counted, since: replayed, redelivery }
     }
 
     /// What a task that follows has to know of it.
@@ -102,7 +111,8 @@ pub(crate) async fn deliver(
         Verdict::Never(_) => DeliveryState::Undeliverable,
     };
     let attempt = Attempt { number, at_ns, took_ms, outcome: outcome.clone() };
-    if record(parts, task, &attempt, state, give_up).await? == DeliveryState::Delivered {
+    let held = record(parts, task, &attempt, state, give_up).await?;
+    if held == DeliveryState::Delivered && !turn.redelivery {
         // By this attempt, or by another worker's while this one was cut off.
         return Ok(Delivered::Yes);
     }
@@ -222,8 +232,8 @@ async fn too_late(
 ) -> Result<Delivered, GivenUp> {
     let attempt =
         Attempt { number: turn.number, at_ns: clock::now(), took_ms: 0, outcome: outcome.to_owned() };
-    if record(parts, task, &attempt, DeliveryState::Undeliverable, give_up).await? == DeliveryState::Delivered
-    {
+    let held = record(parts, task, &attempt, DeliveryState::Undeliverable, give_up).await?;
+    if held == DeliveryState::Delivered && !turn.redelivery {
         return Ok(Delivered::Yes);
     }
     Ok(Delivered::Dead(reason("callback_window_over", outcome.to_owned(), task, turn.number)))

@@ -1,0 +1,132 @@
+//! `GET /requests/stream`: decisions as server-sent events.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use http_api::Problem;
+use store::{Fed, FeedPosition, Filter, NoFeedPosition};
+use tokio::sync::broadcast::error::RecvError;
+
+use super::{Shown, filter};
+use crate::decisions::{Decisions, Listener};
+use crate::error::ApiError;
+
+/// So that nobody on the way takes a quiet stream for a dead one.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+const FULL_FOR: Duration = Duration::from_secs(10);
+const GAP: &str = "event: gap\ndata: {\"detail\":\"decisions may be missing here: see GET /requests\"}\n\n";
+
+/// One client's stream.
+struct Events {
+    listener: Listener,
+    filter: Filter,
+    position: FeedPosition,
+    /// Whether the store has to be read, because there is something that was not told here.
+    behind: bool,
+    /// What is to be sent first.
+    first: Option<Bytes>,
+}
+
+pub(crate) async fn stream(
+    decisions: Data<Decisions>,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let (filter, _) = filter::read(request.query_string(), &[])?;
+    let seen = last_event_id(&request)?;
+    let full = || Problem::unavailable("stream", "as many streams are open as may be", FULL_FOR);
+    let listener = decisions.listen().ok_or_else(full)?;
+    let (position, complete) = listener.begin(seen).await.map_err(ApiError::Store)?;
+    // At once, so that clients know that it has begun, and from where.
+    let first = format!("{}id: {position}\n\n", if complete { "" } else { GAP });
+    let events = Events { listener, filter, position, behind: true, first: Some(first.into()) };
+    let body = stream::unfold(events, |mut events| async move {
+        let next = events.next().await?;
+        Some((Ok::<_, actix_web::Error>(next), events))
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // nginx would hold events back.
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(body))
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<Option<FeedPosition>, Problem> {
+    let Some(value) = request.headers().get("last-event-id").filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let position = value.to_str().map_err(|_| NoFeedPosition).and_then(str::parse);
+    position.map(Some).map_err(|error| Problem::invalid("last-event-id", error.to_string()))
+}
+
+impl Events {
+    /// The next thing to send; nothing when the service stops.
+    async fn next(&mut self) -> Option<Bytes> {
+        if let Some(first) = self.first.take() {
+            return Some(first);
+        }
+        let stopping = self.listener.stopping.clone();
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => None,
+            next = tokio::time::timeout(HEARTBEAT, self.decided()) => match next {
+                Ok(next) => next,
+                // With the position, so that who comes again need not read all that did not fit.
+                Err(_) => Some(format!(": nothing new\nid: {}\n\n", self.position).into()),
+            },
+        }
+    }
+
+    /// Waits for decisions that fit.
+    async fn decided(&mut self) -> Option<Bytes> {
+        loop {
+            let text = if self.behind { self.catch_up().await } else { self.follow().await? };
+            if !text.is_empty() {
+                return Some(text.into());
+            }
+        }
+    }
+
+    async fn catch_up(&mut self) -> String {
+        match self.listener.catch_up(self.position).await {
+            Ok(fed) => {
+                self.behind = fed.more;
+                self.take(&fed)
+            }
+            Err(_) => {
+                tokio::time::sleep(AFTER_A_FAILURE).await;
+                String::new()
+            }
+        }
+    }
+
+    async fn follow(&mut self) -> Option<String> {
+        match self.listener.parts.recv().await {
+            Ok(part) if part.after <= self.position => Some(self.take(&part.fed)),
+            // Something before it was told before this stream listened, or while it was too slow.
+            Ok(_) | Err(RecvError::Lagged(_)) => {
+                self.behind = true;
+                Some(String::new())
+            }
+            Err(RecvError::Closed) => None,
+        }
+    }
+
+    fn take(&mut self, fed: &Fed) -> String {
+        let mut text = String::new();
+        for (position, record) in &fed.records {
+            if *position > self.position && self.filter.fits(record) {
+                let shown = serde_json::to_string(&Shown::from(record.clone())).unwrap_or_default();
+                // Writing into a string does not fail.
+                let _ = write!(text, "id: {position}\nevent: decision\ndata: {shown}\n\n");
+            }
+        }
+        self.position = self.position.max(fed.position);
+        text
+    }
+}

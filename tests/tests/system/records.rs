@@ -1,0 +1,209 @@
+//! Finding a request, from its `202` on; and telling its decision once more.
+
+use serde_json::{Value, json};
+use tests::callback_host::CallbackHost;
+use tests::deployment::{DRIVER, Deployment, STATION, STRANGER, ask, record_once};
+use tests::eventually;
+use tests::servers::reqwest_client;
+
+use super::embedded::{free_port, up};
+
+async fn get(http: &reqwest::Client, url: &str) -> Value {
+    let response = http.get(url).send().await.unwrap();
+    assert_eq!(response.status(), 200, "{url}");
+    response.json().await.unwrap()
+}
+
+async fn redeliver(http: &reqwest::Client, api_url: &str, request: &str) -> (u16, Value) {
+    let response = http.post(format!("{api_url}/requests/{request}/redeliver")).send().await.unwrap();
+    (response.status().as_u16(), response.json().await.unwrap())
+}
+
+fn outcomes(shown: &Value) -> Vec<&str> {
+    shown["attempts"].as_array().unwrap().iter().map(|made| made["outcome"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_answered_202_is_found_by_every_process_before_any_worker_has_taken_it() {
+    let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", 60);
+    let (_acl, _) = deployment.start_acl().await;
+    let (api, api_url) = deployment.start_api().await;
+    let (_second_api, second_url) = deployment.start_api().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let mut last = String::new();
+    for _ in 0..20 {
+        last = ask(http, &api_url, DRIVER, &host.url("/ok/waits")).await.unwrap();
+        for url in [&second_url, &api_url] {
+            let shown = get(http, &format!("{url}/requests/{last}")).await;
+            assert_eq!(
+                json!([shown["state"], shown["status"], shown["station_id"], shown["driver_token"]]),
+                json!(["accepted", null, STATION, DRIVER])
+            );
+            assert_eq!(shown["callback_url"], host.url("/ok/waits"));
+            assert!(shown["deadline_ns"].as_u64() > shown["start_time_ns"].as_u64(), "{shown}");
+        }
+    }
+    let (status, body) = redeliver(http, &second_url, &last).await;
+    assert_eq!((status, &body["field"]), (409, &json!("request_id")), "{body}");
+    assert!(body["detail"].as_str().unwrap().contains("not decided yet"), "{body}");
+    assert_eq!(api.stop().await, Some(0));
+    let _worker = deployment.start_worker();
+    let shown = record_once(http, &second_url, &last, "delivered").await;
+    assert_eq!(json!([shown["state"], shown["status"]]), json!(["delivered", "not_allowed"]));
+    eventually("the notes to be gone", async || {
+        let keys = deployment.keys().await;
+        (!keys.iter().any(|key| key.starts_with("voltgate:accepted:"))).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn requests_are_listed_as_they_are_shown_alone() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    services.admit(http, DRIVER).await;
+    let mut shown = Vec::new();
+    for (driver, path) in [(DRIVER, "/ok/listed"), ("short", "/status/404"), (STRANGER, "/ok/listed")] {
+        let request = services.ask(http, driver, &host.url(path)).await;
+        let delivery = if path.starts_with("/ok") { "delivered" } else { "undeliverable" };
+        shown.insert(0, services.record_once(http, &request, delivery).await);
+    }
+    let list = async |query: &str| get(http, &format!("{}/requests{query}", services.api_url)).await;
+    assert_eq!(list("").await, json!({ "requests": shown, "cursor": null }));
+    for (query, wanted) in [
+        (format!("?driver_token={DRIVER}"), json!([shown[2]])),
+        (format!("?station_id={STATION}&status=invalid"), json!([shown[1]])),
+        ("?delivery=undeliverable".to_owned(), json!([shown[1]])),
+        (format!("?from={}", shown[0]["start_time_ns"]), json!([shown[0]])),
+        ("?to=2001-01-01T00:00:00+02:00".to_owned(), json!([])),
+        ("?driver_token=".to_owned(), json!([])),
+    ] {
+        assert_eq!(list(&query).await["requests"], wanted, "{query}");
+    }
+    let first = list("?limit=2").await;
+    let second = list(&format!("?limit=2&cursor={}", first["cursor"].as_str().unwrap())).await;
+    assert_eq!(json!([first["requests"], second["requests"]]), json!([shown[..2], shown[2..]]));
+    insta::assert_json_snapshot!("a_page_of_requests", scrubbed(&list("").await));
+}
+
+/// With what differs from run to run replaced.
+fn scrubbed(page: &Value) -> Value {
+    let mut page = page.clone();
+    for request in page["requests"].as_array_mut().unwrap() {
+        for name in ["request_id", "start_time_ns", "deadline_ns", "decided_ns"] {
+            request[name] = json!(format!("[{name}]"));
+        }
+        let path = request["callback_url"].as_str().unwrap().splitn(4, '/').last().unwrap().to_owned();
+        request["callback_url"] = json!(format!("http://[host]/{path}"));
+        for attempt in request["attempts"].as_array_mut().unwrap() {
+            attempt["at_ns"] = json!("[at_ns]");
+            attempt["took_ms"] = json!("[took_ms]");
+        }
+    }
+    page
+}
+
+#[tokio::test]
+async fn a_bad_filter_or_cursor_is_refused_by_its_name() {
+    let deployment = Deployment::new().await;
+    let (_api, api_url) = deployment.start_api().await;
+    let mut answers = Vec::new();
+    for path in [
+        "/requests?station_id=7",
+        "/requests?status=maybe",
+        "/requests?delivery=lost",
+        "/requests?from=yesterday",
+        "/requests?to=-1",
+        "/requests?limit=0",
+        "/requests?limit=501",
+        "/requests?cursor=nonsense",
+        "/requests?stationid=7",
+        "/requests?status=allowed&status=invalid",
+        "/requests/stream?delivery=pending",
+        "/requests/stream?status=maybe",
+        "/requests/7/redeliver",
+        "/requests/01a1fdc4-3193-72e3-bff0-3fbc4117778f/redeliver",
+    ] {
+        let url = format!("{api_url}{path}");
+        let posts = path.ends_with("/redeliver");
+        let request = if posts { deployment.http.post(url) } else { deployment.http.get(url) };
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "application/problem+json", "{path}");
+        let body: Value = response.json().await.unwrap();
+        answers.push(json!([path, body["status"], body["field"], body["detail"]]));
+    }
+    insta::assert_json_snapshot!("bad_filters", answers);
+}
+
+#[tokio::test]
+async fn a_redelivery_tells_the_same_decision_under_the_same_id_and_is_on_record() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/ok/again")).await;
+    services.record_once(http, &request, "delivered").await;
+    services.admit(http, DRIVER).await;
+    let (status, body) = redeliver(http, &services.api_url, &request).await;
+    assert_eq!((status, &body["request_id"]), (202, &json!(request)));
+    let received =
+        eventually("the second callback", async || Some(host.received()).filter(|all| all.len() == 2)).await;
+    assert!(received.iter().all(|callback| callback.id() == request && callback.status() == "not_allowed"));
+    let shown = eventually("the second attempt on record", async || {
+        let shown = get(http, &format!("{}/requests/{request}", services.api_url)).await;
+        (outcomes(&shown).len() == 2).then_some(shown)
+    })
+    .await;
+    assert_eq!(outcomes(&shown), ["200", "200"]);
+    assert_eq!(shown["delivery"], "delivered");
+}
+
+#[tokio::test]
+async fn a_redelivery_that_fails_is_tried_again_and_buried_and_what_was_delivered_stays_delivered() {
+    let mut deployment = Deployment::new().await.with("CALLBACK_MAX_ATTEMPTS", 2);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/first/200/503")).await;
+    services.record_once(http, &request, "delivered").await;
+    redeliver(http, &services.api_url, &request).await;
+    eventually("the dead letter", async || {
+        (deployment.messages_in("celery.callbacks.dead").await? == 1).then_some(())
+    })
+    .await;
+    let shown = services.record_once(http, &request, "delivered").await;
+    assert_eq!(outcomes(&shown), ["200", "503", "503"]);
+    assert_eq!(json!([shown["state"], shown["callback_status"]]), json!(["delivered", "200"]));
+}
+
+#[tokio::test]
+async fn what_was_undeliverable_is_delivered_by_a_redelivery_once_its_host_is_well() {
+    let mut deployment = Deployment::new().await.with("CALLBACK_MAX_ATTEMPTS", 1);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/first/503/200")).await;
+    services.record_once(http, &request, "undeliverable").await;
+    redeliver(http, &services.api_url, &request).await;
+    let shown = services.record_once(http, &request, "delivered").await;
+    assert_eq!(outcomes(&shown), ["503", "200"]);
+}
+
+#[tokio::test]
+async fn embedded_requests_are_found_listed_and_redelivered_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host, http, port) = (CallbackHost::start().await, reqwest_client(), free_port());
+    let process = up(directory.path(), port).await;
+    let api_url = format!("http://127.0.0.1:{port}");
+    let first = ask(&http, &api_url, DRIVER, &host.url("/ok/embedded")).await.unwrap();
+    let state = get(&http, &format!("{api_url}/requests/{first}")).await["state"].clone();
+    assert!(["accepted", "decided", "delivered"].contains(&state.as_str().unwrap()), "{state}");
+    let first = record_once(&http, &api_url, &first, "delivered").await;
+    let second = ask(&http, &api_url, STRANGER, &host.url("/ok/embedded")).await.unwrap();
+    let second = record_once(&http, &api_url, &second, "delivered").await;
+    let page = get(&http, &format!("{api_url}/requests?limit=1")).await;
+    assert_eq!(page["requests"], json!([second]));
+    let next = format!("{api_url}/requests?limit=5&cursor={}", page["cursor"].as_str().unwrap());
+    assert_eq!(get(&http, &next).await, json!({ "requests": [first], "cursor": null }));
+    redeliver(&http, &api_url, first["request_id"].as_str().unwrap()).await;
+    eventually("the third callback", async || (host.count() == 3).then_some(())).await;
+    assert_eq!(process.stop().await, Some(0));
+}

@@ -1,0 +1,214 @@
+//! Decisions as they are made: the stream, and `voltgate log`.
+
+use std::time::{Duration, Instant};
+
+use common::ids::RequestId;
+use serde_json::Value;
+use tests::PATIENCE;
+use tests::callback_host::CallbackHost;
+use tests::deployment::{DRIVER, Deployment, STRANGER, Services, ask};
+use tests::process::program;
+use tests::servers::reqwest_client;
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::embedded::{free_port, up};
+
+/// A stream of server-sent events that has begun.
+struct Stream {
+    response: reqwest::Response,
+    text: String,
+}
+
+#[derive(Debug)]
+struct Event {
+    id: String,
+    kind: String,
+    data: Value,
+}
+
+impl Stream {
+    async fn open(api_url: &str, query: &str, last_id: Option<&str>) -> Self {
+        let mut request = reqwest_client().get(format!("{api_url}/requests/stream{query}"));
+        if let Some(last_id) = last_id {
+            request = request.header("last-event-id", last_id);
+        }
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status(), 200);
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        Self { response, text: String::new() }
+    }
+
+    /// The next event; nothing at the end of the stream.
+    async fn next(&mut self) -> Option<Event> {
+        loop {
+            while let Some((event, rest)) = self.text.split_once("\n\n") {
+                let field = |name: &str| {
+                    event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or("")
+                };
+                let read = Event {
+                    id: field("id").to_owned(),
+                    kind: field("event").to_owned(),
+                    data: serde_json::from_str(field("data")).unwrap_or_default(),
+                };
+                self.text = rest.to_owned();
+                if !read.kind.is_empty() {
+                    return Some(read);
+                }
+            }
+            let piece = tokio::time::timeout(PATIENCE, self.response.chunk()).await.unwrap().ok()??;
+            self.text.push_str(std::str::from_utf8(&piece).unwrap());
+        }
+    }
+
+    /// The request that the next decision is about, and the event's id.
+    async fn decision(&mut self) -> (String, String) {
+        let event = self.next().await.unwrap();
+        assert_eq!(event.kind, "decision", "{event:?}");
+        (event.data["request_id"].as_str().unwrap().to_owned(), event.id)
+    }
+}
+
+async fn started() -> (Deployment, Services, CallbackHost) {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    (deployment, services, CallbackHost::start().await)
+}
+
+#[tokio::test]
+async fn a_stream_shows_what_fits_as_it_is_decided_and_goes_on_where_it_was_left() {
+    let (deployment, services, host) = started().await;
+    let asking = async |driver: &str| services.ask(&deployment.http, driver, &host.url("/ok/live")).await;
+    let before = asking(DRIVER).await;
+    services.record_once(&deployment.http, &before, "delivered").await;
+    let mut all = Stream::open(&services.api_url, "", None).await;
+    let mut invalid = Stream::open(&services.api_url, "?status=invalid", None).await;
+    let mut ids = Vec::new();
+    for driver in [DRIVER, "short", STRANGER] {
+        let asked = asking(driver).await;
+        let (told, id) = all.decision().await;
+        assert_eq!(told, asked);
+        ids.push((told, id));
+    }
+    assert_eq!(invalid.decision().await, ids[1]);
+    drop(all);
+    let missed = asking(DRIVER).await;
+    let mut resumed = Stream::open(&services.api_url, "", Some(&ids[1].1)).await;
+    assert_eq!(resumed.decision().await, ids[2]);
+    assert_eq!(resumed.decision().await.0, missed);
+    let mut long_gone = Stream::open(&services.api_url, "", Some("1-1")).await;
+    assert_eq!(long_gone.next().await.unwrap().kind, "gap");
+}
+
+#[tokio::test]
+async fn a_decision_that_was_asked_for_long_ago_is_not_missed_by_the_stream() {
+    let mut deployment = Deployment::new().await;
+    let (_acl, _) = deployment.start_acl().await;
+    let (_api, api_url) = deployment.start_api().await;
+    let host = CallbackHost::start().await;
+    let early = ask(&deployment.http, &api_url, DRIVER, &host.url("/ok/early")).await.unwrap();
+    let mut stream = Stream::open(&api_url, "", None).await;
+    let _worker = deployment.start_worker();
+    assert_eq!(stream.decision().await.0, early);
+}
+
+#[tokio::test]
+async fn open_streams_do_not_hold_up_a_stop_and_one_too_many_is_told_when_to_come_again() {
+    let (_deployment, services, _host) = started().await;
+    let mut streams = Vec::new();
+    for _ in 0..64 {
+        streams.push(Stream::open(&services.api_url, "", None).await);
+    }
+    let url = format!("{}/requests/stream", services.api_url);
+    let refused = reqwest_client().get(url).send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    let began = Instant::now();
+    assert_eq!(services.api.stop().await, Some(0));
+    assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
+    for mut stream in streams {
+        assert!(stream.next().await.is_none());
+    }
+}
+
+#[tokio::test]
+async fn the_embedded_stream_goes_on_where_it_was_left_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let (host, http, port) = (CallbackHost::start().await, reqwest_client(), free_port());
+    let _process = up(directory.path(), port).await;
+    let api_url = format!("http://127.0.0.1:{port}");
+    let mut stream = Stream::open(&api_url, "", None).await;
+    let first = ask(&http, &api_url, DRIVER, &host.url("/ok/live")).await.unwrap();
+    let (told, id) = stream.decision().await;
+    assert_eq!(told, first);
+    drop(stream);
+    let second = ask(&http, &api_url, DRIVER, &host.url("/ok/live")).await.unwrap();
+    let mut stream = Stream::open(&api_url, "", Some(&id)).await;
+    assert_eq!(stream.decision().await.0, second);
+}
+
+/// What `voltgate log` prints.
+async fn log(api_url: &str, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = tokio::process::Command::new(program("voltgate"));
+    let output = command.args(["log", "--api", api_url]).args(arguments).output().await.unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code(), String::from_utf8(text).unwrap())
+}
+
+#[tokio::test]
+async fn the_log_is_a_table_without_tokens_or_a_json_object_a_line() {
+    let (deployment, services, host) = started().await;
+    let mut asked = Vec::new();
+    for driver in [DRIVER, STRANGER] {
+        let request = services.ask(&deployment.http, driver, &host.url("/ok/log")).await;
+        services.record_once(&deployment.http, &request, "delivered").await;
+        asked.push(request);
+    }
+    let (code, table) = log(&services.api_url, &[]).await;
+    let lines: Vec<&str> = table.lines().collect();
+    assert_eq!((code, lines.len()), (Some(0), 3), "{table}");
+    assert!(lines[1].contains(&asked[1]) && lines[2].contains(&asked[0]), "the newest first: {table}");
+    assert!(lines[2].contains("vali****") && !table.contains(DRIVER), "{table}");
+    assert!(log(&services.api_url, &["--show-tokens"]).await.1.contains(DRIVER));
+    let (_, json) = log(&services.api_url, &["--json", "--driver", DRIVER]).await;
+    let line: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(line["request_id"], asked[0]);
+    assert_eq!(log(&services.api_url, &["--status", "unknown"]).await.1, "no such requests\n");
+    let (code, text) = log(&services.api_url, &["--status", "maybe"]).await;
+    assert!(code == Some(65) && text.contains("status: expected allowed"), "{code:?} {text}");
+    assert_eq!(log("http://127.0.0.1:9", &[]).await.0, Some(69));
+    let head = format!("{} log --api {} | head -1", program("voltgate").display(), services.api_url);
+    let head = tokio::process::Command::new("bash").args(["-o", "pipefail", "-c", &head]).output();
+    let head = head.await.unwrap();
+    assert!(head.status.success() && head.stderr.is_empty(), "{head:?}");
+}
+
+#[tokio::test]
+async fn a_followed_log_begins_with_the_last_ones_and_goes_on_over_a_restart() {
+    let (deployment, services, host) = started().await;
+    let asking =
+        async |api_url: &str| ask(&deployment.http, api_url, DRIVER, &host.url("/ok/log")).await.unwrap();
+    let earlier = asking(&services.api_url).await;
+    services.record_once(&deployment.http, &earlier, "delivered").await;
+    let mut log = tokio::process::Command::new(program("voltgate"))
+        .args(["log", "--follow", "--json", "--api", &services.api_url])
+        .stdout(std::process::Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(log.stdout.take().unwrap()).lines();
+    let mut next = async || {
+        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.unwrap().unwrap().unwrap();
+        let shown: Value = serde_json::from_str(&line).unwrap();
+        shown["request_id"].as_str().unwrap().parse::<RequestId>().unwrap().to_string()
+    };
+    assert_eq!(next().await, earlier);
+    let first = asking(&services.api_url).await;
+    assert_eq!(next().await, first);
+    let port = services.api_url.rsplit(':').next().unwrap();
+    assert_eq!(services.api.stop().await, Some(0));
+    // What is decided meanwhile, asked for at another process.
+    let (_other, other_url) = deployment.start_api().await;
+    let meanwhile = asking(&other_url).await;
+    let (_api, _) = deployment.clone().with("PUBLIC_API_PORT", port).start_api().await;
+    assert_eq!(next().await, meanwhile);
+}

@@ -1,0 +1,235 @@
+//! What every store promises of finding records, tried on each.
+
+use std::time::Duration;
+
+use common::clock::{self, Nanos};
+use common::decision::Decision;
+use common::ids::{PresentedToken, RequestId, StationId};
+use futures_util::future::join_all;
+use store::{
+    Accepted, Attempt, Decided, DeliveryState, FeedPosition, Filter, Known, RecordKey, Store, StoreOptions,
+};
+use tests::PATIENCE;
+use tests::deployment::Deployment;
+
+use super::stores::{decided, key, stores};
+
+const SECOND: Nanos = 1_000_000_000;
+const STATIONS: [&str; 2] = ["123e4567-e89b-12d3-a456-426614174000", "00000000-e89b-12d3-a456-426614174000"];
+
+/// A decision about a request that was called so long ago; gives its id.
+async fn put(store: &Store, ago: Nanos, station: usize, token: &str, decision: Decision) -> RequestId {
+    let request_id = RequestId::new();
+    let key = RecordKey {
+        start_ns: clock::now() - ago,
+        station_id: STATIONS[station].parse().unwrap(),
+        driver_token: PresentedToken::new(token),
+    };
+    store.records.open(request_id, &key).await.unwrap();
+    store.records.decide(&key, &decided(request_id, decision)).await.unwrap();
+    request_id
+}
+
+/// All pages, in order.
+async fn all(store: &Store, filter: &Filter, limit: usize) -> Vec<RequestId> {
+    let (mut found, mut after) = (Vec::new(), None);
+    loop {
+        let listing = store.search.list(filter, after, limit).await.unwrap();
+        assert!(listing.records.len() <= limit);
+        found.extend(listing.records.iter().map(|record| record.decided.request_id));
+        after = listing.next;
+        if after.is_none() {
+            return found;
+        }
+    }
+}
+
+#[tokio::test]
+async fn records_are_found_by_what_is_known_of_them_newest_first_page_by_page() {
+    use Decision::{Allowed, Invalid, NotAllowed};
+    for (kind, store, _directory) in stores().await {
+        let mut ids = Vec::new();
+        for (ago, station, token, decision) in [
+            (10, 0, "a", Allowed),
+            (20, 1, "a", NotAllowed),
+            (30, 0, "b", Allowed),
+            (3700, 0, "b", Invalid),
+            (3800, 1, "b", Allowed),
+        ] {
+            ids.push(put(&store, ago * SECOND, station, token, decision).await);
+        }
+        let station: StationId = STATIONS[0].parse().unwrap();
+        let of_station = Filter { station_id: Some(station), ..Filter::default() };
+        let of_driver = Filter { driver_token: Some(PresentedToken::new("b")), ..Filter::default() };
+        let allowed = Filter { status: Some(Allowed), ..Filter::default() };
+        let both = Filter { station_id: Some(station), ..of_driver.clone() };
+        let three = Filter { status: Some(Invalid), ..both.clone() };
+        let delivered = Filter { delivery: Some(DeliveryState::Delivered), ..Filter::default() };
+        let cases: [(&Filter, &[usize]); 7] = [
+            (&Filter::default(), &[0, 1, 2, 3, 4]),
+            (&of_station, &[0, 2, 3]),
+            (&of_driver, &[2, 3, 4]),
+            (&allowed, &[0, 2, 4]),
+            (&both, &[2, 3]),
+            (&three, &[3]),
+            (&delivered, &[]),
+        ];
+        for (filter, wanted) in cases {
+            let wanted: Vec<RequestId> = wanted.iter().map(|&at| ids[at]).collect();
+            for limit in [1, 2, 100] {
+                assert_eq!(all(&store, filter, limit).await, wanted, "{kind}, {limit} at once: {filter:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_span_of_time_begins_with_its_first_moment_and_ends_before_its_last() {
+    for (kind, store, _directory) in stores().await {
+        let mut records = Vec::new();
+        for ago in [30, 20, 10] {
+            let id = put(&store, ago * 60 * SECOND, 0, "x", Decision::Allowed).await;
+            records.push(store.records.find(id).await.unwrap().unwrap());
+        }
+        let start = |at: usize| records[at].key.start_ns;
+        let id = |at: usize| records[at].decided.request_id;
+        for (from, to, wanted) in [
+            (Some(start(0)), Some(start(2)), vec![id(1), id(0)]),
+            (Some(start(1)), None, vec![id(2), id(1)]),
+            (Some(start(1) + 1), Some(start(2)), vec![]),
+            (None, Some(start(0)), vec![]),
+            (Some(0), Some(u64::MAX), vec![id(2), id(1), id(0)]),
+            (Some(start(2)), Some(start(0)), vec![]),
+        ] {
+            let filter = Filter { from_ns: from, to_ns: to, ..Filter::default() };
+            assert_eq!(all(&store, &filter, 10).await, wanted, "{kind}: {filter:?}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_page_for_which_too_much_had_to_be_looked_at_is_short_and_the_next_one_goes_on() {
+    for (kind, store, _directory) in stores().await {
+        let rare = put(&store, 600 * SECOND, 0, "x", Decision::Allowed).await;
+        let record = store.records.find(rare).await.unwrap().unwrap();
+        let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: "200".to_owned() };
+        store.records.attempted(&record.key, &attempt, DeliveryState::Delivered).await.unwrap();
+        join_all((0..1100).map(|ago| put(&store, ago, 0, "x", Decision::Allowed))).await;
+        let delivered = Filter { delivery: Some(DeliveryState::Delivered), ..Filter::default() };
+        let first = store.search.list(&delivered, None, 10).await.unwrap();
+        assert!(first.records.is_empty() && first.next.is_some(), "{kind}: {first:?}");
+        assert_eq!(all(&store, &delivered, 10).await, [rare], "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn records_that_began_at_the_same_moment_are_all_found() {
+    for (kind, store, _directory) in stores().await {
+        let start_ns = clock::now();
+        let mut ids: Vec<RequestId> = (0..5).map(|_| RequestId::new()).collect();
+        for (number, request) in ids.iter().enumerate() {
+            let key = RecordKey { start_ns, ..key(&format!("driver {number}")) };
+            store.records.open(*request, &key).await.unwrap();
+            store.records.decide(&key, &decided(*request, Decision::Invalid)).await.unwrap();
+        }
+        ids.reverse();
+        assert_eq!(all(&store, &Filter::default(), 2).await, ids, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn the_feed_has_every_decision_in_the_order_of_recording_whenever_it_was_asked_for() {
+    for (kind, store, _directory) in stores().await {
+        put(&store, 0, 0, "before", Decision::Allowed).await;
+        let begin = store.search.feed_end().await.unwrap();
+        let mut ids = Vec::new();
+        for ago in [0, 3600 * SECOND, SECOND, 0] {
+            ids.push(put(&store, ago, 0, "x", Decision::Unknown).await);
+        }
+        let (mut told, mut position) = (Vec::new(), begin);
+        loop {
+            let fed = store.search.feed_after(position, 3).await.unwrap();
+            told.extend(fed.records.iter().map(|(_, record)| record.decided.request_id));
+            position = fed.position;
+            if !fed.more {
+                break;
+            }
+        }
+        assert_eq!(told, ids, "{kind}");
+        assert_eq!(store.search.feed_end().await.unwrap(), position, "{kind}");
+        assert!(store.search.feed_holds(position).await.unwrap(), "{kind}");
+        let never = FeedPosition { ms: 1, seq: 1 };
+        assert!(!store.search.feed_holds(never).await.unwrap(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_known_from_its_acceptance_to_its_decision_and_no_note_is_left() {
+    for (kind, store, _directory) in stores().await {
+        let (request_id, key) = (RequestId::new(), key("x"));
+        assert_eq!(store.records.look_up(request_id).await.unwrap(), None, "{kind}");
+        let accepted = Accepted {
+            request_id,
+            station_id: key.station_id,
+            driver_token: key.driver_token.clone(),
+            callback_url: Some("http://example.com/".to_owned()),
+            start_ns: key.start_ns,
+            deadline_ns: Some(7),
+        };
+        let waits = Some(Known::Accepted(accepted.clone()));
+        let note = format!("accepted:{request_id}");
+        store.records.accepted(std::slice::from_ref(&accepted)).await.unwrap();
+        assert_eq!(store.records.look_up(request_id).await.unwrap(), waits, "{kind}");
+        store.records.open(request_id, &key).await.unwrap();
+        assert_eq!(store.records.look_up(request_id).await.unwrap(), waits, "{kind}: in hand");
+        store.records.decide(&key, &decided(request_id, Decision::Allowed)).await.unwrap();
+        let is_decided = async || {
+            let known = store.records.look_up(request_id).await.unwrap();
+            assert!(matches!(known, Some(Known::Decided(_))), "{kind}: {known:?}");
+            assert_eq!(store.keyed.get(&[&note]).await.unwrap(), [None], "{kind}");
+        };
+        is_decided().await;
+        // The worker may be faster than the note.
+        store.records.accepted(&[accepted]).await.unwrap();
+        is_decided().await;
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_came_past_the_api_is_known_once_a_worker_has_it() {
+    for (kind, store, _directory) in stores().await {
+        let (request, key) = (RequestId::new(), key("x"));
+        store.records.open(request, &key).await.unwrap();
+        let Some(Known::Accepted(known)) = store.records.look_up(request).await.unwrap() else {
+            panic!("{kind}");
+        };
+        assert_eq!((known.start_ns, known.callback_url), (key.start_ns, None), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_left_out_of_the_index_is_entered_by_the_redelivery_and_all_of_it_expires() {
+    let deployment = Deployment::new().await;
+    let options =
+        StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };
+    let store = Store::open(&deployment.servers.redis, options, PATIENCE).await.unwrap();
+    let (request_id, key) = (RequestId::new(), key("x"));
+    let decided = Decided { ..decided(request_id, Decision::Allowed) };
+    store.records.open(request_id, &key).await.unwrap();
+    store.records.decide(&key, &decided).await.unwrap();
+    let mut redis = deployment.servers.redis().await;
+    let index: Vec<String> =
+        deployment.keys().await.into_iter().filter(|name| name.contains(":by-")).collect();
+    assert_eq!(index.len(), 3, "{index:?}");
+    assert!(!format!("{index:?}").contains("\"x\""), "no token in the keys of the index");
+    for name in &index {
+        let key = format!("{}{name}", deployment.prefix);
+        let left: i64 = redis::cmd("TTL").arg(&key).query_async(&mut redis).await.unwrap();
+        assert!(left > 3600, "{name} expires in {left} s");
+        let _: () = redis::cmd("DEL").arg(&key).query_async(&mut redis).await.unwrap();
+    }
+    assert!(all(&store, &Filter::default(), 10).await.is_empty());
+    let opened = store.records.open(request_id, &key).await.unwrap();
+    assert!(opened.record.is_some());
+    assert_eq!(all(&store, &Filter::default(), 10).await, [request_id]);
+}

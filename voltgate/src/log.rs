@@ -1,0 +1,108 @@
+//! `voltgate log`: what was decided, newest first; with `--follow` as it is decided, by whichever worker.
+
+mod follow;
+mod row;
+
+use std::process::ExitCode;
+
+use clap::Args;
+use common::exit::Failure;
+use common::settings::Settings;
+use serde::Deserialize;
+use serde_json::Value;
+
+use self::follow::follow;
+use self::row::Rows;
+use crate::client::Service;
+
+/// What one page is asked for.
+const LARGEST_PAGE: u32 = 500;
+const DEFAULT_LIMIT: u32 = 50;
+const DEFAULT_BEFORE_FOLLOWING: u32 = 10;
+
+#[derive(Debug, Args)]
+pub(crate) struct LogArgs {
+    /// Only of this station
+    #[arg(long, value_name = "UUID")]
+    station: Option<String>,
+    /// Only of this driver token
+    #[arg(long, value_name = "TOKEN")]
+    driver: Option<String>,
+    /// Only what was decided like this: allowed, not_allowed, unknown or invalid
+    #[arg(long)]
+    status: Option<String>,
+    /// Only what stands like this: pending, delivered or undeliverable
+    #[arg(long, conflicts_with = "follow")]
+    delivery: Option<String>,
+    /// Only from this moment on, such as 2026-11-21T10:00:00Z
+    #[arg(long)]
+    from: Option<String>,
+    /// Only before this moment
+    #[arg(long, conflicts_with = "follow")]
+    to: Option<String>,
+    /// How many at most [default: 50]; with --follow, how many to begin with [default: 10]
+    #[arg(long)]
+    limit: Option<u32>,
+    /// Go on with what is decided from now on, until interrupted
+    #[arg(long, short)]
+    follow: bool,
+    /// Print a JSON object a line, for machines; driver tokens are shown
+    #[arg(long)]
+    json: bool,
+    /// Show driver tokens in the table, too; they are personal data
+    #[arg(long)]
+    show_tokens: bool,
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    #[arg(long)]
+    api: Option<String>,
+}
+
+/// A page of `GET /requests`.
+#[derive(Deserialize)]
+struct Page {
+    requests: Vec<Value>,
+    cursor: Option<String>,
+}
+
+pub(crate) async fn run(settings: &Settings, args: LogArgs) -> Result<ExitCode, Failure> {
+    let api = Service::public_api(settings, args.api.as_deref())?;
+    let mut rows = Rows::new(args.json, args.show_tokens);
+    if args.follow {
+        follow(&api, &args, &mut rows).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (mut left, mut cursor) = (args.limit.unwrap_or(DEFAULT_LIMIT), None);
+    while left > 0 {
+        let page = page(&api, &args, left, cursor).await?;
+        left = left.saturating_sub(u32::try_from(page.requests.len()).unwrap_or(u32::MAX));
+        // Nobody reads any more, as behind `| head`.
+        if !page.requests.iter().all(|request| rows.print(request)) {
+            return Ok(ExitCode::SUCCESS);
+        }
+        cursor = page.cursor;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    rows.finish();
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn page(api: &Service, args: &LogArgs, left: u32, cursor: Option<String>) -> Result<Page, Failure> {
+    let (http, mut url) = api.url(&["requests"]);
+    let times = [("delivery", &args.delivery), ("from", &args.from), ("to", &args.to), ("cursor", &cursor)];
+    for (name, value) in args.filters().iter().chain(&times) {
+        if let Some(value) = value {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+    }
+    url.query_pairs_mut().append_pair("limit", &left.min(LARGEST_PAGE).to_string());
+    api.send(http.get(url)).await
+}
+
+impl LogArgs {
+    /// Those that the list and the stream have.
+    fn filters(&self) -> [(&'static str, &Option<String>); 3] {
+        [("station_id", &self.station), ("driver_token", &self.driver), ("status", &self.status)]
+    }
+}
