@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::exit::Failure;
+use common::metrics::Exposition;
 use http_api::server::Bound;
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -27,6 +28,12 @@ impl App {
         Ok(Self { bound: Bound::to(config.bind, config.port)?, store, grace: config.grace })
     }
 
+    /// With `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Exposition) -> Self {
+        Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
@@ -37,6 +44,6 @@ impl App {
     /// # Errors
     /// The server broke.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
-        self.bound.serve(routes(self.store), self.grace, shutdown).await
+        self.bound.serve("acl-service", routes(self.store), self.grace, shutdown).await
     }
 }

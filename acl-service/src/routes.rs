@@ -1,8 +1,10 @@
 //! The one list of routes, and what each does.
 
+use ::metrics::counter;
 use actix_web::web::{self, Data, Path, Payload, Query, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, MalformedToken, StationId};
+use common::metrics;
 use http_api::server::{Status, healthz, resource};
 use http_api::{Problem, body};
 use serde::{Deserialize, Serialize};
@@ -79,6 +81,7 @@ struct PageQuery {
 async fn check(store: Data<Store>, path: Path<(String, String)>) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let allowed = store.access.contains(station, &token).await?;
+    checked(&[allowed]);
     Ok(HttpResponse::Ok().json(Allowed { allowed }))
 }
 
@@ -119,7 +122,15 @@ async fn check_many(store: Data<Store>, request: HttpRequest, payload: Payload) 
     let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
     let pairs = pairs(&body)?;
     let allowed = store.access.contains_many(&pairs).await?;
+    checked(&allowed);
     Ok(HttpResponse::Ok().json(Allowed { allowed }))
+}
+
+fn checked(answers: &[bool]) {
+    let allowed = answers.iter().filter(|allowed| **allowed).count() as u64;
+    for (result, count) in [("allowed", allowed), ("not_allowed", answers.len() as u64 - allowed)] {
+        counter!(metrics::ACL_CHECKS, "result" => result).increment(count);
+    }
 }
 
 async fn readyz(store: Data<Store>) -> Answer {

@@ -8,9 +8,10 @@ use actix_web::dev::Service;
 use actix_web::web::{self, QueryConfig, ServiceConfig};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, Resource};
 use common::exit::Failure;
+use common::metrics::Exposition;
 use tokio_util::sync::CancellationToken;
 
-use crate::Problem;
+use crate::{Problem, observation};
 
 /// Longer paths with their queries are refused, so that nothing downstream has to hold them.
 const LONGEST_PATH: usize = 8192;
@@ -24,6 +25,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(120);
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
+    exposition: Option<Exposition>,
 }
 
 impl Bound {
@@ -36,7 +38,13 @@ impl Bound {
         let taken = |error: std::io::Error| Failure::Broken(format!("cannot listen on {wanted}: {error}"));
         let listener = TcpListener::bind(wanted).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        Ok(Self { listener, address })
+        Ok(Self { listener, address, exposition: None })
+    }
+
+    /// With `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Option<Exposition>) -> Self {
+        Self { exposition, ..self }
     }
 
     /// Where it listens.
@@ -44,12 +52,13 @@ impl Bound {
         self.address
     }
 
-    /// Serves `routes` until `shutdown`, then lets what is in hand finish within `grace`.
+    /// Serves `routes` as the service of this name until `shutdown`, then lets what is in hand finish within `grace`.
     ///
     /// # Errors
     /// The server could not be started, or broke.
     pub fn serve<F>(
         self,
+        service: &'static str,
         routes: F,
         grace: Duration,
         shutdown: CancellationToken,
@@ -57,19 +66,22 @@ impl Bound {
     where
         F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
     {
+        let (exposition, tidied) = (self.exposition.clone(), self.exposition);
         let server = HttpServer::new(move || {
             App::new()
-                .wrap_fn(|request, service| {
+                .wrap_fn(|request, next| {
                     let path_length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-                    let answer = service.call(request);
+                    let answer = next.call(request);
                     async move {
                         if path_length > LONGEST_PATH { Err(path_too_long().into()) } else { answer.await }
                     }
                 })
+                .wrap_fn(move |request, next| observation::observe(service, request, next))
                 .app_data(
                     QueryConfig::default()
                         .error_handler(|error, _| Problem::invalid("query", error.to_string()).into()),
                 )
+                .configure(|config| observation::exposition(config, exposition.as_ref()))
                 .configure(routes.clone())
                 .default_service(web::to(no_such_path))
         })
@@ -87,8 +99,11 @@ impl Bound {
                 shutdown.cancelled().await;
                 handle.stop(true).await;
             };
-            let (served, ()) = tokio::join!(server, stop);
-            served.map_err(broken)
+            let serve = async { tokio::join!(server, stop).0 };
+            tokio::select! {
+                served = serve => served.map_err(broken),
+                () = observation::tidy(tidied.as_ref()) => Ok(()),
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use authorization_queue::AuthorizationQueue;
 use authorization_queue::config::BrokerConfig;
 use common::exit::Failure;
+use common::metrics::Exposition;
 use common::webhook_signature::WebhookSigner;
 use http_api::server::Bound;
 use store::Store;
@@ -15,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::acceptance::Acceptance;
 use crate::config::Config;
+use crate::gauges;
 use crate::queue_age::QueueAge;
 use crate::routes::routes;
 
@@ -45,6 +47,12 @@ impl App {
         Ok(Self { bound, acceptance, signer, broker, grace: config.grace })
     }
 
+    /// With `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Exposition) -> Self {
+        Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
@@ -58,8 +66,9 @@ impl App {
         let acceptance = self.acceptance.clone();
         let broker = acceptance.queue.broker();
         tokio::select! {
-            served = self.bound.serve(routes(self.acceptance, self.signer), self.grace, shutdown) => served,
+            served = self.bound.serve("public-api", routes(self.acceptance, self.signer), self.grace, shutdown) => served,
             lost = self.broker.lost(broker) => Err(lost),
+            () = gauges::watch(&acceptance.queue, &acceptance.queue_age) => Ok(()),
             () = acceptance.queue_age.watch(&acceptance.queue, &acceptance.store) => Ok(()),
         }
     }

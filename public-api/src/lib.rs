@@ -5,6 +5,7 @@ pub mod app;
 mod callback_param;
 pub mod config;
 mod error;
+mod gauges;
 mod idempotency;
 mod queue_age;
 mod requests;

@@ -8,6 +8,7 @@
 pub mod accounting;
 pub mod callback_host;
 pub mod chaos;
+pub mod collector;
 pub mod deployment;
 pub mod link;
 pub mod load;

@@ -17,10 +17,12 @@ mod system {
     mod embedded;
     mod faults;
     mod links;
+    mod metrics;
     mod python;
     mod refusals;
     mod retries;
     mod starting;
     mod stopping;
     mod stores;
+    mod traces;
 }

@@ -37,7 +37,7 @@ impl CallbackReceiver {
         let routes = move |config: &mut web::ServiceConfig| {
             config.app_data(tell.clone()).service(resource("/{name}", "POST").route(web::post().to(receive)));
         };
-        tokio::spawn(bound.serve(routes, Duration::from_secs(1), stop.clone()));
+        tokio::spawn(bound.serve("callbacks", routes, Duration::from_secs(1), stop.clone()));
         Ok(Self { base, received, stop })
     }
 

@@ -1,6 +1,7 @@
 //! The command line: which commands there are and what each is handed.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -149,22 +150,30 @@ impl DeadFilter {
     }
 }
 
+/// A command that runs. Boxed, because the compiler bounds how deep futures may lie in each other.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
+
+fn start(command: Command, settings: &Settings) -> Running<'_> {
+    match command {
+        Command::Up { data } => {
+            Box::pin(async move { up::run(settings, &data).await.map(|()| ExitCode::SUCCESS) })
+        }
+        Command::Demo => Box::pin(async { demo::run(settings).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Authorize(args) => Box::pin(authorize::run(settings, args)),
+        Command::Acl(args) => Box::pin(acl::run(settings, args)),
+        Command::Dead(args) => Box::pin(dead::run(settings, args)),
+        Command::Settings => Box::pin(async {
+            print!("{}", markdown_table());
+            Ok(ExitCode::SUCCESS)
+        }),
+    }
+}
+
 /// Runs the command.
 pub async fn run(cli: Cli) -> ExitCode {
     let settings = match Settings::load() {
         Ok(settings) => settings,
         Err(error) => return report(Err(error.into())),
     };
-    let done: Result<ExitCode, Failure> = match cli.command {
-        Command::Up { data } => up::run(&settings, &data).await.map(|()| ExitCode::SUCCESS),
-        Command::Demo => demo::run(&settings).await.map(|()| ExitCode::SUCCESS),
-        Command::Authorize(args) => authorize::run(&settings, args).await,
-        Command::Acl(args) => acl::run(&settings, args).await,
-        Command::Dead(args) => dead::run(&settings, args).await,
-        Command::Settings => {
-            print!("{}", markdown_table());
-            Ok(ExitCode::SUCCESS)
-        }
-    };
-    done.unwrap_or_else(|failure| report(Err(failure)))
+    start(cli.command, &settings).await.unwrap_or_else(|failure| report(Err(failure)))
 }
