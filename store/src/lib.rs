@@ -4,6 +4,7 @@
 mod access;
 pub mod config;
 mod embedded;
+pub mod examination;
 mod keyed;
 mod records;
 mod redis;

@@ -13,6 +13,7 @@ mod system {
     mod dead_letters;
     mod decisions;
     mod destinations;
+    mod doctor;
     mod documents;
     mod embedded;
     mod faults;

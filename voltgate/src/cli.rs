@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use common::exit::{Failure, report};
 use common::settings::{Settings, markdown_table};
 
-use crate::{acl, authorize, dead, demo, up};
+use crate::{acl, authorize, dead, demo, doctor, up};
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -37,6 +37,9 @@ enum Command {
     Acl(AclArgs),
     /// See, replay and purge dead letters
     Dead(DeadArgs),
+    /// Look at every dependency and setting, and say what to do about what is wrong
+    #[command(after_help = "Exit code: 0 nothing fails, though there may be warnings; 1 something fails")]
+    Doctor(DoctorArgs),
     /// Print the table of all settings, as Markdown
     Settings,
 }
@@ -103,6 +106,22 @@ pub(crate) struct DeadArgs {
     pub(crate) json: bool,
 }
 
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    #[arg(long)]
+    pub(crate) api: Option<String>,
+    /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
+    #[arg(long)]
+    pub(crate) acl: Option<String>,
+    /// Where `voltgate up` keeps its queue and store; used where it exists and BROKER_URL and REDIS_URL are not set
+    #[arg(long, default_value = "voltgate-data")]
+    pub(crate) data: PathBuf,
+    /// Print JSON for machines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
     /// List them
@@ -162,6 +181,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Authorize(args) => Box::pin(authorize::run(settings, args)),
         Command::Acl(args) => Box::pin(acl::run(settings, args)),
         Command::Dead(args) => Box::pin(dead::run(settings, args)),
+        Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
         Command::Settings => Box::pin(async {
             print!("{}", markdown_table());
             Ok(ExitCode::SUCCESS)

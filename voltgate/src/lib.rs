@@ -8,5 +8,6 @@ pub mod cli;
 mod client;
 mod dead;
 mod demo;
+mod doctor;
 mod terminal;
 pub mod up;
