@@ -14,7 +14,7 @@ use tracing_subscriber::{EnvFilter, Layer, Registry};
 use crate::exit::Failure;
 use crate::metrics::{self, Exposition};
 use crate::settings::{LOG_FORMAT, LOG_LEVEL, SettingError, Settings};
-use lines::{JsonLines, TextFields};
+use lines::{JsonFields, JsonLines, TextFields};
 use traces::TraceConfig;
 pub use traces::Traces;
 
@@ -68,7 +68,7 @@ impl LogConfig {
                 .boxed(),
             LogFormat::Json => lines
                 .with_ansi(false)
-                .fmt_fields(tracing_subscriber::fmt::format::JsonFields::new())
+                .fmt_fields(JsonFields)
                 .event_format(JsonLines)
                 .with_filter(self.filter)
                 .boxed(),

@@ -43,7 +43,9 @@ impl TraceContext {
 
     /// Of nobody's trace so far. Not sampled: nobody has recorded anything.
     pub fn new() -> Self {
-        let (trace, parent) = (Uuid::new_v4().as_u128(), Uuid::new_v4().as_u64_pair().1);
+        let random = Uuid::new_v4();
+        // Only within its trace has the place to be unique, and nobody else is there.
+        let (trace, parent) = (random.as_u128(), random.as_u64_pair().1);
         Self { trace, parent, flags: 0, state: None, given: false, recorded: false }
     }
 

@@ -3,6 +3,7 @@
 pub mod body;
 pub mod observation;
 pub mod problem;
+mod route;
 pub mod server;
 
 pub use problem::Problem;

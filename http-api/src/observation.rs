@@ -4,9 +4,7 @@
 use std::future::Future;
 use std::time::Instant;
 
-use ::metrics::{SharedString, counter, histogram};
 use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
-use actix_web::http::{Method, StatusCode};
 use actix_web::web::{Data, ServiceConfig, get, head};
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
 use common::ids::RequestId;
@@ -15,6 +13,7 @@ use common::trace_context::{REQUEST_ID, TraceContext};
 use tracing::field::Empty;
 use tracing::{Instrument, Span, error_span};
 
+use crate::route::{Route, known};
 use crate::server::resource;
 
 /// What is asked every few seconds by machines is counted and not traced.
@@ -30,9 +29,10 @@ pub fn name_request(id: RequestId) {
     Span::current().record("request_id", tracing::field::display(id));
 }
 
-/// Handles a request of `service` and notes what came of it.
+/// Handles a request of `service` and notes what came of it; under `other` where no route is for it.
 pub(crate) fn observe<S, B>(
     service: &'static str,
+    other: &Route,
     request: ServiceRequest,
     next: &S,
 ) -> impl Future<Output = Result<ServiceResponse<B>, Error>> + use<S, B>
@@ -49,19 +49,21 @@ where
     };
     let trace = traced.then(|| join(&request, &span));
     let answer = span.in_scope(|| next.call(request)).instrument(span.clone());
+    let other = other.clone();
     async move {
         let answer = answer.await;
         let (route, status) = match &answer {
-            Ok(response) => (route_of(response.request()), response.status()),
-            Err(error) => ("other".to_owned(), error.as_response_error().status_code()),
+            Ok(response) => (response.request().app_data::<Route>(), response.status()),
+            Err(error) => (None, error.as_response_error().status_code()),
         };
+        let route = route.unwrap_or(&other);
         if let Some(trace) = trace {
             trace.annotate(&span, || {
                 let status = ("http.response.status_code", status.as_str().to_owned());
-                [("http.request.method", method.to_owned()), ("http.route", route.clone()), status]
+                [("http.request.method", method.to_owned()), ("http.route", route.name().to_owned()), status]
             });
         }
-        count(service, method, route, status, began);
+        route.count(service, method, status, began.elapsed());
         answer
     }
 }
@@ -75,37 +77,6 @@ fn join(request: &ServiceRequest, span: &Span) -> TraceContext {
     let trace = TraceContext::received(header).joined_by(span);
     request.extensions_mut().insert(trace.clone());
     trace
-}
-
-fn count(service: &'static str, method: &'static str, route: String, status: StatusCode, began: Instant) {
-    let took = began.elapsed().as_secs_f64();
-    histogram!(metrics::HTTP_REQUEST, "service" => service, "route" => route.clone()).record(took);
-    let labels = [
-        ("service", service.into()),
-        ("route", route.into()),
-        ("method", method.into()),
-        ("status", SharedString::from(status.as_str().to_owned())),
-    ];
-    counter!(metrics::HTTP_REQUESTS, &labels).increment(1);
-}
-
-/// The route as the list of routes has it, without the patterns of its parameters. Never the path.
-fn route_of(request: &HttpRequest) -> String {
-    request.match_pattern().map_or_else(|| "other".to_owned(), |route| route.replace(":[^/]*}", "}"))
-}
-
-/// A client may make up methods.
-fn known(method: &Method) -> &'static str {
-    match *method {
-        Method::GET => "GET",
-        Method::HEAD => "HEAD",
-        Method::POST => "POST",
-        Method::PUT => "PUT",
-        Method::PATCH => "PATCH",
-        Method::DELETE => "DELETE",
-        Method::OPTIONS => "OPTIONS",
-        _ => "other",
-    }
 }
 
 /// `GET /metrics`, where somebody counts.

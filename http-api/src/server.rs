@@ -11,6 +11,7 @@ use common::exit::Failure;
 use common::metrics::Exposition;
 use tokio_util::sync::CancellationToken;
 
+use crate::route::Route;
 use crate::{Problem, observation};
 
 /// Longer paths with their queries are refused, so that nothing downstream has to hold them.
@@ -68,6 +69,7 @@ impl Bound {
     {
         let (exposition, tidied) = (self.exposition.clone(), self.exposition);
         let server = HttpServer::new(move || {
+            let other = Route::of("other");
             App::new()
                 .wrap_fn(|request, next| {
                     let path_length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
@@ -76,7 +78,7 @@ impl Bound {
                         if path_length > LONGEST_PATH { Err(path_too_long().into()) } else { answer.await }
                     }
                 })
-                .wrap_fn(move |request, next| observation::observe(service, request, next))
+                .wrap_fn(move |request, next| observation::observe(service, &other, request, next))
                 .app_data(
                     QueryConfig::default()
                         .error_handler(|error, _| Problem::invalid("query", error.to_string()).into()),
@@ -110,9 +112,11 @@ impl Bound {
 
 /// A resource whose other methods are refused with a problem that names the allowed ones.
 pub fn resource(path: &str, allow: &'static str) -> Resource {
-    web::resource(path).default_service(web::to(move |request: HttpRequest| async move {
-        Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), allow))
-    }))
+    web::resource(path).app_data(Route::of(path)).default_service(web::to(
+        move |request: HttpRequest| async move {
+            Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), allow))
+        },
+    ))
 }
 
 /// `GET /healthz`: the process is alive.

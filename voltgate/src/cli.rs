@@ -114,9 +114,10 @@ pub(crate) struct DoctorArgs {
     /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
     #[arg(long)]
     pub(crate) acl: Option<String>,
-    /// Where `voltgate up` keeps its queue and store; used where it exists and BROKER_URL and REDIS_URL are not set
-    #[arg(long, default_value = "voltgate-data")]
-    pub(crate) data: PathBuf,
+    /// Where `voltgate up` keeps its queue and store, unless BROKER_URL and REDIS_URL are set [default: voltgate-data, where
+    /// that exists]
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
     /// Print JSON for machines
     #[arg(long)]
     pub(crate) json: bool,

@@ -8,7 +8,7 @@ use time::format_description::well_known::Rfc3339;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::field::RecordFields;
-use tracing_subscriber::fmt::format::{JsonFields, Writer};
+use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
@@ -40,8 +40,9 @@ where
         {
             let extensions = span.extensions();
             let Some(fields) = extensions.get::<FormattedFields<JsonFields>>() else { continue };
-            let Ok(fields) = serde_json::from_str::<Map<String, Value>>(&fields.fields) else { continue };
-            line.extend(fields.into_iter().filter(|(name, _)| !name.starts_with(FOR_TRACES)));
+            for field in fields.fields.lines() {
+                line.extend(serde_json::from_str::<Map<String, Value>>(field).unwrap_or_default());
+            }
         }
         writeln!(writer, "{}", Value::Object(line))
     }
@@ -78,6 +79,19 @@ impl Visit for Fields<'_> {
 
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.insert(field, value);
+    }
+}
+
+/// The fields of a span as they are kept until a line is logged: one object a line, each time that some are recorded.
+/// Most requests log nothing, so what is kept must be cheap to make.
+pub(super) struct JsonFields;
+
+impl<'writer> FormatFields<'writer> for JsonFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'writer>, fields: R) -> fmt::Result {
+        let mut line = Map::new();
+        fields.record(&mut Fields(&mut line));
+        line.retain(|name, _| !name.starts_with(FOR_TRACES));
+        if line.is_empty() { Ok(()) } else { writeln!(writer, "{}", Value::Object(line)) }
     }
 }
 

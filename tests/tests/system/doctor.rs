@@ -5,8 +5,9 @@ use std::process::Output;
 
 use serde_json::Value;
 use tests::deployment::Deployment;
-use tests::eventually;
-use tests::process::program;
+use tests::process::{Process, program};
+use tests::servers::reqwest_client;
+use tests::{eventually, free_port};
 
 async fn doctor(environment: &BTreeMap<String, String>, arguments: &[&str]) -> Output {
     let directory = tempfile::tempdir().unwrap();
@@ -98,4 +99,33 @@ async fn servers_that_are_not_there_are_named_without_their_passwords() {
         .collect();
     assert_eq!(failed, ["broker", "store", "acl-service", "public-api"]);
     assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_system_in_one_process_is_looked_at_while_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data").display().to_string();
+    let port = free_port();
+    let environment: BTreeMap<String, String> =
+        [("PUBLIC_API_PORT", port.to_string()), ("AUTHORIZATION_SERVICE_PORT", free_port().to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+    let nobody = String::from_utf8(doctor(&environment, &["--data", &data]).await.stdout).unwrap();
+    assert!(nobody.contains("start `voltgate up`, or name its directory with --data"), "{nobody}");
+    let _process = Process::start("voltgate", &["up", "--data", &data], &environment);
+    let text = eventually("the doctor to be content", async || {
+        let output = doctor(&environment, &["--data", &data]).await;
+        (output.status.code() == Some(0)).then(|| String::from_utf8(output.stdout).unwrap())
+    })
+    .await;
+    assert!(text.contains("a SQLite file at embedded:") && text.contains("messages that wait: 0"), "{text}");
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    // Of all three services, as they share a process.
+    let expected = ["voltgate_requests_accepted_total 0", "voltgate_queue_messages{queue=\"celery\"} 0"];
+    let http = reqwest_client();
+    eventually("the metrics of all three", async || {
+        let metrics = http.get(&url).send().await.ok()?.text().await.ok()?;
+        expected.iter().all(|line| metrics.contains(line)).then_some(())
+    })
+    .await;
 }

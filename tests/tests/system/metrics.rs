@@ -6,15 +6,11 @@ use std::path::Path;
 use common::metrics::{ALL, Kind};
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STRANGER};
-use tests::eventually;
+use tests::{eventually, free_port};
 
 /// The value of a line such as `name{label="x"}`.
 fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
-}
-
-fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test]
