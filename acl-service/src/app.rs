@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::exit::Failure;
+use common::metrics::Exposition;
 use http_api::server::Bound;
 use store::Store;
 use tokio_util::sync::CancellationToken;
@@ -29,6 +30,12 @@ impl App {
         Ok(Self { bound, store, grace: config.grace })
     }
 
+    /// With `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Exposition) -> Self {
+        Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
@@ -46,7 +53,8 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let scheduler_stops = shutdown.child_token();
         let serving = async {
-            let served = self.bound.serve(routes(self.store.clone()), self.grace, shutdown).await;
+            let served =
+                self.bound.serve("acl-service", routes(self.store.clone()), self.grace, shutdown).await;
             scheduler_stops.cancel();
             served
         };

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use ::metrics::counter;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, MalformedToken, StationId};
+use common::metrics;
 use http_api::{Problem, body};
 use serde::Serialize;
 use serde_json::Value;
@@ -74,6 +76,7 @@ impl From<Entry> for ShownEntry {
 pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let allowed = store.access.contains(station, &token).await?;
+    checked(&[allowed]);
     Ok(HttpResponse::Ok().json(Allowed { allowed }))
 }
 
@@ -132,7 +135,15 @@ pub(crate) async fn allow_many(
 pub(crate) async fn check_many(store: Data<Store>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
     let allowed = store.access.contains_many(&pairs(&body)?).await?;
+    checked(&allowed);
     Ok(HttpResponse::Ok().json(Allowed { allowed }))
+}
+
+fn checked(answers: &[bool]) {
+    let allowed = answers.iter().filter(|allowed| **allowed).count() as u64;
+    for (result, count) in [("allowed", allowed), ("not_allowed", answers.len() as u64 - allowed)] {
+        counter!(metrics::ACL_CHECKS, "result" => result).increment(count);
+    }
 }
 
 fn station_and_token(path: &(String, String)) -> Result<(StationId, DriverToken), AclError> {

@@ -7,7 +7,7 @@ use acl_service::config::Config;
 use common::exit::{Failure, report};
 use common::settings::Settings;
 use common::shutdown::{self, unless_stopped};
-use common::telemetry::LogConfig;
+use common::telemetry::{LogConfig, exposition};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -16,11 +16,13 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Failure> {
     let settings = Settings::load()?;
-    LogConfig::from_settings(&settings)?.install();
+    let traces = LogConfig::from_settings(&settings)?.install("acl-service");
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
     let Some(store) = unless_stopped(&shutdown, config.store.open()).await? else { return Ok(()) };
-    let app = App::build(&config, store)?;
+    let app = App::build(&config, store)?.with_metrics(exposition()?);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "acl-service listens");
-    app.run(shutdown).await
+    let ran = app.run(shutdown).await;
+    traces.flush().await;
+    ran
 }

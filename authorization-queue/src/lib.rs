@@ -10,7 +10,8 @@ use common::clock::Nanos;
 use common::ids::RequestId;
 use common::tasks::authorize::{self, Authorize};
 use common::tasks::deliver_callback::{self, Counting, DeliverCallback};
-use serde_json::json;
+use common::trace_context::TraceContext;
+use serde_json::{Value, json};
 use task_queue::message::Headers;
 use task_queue::protocol::Origin;
 use task_queue::{Broker, FollowUp, PublishError, TaskMessage, TaskOptions};
@@ -50,7 +51,7 @@ impl AuthorizationQueue {
         &self.callbacks
     }
 
-    /// Puts a request in. `Ok` means that it will be decided and called back, or found among the dead letters.
+    /// Puts a request in, as a part of this trace. `Ok` means that it will be decided and called back, or found among the dead letters.
     ///
     /// # Errors
     /// The broker did not confirm it in time.
@@ -59,13 +60,15 @@ impl AuthorizationQueue {
         id: RequestId,
         task: &Authorize,
         received_ns: Nanos,
+        trace: &TraceContext,
     ) -> Result<(), PublishError> {
+        let received = (authorize::RECEIVED_HEADER.to_owned(), json!(received_ns));
         let message = TaskMessage {
             name: authorize::NAME,
             id: id.to_string(),
             args: task.to_args(),
             argsrepr: task.argsrepr(),
-            headers: Headers::from_iter([(authorize::RECEIVED_HEADER.to_owned(), json!(received_ns))]),
+            headers: Headers::from_iter([received].into_iter().chain(headers_of(trace))),
             options: TaskOptions::default(),
         };
         self.broker.publish(&self.requests, &message.encode(&self.origin), Duration::ZERO).await
@@ -75,20 +78,31 @@ impl AuthorizationQueue {
     ///
     /// # Errors
     /// The broker did not confirm it in time.
-    pub async fn redeliver(&self, task: &DeliverCallback, now: Nanos) -> Result<(), PublishError> {
+    pub async fn redeliver(
+        &self,
+        task: &DeliverCallback,
+        now: Nanos,
+        trace: &TraceContext,
+    ) -> Result<(), PublishError> {
         let counting = Counting { window_from_ns: now, uncounted: task.attempts_made };
-        let mut message = self.delivery(task, counting);
+        let mut message = self.delivery(task, counting, trace);
         message.headers.insert(deliver_callback::REDELIVERY_HEADER.to_owned(), json!(true));
         self.broker.publish(&self.callbacks, &message.encode(&self.origin), Duration::ZERO).await
     }
 
-    /// A further attempt to call back, to be made after a while. It keeps the request's id.
-    pub fn deliver_later(&self, task: &DeliverCallback, counting: Counting, after: Duration) -> FollowUp {
-        let message = self.delivery(task, counting).encode(&self.origin);
+    /// A further attempt to call back, to be made after a while. It keeps the request's id, and is a part of its trace.
+    pub fn deliver_later(
+        &self,
+        task: &DeliverCallback,
+        counting: Counting,
+        after: Duration,
+        trace: &TraceContext,
+    ) -> FollowUp {
+        let message = self.delivery(task, counting, trace).encode(&self.origin);
         FollowUp { queue: self.callbacks.clone(), message, after }
     }
 
-    fn delivery(&self, task: &DeliverCallback, counting: Counting) -> TaskMessage {
+    fn delivery(&self, task: &DeliverCallback, counting: Counting, trace: &TraceContext) -> TaskMessage {
         let headers = [
             (deliver_callback::WINDOW_FROM_HEADER.to_owned(), json!(counting.window_from_ns)),
             (deliver_callback::UNCOUNTED_HEADER.to_owned(), json!(counting.uncounted)),
@@ -98,8 +112,13 @@ impl AuthorizationQueue {
             id: task.request_id.to_string(),
             args: task.to_args(),
             argsrepr: format!("('{}', '{}')", task.request_id, task.status),
-            headers: Headers::from_iter(headers),
+            headers: Headers::from_iter(headers.into_iter().chain(headers_of(trace))),
             options: TaskOptions::default(),
         }
     }
+}
+
+/// Beside Celery's own headers, where OpenTelemetry's instrumentation of Python's Celery looks for them too.
+fn headers_of(trace: &TraceContext) -> impl Iterator<Item = (String, Value)> {
+    trace.headers().map(|(name, value)| (name.to_owned(), Value::from(value)))
 }

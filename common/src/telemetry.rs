@@ -1,12 +1,22 @@
-//! Logs: text for people, JSON for machines, to standard error.
+//! Logs, to standard error: text for people, JSON for machines; and traces, to a collector where one is named.
 //!
 //! Never log a driver token, a callback URL's query, a secret or a body; the types that hold them mask themselves.
 
+mod lines;
+mod traces;
+
 use std::io::IsTerminal;
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry};
 
+use crate::exit::Failure;
+use crate::metrics::{self, Exposition};
 use crate::settings::{LOG_FORMAT, LOG_LEVEL, SettingError, Settings};
+use lines::{JsonFields, JsonLines, TextFields};
+use traces::TraceConfig;
+pub use traces::Traces;
 
 /// How a log line looks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,15 +27,16 @@ pub enum LogFormat {
     Json,
 }
 
-/// What to log and how.
+/// What to log and how, and where traces go.
 #[derive(Debug)]
 pub struct LogConfig {
     format: LogFormat,
     filter: EnvFilter,
+    traces: Option<TraceConfig>,
 }
 
 impl LogConfig {
-    /// Reads `LOG_FORMAT` and `LOG_LEVEL`.
+    /// Reads `LOG_FORMAT`, `LOG_LEVEL`, `OTLP_ENDPOINT` and `OTLP_SAMPLE_RATIO`.
     ///
     /// # Errors
     /// One of them has a bad value.
@@ -40,20 +51,40 @@ impl LogConfig {
                 text.split(',').all(|directive| directive.contains(['=', '[']) || is_level(directive));
             known.then(|| EnvFilter::builder().parse(quietened(text)).ok()).flatten()
         })?;
-        Ok(Self { format, filter })
+        Ok(Self { format, filter, traces: TraceConfig::from_settings(settings)? })
     }
 
-    /// Sends the process's log lines to standard error from here on. Only a `main` may call it, once.
-    pub fn install(self) {
-        let builder = tracing_subscriber::fmt()
-            .with_env_filter(self.filter)
-            .with_writer(std::io::stderr)
-            .with_ansi(std::io::stderr().is_terminal());
-        match self.format {
-            LogFormat::Text => builder.with_target(false).init(),
-            LogFormat::Json => builder.json().init(),
-        }
+    /// Sends the process's log lines to standard error from here on, and its traces, as those of `service`, to the
+    /// collector. Only a `main` may call it, once.
+    pub fn install(self, service: &'static str) -> Traces {
+        let traces = self.traces.map(|config| config.start(service)).unwrap_or_default();
+        let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+        let lines: Box<dyn Layer<Registry> + Send + Sync> = match self.format {
+            LogFormat::Text => lines
+                .with_ansi(std::io::stderr().is_terminal())
+                .with_target(false)
+                .fmt_fields(TextFields)
+                .with_filter(self.filter)
+                .boxed(),
+            LogFormat::Json => lines
+                .with_ansi(false)
+                .fmt_fields(JsonFields)
+                .event_format(JsonLines)
+                .with_filter(self.filter)
+                .boxed(),
+        };
+        let layers: Vec<_> = std::iter::once(lines).chain(traces.layer()).collect();
+        tracing_subscriber::registry().with(layers).init();
+        traces
     }
+}
+
+/// Counts from here on, for whoever scrapes it. Only a `main` may call it, once.
+///
+/// # Errors
+/// Somebody counts already.
+pub fn exposition() -> Result<Exposition, Failure> {
+    metrics::install().map_err(|error| Failure::Broken(format!("the metrics cannot be set up: {error}")))
 }
 
 /// A word alone would otherwise be taken as a part of the program, and nothing would be logged at all.

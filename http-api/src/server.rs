@@ -13,13 +13,15 @@ use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, Resource, ResponseError};
 use common::exit::Failure;
+use common::metrics::Exposition;
 use store::Keys;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::{KeyMode, ServerConfig};
 use crate::gate::{self, Gate};
+use crate::route::Route;
 use crate::tls::Certificate;
-use crate::{Access, Problem, security_headers};
+use crate::{Access, Problem, observation, security_headers};
 
 /// Longer paths with their queries are refused, so that nothing downstream has to hold them.
 const LONGEST_PATH: usize = 8192;
@@ -40,6 +42,7 @@ pub struct Bound {
     address: SocketAddr,
     gate: Data<Gate>,
     certificate: Option<Arc<Certificate>>,
+    exposition: Option<Exposition>,
 }
 
 impl Bound {
@@ -52,7 +55,7 @@ impl Bound {
         let taken = |error: std::io::Error| Failure::Broken(format!("cannot listen on {wanted}: {error}"));
         let listener = TcpListener::bind(wanted).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        Ok(Self { listener, address, gate: Data::new(Gate::open()), certificate: None })
+        Ok(Self { listener, address, gate: Data::new(Gate::open()), certificate: None, exposition: None })
     }
 
     /// The same with a gate before it, and TLS where the settings name files. Without it everybody is let in.
@@ -73,17 +76,24 @@ impl Bound {
         if self.certificate.is_some() { "https" } else { "http" }
     }
 
+    /// With `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Option<Exposition>) -> Self {
+        Self { exposition, ..self }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves `routes` until `shutdown`, then lets what is in hand finish within `grace`.
+    /// Serves `routes` as the service of this name until `shutdown`, then lets what is in hand finish within `grace`.
     ///
     /// # Errors
     /// The server could not be started, or broke.
     pub fn serve<F>(
         self,
+        service: &'static str,
         routes: F,
         grace: Duration,
         shutdown: CancellationToken,
@@ -93,14 +103,18 @@ impl Bound {
     {
         let tls = self.certificate.is_some();
         let (gate, certificate) = (self.gate, self.certificate);
+        let (exposition, tidied) = (self.exposition.clone(), self.exposition);
         let server = HttpServer::new(move || {
+            let other = Route::of("other");
             App::new()
                 .app_data(gate.clone())
                 .wrap(from_fn(refuse_long_path))
                 .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
                     security_headers::add(tls, request, next)
                 }))
+                .wrap_fn(move |request, next| observation::observe(service, &other, request, next))
                 .configure(name_the_culprit)
+                .configure(|config| observation::exposition(config, exposition.as_ref()))
                 .configure(routes.clone())
                 .default_service(web::to(no_such_path))
         })
@@ -127,6 +141,7 @@ impl Bound {
             tokio::select! {
                 (served, ()) = async { tokio::join!(server, stop) } => served.map_err(broken),
                 () = renew(certificate) => Ok(()),
+                () = observation::tidy(tidied.as_ref()) => Ok(()),
             }
         }
     }
@@ -164,6 +179,7 @@ pub fn slow_resource(
     > + 'static,
 > {
     web::resource(path)
+        .app_data(Route::of(path))
         .default_service(web::to(move |request: HttpRequest| async move {
             let allow = Access::allow(methods);
             Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), &allow))

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::counter;
 use authorization_queue::AuthorizationQueue;
 use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
 use common::clock::{self, Nanos};
 use common::ids::{PresentedToken, RequestId, StationId};
+use common::metrics;
 use common::tasks::authorize::Authorize;
 use common::tasks::deliver_callback::DeliverCallback;
+use common::trace_context::TraceContext;
+use http_api::observation::name_request;
 use store::{Accepted, Record, Store};
 
 use crate::accepted_notes::AcceptedNotes;
@@ -48,30 +52,31 @@ impl Acceptance {
         Ok(Question { station_id, driver_token: PresentedToken::new(token), callback_url })
     }
 
-    /// Publishes the question as a task. Returns after the broker's confirm, so that the `202` is a promise.
+    /// Publishes the question as a task, in this trace. Returns after the broker's confirm, so that the `202` is a promise.
     pub(crate) async fn accept(
         &self,
         question: Question,
         received: Nanos,
         key: Option<IdempotencyKey>,
+        trace: &TraceContext,
     ) -> Result<RequestId, ApiError> {
         let Some(key) = key else {
             let request = RequestId::new();
-            self.publish(request, &question, received).await?;
+            self.publish(request, &question, received, trace).await?;
             return Ok(request);
         };
         let Claim { request, confirmed } = idempotency::claim(&self.store, &key, &question).await?;
         if !confirmed {
             // Either nobody published it yet, or whoever did may have died before the confirm. The worker bears both,
             // and a client that was refused before has a whole deadline now.
-            self.publish(request, &question, received).await?;
+            self.publish(request, &question, received, trace).await?;
             idempotency::confirm(&self.store, &key, &question, request).await;
         }
         Ok(request)
     }
 
     /// Publishes the delivery of a decision once more.
-    pub(crate) async fn redeliver(&self, record: Record) -> Result<(), ApiError> {
+    pub(crate) async fn redeliver(&self, record: Record, trace: &TraceContext) -> Result<(), ApiError> {
         let attempts_made = record.attempts.last().map_or(0, |last| last.number);
         let request = record.decided.request_id;
         let task = DeliverCallback {
@@ -83,7 +88,7 @@ impl Acceptance {
             start_time_ns: record.key.start_ns,
             attempts_made,
         };
-        self.queue.redeliver(&task, clock::now()).await?;
+        self.queue.redeliver(&task, clock::now(), trace).await?;
         tracing::info!(%request, "its decision is told once more, as asked for");
         Ok(())
     }
@@ -93,7 +98,9 @@ impl Acceptance {
         request: RequestId,
         question: &Question,
         received: Nanos,
+        trace: &TraceContext,
     ) -> Result<(), ApiError> {
+        name_request(request);
         if self.queue_age.is_over_limit() {
             return Err(ApiError::QueueTooOld);
         }
@@ -103,7 +110,8 @@ impl Acceptance {
             callback_url: question.callback_url.clone(),
             expiry_time_ns: received.saturating_add(clock::nanos(self.timeout)),
         };
-        self.queue.request(request, &task, received).await?;
+        self.queue.request(request, &task, received, trace).await?;
+        counter!(metrics::REQUESTS_ACCEPTED).increment(1);
         self.queue_age.add(request);
         self.notes.add(Accepted {
             request_id: request,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use authorization_queue::AuthorizationQueue;
 use authorization_queue::config::BrokerConfig;
 use common::exit::Failure;
+use common::metrics::Exposition;
 use common::webhook_signature::WebhookSigner;
 use http_api::server::Bound;
 use store::Store;
@@ -16,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::acceptance::Acceptance;
 use crate::config::Config;
 use crate::decisions::Decisions;
+use crate::gauges;
 use crate::queue_age::QueueAge;
 use crate::routes::routes;
 
@@ -47,6 +49,12 @@ impl App {
         Ok(Self { bound, acceptance, signer, broker, grace: config.grace })
     }
 
+    /// With `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Exposition) -> Self {
+        Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
@@ -67,8 +75,9 @@ impl App {
         let decisions = Arc::new(Decisions::new(acceptance.store.clone(), shutdown.clone()));
         let routes = routes(self.acceptance, self.signer, Arc::clone(&decisions));
         let ran = tokio::select! {
-            served = self.bound.serve(routes, self.grace, shutdown) => served,
+            served = self.bound.serve("public-api", routes, self.grace, shutdown) => served,
             lost = self.broker.lost(broker) => Err(lost),
+            () = gauges::watch(&acceptance.queue, &acceptance.queue_age) => Ok(()),
             () = acceptance.queue_age.watch(&acceptance.queue, &acceptance.store) => Ok(()),
             () = acceptance.notes.write(&acceptance.store) => Ok(()),
             () = decisions.poll() => Ok(()),

@@ -40,6 +40,19 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
+    /// What was wrong, as the metric of refusals says it.
+    pub(crate) fn reason(&self) -> &'static str {
+        match self {
+            Self::Station(_) => "station_id",
+            Self::CallbackUrl(_) => "callback_url",
+            Self::Request(_) => "request",
+            Self::IdempotencyKeyReused => "idempotency_key",
+            Self::Queue(_) => "task_queue",
+            Self::QueueTooOld => "queue_too_old",
+            Self::Store(_) => "store",
+        }
+    }
+
     fn problem(&self) -> Problem {
         let after = Duration::from_secs(1);
         match self {

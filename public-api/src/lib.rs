@@ -7,6 +7,7 @@ mod callback_param;
 pub mod config;
 mod decisions;
 mod error;
+mod gauges;
 mod idempotency;
 mod queue_age;
 mod requests;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use common::exit::{Failure, report};
 use common::settings::Settings;
 use common::shutdown::{self, unless_stopped};
-use common::telemetry::LogConfig;
+use common::telemetry::{LogConfig, exposition};
 use public_api::app::App;
 use public_api::config::Config;
 
@@ -16,14 +16,17 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Failure> {
     let settings = Settings::load()?;
-    LogConfig::from_settings(&settings)?.install();
+    let traces = LogConfig::from_settings(&settings)?.install("public-api");
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    // Before the first connection, which is counted.
+    let exposition = exposition()?;
     let connecting = async { Ok((config.store.open().await?, config.broker.connect("public-api").await?)) };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
-    let app = App::build(&config, store, broker.clone())?;
+    let app = App::build(&config, store, broker.clone())?.with_metrics(exposition);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "public-api listens");
     let ran = app.run(shutdown).await;
     broker.close().await;
+    traces.flush().await;
     ran
 }

@@ -58,6 +58,11 @@ impl QueueAge {
             && oldest.is_some_and(|sample| sample.at.elapsed() > self.limit + self.spacing)
     }
 
+    /// How long the oldest request has been waiting of which this process does not know that it was taken in hand.
+    pub(crate) fn oldest(&self) -> Duration {
+        self.published().samples.front().map_or(Duration::ZERO, |sample| sample.at.elapsed())
+    }
+
     /// Told of every request that the broker has confirmed.
     pub(crate) fn add(&self, request: RequestId) {
         let mut published = self.published();

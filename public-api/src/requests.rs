@@ -6,13 +6,14 @@ pub(crate) mod stream;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use actix_web::HttpResponse;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use common::clock::Nanos;
 use common::decision::Decision;
 use common::ids::{NotUuid, PresentedToken, RequestId, StationId};
 use http_api::Problem;
+use http_api::observation::trace_of;
 use serde::Serialize;
 use store::{Accepted, Attempt, DeliveryState, Known, Record};
 
@@ -70,6 +71,7 @@ struct Redelivering {
 pub(crate) async fn redeliver(
     acceptance: Data<Acceptance>,
     path: Path<String>,
+    request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
     let request_id = request_id(&path)?;
     let Known::Decided(record) = look_up(&acceptance, request_id).await? else {
@@ -77,7 +79,7 @@ pub(crate) async fn redeliver(
                       redeliver it once its `state` is no longer `accepted`";
         return Err(Problem::conflict("request_id", detail).into());
     };
-    acceptance.redeliver(record).await?;
+    acceptance.redeliver(record, &trace_of(&request)).await?;
     let redelivering =
         Redelivering { status: "accepted", message: "The decision is being sent once more.", request_id };
     Ok(HttpResponse::Accepted()

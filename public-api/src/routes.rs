@@ -3,13 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::counter;
 use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use common::clock;
 use common::ids::RequestId;
+use common::metrics;
 use common::webhook_signature::WebhookSigner;
+use http_api::observation::trace_of;
 use http_api::server::{Status, healthz, resource};
 use http_api::{Access, Problem};
 use serde::Serialize;
@@ -84,14 +87,25 @@ async fn authorize(
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
+    accept(&acceptance, &path, &request, payload).await.inspect_err(|refusal| {
+        counter!(metrics::REQUESTS_REFUSED, "reason" => refusal.reason()).increment(1);
+    })
+}
+
+async fn accept(
+    acceptance: &Acceptance,
+    path: &(String, String),
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<HttpResponse, ApiError> {
     let received = clock::now();
-    let callback_url = callback_url(&request, payload).await?;
+    let callback_url = callback_url(request, payload).await?;
     let question = acceptance.question(&path.0, &path.1, callback_url)?;
     let key = match *request.method() {
-        Method::POST => IdempotencyKey::of(&request)?,
+        Method::POST => IdempotencyKey::of(request)?,
         _ => None,
     };
-    let request_id = acceptance.accept(question, received, key).await?;
+    let request_id = acceptance.accept(question, received, key, &trace_of(request)).await?;
     let accepted = Accepted {
         status: "accepted",
         message: "Request is being processed asynchronously. The result will be sent to the provided callback URL.",

@@ -8,6 +8,7 @@ use common::settings::{
     SettingError, Settings, without_password,
 };
 
+use crate::examination::{StoreFacts, examine};
 use crate::{Store, StoreError, StoreOptions};
 
 /// Where the store is and how it is opened.
@@ -40,6 +41,19 @@ impl StoreConfig {
         })?;
         let options = StoreOptions { key_prefix, retention: Duration::from_secs(days * 24 * 3600) };
         Ok(Self { url, options, limit: settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)? })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Looks at the store without opening it.
+    ///
+    /// # Errors
+    /// It cannot be reached.
+    pub async fn examine(&self) -> Result<StoreFacts, StoreError> {
+        examine(&self.url, &self.options.key_prefix, self.limit).await
     }
 
     /// Opens the store.

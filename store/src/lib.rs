@@ -5,6 +5,7 @@ mod access;
 mod audit;
 pub mod config;
 mod embedded;
+pub mod examination;
 mod groups;
 mod keyed;
 mod keys;

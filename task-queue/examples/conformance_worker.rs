@@ -45,7 +45,7 @@ struct Arguments {
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::parse();
-    tracing_subscriber::fmt().json().with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).init();
     let topology = Topology {
         queues: vec![arguments.queue.clone()],
         // As Celery's clients declare it.

@@ -2,6 +2,7 @@
 
 mod amqp;
 mod embedded;
+pub mod examination;
 
 use std::fmt;
 use std::sync::Arc;

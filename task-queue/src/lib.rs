@@ -8,6 +8,7 @@ pub mod control;
 pub mod dead_letter;
 mod events;
 pub mod message;
+mod metrics;
 pub mod moment;
 mod node;
 pub mod protocol;

@@ -8,6 +8,7 @@
 pub mod accounting;
 pub mod callback_host;
 pub mod chaos;
+pub mod collector;
 pub mod deployment;
 pub mod fleet;
 pub mod link;
@@ -21,6 +22,11 @@ use std::time::{Duration, Instant};
 
 /// How long a test waits for a state. Much longer than it takes, because CI machines stand still at times.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A port that nobody listens at, now: for a setting that has to be known before the process starts.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
 
 /// Waits until `state` gives something; fails with `what` when it never does.
 pub async fn eventually<T>(what: &str, mut state: impl AsyncFnMut() -> Option<T>) -> T {

@@ -127,7 +127,7 @@ impl Process {
                 panic!("{} ended with {status}:\n{text}", self.name);
             }
             let mut lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-            match lines.find_map(|line| line["fields"][field].as_str().map(str::to_owned)) {
+            match lines.find_map(|line| line[field].as_str().map(str::to_owned)) {
                 Some(value) => return value,
                 None => look_again(&what, began).await,
             }

@@ -21,6 +21,7 @@ mod system {
     mod dead_letters;
     mod decisions;
     mod destinations;
+    mod doctor;
     mod documents;
     mod embedded;
     mod faults;
@@ -29,6 +30,7 @@ mod system {
     mod keys;
     mod limits;
     mod links;
+    mod metrics;
     mod python;
     mod records;
     mod records_live;
@@ -39,4 +41,5 @@ mod system {
     mod stores;
     mod stores_search;
     mod tls;
+    mod traces;
 }

@@ -40,7 +40,7 @@ impl CallbackReceiver {
                 .app_data(tell.clone())
                 .service(resource("/{name}", &[("POST", Access::Open)]).route(web::post().to(receive)));
         };
-        tokio::spawn(bound.serve(routes, Duration::from_secs(1), stop.clone()));
+        tokio::spawn(bound.serve("callbacks", routes, Duration::from_secs(1), stop.clone()));
         Ok(Self { base, received, stop })
     }
 

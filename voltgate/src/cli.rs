@@ -1,6 +1,7 @@
 //! The command line: which commands there are and what each is handed.
 
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -10,7 +11,7 @@ use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
 
 use crate::acl::args::AclArgs;
 use crate::keys::Expiry;
-use crate::{acl, authorize, dead, demo, keys, log, up};
+use crate::{acl, authorize, dead, demo, doctor, keys, log, up};
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -46,6 +47,9 @@ enum Command {
     Keys(KeysArgs),
     /// See what was decided, newest first, or as it is decided
     Log(log::LogArgs),
+    /// Look at every dependency and setting, and say what to do about what is wrong
+    #[command(after_help = "Exit code: 0 nothing fails, though there may be warnings; 1 something fails")]
+    Doctor(DoctorArgs),
     /// Print the table of all settings, as Markdown
     Settings,
 }
@@ -79,6 +83,23 @@ pub(crate) struct DeadArgs {
     pub(crate) data: PathBuf,
     /// Print JSON for machines
     #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    #[arg(long)]
+    pub(crate) api: Option<String>,
+    /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
+    #[arg(long)]
+    pub(crate) acl: Option<String>,
+    /// Where `voltgate up` keeps its queue and store, unless BROKER_URL and REDIS_URL are set [default: voltgate-data, where
+    /// that exists]
+    #[arg(long)]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON for machines
+    #[arg(long)]
     pub(crate) json: bool,
 }
 
@@ -162,24 +183,33 @@ impl DeadFilter {
     }
 }
 
+/// A command that runs. Boxed, because the compiler bounds how deep futures may lie in each other.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
+
+fn start(command: Command, settings: &Settings) -> Running<'_> {
+    match command {
+        Command::Up { data } => {
+            Box::pin(async move { up::run(settings, &data).await.map(|()| ExitCode::SUCCESS) })
+        }
+        Command::Demo => Box::pin(async { demo::run(settings).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Authorize(args) => Box::pin(authorize::run(settings, args)),
+        Command::Acl(args) => Box::pin(acl::run(settings, args)),
+        Command::Dead(args) => Box::pin(dead::run(settings, args)),
+        Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
+        Command::Keys(args) => Box::pin(keys::run(settings, args)),
+        Command::Log(args) => Box::pin(log::run(settings, args)),
+        Command::Settings => Box::pin(async {
+            print!("{}", markdown_table());
+            Ok(ExitCode::SUCCESS)
+        }),
+    }
+}
+
 /// Runs the command.
 pub async fn run(cli: Cli) -> ExitCode {
     let settings = match Settings::load() {
         Ok(settings) => settings.with(cli.key.map(|key| (&VOLTGATE_KEY, key))),
         Err(error) => return report(Err(error.into())),
     };
-    let done: Result<ExitCode, Failure> = match cli.command {
-        Command::Up { data } => up::run(&settings, &data).await.map(|()| ExitCode::SUCCESS),
-        Command::Demo => demo::run(&settings).await.map(|()| ExitCode::SUCCESS),
-        Command::Authorize(args) => authorize::run(&settings, args).await,
-        Command::Acl(args) => acl::run(&settings, args).await,
-        Command::Dead(args) => dead::run(&settings, args).await,
-        Command::Keys(args) => keys::run(&settings, args).await,
-        Command::Log(args) => log::run(&settings, args).await,
-        Command::Settings => {
-            print!("{}", markdown_table());
-            Ok(ExitCode::SUCCESS)
-        }
-    };
-    done.unwrap_or_else(|failure| report(Err(failure)))
+    start(cli.command, &settings).await.unwrap_or_else(|failure| report(Err(failure)))
 }

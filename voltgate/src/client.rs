@@ -53,6 +53,11 @@ impl Service {
         Ok(Self { http, base: base_url, what })
     }
 
+    /// Where it is.
+    pub(crate) fn base(&self) -> &str {
+        self.base.as_str()
+    }
+
     /// The client and a URL of the service, its segments escaped.
     pub(crate) fn url(&self, segments: &[&str]) -> (&reqwest::Client, Url) {
         let mut url = self.base.clone();

@@ -8,6 +8,7 @@ pub mod cli;
 mod client;
 mod dead;
 mod demo;
+mod doctor;
 mod keys;
 mod log;
 mod terminal;

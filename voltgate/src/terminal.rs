@@ -29,6 +29,11 @@ pub(crate) fn bad() -> Style {
     only_on_terminal(AnsiColor::Red.on_default())
 }
 
+/// For what may have to be looked at.
+pub(crate) fn caution() -> Style {
+    only_on_terminal(AnsiColor::Yellow.on_default())
+}
+
 /// For what is beside the point.
 pub(crate) fn faint() -> Style {
     only_on_terminal(Style::new().dimmed())

@@ -7,12 +7,13 @@ use std::sync::Arc;
 
 use common::api_key::ApiKey;
 use common::exit::Failure;
+use common::metrics::Exposition;
 use common::settings::{
     AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST,
     REDIS_PORT, REDIS_URL, Settings, without_password,
 };
 use common::shutdown::{self, unless_stopped};
-use common::telemetry::LogConfig;
+use common::telemetry::{LogConfig, exposition};
 use store::Store;
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
@@ -36,12 +37,16 @@ pub struct System {
 
 /// `voltgate up`.
 pub(crate) async fn run(settings: &Settings, data: &Path) -> Result<(), Failure> {
-    LogConfig::from_settings(settings)?.install();
+    let traces = LogConfig::from_settings(settings)?.install("voltgate");
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    let exposition = exposition()?;
     let settings = embedded(settings.clone(), data);
     let Some(system) = unless_stopped(&shutdown, System::build(&settings)).await? else { return Ok(()) };
+    let system = system.with_metrics(&exposition);
     system.introduce();
-    system.run(shutdown).await
+    let ran = system.run(shutdown).await;
+    traces.flush().await;
+    ran
 }
 
 /// The same settings, with what is not set kept in files of this directory and offered to this machine only.
@@ -78,6 +83,17 @@ impl System {
         let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
         let worker = worker::app::App::build(&worker_config, store, broker.clone())?;
         Ok(Self { acl, api, worker, broker, acl_address, loopback_callbacks, settings })
+    }
+
+    /// With `GET /metrics` on each port, which shows the same everywhere: that of all three.
+    #[must_use]
+    pub fn with_metrics(self, exposition: &Exposition) -> Self {
+        Self {
+            acl: self.acl.with_metrics(exposition.clone()),
+            api: self.api.with_metrics(exposition.clone()),
+            worker: self.worker.with_metrics(exposition.clone()),
+            ..self
+        }
     }
 
     /// Where public-api listens.

@@ -1,19 +1,22 @@
 //! Asking acl-service, within what is left of the deadline.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::clock::{self, Nanos};
-use common::ids::{DriverToken, StationId};
+use common::ids::{DriverToken, RequestId, StationId};
 use common::retry::{RetryError, RetryPolicy};
+use common::trace_context::{REQUEST_ID, TraceContext};
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, StatusCode};
 use serde::Deserialize;
+use tracing::{Instrument, error_span};
 use url::Url;
 
 use crate::callback::root_cause;
 use crate::config::AclAccess;
 use crate::error::WorkerError;
+use crate::measurements;
 
 const RETRY: RetryPolicy =
     RetryPolicy { first: Duration::from_millis(50), longest: Duration::from_millis(500) };
@@ -63,15 +66,22 @@ impl AclClient {
     /// Whether the driver may charge. Tries again briefly while the deadline allows it.
     pub(crate) async fn is_allowed(
         &self,
+        request: RequestId,
         station: StationId,
         token: &DriverToken,
         deadline: Nanos,
+        trace: &TraceContext,
     ) -> Result<bool, NoAnswer> {
         let left = clock::until(deadline);
         let asking = RETRY.run(left, || async {
             // Half of what is left: an instance that hangs must not cost the chance to ask another.
             let limit = clock::until(deadline) / 2;
-            self.ask(station, token, limit).await
+            let span = error_span!("acl_check", otel.kind = "client");
+            let headers = trace.within(&span).headers().chain([(REQUEST_ID, request.to_string())]).collect();
+            let began = Instant::now();
+            let answer = self.ask(station, token, limit, headers).instrument(span).await;
+            measurements::acl_asked(answer.is_ok(), began.elapsed());
+            answer
         });
         tokio::time::timeout(left, asking).await.map_err(|_| NoAnswer::Deadline)?
     }
@@ -81,6 +91,7 @@ impl AclClient {
         station: StationId,
         token: &DriverToken,
         limit: Duration,
+        headers: Vec<(&'static str, String)>,
     ) -> Result<bool, RetryError<NoAnswer>> {
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -89,7 +100,9 @@ impl AclClient {
         let transient = |error: reqwest::Error| {
             RetryError::Transient(NoAnswer::Request(root_cause(&error.without_url())))
         };
-        let response = self.http.get(url).timeout(limit).send().await.map_err(transient)?;
+        let asking =
+            headers.into_iter().fold(self.http.get(url), |asking, (name, value)| asking.header(name, value));
+        let response = asking.timeout(limit).send().await.map_err(transient)?;
         match response.status() {
             StatusCode::OK => Ok(response.json::<Answer>().await.map_err(transient)?.allowed),
             status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {

@@ -8,14 +8,17 @@ use actix_web::web::{self, Data, ServiceConfig};
 use authorization_queue::AuthorizationQueue;
 use authorization_queue::config::BrokerConfig;
 use common::exit::Failure;
+use common::metrics::Exposition;
 use http_api::server::{Bound, Status, healthz, resource};
 use http_api::{Access, Problem};
 use store::Store;
 use task_queue::{Broker, Worker, WorkerConfig};
 use tokio_util::sync::CancellationToken;
 
+use crate::callback::standing::Standings;
 use crate::config::Config;
 use crate::error::WorkerError;
+use crate::measurements;
 use crate::tasks::{self, Parts};
 
 /// The service, put together and not yet working.
@@ -23,6 +26,7 @@ pub struct App {
     worker: Worker,
     broker: Arc<dyn Broker>,
     health: Option<Bound>,
+    standings: Standings,
     broker_config: BrokerConfig,
     grace: Duration,
 }
@@ -41,11 +45,26 @@ impl App {
             // Further attempts have slots of their own, so that first attempts never wait behind hosts that fail.
             (queue.callbacks().to_owned(), config.concurrency),
         ];
-        let tasks = tasks::list(Parts::new(config, store, queue)?).map_err(WorkerError::from)?;
+        let parts = Parts::new(config, store, queue)?;
+        let standings = parts.standings.clone();
+        let tasks = tasks::list(parts).map_err(WorkerError::from)?;
         let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace })
             .with_autoscale(config.autoscale)
             .with_control(config.control.clone());
-        Ok(Self { worker, broker, health, broker_config: config.broker.clone(), grace: config.grace })
+        Ok(Self {
+            worker,
+            broker,
+            health,
+            standings,
+            broker_config: config.broker.clone(),
+            grace: config.grace,
+        })
+    }
+
+    /// With `GET /metrics` on the health port.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Exposition) -> Self {
+        Self { health: self.health.map(|bound| bound.with_metrics(Some(exposition))), ..self }
     }
 
     /// Works until `shutdown`, then finishes or gives back what is in hand. The broker stays the caller's to close.
@@ -59,7 +78,8 @@ impl App {
         let health = async {
             let served = match self.health {
                 Some(bound) => {
-                    bound.serve(health_routes(Arc::clone(&broker)), self.grace, stop.clone()).await
+                    let routes = health_routes(Arc::clone(&broker));
+                    bound.serve("worker", routes, self.grace, stop.clone()).await
                 }
                 None => return Ok(()),
             };
@@ -73,6 +93,7 @@ impl App {
         };
         tokio::select! {
             (worked, served) = async { tokio::join!(work, health) } => worked.and(served),
+            () = measurements::watch(&self.standings) => Ok(()),
             lost = self.broker_config.lost(&broker) => Err(lost),
         }
     }

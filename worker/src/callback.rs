@@ -14,11 +14,13 @@ use common::callback_url::CallbackUrl;
 use common::clock;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
+use common::trace_context::TraceContext;
 use common::webhook_signature::WebhookSigner;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
+use tracing::{Instrument, error_span};
 use url::Host;
 
 pub(crate) use attempt_error::{AttemptError, root_cause};
@@ -27,6 +29,7 @@ use address_limits::{AddressLimits, Places};
 
 use crate::config::Config;
 use crate::error::WorkerError;
+use crate::measurements::class;
 use resolver::VettedResolver;
 
 /// A host that sends more is not listened to further.
@@ -95,12 +98,22 @@ impl CallbackClient {
         well: bool,
         request: RequestId,
         callback: &Callback<'_>,
+        trace: &TraceContext,
     ) -> Result<Answered, AttemptError> {
+        let span = error_span!("callback", otel.kind = "client");
+        let trace = trace.within(&span);
         let attempt = async {
             let _places = self.places(url, well).await?;
-            self.post(url, request, callback).await
+            self.post(url, request, callback, &trace).await
         };
-        tokio::time::timeout(self.timeout, attempt).await.map_err(|_| AttemptError::Timeout)?
+        let attempt = tokio::time::timeout(self.timeout, attempt).instrument(span.clone());
+        let result = attempt.await.unwrap_or(Err(AttemptError::Timeout));
+        // The host and no more of the URL: its path may hold a client's secrets.
+        trace.annotate(&span, || {
+            let host = url.url().host_str().unwrap_or_default().to_owned();
+            [("server.address", host), ("voltgate.outcome", class(&result).to_owned())]
+        });
+        result
     }
 
     async fn places(&self, url: &CallbackUrl, well: bool) -> Result<Places, AttemptError> {
@@ -121,6 +134,7 @@ impl CallbackClient {
         url: &CallbackUrl,
         request: RequestId,
         callback: &Callback<'_>,
+        trace: &TraceContext,
     ) -> Result<Answered, AttemptError> {
         let timestamp = clock::now() / 1_000_000_000;
         let body = serde_json::to_vec(callback).unwrap_or_default();
@@ -135,6 +149,9 @@ impl CallbackClient {
             .body(body);
         if let Some(signature) = signature {
             posting = posting.header("webhook-signature", signature);
+        }
+        for (name, value) in trace.headers() {
+            posting = posting.header(name, value);
         }
         let response = posting.send().await?;
         let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());

@@ -5,5 +5,6 @@ pub mod app;
 mod callback;
 pub mod config;
 mod error;
+mod measurements;
 mod patience;
 mod tasks;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use common::exit::{Failure, report};
 use common::settings::Settings;
 use common::shutdown::{self, unless_stopped};
-use common::telemetry::LogConfig;
+use common::telemetry::{LogConfig, exposition};
 use worker::app::App;
 use worker::config::Config;
 
@@ -16,14 +16,20 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Failure> {
     let settings = Settings::load()?;
-    LogConfig::from_settings(&settings)?.install();
+    let traces = LogConfig::from_settings(&settings)?.install("worker");
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    // Before the first connection, which is counted. Without a port nobody could scrape it.
+    let exposition = config.health.map(|_| exposition()).transpose()?;
     let connecting = async { Ok((config.store.open().await?, config.broker.connect("worker").await?)) };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
-    let app = App::build(&config, store, broker.clone())?;
+    let mut app = App::build(&config, store, broker.clone())?;
+    if let Some(exposition) = exposition {
+        app = app.with_metrics(exposition);
+    }
     tracing::info!(queue = config.broker.task_queue, concurrency = config.concurrency, "worker takes tasks");
     let ran = app.run(shutdown).await;
     broker.close().await;
+    traces.flush().await;
     ran
 }

@@ -23,7 +23,7 @@ pub(crate) struct Parts {
     acl: AclClient,
     callbacks: CallbackClient,
     origins: OriginLimits,
-    standings: Standings,
+    pub(crate) standings: Standings,
     callback_config: CallbackConfig,
     store: Store,
     queue: AuthorizationQueue,

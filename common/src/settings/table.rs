@@ -109,4 +109,8 @@ settings! {
         "How log lines look";
     LOG_LEVEL = "info", "a level (error, warn, info, debug, trace) or directives such as info,worker=debug",
         "What is logged";
+    OTLP_ENDPOINT = "", "http://HOST:PORT or https://HOST:PORT of a collector, or nothing for no traces",
+        "Where traces are sent, by OTLP over HTTP";
+    OTLP_SAMPLE_RATIO = "1", "a number from 0 to 1",
+        "Which part of the requests is traced, where the client's `traceparent` does not decide it";
 }

@@ -4,6 +4,7 @@
 
 pub(super) mod bus;
 mod consumer;
+pub(super) mod examination;
 mod link;
 mod publisher;
 mod table;

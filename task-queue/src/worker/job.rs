@@ -4,6 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use ::metrics::counter;
 use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -18,6 +19,7 @@ use super::revoked::Revoked;
 use crate::broker::{Broker, Delivery, PublishError};
 use crate::dead_letter::{self, Reason};
 use crate::message::Message;
+use crate::metrics;
 use crate::moment::Moment;
 use crate::protocol::{NotATask, TaskRequest, Timing, protocol1, replaced};
 use crate::task::{Declared, Failure, Outcome, Retry, TaskContext, Tasks};
@@ -337,7 +339,9 @@ impl Job {
         let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let at_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
         let dead = dead_letter::bury(message, queue, deliveries, reason, at_ms);
-        self.publish(&dead_letter::queue_of(queue), &dead, Duration::ZERO).await
+        self.publish(&dead_letter::queue_of(queue), &dead, Duration::ZERO).await?;
+        counter!(metrics::DEAD_LETTERS, "reason" => reason.word).increment(1);
+        Ok(())
     }
 
     /// Publishes until the broker confirms; what that takes is a part of the delay.

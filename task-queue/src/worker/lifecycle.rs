@@ -4,12 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::gauge;
 use serde_json::{Value, json};
 
 use super::registry::{Registry, Ticket};
 use super::results::Results;
 use crate::events::Events;
 use crate::message::Message;
+use crate::metrics;
 use crate::moment::Moment;
 use crate::protocol::TaskRequest;
 use crate::python::{short_repr, shortened};
@@ -63,6 +65,7 @@ impl Lifecycle {
     pub(crate) fn received(&self, task: &InHand) {
         tracing::debug!(id = task.id(), name = task.name(), queue = %task.queue, "received");
         self.registry.enter(task);
+        gauge!(metrics::TASKS_IN_FLIGHT).increment(1.0);
         self.events.task("task-received", || {
             let (request, shown) = (&task.request, Shown::of(&task.request, &task.declared));
             let moment = |moment: Option<Moment>| moment.map(|moment| moment.to_string());
@@ -155,6 +158,7 @@ impl Lifecycle {
     pub(crate) fn settled(&self, task: &InHand) {
         tracing::trace!(id = task.id(), name = task.name(), "settled");
         self.registry.leave(task);
+        gauge!(metrics::TASKS_IN_FLIGHT).decrement(1.0);
     }
 }
 

@@ -10,6 +10,7 @@ use common::clock;
 use common::ids::{PresentedToken, RequestId};
 use common::tasks::authorize::Authorize;
 use common::tasks::deliver_callback;
+use common::trace_context::TraceContext;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
 use task_queue::{QueueType, Topology};
@@ -178,7 +179,7 @@ impl Publisher {
             let task = self.task(received);
             let copy = self.copy(id, task.clone(), received);
             // What is not confirmed was not accepted, and may come all the same.
-            if self.queue.request(id, &task, received).await.is_ok() {
+            if self.queue.request(id, &task, received, &TraceContext::new()).await.is_ok() {
                 confirmed.push((id.to_string(), task.callback_url));
                 copies.spawn(copy);
             }
@@ -202,7 +203,7 @@ impl Publisher {
         let (queue, twice) = (self.queue.clone(), Arc::clone(&self.twice));
         async move {
             tokio::time::sleep(Duration::from_secs_f32(late)).await;
-            if queue.request(id, &task, received).await.is_ok() {
+            if queue.request(id, &task, received, &TraceContext::new()).await.is_ok() {
                 twice.fetch_add(1, Ordering::Relaxed);
             }
         }

@@ -6,9 +6,9 @@ use std::path::Path;
 use serde_json::json;
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, STATION, ask, record_once};
-use tests::eventually;
 use tests::process::Process;
 use tests::servers::reqwest_client;
+use tests::{eventually, free_port};
 
 /// `voltgate up` in this directory, and public-api's port, the same again after a crash.
 pub(super) async fn up(directory: &Path, port: u16) -> Process {
@@ -29,10 +29,6 @@ pub(super) async fn up(directory: &Path, port: u16) -> Process {
     })
     .await;
     process
-}
-
-pub(super) fn free_port() -> u16 {
-    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -3,10 +3,10 @@
 use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STATION, STRANGER, ask, record_once};
-use tests::eventually;
 use tests::servers::reqwest_client;
+use tests::{eventually, free_port};
 
-use super::embedded::{free_port, up};
+use super::embedded::up;
 
 async fn get(http: &reqwest::Client, url: &str) -> Value {
     let response = http.get(url).send().await.unwrap();

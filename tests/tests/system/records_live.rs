@@ -4,14 +4,14 @@ use std::time::{Duration, Instant};
 
 use common::ids::RequestId;
 use serde_json::Value;
-use tests::PATIENCE;
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STRANGER, Services, ask};
 use tests::process::program;
 use tests::servers::reqwest_client;
+use tests::{PATIENCE, free_port};
 use tokio::io::{AsyncBufReadExt, BufReader};
 
-use super::embedded::{free_port, up};
+use super::embedded::up;
 
 /// A stream of server-sent events that has begun.
 struct Stream {

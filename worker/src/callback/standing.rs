@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::callback_url::CallbackUrl;
 use moka::sync::Cache;
@@ -38,6 +38,8 @@ pub(crate) struct Standings {
     clear: Cache<String, ()>,
     /// Failures in a row, by origin, as this worker saw them.
     failures: Cache<String, Arc<AtomicU32>>,
+    /// Until when the breakers are open of which this worker knows, for the metrics.
+    open: Cache<String, Instant>,
     longest_open: Duration,
     probe_limit: Duration,
 }
@@ -63,6 +65,10 @@ impl Standings {
             shared,
             clear: Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(FRESH).build(),
             failures: Cache::builder().max_capacity(MOST_REMEMBERED).time_to_idle(REMEMBERED).build(),
+            open: Cache::builder()
+                .max_capacity(MOST_REMEMBERED)
+                .time_to_live(LONGEST_OPEN + REMEMBERED)
+                .build(),
             // A host that is back has to be noticed well inside the window.
             longest_open: LONGEST_OPEN.min(config.window / 4),
             probe_limit: config.timeout + Duration::from_secs(1),
@@ -92,14 +98,32 @@ impl Standings {
             return Ok(Standing::Gone);
         }
         let Some(openings) = openings.as_ref().and_then(|number| number.parse().ok()) else {
+            self.open.invalidate(origin);
             return Ok(Standing::Clear);
         };
         // Whoever holds this key first once it has expired is the probe.
         let held = self.shared.put_if_absent(&hold_key(origin), "probe", self.probe_limit).await?;
-        Ok(match held {
-            None => Standing::Probe { openings },
-            Some(_) => Standing::Open(self.open_for(openings)),
-        })
+        if held.is_none() {
+            return Ok(Standing::Probe { openings });
+        }
+        let open_for = self.open_for(openings);
+        if !self.open.contains_key(origin) {
+            // Another worker's. When it opened is not known: at the latest now.
+            self.open.insert(origin.to_owned(), Instant::now() + open_for);
+        }
+        Ok(Standing::Open(open_for))
+    }
+
+    /// How many breakers this worker knows to be open, and how many of them wait for a probe.
+    pub(crate) fn breakers(&self) -> (u32, u32) {
+        let now = Instant::now();
+        self.open.run_pending_tasks();
+        self.open.iter().fold(
+            (0, 0),
+            |(open, half_open), (_, until)| {
+                if until > now { (open + 1, half_open) } else { (open, half_open + 1) }
+            },
+        )
     }
 
     /// Told after every attempt.
@@ -134,6 +158,7 @@ impl Standings {
         if let Standing::Probe { .. } = standing {
             self.shared.remove(&openings_key(&origin)).await?;
             self.shared.remove(&hold_key(&origin)).await?;
+            self.open.invalidate(&origin);
             tracing::info!(origin, "the breaker is closed");
         }
         Ok(())
@@ -165,6 +190,7 @@ impl Standings {
             return Ok(());
         }
         self.shared.put(&hold_key(&origin), "open", open_for).await?;
+        self.open.insert(origin.clone(), Instant::now() + open_for);
         tracing::warn!(origin, ?open_for, "the breaker is open");
         Ok(())
     }

@@ -9,12 +9,16 @@ use common::decision::Decision;
 use common::ids::RequestId;
 use common::tasks::authorize::{self, Authorize};
 use common::tasks::deliver_callback::DeliverCallback;
+use common::trace_context::TraceContext;
 use store::{Decided, DeliveryState, Opened, RecordKey};
 use task_queue::dead_letter::Reason;
 use task_queue::{Outcome, Task, TaskContext};
+use tracing::field::Empty;
+use tracing::{Instrument, error_span};
 
 use super::Parts;
 use super::delivery::{Delivered, Turn, deliver, undeliverable};
+use crate::measurements;
 use crate::patience::{GivenUp, until_stored};
 
 pub(crate) struct AuthorizeTask {
@@ -34,7 +38,12 @@ impl Task for AuthorizeTask {
         let Ok(request) = context.id.parse() else {
             return Outcome::Dead(Reason::new("invalid_arguments", "the task's id is no UUID"));
         };
-        self.authorize(request, task, &context).await.unwrap_or_else(|GivenUp| Outcome::GiveBack)
+        // Of the level `error`, so that LOG_LEVEL does not take the request's id off a line that is logged.
+        let span = error_span!("authorize", otel.kind = "consumer", request_id = %request, trace_id = Empty);
+        let trace = measurements::join(&span, &context);
+        measurements::taken_in_hand(received(&context), &trace, &span);
+        let authorizing = self.authorize(request, task, &context, &trace).instrument(span);
+        authorizing.await.unwrap_or_else(|GivenUp| Outcome::GiveBack)
     }
 
     async fn given_up(&self, task: Authorize, context: TaskContext, reason: &Reason) {
@@ -50,6 +59,7 @@ impl AuthorizeTask {
         request: RequestId,
         task: Authorize,
         context: &TaskContext,
+        trace: &TraceContext,
     ) -> Result<Outcome, GivenUp> {
         let opened = self.open(request, &task, context).await?;
         let attempts_made = opened.record.as_ref().map_or(0, |record| record.attempts.len());
@@ -58,19 +68,19 @@ impl AuthorizeTask {
             // What was decided once is decided: this is a redelivery, or a replay.
             Some(record) => (record.decided.decision, record.decided.decided_ns),
             None => {
-                let decision = self.decide(request, &task).await;
+                let decision = self.decide(request, &task, trace).await;
                 (self.record(request, &opened.key, &task, decision, context).await?, clock::now())
             }
         };
         let callback = callback(request, task, opened.key.start_ns, status, attempts_made);
         let number = callback.attempts_made.saturating_add(1);
         let turn = Turn::new(number, decided_ns.max(callback.start_time_ns), context);
-        Ok(match deliver(&self.parts, &callback, turn, &context.give_up).await? {
+        Ok(match deliver(&self.parts, &callback, turn, trace, &context.give_up).await? {
             Delivered::Yes => Outcome::Done,
             Delivered::Dead(reason) => Outcome::Dead(reason),
-            Delivered::Parked(after) => self.later(&callback, turn, after),
+            Delivered::Parked(after) => self.later(&callback, turn, after, trace),
             Delivered::Later(after) => {
-                self.later(&DeliverCallback { attempts_made: number, ..callback }, turn, after)
+                self.later(&DeliverCallback { attempts_made: number, ..callback }, turn, after, trace)
             }
         })
     }
@@ -100,9 +110,8 @@ impl AuthorizeTask {
         task: &Authorize,
         context: &TaskContext,
     ) -> Result<Opened, GivenUp> {
-        let received = context.message.number_header(authorize::RECEIVED_HEADER).unwrap_or_else(clock::now);
         let proposed = RecordKey {
-            start_ns: received,
+            start_ns: received(context).unwrap_or_else(clock::now),
             station_id: task.station_id,
             driver_token: task.driver_token.clone(),
         };
@@ -110,8 +119,14 @@ impl AuthorizeTask {
         until_stored(&context.give_up, || records.open(request, &proposed)).await
     }
 
-    fn later(&self, callback: &DeliverCallback, turn: Turn, after: Duration) -> Outcome {
-        Outcome::Then(Box::new(self.parts.queue.deliver_later(callback, turn.counting(), after)))
+    fn later(
+        &self,
+        callback: &DeliverCallback,
+        turn: Turn,
+        after: Duration,
+        trace: &TraceContext,
+    ) -> Outcome {
+        Outcome::Then(Box::new(self.parts.queue.deliver_later(callback, turn.counting(), after, trace)))
     }
 
     /// The decision that holds, which is another worker's when that one was faster.
@@ -138,16 +153,18 @@ impl AuthorizeTask {
             records.decide(key, &decided).await
         };
         let held = until_stored(&context.give_up, record).await?;
+        measurements::decided(held, key.start_ns);
         tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, decision = %held, "decided");
         Ok(held)
     }
 
-    async fn decide(&self, request: RequestId, task: &Authorize) -> Decision {
+    async fn decide(&self, request: RequestId, task: &Authorize, trace: &TraceContext) -> Decision {
         let Ok(token) = task.driver_token.parse() else { return Decision::Invalid };
         if clock::now() >= task.expiry_time_ns {
             return Decision::Unknown;
         }
-        match self.parts.acl.is_allowed(task.station_id, &token, task.expiry_time_ns).await {
+        let deadline = task.expiry_time_ns;
+        match self.parts.acl.is_allowed(request, task.station_id, &token, deadline, trace).await {
             Ok(true) => Decision::Allowed,
             Ok(false) => Decision::NotAllowed,
             Err(no_answer) => {
@@ -156,6 +173,11 @@ impl AuthorizeTask {
             }
         }
     }
+}
+
+/// When the client called, where the message says so.
+fn received(context: &TaskContext) -> Option<Nanos> {
+    context.message.number_header(authorize::RECEIVED_HEADER)
 }
 
 /// What is told the client, after so many attempts.

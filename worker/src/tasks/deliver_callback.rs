@@ -4,12 +4,16 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use common::tasks::deliver_callback::{self, DeliverCallback};
+use common::trace_context::TraceContext;
 use store::{Attempt, DeliveryState, Record};
 use task_queue::dead_letter::Reason;
 use task_queue::{Outcome, Retry, Task, TaskContext};
+use tracing::field::Empty;
+use tracing::{Instrument, error_span};
 
 use super::Parts;
 use super::delivery::{Delivered, Turn, deliver, is_redelivery, undeliverable};
+use crate::measurements;
 use crate::patience::{GivenUp, until_stored};
 
 pub(crate) struct DeliverCallbackTask {
@@ -35,6 +39,20 @@ impl Task for DeliverCallbackTask {
     type Args = DeliverCallback;
 
     async fn run(&self, task: DeliverCallback, context: TaskContext) -> Outcome {
+        let request_id = task.request_id;
+        let span = error_span!("deliver_callback", otel.kind = "consumer", request_id = %request_id, trace_id = Empty);
+        let trace = measurements::join(&span, &context);
+        self.deliver(task, context, &trace).instrument(span).await
+    }
+
+    async fn given_up(&self, task: DeliverCallback, context: TaskContext, reason: &Reason) {
+        let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
+        let _ = undeliverable(&self.parts, &task, number, reason, &context.give_up).await;
+    }
+}
+
+impl DeliverCallbackTask {
+    async fn deliver(&self, task: DeliverCallback, context: TaskContext, trace: &TraceContext) -> Outcome {
         let records = &self.parts.store.records;
         match until_stored(&context.give_up, || records.find(task.request_id)).await {
             // It was delivered, and only the acknowledgement was lost.
@@ -44,17 +62,12 @@ impl Task for DeliverCallbackTask {
         }
         let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
         let turn = Turn::new(number, task.start_time_ns, &context);
-        match deliver(&self.parts, &task, turn, &context.give_up).await {
+        match deliver(&self.parts, &task, turn, trace, &context.give_up).await {
             Ok(Delivered::Yes) => Outcome::Done,
             Ok(Delivered::Later(after)) => Retry::after(after).into(),
             Ok(Delivered::Parked(after)) => Outcome::Postpone { after },
             Ok(Delivered::Dead(reason)) => Outcome::Dead(reason),
             Err(GivenUp) => Outcome::GiveBack,
         }
-    }
-
-    async fn given_up(&self, task: DeliverCallback, context: TaskContext, reason: &Reason) {
-        let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
-        let _ = undeliverable(&self.parts, &task, number, reason, &context.give_up).await;
     }
 }

@@ -6,6 +6,7 @@ use common::callback_url::CallbackUrl;
 use common::clock::{self, Nanos};
 use common::retry::RetryPolicy;
 use common::tasks::deliver_callback::{self, Counting, DeliverCallback};
+use common::trace_context::TraceContext;
 use reqwest::StatusCode;
 use store::{Attempt, DeliveryState, RecordKey};
 use task_queue::TaskContext;
@@ -18,6 +19,7 @@ use crate::callback::origin_limits::Place;
 use crate::callback::retry::{Verdict, judge};
 use crate::callback::standing::Standing;
 use crate::callback::{Answered, AttemptError, Callback};
+use crate::measurements;
 use crate::patience::{GivenUp, until_stored};
 
 /// The bounds of parking.
@@ -85,6 +87,7 @@ pub(crate) async fn deliver(
     parts: &Parts,
     task: &DeliverCallback,
     turn: Turn,
+    trace: &TraceContext,
     give_up: &CancellationToken,
 ) -> Result<Delivered, GivenUp> {
     let number = turn.number;
@@ -92,7 +95,7 @@ pub(crate) async fn deliver(
     if clock::now() >= window_end {
         return too_late(parts, task, turn, "nobody could try before the window was over", give_up).await;
     }
-    let Tried { result, at_ns, took } = match attempt(parts, task).await {
+    let Tried { result, at_ns, took } = match attempt(parts, task, trace).await {
         Turned::Tried(tried) => tried,
         Turned::LeftAlone { wait, why } => {
             return park(parts, task, turn, window_end, (wait, why), give_up).await;
@@ -103,6 +106,7 @@ pub(crate) async fn deliver(
         Ok(answered) => answered.status.as_u16().to_string(),
         Err(error) => error.to_string(),
     };
+    measurements::attempted(&result, took);
     let verdict = judge(&result, turn.counted, turn.since, &parts.callback_config);
     tracing::debug!(request = %task.request_id, number, outcome, ?verdict, took_ms, "callback attempt");
     let state = match verdict {
@@ -114,12 +118,16 @@ pub(crate) async fn deliver(
     let held = record(parts, task, &attempt, state, give_up).await?;
     if held == DeliveryState::Delivered && !turn.redelivery {
         // By this attempt, or by another worker's while this one was cut off.
+        measurements::ended(true);
         return Ok(Delivered::Yes);
     }
     Ok(match verdict {
         Verdict::Delivered => Delivered::Yes,
         Verdict::Again(after) => Delivered::Later(after),
-        Verdict::Never(word) => Delivered::Dead(reason(word, outcome, task, number)),
+        Verdict::Never(word) => {
+            measurements::ended(false);
+            Delivered::Dead(reason(word, outcome, task, number))
+        }
     })
 }
 
@@ -140,7 +148,7 @@ enum Turned {
 }
 
 /// Calls the client back, unless its host has all that it may have under way or is known to be failing.
-async fn attempt(parts: &Parts, task: &DeliverCallback) -> Turned {
+async fn attempt(parts: &Parts, task: &DeliverCallback, trace: &TraceContext) -> Turned {
     let not_sent =
         |error| Turned::Tried(Tried { result: Err(error), at_ns: clock::now(), took: Duration::ZERO });
     let url = match parts.callbacks.admit(&task.callback_url) {
@@ -158,7 +166,7 @@ async fn attempt(parts: &Parts, task: &DeliverCallback) -> Turned {
     }
     let origin = url.origin();
     let tried = match parts.origins.enter(&origin).await {
-        Some(place) => attempt_at(parts, task, &url, place, standing).await,
+        Some(place) => attempt_at(parts, task, &url, place, standing, trace).await,
         None => None,
     };
     match tried {
@@ -180,13 +188,14 @@ async fn attempt_at(
     url: &CallbackUrl,
     place: Place,
     standing: Standing,
+    trace: &TraceContext,
 ) -> Option<Tried> {
     let callback =
         Callback { station_id: task.station_id, driver_token: &task.driver_token, status: task.status };
     // On the one probe of a failing host depends whether it is left alone any longer.
     let well = place.is_well() || matches!(standing, Standing::Probe { .. });
     let (at_ns, began) = (clock::now(), Instant::now());
-    let result = parts.callbacks.attempt(url, well, task.request_id, &callback).await;
+    let result = parts.callbacks.attempt(url, well, task.request_id, &callback, trace).await;
     let took = began.elapsed();
     if matches!(result, Err(AttemptError::Crowded)) {
         return None;
@@ -220,6 +229,7 @@ async fn park(
     if last < SHORTEST_PARKED {
         return too_late(parts, task, turn, why, give_up).await;
     }
+    measurements::parked(if why == FAILING { "failing" } else { "busy" });
     Ok(Delivered::Parked(after.clamp(SHORTEST_PARKED, last)))
 }
 
@@ -236,6 +246,7 @@ async fn too_late(
     if held == DeliveryState::Delivered && !turn.redelivery {
         return Ok(Delivered::Yes);
     }
+    measurements::ended(false);
     Ok(Delivered::Dead(reason("callback_window_over", outcome.to_owned(), task, turn.number)))
 }
 
@@ -249,7 +260,9 @@ pub(crate) async fn undeliverable(
 ) -> Result<(), GivenUp> {
     let outcome = format!("{}: {}", reason.word, reason.detail);
     let attempt = Attempt { number, at_ns: clock::now(), took_ms: 0, outcome };
-    record(parts, task, &attempt, DeliveryState::Undeliverable, give_up).await.map(drop)
+    record(parts, task, &attempt, DeliveryState::Undeliverable, give_up).await?;
+    measurements::ended(false);
+    Ok(())
 }
 
 async fn record(

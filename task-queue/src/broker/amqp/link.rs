@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::{counter, gauge};
 use futures_util::StreamExt;
 use lapin::options::ConfirmSelectOptions;
 use lapin::uri::AMQPUri;
@@ -13,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::topology;
 use crate::broker::{BrokerError, Topology};
+use crate::metrics;
 
 /// A peer that is silent for twice this long is dead. RabbitMQ's own 60 s would leave a half-open connection unnoticed
 /// for two minutes.
@@ -27,6 +29,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(3);
 pub(super) enum Role {
     Publish,
     Consume,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Publish => "publish",
+            Self::Consume => "consume",
+        }
+    }
 }
 
 /// One connection's life. Nothing of it outlives `lost`.
@@ -142,7 +153,7 @@ struct Connector {
 }
 
 async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: CancellationToken) {
-    let mut wait = FIRST_WAIT;
+    let (mut wait, mut been_up) = (FIRST_WAIT, false);
     while !stop.is_cancelled() {
         let opened = tokio::select! {
             opened = tokio::time::timeout(CONNECT_LIMIT, connector.open()) => opened,
@@ -151,6 +162,9 @@ async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: Cance
         match opened {
             Ok(Ok(session)) => {
                 wait = FIRST_WAIT;
+                if std::mem::replace(&mut been_up, true) {
+                    counter!(metrics::BROKER_RECONNECTS, "role" => connector.role.name()).increment(1);
+                }
                 hold(Arc::new(session), &connector, &tell, &stop).await;
             }
             Ok(Err(error)) => report_down(&tell, &connector, error.to_string()),
@@ -166,6 +180,7 @@ async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: Cance
 
 fn report_down(tell: &watch::Sender<State>, connector: &Connector, why: String) {
     tracing::warn!(role = ?connector.role, error = why, "no connection to the broker; trying again");
+    gauge!(metrics::BROKER_CONNECTED, "role" => connector.role.name()).set(0.0);
     tell.send_replace(State::Down(why));
 }
 
@@ -178,6 +193,7 @@ async fn hold(
 ) {
     tracing::info!(role = ?connector.role, host = connector.uri.authority.host, "connected to the broker");
     let mut events = Box::pin(session.connection.events_listener());
+    gauge!(metrics::BROKER_CONNECTED, "role" => connector.role.name()).set(1.0);
     tell.send_replace(State::Up(Arc::clone(&session)));
     let why = loop {
         tokio::select! {
@@ -205,10 +221,7 @@ async fn hold(
 
 impl Connector {
     async fn open(&self) -> lapin::Result<Session> {
-        let role = match self.role {
-            Role::Publish => "publish",
-            Role::Consume => "consume",
-        };
+        let role = self.role.name();
         let properties = ConnectionProperties::default()
             .with_connection_name(format!("{} {role} pid {}", self.topology.name, std::process::id()).into());
         let connection = Connection::connect_uri(self.uri.clone(), properties).await?;

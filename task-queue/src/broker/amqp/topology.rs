@@ -10,11 +10,11 @@ use crate::broker::{QueueType, Topology};
 use crate::dead_letter;
 
 /// The exchange through which a delayed message comes back, by the queue's name at the end of its routing key.
-const DELIVERY: &str = "celery_delayed_delivery";
+pub(super) const DELIVERY: &str = "celery_delayed_delivery";
 /// Levels of the ladder; level i holds a message for 2^i seconds. 28 bits are eight and a half years.
 const LEVELS: u32 = 28;
 
-const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
+pub(super) const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
     passive: false,
     durable: true,
     exclusive: false,
@@ -154,7 +154,7 @@ fn milliseconds(level: u32) -> AMQPValue {
     i32::try_from(ttl).map_or(AMQPValue::LongLongInt(ttl), AMQPValue::LongInt)
 }
 
-fn quorum() -> FieldTable {
+pub(super) fn quorum() -> FieldTable {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), text("quorum"));
     arguments

@@ -1,0 +1,166 @@
+//! Traces, sent to a collector by OTLP over HTTP, from a thread of their own. Whatever the collector does, nothing waits
+//! for it: spans queue up to a bound and are dropped beyond it, and the log says once that it cannot be reached.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use opentelemetry::trace::TracerProvider;
+use opentelemetry_otlp::{Protocol, WithExportConfig, WithHttpConfig};
+use opentelemetry_sdk::Resource;
+use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::trace::{
+    BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
+};
+use tracing_subscriber::filter::filter_fn;
+use tracing_subscriber::{Layer, Registry};
+use url::Url;
+
+use crate::settings::{OTLP_ENDPOINT, OTLP_SAMPLE_RATIO, SettingError, Settings};
+
+/// Of one message to the collector.
+const SEND_LIMIT: Duration = Duration::from_secs(2);
+const SEND_EVERY: Duration = Duration::from_secs(1);
+/// Spans that wait to be sent, at most.
+const MOST_WAITING: usize = 8192;
+/// What stopping may take longer, because the last spans are sent.
+const FLUSH_LIMIT: Duration = Duration::from_secs(2);
+/// The spans that are sent are those that our own crates make.
+const OURS: [&str; 4] = ["http_api", "public_api", "acl_service", "worker"];
+
+/// Where traces go, and how many.
+#[derive(Debug)]
+pub(super) struct TraceConfig {
+    endpoint: Url,
+    ratio: f64,
+}
+
+/// The traces of a process; nothing where none are sent.
+#[derive(Debug, Clone, Default)]
+pub struct Traces(Option<Sending>);
+
+#[derive(Debug, Clone)]
+struct Sending {
+    provider: SdkTracerProvider,
+    service: &'static str,
+}
+
+impl TraceConfig {
+    pub(super) fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
+        let ratio = settings.parse_with(&OTLP_SAMPLE_RATIO, |text| {
+            text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
+        })?;
+        if !settings.is_given(&OTLP_ENDPOINT) {
+            return Ok(None);
+        }
+        let endpoint = settings.parse_with(&OTLP_ENDPOINT, |text| {
+            let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+            // The base of a collector, as OTEL_EXPORTER_OTLP_ENDPOINT has it, or the whole path.
+            if !url.path().ends_with("/v1/traces") {
+                url.path_segments_mut().ok()?.pop_if_empty().extend(["v1", "traces"]);
+            }
+            Some(url)
+        })?;
+        Ok(Some(Self { endpoint, ratio }))
+    }
+
+    pub(super) fn start(self, service: &'static str) -> Traces {
+        let exporter = match exporter(&self.endpoint) {
+            Ok(exporter) => exporter,
+            Err(why) => {
+                // The log is not set up yet.
+                eprintln!("warning: no traces are sent: {why}");
+                return Traces(None);
+            }
+        };
+        let batches = BatchConfigBuilder::default()
+            .with_max_queue_size(MOST_WAITING)
+            .with_scheduled_delay(SEND_EVERY)
+            .build();
+        let provider = SdkTracerProvider::builder()
+            .with_span_processor(BatchSpanProcessor::builder(exporter).with_batch_config(batches).build())
+            .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(self.ratio))))
+            .with_resource(Resource::builder_empty().with_service_name(service).build())
+            .build();
+        Traces(Some(Sending { provider, service }))
+    }
+}
+
+fn exporter(endpoint: &Url) -> Result<Exporter, String> {
+    // A blocking client must not be made in a thread of tokio's.
+    let client = std::thread::spawn(|| {
+        let client = reqwest::blocking::Client::builder().no_proxy().timeout(SEND_LIMIT);
+        client.redirect(reqwest::redirect::Policy::none()).build()
+    });
+    let client = client.join().map_err(|_| "its client panicked")?.map_err(|error| error.to_string())?;
+    let otlp = opentelemetry_otlp::SpanExporter::builder()
+        .with_http()
+        .with_http_client(client)
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(endpoint.as_str())
+        .with_timeout(SEND_LIMIT)
+        .build()
+        .map_err(|error| error.to_string())?;
+    let host = endpoint.host_str().unwrap_or_default().to_owned();
+    Ok(Exporter { otlp, host, failing: AtomicBool::new(false) })
+}
+
+impl Traces {
+    pub(super) fn layer(&self) -> Option<Box<dyn Layer<Registry> + Send + Sync>> {
+        let Sending { provider, service } = self.0.as_ref()?;
+        let layer = tracing_opentelemetry::layer()
+            .with_tracer(provider.tracer(*service))
+            .with_location(false)
+            .with_threads(false)
+            .with_target(false)
+            .with_tracked_inactivity(false);
+        // Spans only: what a log line says is not meant for a collector.
+        let ours = filter_fn(|metadata| {
+            metadata.is_span() && OURS.iter().any(|name| metadata.target().starts_with(name))
+        });
+        Some(layer.with_filter(ours).boxed())
+    }
+
+    /// Sends what is left, within two seconds. The last thing that a process does.
+    pub async fn flush(self) {
+        if let Some(Sending { provider, .. }) = self.0 {
+            let provider = Arc::new(provider);
+            let flushing = tokio::task::spawn_blocking(move || provider.shutdown_with_timeout(FLUSH_LIMIT));
+            let _ = tokio::time::timeout(FLUSH_LIMIT, flushing).await;
+        }
+    }
+}
+
+/// Sends, and says in the log when that begins to fail and when it works again.
+#[derive(Debug)]
+struct Exporter {
+    otlp: opentelemetry_otlp::SpanExporter,
+    host: String,
+    failing: AtomicBool,
+}
+
+impl SpanExporter for Exporter {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let sent = self.otlp.export(batch).await;
+        let failed = sent.is_err();
+        if failed != self.failing.swap(failed, Ordering::Relaxed) {
+            let collector = self.host.as_str();
+            match &sent {
+                Ok(()) => tracing::info!(collector, "traces reach the collector again"),
+                Err(error) => tracing::warn!(
+                    collector, %error,
+                    "traces are lost: the collector (OTLP_ENDPOINT) cannot be reached; this is said once"
+                ),
+            }
+        }
+        sent
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.otlp.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.otlp.set_resource(resource);
+    }
+}

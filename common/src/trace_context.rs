@@ -1,0 +1,196 @@
+//! Where a request belongs in somebody's trace (W3C Trace Context, level 1): what the client's headers say, carried through
+//! tasks and calls. It goes on also where no traces of ours are sent, so that a client finds its own again.
+
+use opentelemetry::Context;
+use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+use uuid::Uuid;
+
+/// The header, in HTTP and in AMQP.
+pub const TRACEPARENT: &str = "traceparent";
+/// The header of what vendors add.
+pub const TRACESTATE: &str = "tracestate";
+/// A service that asks another for a request says which, so that the other can log it.
+pub const REQUEST_ID: &str = "voltgate-request-id";
+
+/// Longer ones need not be passed on.
+const LONGEST_STATE: usize = 512;
+
+/// A place in a trace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TraceContext {
+    trace: u128,
+    parent: u64,
+    flags: u8,
+    state: Option<String>,
+    /// Whether a caller gave it. One that we made up is nobody's parent.
+    given: bool,
+    /// Whether the span that it names is sent to a collector.
+    recorded: bool,
+}
+
+impl TraceContext {
+    /// Of a call or a task with these headers; a new one where they say nothing, or nonsense.
+    pub fn received<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let Some(mut given) = header(TRACEPARENT).and_then(Self::parse) else { return Self::new() };
+        let plain = |text: &&str| {
+            (1..=LONGEST_STATE).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+        };
+        given.state = header(TRACESTATE).filter(plain).map(str::to_owned);
+        given
+    }
+
+    /// Of nobody's trace so far. Not sampled: nobody has recorded anything.
+    pub fn new() -> Self {
+        let random = Uuid::new_v4();
+        // Only within its trace has the place to be unique, and nobody else is there.
+        let (trace, parent) = (random.as_u128(), random.as_u64_pair().1);
+        Self { trace, parent, flags: 0, state: None, given: false, recorded: false }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.split('-');
+        let (version, trace) = (hex::<2>(parts.next()?)?, hex::<32>(parts.next()?)?);
+        let (parent, flags) = (hex::<16>(parts.next()?)?, hex::<2>(parts.next()?)?);
+        // Version 0 has four parts; a later one may have more.
+        let whole = version != 0xff && (version > 0 || parts.next().is_none());
+        let (parent, flags) = (u64::try_from(parent).ok()?, u8::try_from(flags).ok()? & 1);
+        let context = Self { trace, parent, flags, state: None, given: true, recorded: false };
+        (whole && trace != 0 && parent != 0).then_some(context)
+    }
+
+    /// Makes the span a part of this trace; gives the place of what follows from it. That is the span's own where spans
+    /// are sent, and otherwise the caller's, unchanged. The span's field `trace_id`, where it has one, is filled.
+    #[must_use]
+    pub fn joined_by(&self, span: &Span) -> Self {
+        if self.given {
+            let parent = Context::new().with_remote_span_context(self.span_context());
+            // It fails where no spans are sent.
+            let _ = span.set_parent(parent);
+        }
+        let onward = self.within(span);
+        span.record("trace_id", onward.trace_id());
+        onward
+    }
+
+    /// The place of what follows from a span that is a part of this trace already.
+    #[must_use]
+    pub fn within(&self, span: &Span) -> Self {
+        let context = span.context();
+        let span = context.span();
+        let place = span.span_context();
+        if !place.is_valid() {
+            return self.clone();
+        }
+        let state = place.trace_state().header();
+        Self {
+            trace: u128::from_be_bytes(place.trace_id().to_bytes()),
+            parent: u64::from_be_bytes(place.span_id().to_bytes()),
+            flags: place.trace_flags().to_u8() & 1,
+            state: (!state.is_empty()).then_some(state),
+            given: true,
+            recorded: place.is_sampled(),
+        }
+    }
+
+    /// Adds to the span what only a trace shows, and no log line; where nobody records it, it is not even made.
+    pub fn annotate<const N: usize>(
+        &self,
+        span: &Span,
+        attributes: impl FnOnce() -> [(&'static str, String); N],
+    ) {
+        if self.recorded {
+            for (key, value) in attributes() {
+                span.set_attribute(key, value);
+            }
+        }
+    }
+
+    /// 32 hexadecimal digits.
+    pub fn trace_id(&self) -> String {
+        format!("{:032x}", self.trace)
+    }
+
+    /// The headers of a call or a task that follows.
+    pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let state = self.state.clone().map(|state| (TRACESTATE, state));
+        std::iter::once((TRACEPARENT, self.traceparent())).chain(state)
+    }
+
+    fn traceparent(&self) -> String {
+        format!("00-{:032x}-{:016x}-{:02x}", self.trace, self.parent, self.flags)
+    }
+
+    fn span_context(&self) -> SpanContext {
+        let state = self.state.as_deref().and_then(|state| state.parse::<TraceState>().ok());
+        SpanContext::new(
+            TraceId::from_bytes(self.trace.to_be_bytes()),
+            SpanId::from_bytes(self.parent.to_be_bytes()),
+            TraceFlags::new(self.flags),
+            true,
+            state.unwrap_or_default(),
+        )
+    }
+}
+
+impl Default for TraceContext {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// Exactly so many digits in lower case, as the standard wants them.
+fn hex<const DIGITS: usize>(text: &str) -> Option<u128> {
+    let digits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    digits.then(|| u128::from_str_radix(text, 16).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+
+    fn received(traceparent: &'static str, tracestate: &'static str) -> TraceContext {
+        TraceContext::received(|name| match name {
+            TRACEPARENT => Some(traceparent),
+            TRACESTATE => Some(tracestate).filter(|state| !state.is_empty()),
+            _ => None,
+        })
+    }
+
+    #[test]
+    fn what_a_caller_says_is_passed_on_as_it_came() {
+        let context = received(GIVEN, "vendor=1,other=x");
+        assert_eq!(context.traceparent(), GIVEN);
+        assert_eq!(context.headers().nth(1), Some((TRACESTATE, "vendor=1,other=x".to_owned())));
+        assert_eq!(context.joined_by(&Span::none()), context);
+    }
+
+    #[test]
+    fn a_later_version_is_read_as_far_as_we_know_it() {
+        let later = received("42-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-what-else", "");
+        assert_eq!(later.traceparent(), GIVEN);
+    }
+
+    #[test]
+    fn nonsense_begins_a_trace_of_its_own() {
+        for nonsense in [
+            "",
+            "00",
+            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
+            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
+            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+            "00-4bf92f3577b34da6a3ce929d0e0e473-00f067aa0ba902b7-01",
+        ] {
+            let context = received(nonsense, "vendor=1");
+            assert!(!context.given && context.headers().count() == 1, "{nonsense}");
+            assert_eq!(received(Box::leak(context.traceparent().into_boxed_str()), "").trace, context.trace);
+        }
+        assert_ne!(received("", "").trace, received("", "").trace);
+        assert_eq!(received(GIVEN, Box::leak("x=1,".repeat(200).into_boxed_str())).state, None);
+    }
+}

@@ -1,0 +1,104 @@
+//! What is seen of each request: how many there were and how long they took, by route; the span that its log lines and its
+//! trace hang on; and the text that Prometheus scrapes.
+
+use std::future::Future;
+use std::time::Instant;
+
+use actix_web::dev::{Service, ServiceRequest, ServiceResponse};
+use actix_web::web::{Data, ServiceConfig, get, head};
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use common::ids::RequestId;
+use common::metrics::{self, Exposition};
+use common::trace_context::{REQUEST_ID, TraceContext};
+use tracing::field::Empty;
+use tracing::{Instrument, Span, error_span};
+
+use crate::Access;
+use crate::route::{Route, known};
+use crate::server::resource;
+
+/// What is asked every few seconds by machines is counted and not traced.
+const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
+
+/// The request's place in a trace: what follows from it goes on from there.
+pub fn trace_of(request: &HttpRequest) -> TraceContext {
+    request.extensions().get::<TraceContext>().cloned().unwrap_or_else(|| TraceContext::received(|_| None))
+}
+
+/// Writes the request's id on every further log line about it. Called once, when it is known.
+pub fn name_request(id: RequestId) {
+    Span::current().record("request_id", tracing::field::display(id));
+}
+
+/// Handles a request of `service` and notes what came of it; under `other` where no route is for it.
+pub(crate) fn observe<S, B>(
+    service: &'static str,
+    other: &Route,
+    request: ServiceRequest,
+    next: &S,
+) -> impl Future<Output = Result<ServiceResponse<B>, Error>> + use<S, B>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error>,
+{
+    let began = Instant::now();
+    let method = known(request.method());
+    let traced = !UNTRACED.contains(&request.path());
+    // Of the level `error`, so that LOG_LEVEL does not take the request's id off a line that is logged.
+    let span = match traced {
+        true => error_span!("request", otel.kind = "server", request_id = Empty, trace_id = Empty),
+        false => Span::none(),
+    };
+    let trace = traced.then(|| join(&request, &span));
+    let answer = span.in_scope(|| next.call(request)).instrument(span.clone());
+    let other = other.clone();
+    async move {
+        let answer = answer.await;
+        let (route, status) = match &answer {
+            Ok(response) => (response.request().app_data::<Route>(), response.status()),
+            Err(error) => (None, error.as_response_error().status_code()),
+        };
+        let route = route.unwrap_or(&other);
+        if let Some(trace) = trace {
+            trace.annotate(&span, || {
+                let status = ("http.response.status_code", status.as_str().to_owned());
+                [("http.request.method", method.to_owned()), ("http.route", route.name().to_owned()), status]
+            });
+        }
+        route.count(service, method, status, began.elapsed());
+        answer
+    }
+}
+
+/// Makes the request's span a part of its caller's trace.
+fn join(request: &ServiceRequest, span: &Span) -> TraceContext {
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    if let Some(id) = header(REQUEST_ID).and_then(|text| text.parse::<RequestId>().ok()) {
+        span.record("request_id", tracing::field::display(id));
+    }
+    let trace = TraceContext::received(header).joined_by(span);
+    request.extensions_mut().insert(trace.clone());
+    trace
+}
+
+/// `GET /metrics`, where somebody counts.
+pub(crate) fn exposition(config: &mut ServiceConfig, exposition: Option<&Exposition>) {
+    if let Some(exposition) = exposition {
+        let route = resource("/metrics", &[("GET, HEAD", Access::Open)])
+            .route(get().to(scrape))
+            .route(head().to(scrape));
+        config.app_data(Data::new(exposition.clone())).service(route);
+    }
+}
+
+async fn scrape(exposition: Data<Exposition>) -> HttpResponse {
+    HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(exposition.text())
+}
+
+/// Keeps what was measured from piling up, until dropped.
+pub(crate) async fn tidy(exposition: Option<&Exposition>) {
+    let Some(exposition) = exposition else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(metrics::TIDY_EVERY).await;
+        exposition.tidy();
+    }
+}

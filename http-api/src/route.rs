@@ -1,0 +1,71 @@
+//! A route as metrics and traces name it, with what was counted of it so far. Each thread of the server has its own, so
+//! that a request costs one look into a small map and no lock.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ::metrics::{Counter, Histogram, counter, histogram};
+use actix_web::http::{Method, StatusCode};
+use common::metrics;
+
+#[derive(Clone)]
+pub(crate) struct Route(Rc<Counts>);
+
+struct Counts {
+    name: String,
+    /// By method and status, which are few.
+    answered: RefCell<HashMap<(&'static str, StatusCode), Answered>>,
+}
+
+struct Answered {
+    requests: Counter,
+    time: Histogram,
+}
+
+impl Route {
+    /// As the list of routes has it, without the patterns of its parameters.
+    pub(crate) fn of(pattern: &str) -> Self {
+        let name = pattern.replace(":[^/]*}", "}");
+        Self(Rc::new(Counts { name, answered: RefCell::default() }))
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// A request was answered.
+    pub(crate) fn count(
+        &self,
+        service: &'static str,
+        method: &'static str,
+        status: StatusCode,
+        took: Duration,
+    ) {
+        let mut answered = self.0.answered.borrow_mut();
+        let Answered { requests, time } = answered.entry((method, status)).or_insert_with(|| {
+            let (route, status) = (self.0.name.clone(), status.as_str().to_owned());
+            let time = histogram!(metrics::HTTP_REQUEST, "service" => service, "route" => route.clone());
+            let labels = [("service", service.to_owned()), ("route", route), ("method", method.to_owned())];
+            let labels: Vec<_> = labels.into_iter().chain([("status", status)]).collect();
+            Answered { requests: counter!(metrics::HTTP_REQUESTS, &labels), time }
+        });
+        requests.increment(1);
+        time.record(took.as_secs_f64());
+    }
+}
+
+/// A client may make up methods.
+pub(crate) fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}

@@ -1,0 +1,45 @@
+//! How long the queues are, for whoever scrapes it: public-api tells, because it is there also when no worker is.
+
+use std::time::Duration;
+
+use ::metrics::gauge;
+use authorization_queue::AuthorizationQueue;
+use common::metrics;
+use task_queue::{Broker, dead_letter};
+
+use crate::queue_age::QueueAge;
+
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A broker that does not answer within this leaves the figures as they are.
+const LOOK_LIMIT: Duration = Duration::from_secs(2);
+
+/// Looks every few seconds, until dropped.
+pub(crate) async fn watch(queue: &AuthorizationQueue, age: &QueueAge) {
+    let broker = queue.broker();
+    let living = [queue.requests(), queue.callbacks()];
+    let dead = living.map(dead_letter::queue_of);
+    loop {
+        gauge!(metrics::QUEUE_AGE).set(age.oldest().as_secs_f64());
+        // Questions to a broker that reads nothing would pile up.
+        if broker.is_ready() {
+            let looking = async {
+                for name in living.into_iter().chain(dead.iter().map(String::as_str)) {
+                    look(broker.as_ref(), name).await;
+                }
+            };
+            let _ = tokio::time::timeout(LOOK_LIMIT, looking).await;
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}
+
+async fn look(broker: &dyn Broker, queue: &str) {
+    if let Ok(messages) = broker.depth(queue).await {
+        gauge!(metrics::QUEUE_MESSAGES, "queue" => queue.to_owned()).set(messages as f64);
+    }
+    if !dead_letter::is_one(queue)
+        && let Ok(consumers) = broker.consumers(queue).await
+    {
+        gauge!(metrics::QUEUE_CONSUMERS, "queue" => queue.to_owned()).set(consumers as f64);
+    }
+}

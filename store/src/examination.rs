@@ -1,0 +1,96 @@
+//! What can be found out about a store, for whoever looks for what is wrong with a deployment.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, Client};
+
+use crate::StoreError;
+
+/// What is written to see whether it can be; gone after some seconds.
+const PROBE: &str = "voltgate:doctor";
+
+/// What was found.
+#[derive(Debug, Clone)]
+pub enum StoreFacts {
+    /// Of a Redis.
+    Redis(RedisFacts),
+    /// Of a directory: whether there is a store in it.
+    Embedded {
+        /// Whether the file is there.
+        exists: bool,
+    },
+}
+
+/// What was found of a Redis.
+#[derive(Debug, Clone)]
+pub struct RedisFacts {
+    /// Such as 7.0.15.
+    pub version: String,
+    /// Whether it writes a log, so that a crash loses nothing or a second's worth.
+    pub append_only: bool,
+    /// What it does when its memory is full.
+    pub eviction: String,
+    /// The part of the memory that it may use which it does use; nothing without a limit.
+    pub memory_used: Option<f64>,
+    /// Whether a value can be written, or why not.
+    pub writable: Result<(), String>,
+    /// By how many milliseconds its clock is ahead of ours, as far as the way there lets it be known.
+    pub clock_ahead_ms: i64,
+    /// Of one command, the best of some.
+    pub latency: Duration,
+}
+
+/// Looks at the store that the URL names; keys of ours begin with `key_prefix`.
+///
+/// # Errors
+/// It cannot be reached within `limit`.
+pub async fn examine(url: &str, key_prefix: &str, limit: Duration) -> Result<StoreFacts, StoreError> {
+    if let Some(directory) = url.strip_prefix("embedded:") {
+        let exists = Path::new(directory).join("store.db").is_file();
+        return Ok(StoreFacts::Embedded { exists });
+    }
+    let client = Client::open(url).map_err(|_| StoreError::BadUrl)?;
+    let config =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(Some(limit));
+    let connection = client.get_multiplexed_async_connection_with_config(&config).await;
+    let looked = look(&mut connection.map_err(unavailable)?, key_prefix).await;
+    looked.map(StoreFacts::Redis).map_err(unavailable)
+}
+
+async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::RedisResult<RedisFacts> {
+    let info: String = redis::cmd("INFO").query_async(redis).await?;
+    let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
+    let text = |name: &str| info.get(name).copied().unwrap_or_default();
+    let number = |name: &str| text(name).parse::<f64>().unwrap_or_default();
+    let (mut latency, mut clock_ahead_ms) = (Duration::MAX, 0);
+    for _ in 0..5 {
+        let began = Instant::now();
+        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(redis).await?;
+        let took = began.elapsed();
+        if took < latency {
+            // Its clock was read about half-way.
+            let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() - took / 2;
+            let ours = i64::try_from(ours.as_millis()).unwrap_or(i64::MAX);
+            (latency, clock_ahead_ms) = (took, seconds * 1000 + micros / 1000 - ours);
+        }
+    }
+    let mut probe = redis::cmd("SET");
+    probe.arg(format!("{key_prefix}{PROBE}")).arg("1").arg("EX").arg(5);
+    let writable = probe.query_async::<()>(redis).await.map_err(|error| error.to_string());
+    Ok(RedisFacts {
+        version: text("redis_version").to_owned(),
+        append_only: text("aof_enabled") == "1",
+        eviction: text("maxmemory_policy").to_owned(),
+        memory_used: (number("maxmemory") > 0.0).then(|| number("used_memory") / number("maxmemory")),
+        writable,
+        clock_ahead_ms,
+        latency,
+    })
+}
+
+fn unavailable(error: impl std::fmt::Display) -> StoreError {
+    StoreError::Unavailable(error.to_string())
+}

@@ -1,0 +1,131 @@
+//! `voltgate doctor`, for a deployment that is well and for one that is not.
+
+use std::collections::BTreeMap;
+use std::process::Output;
+
+use serde_json::Value;
+use tests::deployment::Deployment;
+use tests::process::{Process, program};
+use tests::servers::reqwest_client;
+use tests::{eventually, free_port};
+
+async fn doctor(environment: &BTreeMap<String, String>, arguments: &[&str]) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    tokio::process::Command::new(program("voltgate"))
+        .arg("doctor")
+        .args(arguments)
+        .env_clear()
+        .envs(environment)
+        .current_dir(directory.path())
+        .output()
+        .await
+        .unwrap()
+}
+
+/// The checks that measure this machine: any of them may be a warning on a slow one.
+const MEASURED: [&str; 3] = ["open files", "store latency", "clock"];
+
+/// A line for each check, without what differs from run to run.
+fn normalised(text: &str, replaced: &[(&str, &str)]) -> String {
+    let text = replaced.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
+    assert!(MEASURED.iter().all(|check| text.contains(check)), "{text}");
+    let kept = text.lines().filter(|line| !MEASURED.iter().any(|check| line.contains(check)));
+    kept.filter(|line| !line.contains(" failures, ")).collect::<Vec<_>>().join("\n")
+}
+
+#[tokio::test]
+async fn a_deployment_that_is_well_gets_no_failure_and_one_that_is_not_is_told_what_to_do() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    eventually("the worker to consume, and the delays to be there", async || {
+        let output = doctor(&deployment.environment, &["--api", &services.api_url, "--json"]).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (report["failures"] == 0 && !report.to_string().contains("not there yet")).then_some(())
+    })
+    .await;
+    let output = doctor(&deployment.environment, &["--api", &services.api_url]).await;
+    assert_eq!(output.status.code(), Some(0));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let broker = deployment.servers.broker.rsplit('@').next().unwrap().to_owned();
+    let mut redis = deployment.servers.redis().await;
+    let info: String = redis::cmd("INFO").arg("server").query_async(&mut redis).await.unwrap();
+    let version = info.lines().find_map(|line| line.strip_prefix("redis_version:")).unwrap().to_owned();
+    let replaced = [
+        (services.api_url.as_str(), "API"),
+        (services.acl_url.as_str(), "ACL"),
+        (deployment.vhost.as_str(), "VHOST"),
+        (broker.as_str(), "BROKER"),
+        (deployment.servers.redis.as_str(), "REDIS"),
+        (version.trim(), "VERSION"),
+    ];
+    insta::assert_snapshot!("well", normalised(&text, &replaced));
+
+    services.worker.kill().await;
+    services.acl.kill().await;
+    eventually("the broker to notice that the worker is gone", async || {
+        let queue = deployment.servers.broker_get(&format!("queues/{}/celery", deployment.vhost)).await?;
+        (queue["consumers"] == 0).then_some(())
+    })
+    .await;
+    let broken = deployment
+        .clone()
+        .with("TASK_QUEUE_TYPE", "classic")
+        .with("CALLBACK_WINDOW_SEC", "soon")
+        .with("CALLBACK_ALLOWED_NETWORKS", "0.0.0.0/0");
+    let output = doctor(&broken.environment, &["--api", &services.api_url]).await;
+    assert_eq!(output.status.code(), Some(1));
+    insta::assert_snapshot!("ill", normalised(&String::from_utf8(output.stdout).unwrap(), &replaced));
+}
+
+#[tokio::test]
+async fn servers_that_are_not_there_are_named_without_their_passwords() {
+    let nowhere = [
+        ("BROKER_URL", "amqp://me:s3cret@127.0.0.1:1/%2f"),
+        ("REDIS_URL", "redis://:s3cret@127.0.0.1:1"),
+        ("AUTHORIZATION_SERVICE_URL", "http://127.0.0.1:1"),
+        ("STARTUP_TIMEOUT_SEC", "1"),
+    ];
+    let environment = nowhere.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+    let output = doctor(&environment, &["--api", "http://127.0.0.1:1", "--json"]).await;
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let report: Value = serde_json::from_str(&text).unwrap();
+    let failed: Vec<&str> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|check| check["result"] == "failure")
+        .map(|check| check["check"].as_str().unwrap())
+        .collect();
+    assert_eq!(failed, ["broker", "store", "acl-service", "public-api"]);
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+#[tokio::test]
+async fn a_system_in_one_process_is_looked_at_while_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let data = directory.path().join("data").display().to_string();
+    let port = free_port();
+    let environment: BTreeMap<String, String> =
+        [("PUBLIC_API_PORT", port.to_string()), ("AUTHORIZATION_SERVICE_PORT", free_port().to_string())]
+            .map(|(name, value)| (name.to_owned(), value))
+            .into();
+    let nobody = String::from_utf8(doctor(&environment, &["--data", &data]).await.stdout).unwrap();
+    assert!(nobody.contains("start `voltgate up`, or name its directory with --data"), "{nobody}");
+    let _process = Process::start("voltgate", &["up", "--data", &data], &environment);
+    let text = eventually("the doctor to be content", async || {
+        let output = doctor(&environment, &["--data", &data]).await;
+        (output.status.code() == Some(0)).then(|| String::from_utf8(output.stdout).unwrap())
+    })
+    .await;
+    assert!(text.contains("a SQLite file at embedded:") && text.contains("messages that wait: 0"), "{text}");
+    let url = format!("http://127.0.0.1:{port}/metrics");
+    // Of all three services, as they share a process.
+    let expected = ["voltgate_requests_accepted_total 0", "voltgate_queue_messages{queue=\"celery\"} 0"];
+    let http = reqwest_client();
+    eventually("the metrics of all three", async || {
+        let metrics = http.get(&url).send().await.ok()?.text().await.ok()?;
+        expected.iter().all(|line| metrics.contains(line)).then_some(())
+    })
+    .await;
+}

@@ -1,0 +1,142 @@
+//! What Prometheus scrapes says what happened, and what is charted and alerted on is really there.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use common::metrics::{ALL, Kind};
+use tests::callback_host::CallbackHost;
+use tests::deployment::{DRIVER, Deployment, STRANGER};
+use tests::{eventually, free_port};
+
+/// The value of a line such as `name{label="x"}`.
+fn value(text: &str, series: &str) -> Option<f64> {
+    text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
+}
+
+#[tokio::test]
+async fn a_scrape_after_three_requests_counts_three() {
+    let port = free_port();
+    let mut deployment = Deployment::new().await.with("WORKER_HEALTH_PORT", port);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    services.admit(http, DRIVER).await;
+    for (driver, path) in [(DRIVER, "/ok/1"), (STRANGER, "/ok/2"), ("short", "/status/404/3")] {
+        services.ask(http, driver, &host.url(path)).await;
+        host.callback(path).await;
+    }
+    let refused =
+        format!("{}/station/7/driver/{DRIVER}/authorize?callback_url={}", services.api_url, host.url("/"));
+    assert_eq!(http.get(refused).send().await.unwrap().status(), 400);
+
+    let scrape = async |base: &str| {
+        let answer = http.get(format!("{base}/metrics")).send().await.unwrap();
+        assert_eq!(answer.headers()["content-type"], common::metrics::CONTENT_TYPE);
+        answer.text().await.unwrap()
+    };
+    let worker_url = format!("http://127.0.0.1:{port}");
+    let worker = eventually("the worker to have finished", async || {
+        let text = scrape(&worker_url).await;
+        let ended = value(&text, "voltgate_deliveries_total{state=\"undeliverable\"}") == Some(1.0);
+        (ended && value(&text, "voltgate_tasks_in_flight") == Some(0.0)).then_some(text)
+    })
+    .await;
+    let (api, acl) = (scrape(&services.api_url).await, scrape(&services.acl_url).await);
+    for (text, series, expected) in [
+        (&api, "voltgate_requests_accepted_total", 3.0),
+        (&api, "voltgate_requests_refused_total{reason=\"station_id\"}", 1.0),
+        (&api, "voltgate_broker_connected{role=\"publish\"}", 1.0),
+        (&worker, "voltgate_decisions_total{status=\"allowed\"}", 1.0),
+        (&worker, "voltgate_decisions_total{status=\"not_allowed\"}", 1.0),
+        (&worker, "voltgate_decisions_total{status=\"invalid\"}", 1.0),
+        (&worker, "voltgate_decisions_total{status=\"unknown\"}", 0.0),
+        (&worker, "voltgate_queue_wait_seconds_count", 3.0),
+        (&worker, "voltgate_decision_seconds_count", 3.0),
+        (&worker, "voltgate_callback_seconds_count", 3.0),
+        (&worker, "voltgate_acl_request_seconds_count{result=\"answered\"}", 2.0),
+        (&worker, "voltgate_callback_attempts_total{class=\"2xx\"}", 2.0),
+        (&worker, "voltgate_callback_attempts_total{class=\"4xx\"}", 1.0),
+        (&worker, "voltgate_deliveries_total{state=\"delivered\"}", 2.0),
+        (&worker, "voltgate_dead_letters_total{reason=\"callback_rejected\"}", 1.0),
+        (&worker, "voltgate_broker_connected{role=\"consume\"}", 1.0),
+        (&acl, "voltgate_acl_checks_total{result=\"allowed\"}", 1.0),
+        (&acl, "voltgate_acl_checks_total{result=\"not_allowed\"}", 1.0),
+    ] {
+        assert_eq!(value(text, series), Some(expected), "{series} in\n{text}");
+    }
+    eventually("the queues to be counted", async || {
+        let text = scrape(&services.api_url).await;
+        (value(&text, "voltgate_queue_messages{queue=\"celery.callbacks.dead\"}")? >= 0.0
+            && value(&text, "voltgate_queue_messages{queue=\"celery.dead\"}")? == 1.0)
+            .then_some(())
+    })
+    .await;
+    let all = [api, worker, acl].concat();
+    assert!(!all.contains(DRIVER) && !all.contains("127.0.0.1"), "{all}");
+    every_metric_of_the_table_is_exported(&all);
+}
+
+fn every_metric_of_the_table_is_exported(text: &str) {
+    for metric in ALL {
+        let suffix = if metric.kind == Kind::Histogram { "_bucket" } else { "" };
+        let start = format!("{}{suffix}", metric.name);
+        let there = text
+            .lines()
+            .any(|line| line.strip_prefix(&start).is_some_and(|rest| rest.starts_with([' ', '{'])));
+        assert!(there, "{} is in the table, and nobody exports it", metric.name);
+    }
+}
+
+fn document(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+}
+
+/// What begins with `voltgate_`, without what Prometheus adds to the name of a histogram.
+fn metrics_in(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+    words
+        .filter(|word| word.starts_with("voltgate_"))
+        .map(|word| {
+            let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| word.strip_suffix(suffix));
+            let is_histogram =
+                |name: &&str| ALL.iter().any(|metric| metric.name == *name && metric.kind == Kind::Histogram);
+            base.filter(is_histogram).unwrap_or(word)
+        })
+        .collect()
+}
+
+#[test]
+fn what_is_charted_and_alerted_on_is_exported() {
+    let known: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+    for file in ["deploy/grafana/voltgate.json", "deploy/prometheus/alerts.yml", "docs/alerts.md"] {
+        let text = document(file);
+        let named = metrics_in(&text);
+        assert!(!named.is_empty(), "{file}");
+        let unknown: Vec<_> = named.difference(&known).collect();
+        assert!(unknown.is_empty(), "{file} names {unknown:?}, which nobody exports");
+    }
+}
+
+#[test]
+fn every_alert_has_a_section_that_says_what_to_do() {
+    let (rules, sections) = (document("deploy/prometheus/alerts.yml"), document("docs/alerts.md"));
+    let alerts: BTreeSet<&str> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")).collect();
+    let explained: BTreeSet<&str> = sections.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+    assert_eq!(alerts, explained);
+    for alert in alerts {
+        assert!(
+            rules.contains(&format!("docs/alerts.md#{}", alert.to_lowercase())),
+            "{alert} names its section"
+        );
+    }
+}
+
+#[test]
+fn every_metric_is_documented() {
+    let text = document("docs/metrics.md");
+    assert!(
+        text.contains(&common::metrics::markdown_table()),
+        "put this into docs/metrics.md:\n{}",
+        common::metrics::markdown_table()
+    );
+}

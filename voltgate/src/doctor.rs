@@ -1,0 +1,52 @@
+//! `voltgate doctor`: looks at every dependency and setting, and says what to do about what is wrong.
+
+mod broker;
+mod finding;
+mod machine;
+mod services;
+mod settings;
+mod store;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use common::exit::Failure;
+use common::settings::Settings;
+use serde_json::json;
+
+use crate::cli::DoctorArgs;
+use crate::terminal;
+use crate::up::embedded;
+use finding::{Finding, Severity};
+
+pub(crate) async fn run(settings: &Settings, args: DoctorArgs) -> Result<ExitCode, Failure> {
+    // One that is named is meant, also where it is missing: that is what is wrong then.
+    let usual = Some(PathBuf::from("voltgate-data")).filter(|directory| directory.exists());
+    let settings = match args.data.clone().or(usual) {
+        Some(directory) => embedded(settings.clone(), &directory),
+        None => settings.clone(),
+    };
+    let (broker, store, services) =
+        tokio::join!(broker::look(&settings), store::look(&settings), services::look(&settings, &args));
+    let findings: Vec<Finding> = settings::look(&settings)
+        .into_iter()
+        .chain([machine::open_files()])
+        .chain(broker)
+        .chain(store)
+        .chain(services)
+        .collect();
+    let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();
+    let (failures, warnings) = (count(Severity::Failure), count(Severity::Warning));
+    if args.json {
+        let checks: Vec<_> = findings.iter().map(Finding::as_json).collect();
+        println!("{:#}", json!({ "checks": checks, "failures": failures, "warnings": warnings }));
+    } else {
+        for finding in &findings {
+            if !terminal::line(&finding.as_line()) {
+                break;
+            }
+        }
+        terminal::line(&format!("{failures} failures, {warnings} warnings"));
+    }
+    Ok(ExitCode::from(u8::from(failures > 0)))
+}

@@ -1,0 +1,121 @@
+//! The broker: whether it can be used, and how the queues stand.
+
+use common::settings::{
+    BROKER_URL, STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, TASK_QUEUE_TYPE, without_password,
+};
+use common::tasks::deliver_callback;
+use task_queue::broker::examination::{BrokerFacts, QueueFacts, QueueState, examine};
+use task_queue::dead_letter;
+
+use super::finding::Finding;
+
+/// So many waiting are more than a worker has in hand and fetches.
+const MANY: u64 = 1000;
+
+pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
+    let (url, requests) = (settings.text(&BROKER_URL), settings.text(&TASK_QUEUE).to_owned());
+    let callbacks = deliver_callback::queue(&requests);
+    let dead = [&requests, &callbacks].map(|queue| dead_letter::queue_of(queue));
+    let names: Vec<String> = [requests, callbacks].into_iter().chain(dead).collect();
+    let Ok(limit) = settings.seconds(&STARTUP_TIMEOUT_SEC, 3600) else { return Vec::new() };
+    let at = without_password(url);
+    match examine(url, &names, limit).await {
+        Ok(facts) => judge(&facts, &at, settings),
+        Err(error) => vec![unreachable(&error.to_string(), &at)],
+    }
+}
+
+fn unreachable(why: &str, at: &str) -> Finding {
+    let remedy = if at.starts_with("embedded:") {
+        "start `voltgate up`, or name its directory with --data"
+    } else if why.contains("ACCESS_REFUSED") || why.contains("ACCESS-REFUSED") {
+        "the user or the password of BROKER_URL is wrong, or the user may not log in from here"
+    } else if why.to_lowercase().contains("vhost")
+        || why.contains("NOT_ALLOWED")
+        || why.contains("NOT-ALLOWED")
+    {
+        "make the vhost (`rabbitmqctl add_vhost`) and give the user permissions (`rabbitmqctl set_permissions`)"
+    } else {
+        "start RabbitMQ, or correct BROKER_URL; a firewall may be between"
+    };
+    Finding::failure("broker", format!("{at} cannot be used: {why}"), remedy)
+}
+
+fn judge(facts: &BrokerFacts, at: &str, settings: &Settings) -> Vec<Finding> {
+    let mut findings = vec![Finding::ok("broker", format!("{} at {at}", facts.product)), way_through(facts)];
+    for queue in &facts.queues {
+        findings.extend(match dead_letter::is_one(&queue.name) {
+            true => vec![dead_letters(queue)],
+            false => living(queue, settings.text(&TASK_QUEUE_TYPE)),
+        });
+    }
+    findings.push(match facts.delays {
+        true => Finding::ok("broker delays", "they can be held"),
+        false => Finding::warning(
+            "broker delays",
+            "Celery's ladder of delay queues is not there yet",
+            "a worker makes it when it starts: start one, with permission to configure celery_delayed_.*",
+        ),
+    });
+    findings
+}
+
+fn way_through(facts: &BrokerFacts) -> Finding {
+    let check = "broker publish";
+    match &facts.round_trip {
+        Ok(_) if !facts.blocked => Finding::ok(check, "a message is confirmed and comes back"),
+        Err(why) if why.contains("ACCESS") => Finding::failure(
+            check,
+            format!("refused: {why}"),
+            "give the user permission to configure, write and read: `rabbitmqctl set_permissions`",
+        ),
+        Err(why) if !facts.blocked => {
+            Finding::failure(check, why.clone(), "look at RabbitMQ's log and `rabbitmqctl list_alarms`")
+        }
+        _ => Finding::failure(
+            check,
+            "the broker takes no messages: it is short of memory or disk",
+            "`rabbitmqctl list_alarms`; free disk, or raise vm_memory_high_watermark",
+        ),
+    }
+}
+
+fn living(queue: &QueueFacts, wanted: &str) -> Vec<Finding> {
+    let check = format!("queue {}", queue.name);
+    let Some(QueueState { messages, consumers, kind }) = &queue.state else {
+        let detail = "it does not exist, or may not be seen";
+        return vec![Finding::warning(check, detail, "any service of ours makes it when it starts")];
+    };
+    let kind = match kind {
+        Some(kind) if *kind == wanted || *kind == "embedded" => Finding::ok(&check, format!("is {kind}")),
+        Some(kind) => Finding::warning(
+            &check,
+            format!("is {kind}, and TASK_QUEUE_TYPE says {wanted}; it is used as it is"),
+            format!("set TASK_QUEUE_TYPE={kind}, or drain and delete the queue"),
+        ),
+        None => Finding::ok(&check, "is there, with arguments of its own"),
+    };
+    let check = format!("consumers of {}", queue.name);
+    let detail = |consumers: u64| format!("consumers: {consumers}, messages that wait: {messages}");
+    let consumers = match consumers {
+        Some(0) => Finding::failure(check, detail(0), "start a worker: nobody takes what waits here"),
+        Some(some) if *messages >= MANY => {
+            Finding::warning(check, detail(*some), "start more workers, or see why callbacks are slow")
+        }
+        Some(some) => Finding::ok(check, detail(*some)),
+        None => Finding::ok(check, format!("messages that wait: {messages}")),
+    };
+    vec![kind, consumers]
+}
+
+fn dead_letters(queue: &QueueFacts) -> Finding {
+    let check = format!("dead letters {}", queue.name);
+    match queue.state.as_ref().map(|state| state.messages) {
+        None | Some(0) => Finding::ok(check, "none"),
+        Some(count) => Finding::warning(
+            check,
+            format!("{count} will not be tried again on their own"),
+            "`voltgate dead list` says why; then `voltgate dead replay` or `purge`",
+        ),
+    }
+}

@@ -1,0 +1,65 @@
+//! The services that are running: whether they answer as their callers need them to.
+
+use std::time::Duration;
+
+use common::exit::Failure;
+use common::settings::Settings;
+use reqwest::{Response, StatusCode};
+
+use super::finding::Finding;
+use crate::cli::DoctorArgs;
+use crate::client::Service;
+
+const LIMIT: Duration = Duration::from_secs(5);
+/// On no list; asked about, because that is what a worker does.
+const NOBODY: [&str; 5] =
+    ["station", "00000000-0000-0000-0000-000000000000", "driver", "voltgate-doctor-asks-0", "acl"];
+
+pub(super) async fn look(settings: &Settings, args: &DoctorArgs) -> Vec<Finding> {
+    let api = Service::public_api(settings, args.api.as_deref());
+    let acl = Service::acl(settings, args.acl.as_deref());
+    let (api, acl) = tokio::join!(
+        ask(api, "public-api", &["readyz"], "start public-api, or name it with --api"),
+        ask(acl, "acl-service", &NOBODY, "start acl-service, or correct AUTHORIZATION_SERVICE_URL"),
+    );
+    vec![acl, api]
+}
+
+async fn ask(
+    service: Result<Service, Failure>,
+    name: &'static str,
+    path: &[&str],
+    start_it: &'static str,
+) -> Finding {
+    let service = match service {
+        Ok(service) => service,
+        Err(why) => return Finding::failure(name, why.to_string(), "correct it"),
+    };
+    let (http, url) = service.url(path);
+    let at = service.base();
+    match http.get(url).timeout(LIMIT).send().await {
+        Ok(response) => answered(&response, name, at),
+        Err(_) => Finding::failure(name, format!("no answer at {at}"), start_it),
+    }
+}
+
+fn answered(response: &Response, name: &'static str, at: &str) -> Finding {
+    match response.status() {
+        StatusCode::OK => Finding::ok(name, format!("answers at {at}")),
+        status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Finding::failure(
+            name,
+            format!("{at} refuses our key ({})", status.as_u16()),
+            "create a key with the scope that is needed, and set it",
+        ),
+        StatusCode::SERVICE_UNAVAILABLE => Finding::failure(
+            name,
+            format!("{at} is not ready (503)"),
+            "it has lost its broker or its store: see the lines above",
+        ),
+        status => Finding::failure(
+            name,
+            format!("{at} answered {}", status.as_u16()),
+            "something else listens there, or a proxy is between",
+        ),
+    }
+}

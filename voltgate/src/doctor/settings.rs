@@ -1,0 +1,52 @@
+//! Whether every service would start with these settings, and which of them are a risk.
+
+use common::settings::{
+    CALLBACK_ALLOWED_NETWORKS, SettingError, Settings, WEBHOOK_PRIVATE_KEY, WEBHOOK_SECRET,
+};
+use common::telemetry::LogConfig;
+
+use super::finding::Finding;
+
+pub(super) fn look(settings: &Settings) -> Vec<Finding> {
+    let read = [
+        ("public-api", public_api::config::Config::from_settings(settings).map(drop)),
+        ("worker", worker::config::Config::from_settings(settings).map(drop)),
+        ("acl-service", acl_service::config::Config::from_settings(settings).map(drop)),
+        ("log and traces", LogConfig::from_settings(settings).map(drop)),
+    ];
+    let parsed = read.map(|(service, result)| parsed(service, result));
+    parsed.into_iter().chain([signatures(settings), networks(settings)]).collect()
+}
+
+fn parsed(service: &str, result: Result<(), SettingError>) -> Finding {
+    let check = format!("settings of {service}");
+    match result {
+        Ok(()) => Finding::ok(check, "every one can be read"),
+        Err(error) => Finding::failure(check, error.to_string(), "`voltgate settings` has the table"),
+    }
+}
+
+fn signatures(settings: &Settings) -> Finding {
+    let check = "callback signatures";
+    if settings.is_given(&WEBHOOK_SECRET) || settings.is_given(&WEBHOOK_PRIVATE_KEY) {
+        return Finding::ok(check, "callbacks are signed");
+    }
+    let remedy = "set WEBHOOK_SECRET (`echo whsec_$(openssl rand -base64 32)`) or WEBHOOK_PRIVATE_KEY";
+    Finding::warning(check, "callbacks are not signed: anybody could send one to a client", remedy)
+}
+
+fn networks(settings: &Settings) -> Finding {
+    let (check, given) = ("callback networks", settings.text(&CALLBACK_ALLOWED_NETWORKS));
+    if given.is_empty() {
+        return Finding::ok(check, "only public addresses are called back");
+    }
+    let detail = format!("private networks may be called back: {given}");
+    if given.split(',').any(|network| network.trim().ends_with("/0")) {
+        return Finding::failure(
+            check,
+            detail,
+            "whoever may call public-api can reach all of them: name the networks that clients are in",
+        );
+    }
+    Finding::warning(check, detail, "keep to the networks that clients are in")
+}

@@ -1,0 +1,108 @@
+//! The store: whether it answers, keeps what it is given, and agrees with our clock.
+
+use ::store::config::StoreConfig;
+use ::store::examination::{RedisFacts, StoreFacts};
+use common::settings::{Settings, without_password};
+
+use super::finding::Finding;
+
+/// Older ones lack commands and options that are used.
+const OLDEST: (u32, u32) = (6, 2);
+/// Decisions carry deadlines from one machine to another.
+const MOST_SKEW_MS: i64 = 500;
+const SLOW_MS: u128 = 20;
+const ALMOST_FULL: f64 = 0.9;
+
+pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
+    let Ok(config) = StoreConfig::from_settings(settings) else { return Vec::new() };
+    let at = without_password(config.url());
+    match config.examine().await {
+        Ok(StoreFacts::Redis(facts)) => judge(&facts, &at),
+        Ok(StoreFacts::Embedded { exists: true }) => {
+            vec![Finding::ok("store", format!("a SQLite file, {at}"))]
+        }
+        Ok(StoreFacts::Embedded { exists: false }) => {
+            let remedy = "start `voltgate up`, or name its directory with --data";
+            vec![Finding::failure("store", format!("there is none at {at}"), remedy)]
+        }
+        Err(error) => vec![Finding::failure(
+            "store",
+            format!("{at} cannot be used: {error}"),
+            "start Redis, or correct REDIS_URL, its password or its database",
+        )],
+    }
+}
+
+fn judge(facts: &RedisFacts, at: &str) -> Vec<Finding> {
+    vec![
+        version(facts, at),
+        writable(facts),
+        persistence(facts),
+        eviction(facts),
+        latency(facts),
+        clock(facts.clock_ahead_ms),
+    ]
+}
+
+fn version(facts: &RedisFacts, at: &str) -> Finding {
+    let mut numbers = facts.version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
+    let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+    let detail = format!("Redis {} at {at}", facts.version);
+    if version < OLDEST {
+        return Finding::failure("store", detail, "6.2 or later is needed");
+    }
+    Finding::ok("store", detail)
+}
+
+fn writable(facts: &RedisFacts) -> Finding {
+    let check = "store write";
+    match &facts.writable {
+        Ok(()) => Finding::ok(check, "a value can be written"),
+        Err(why) if why.contains("READONLY") => {
+            Finding::failure(check, "it is a replica", "name the primary in REDIS_URL")
+        }
+        Err(why) => Finding::failure(check, why.clone(), "look at Redis' log, its disk and its memory"),
+    }
+}
+
+fn persistence(facts: &RedisFacts) -> Finding {
+    let check = "store persistence";
+    if facts.append_only {
+        return Finding::ok(check, "the append-only log is on");
+    }
+    let remedy = "set `appendonly yes` in redis.conf: a crash would lose decisions that clients were told of";
+    Finding::warning(check, "the append-only log is off", remedy)
+}
+
+fn eviction(facts: &RedisFacts) -> Finding {
+    let check = "store memory";
+    let remedy = "set `maxmemory-policy noeviction`: otherwise records and access lists are dropped silently";
+    match (facts.eviction.as_str(), facts.memory_used) {
+        ("noeviction", Some(used)) if used > ALMOST_FULL => Finding::warning(
+            check,
+            format!("{:.0} % of maxmemory is used", used * 100.0),
+            "raise maxmemory, or lower LOG_RETENTION_DAYS",
+        ),
+        ("noeviction", _) => Finding::ok(check, "nothing is evicted"),
+        (policy, None) => Finding::warning(check, format!("maxmemory-policy is {policy}"), remedy),
+        (policy, Some(_)) => Finding::failure(check, format!("maxmemory-policy is {policy}"), remedy),
+    }
+}
+
+fn latency(facts: &RedisFacts) -> Finding {
+    let (check, milliseconds) = ("store latency", facts.latency.as_millis());
+    let detail = format!("{:.1} ms", facts.latency.as_secs_f64() * 1000.0);
+    if milliseconds >= SLOW_MS {
+        return Finding::warning(check, detail, "each decision asks several times: bring Redis closer");
+    }
+    Finding::ok(check, detail)
+}
+
+fn clock(ahead_ms: i64) -> Finding {
+    let (check, detail) = ("clock", format!("{ahead_ms} ms from Redis to this machine"));
+    if ahead_ms.abs() > MOST_SKEW_MS {
+        let remedy = "synchronise both (NTP): deadlines are moments, and go from machine to machine";
+        return Finding::warning(check, detail, remedy);
+    }
+    Finding::ok(check, detail)
+}
