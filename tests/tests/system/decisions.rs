@@ -75,7 +75,9 @@ async fn all_four_decisions_are_recorded_under_the_keys_of_the_design() {
     let keys = deployment.keys().await;
     let of = |start: &str| keys.iter().filter(|key| key.starts_with(start)).count();
     assert_eq!((of("log:authorize:"), of("voltgate:request:"), of("station:")), (4, 4, 1), "{keys:?}");
-    assert_eq!((of("voltgate:audit:"), keys.len()), (1, 10), "{keys:?}");
+    // The index and the feed of decisions, and the audit trail.
+    assert_eq!((of("voltgate:by-"), of("voltgate:decisions"), of("voltgate:audit:")), (8, 1, 1), "{keys:?}");
+    assert_eq!(keys.len(), 19, "{keys:?}");
     assert!(keys.contains(&format!("station:{STATION}:allowlist")));
 }
 
