@@ -1,6 +1,6 @@
 //! The server that every service runs in: bound first, so that the port is known, then served until it is told to stop.
-//! What it does with every request, from the outside in: security headers, the length of the path, the resource's gate, the
-//! time limit, the handler.
+//! What it does with every request, from the outside in: it is counted and traced, security headers, the length of the path,
+//! the resource's gate, the time limit, the handler.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};

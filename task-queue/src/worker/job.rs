@@ -121,20 +121,18 @@ impl Job {
     pub(super) async fn handle(self, opened: Opened) {
         let Opened { delivery, message, task } = opened;
         let mut held = Held::new(delivery, &message);
-        match &task {
-            Ok(task) => {
-                let done = match self.perform(task, &mut held).await {
-                    Err(Undone::Unpublished(error)) => self.bury_unpublishable(task, &error).await,
-                    done => done,
-                };
-                held.settle(done, &self.broker).await;
-                self.lifecycle.settled(task);
-            }
+        let done = match &task {
+            Ok(task) => match self.perform(task, &mut held).await {
+                Err(Undone::Unpublished(error)) => self.bury_unpublishable(task, &error).await,
+                done => done,
+            },
             Err(not_a_task) => {
-                let (queue, deliveries) = (Arc::clone(&held.queue), held.deliveries);
-                let done = self.bury(&message, &queue, deliveries, &not_a_task.clone().into()).await;
-                held.settle(done, &self.broker).await;
+                self.bury(&message, &held.queue, held.deliveries, &not_a_task.clone().into()).await
             }
+        };
+        held.settle(done, &self.broker).await;
+        if let Ok(task) = &task {
+            self.lifecycle.settled(task);
         }
     }
 
