@@ -1,6 +1,6 @@
 # Every target is one line of intent; what needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test conformance chaos fleet neighbours search-bench check deny deploy-check
+.PHONY: help demo up test bench hot-pieces conformance chaos fleet neighbours search-bench check deny deploy-check
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -15,6 +15,15 @@ test: ## Run every test against private RabbitMQ and Redis servers; installs the
 	cargo build --workspace --bins --examples
 	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
 
+bench: ## Measure Voltgate beside the bare broker and a Python system, and print ratios; BENCH="backlog", for instance, for a part
+	cargo build --release -p public-api -p acl-service -p worker -p voltgate -p bench
+	target/release/bench $(or $(BENCH),all)
+
+hot-pieces: ## Count anew what bench/hot-pieces.json holds, after a change that is meant to cost more, or a new compiler
+	cargo build --package bench --bins
+	target/debug/hot-pieces > target/hot-pieces.json
+	cp target/hot-pieces.json bench/hot-pieces.json
+
 conformance: ## Run Celery 5.7's own integration tests of tasks against a worker of ours; BACKEND=rpc for other results
 	cargo build --workspace --bins --examples
 	target/debug/with-servers tests/celery/run rust $(or $(BACKEND),redis) t/integration/test_tasks.py
@@ -23,8 +32,8 @@ neighbours: ## Measure what a healthy host notices while 600 callbacks hang, or 
 	cargo build --release -p public-api -p worker -p acl-service -p tests
 	cargo run --quiet --package test-servers --bin with-servers -- target/release/neighbours
 
-search-bench: ## Measure finding requests among ten million in a private Redis (8 GB of memory, some minutes); RECORDS=…
-	cargo build --release --package tests --bin search-bench
+search-bench: ## Measure finding requests among ten million in a private Redis (13 GB of memory, half an hour); RECORDS=…
+	cargo build --release --package tests --package public-api --bin search-bench --bin public-api
 	target/release/search-bench $(RECORDS)
 
 chaos: ## Inject faults under load and account for every 202; SEED=… runs one again, SECONDS=… says how long

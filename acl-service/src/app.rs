@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::routes::routes;
-use crate::scheduler;
+use crate::{openapi, scheduler};
 
 /// The service, bound and not yet serving.
 pub struct App {
@@ -24,9 +24,11 @@ impl App {
     /// Binds.
     ///
     /// # Errors
-    /// The port is taken, or a file for TLS cannot be used.
+    /// The port is taken.
     pub fn build(config: &Config, store: Store) -> Result<Self, Failure> {
-        let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, store.keys.clone())?;
+        let bound = Bound::to(config.bind, config.port)?
+            .guarded(&config.server, store.keys.clone())
+            .documented(&openapi::document());
         Ok(Self { bound, store, grace: config.grace })
     }
 

@@ -4,8 +4,10 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
 use common::ids::{DriverToken, PresentedToken, StationId};
 use http_api::Problem;
+use http_api::problem::refusals::{Invalid, Unavailable};
 use serde::{Deserialize, Serialize};
 use store::{AuditEntry, AuditFilter, AuditedChange, Counts, Effect, Listing, Millis, Stage, Store};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Answer;
 use crate::{paging, times};
@@ -13,41 +15,65 @@ use crate::{paging, times};
 /// Changes shown of an entry; of the rest there is a count.
 const MOST_SHOWN: usize = 10;
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
+    #[param(value_type = Option<StationId>)]
     station_id: Option<String>,
+    #[param(value_type = Option<DriverToken>)]
     driver_token: Option<String>,
+    /// Written at this moment or later
+    #[param(format = "date-time")]
     from: Option<String>,
+    /// Written before this moment
+    #[param(format = "date-time")]
     to: Option<String>,
+    /// Of the page before
     cursor: Option<String>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Page {
+/// A page of the audit trail
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntries)]
+pub(crate) struct Page {
     entries: Vec<Shown>,
+    /// Of the next page; null at the end
+    #[schema(required)]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-struct Shown {
+/// One entry of the audit trail
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditEntry)]
+pub(crate) struct Shown {
+    /// The same for all entries of one call
     change_id: String,
+    #[schema(format = "date-time")]
     at: String,
+    /// The name of the key that was used, or of the part of Voltgate that did it
+    #[schema(required)]
     actor: Option<String>,
+    /// Where the call came from
+    #[schema(required)]
     address: Option<String>,
+    /// What was asked for, such as `allow` or `import`
     action: String,
     stage: Stage,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// How many entries of lists it is about, shown or not.
+    /// How many entries of lists it is about, shown or not
     count: usize,
     changes: Vec<ShownChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
 }
 
-#[derive(Serialize)]
-struct ShownChange {
+/// One entry of a list that was to be changed
+#[derive(Serialize, ToSchema)]
+#[schema(as = AuditedChange)]
+pub(crate) struct ShownChange {
     #[serde(skip_serializing_if = "Option::is_none")]
     station_id: Option<StationId>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,6 +86,10 @@ struct ShownChange {
     until: Option<String>,
 }
 
+/// Who changed which list, when and how, newest first
+#[utoipa::path(get, path = "/audit", operation_id = "list_audit_entries", tag = "audit", params(AuditQuery),
+    responses((status = 200, description = "A page of the trail; it may be empty and have a next one", body = Page),
+        Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<Store>, query: Query<AuditQuery>) -> Answer {
     let filter = filter(&query)?;
     let limit = paging::limit(query.limit.as_deref())?;

@@ -3,10 +3,12 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
+use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable};
 use http_api::{Problem, body};
 use serde::Serialize;
 use serde_json::Value;
 use store::{Change, Counts, Entry, Listing, Page, PageQuery, Store, StoreError};
+use utoipa::ToSchema;
 
 use crate::actor::actor;
 use crate::changes::Changes;
@@ -16,7 +18,8 @@ const LARGEST_BODY: usize = 1024;
 const PAGE: u32 = 500;
 
 /// What becomes of those who are on the other list only.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(as = CopyMode, rename_all = "snake_case")]
 enum Mode {
     /// They stay, and whoever is on both keeps the entry that the other list has.
     Add,
@@ -24,15 +27,31 @@ enum Mode {
     Replace,
 }
 
-#[derive(Serialize, Default)]
-struct Copied {
+#[derive(Serialize, Default, ToSchema)]
+pub(crate) struct Copied {
     success: bool,
-    /// Entries that were made or replaced.
+    /// Entries that were made or replaced
     added: u64,
     removed: u64,
+    /// Of the other station's list, afterwards
     new_size: u64,
 }
 
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`parse` reads it, so that each refusal names its field")]
+pub(crate) struct CopyTo {
+    to: StationId,
+    /// What becomes of those who are on the other list only: with `add` they stay, with `replace` they go
+    mode: Option<Mode>,
+}
+
+/// Copy a station's list to another station
+///
+/// With `add` whoever has an entry there keeps it.
+#[utoipa::path(post, path = "/station/{station_id}/acl/copy", operation_id = "copy_list", tag = "lists",
+    params(("station_id" = StationId, Path)), request_body = CopyTo,
+    responses((status = 200, description = "It is copied", body = Copied), Invalid, BodyTooSlow, BodyTooLarge,
+        Unavailable))]
 pub(crate) async fn copy(
     store: Data<Store>,
     path: Path<String>,
@@ -139,7 +158,7 @@ fn parse(body: &Value) -> Result<(StationId, Mode), Problem> {
     let to = body.get("to").and_then(Value::as_str).unwrap_or_default();
     let to = to.parse().map_err(|error| Problem::invalid("to", format!("the other station: {error}")))?;
     let mode = match body.get("mode") {
-        None => Mode::Add,
+        None | Some(Value::Null) => Mode::Add,
         Some(Value::String(mode)) if mode == "add" => Mode::Add,
         Some(Value::String(mode)) if mode == "replace" => Mode::Replace,
         Some(_) => return Err(Problem::invalid("mode", "expected add or replace")),

@@ -7,16 +7,18 @@ use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, MalformedToken, StationId};
 use common::metrics;
+use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable};
 use http_api::{Problem, body};
 use serde::Serialize;
 use serde_json::Value;
 use store::{Change, Entry, Listing, Page, Store};
+use utoipa::ToSchema;
 
 use crate::actor::actor;
 use crate::changes::Changes;
 use crate::error::{AclError, Answer};
-use crate::paging::Paging;
-use crate::times::{self, Shown};
+use crate::paging::{Paging, Searching};
+use crate::times::{self, Given, Shown};
 
 /// A change or question about many drivers fits in this: ten thousand tokens of 80 characters.
 const LARGEST_BODY: usize = 1024 * 1024;
@@ -24,47 +26,88 @@ const LARGEST_TIMES: usize = 1024;
 const MOST_TOKENS: usize = 10_000;
 const MOST_PAIRS: usize = 5_000;
 
-#[derive(Serialize)]
-struct Allowed<T> {
-    allowed: T,
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Allowed {
+    allowed: bool,
 }
 
-#[derive(Serialize)]
-struct ChangedOne {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct AllowedEach {
+    /// In the order of the question
+    allowed: Vec<bool>,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedOne {
     success: bool,
+    /// Of the station's list, afterwards
     new_size: u64,
 }
 
-#[derive(Serialize)]
-struct ChangedMany {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ChangedMany {
     success: bool,
+    /// How many were not there before
     added: u64,
+    /// Of the station's list, afterwards
     new_size: u64,
 }
 
-#[derive(Serialize)]
-struct Listed {
+/// A page of a station's list
+#[derive(Serialize, ToSchema)]
+#[schema(as = Entries)]
+pub(crate) struct Listed {
     station_id: StationId,
     driver_tokens: Vec<DriverToken>,
-    /// By token, of those entries that have any.
+    /// By token, of those entries that have any
     times: BTreeMap<String, Shown>,
+    /// Of the whole list
     size: u64,
+    /// Of the next page; null at the end
+    #[schema(required)]
     cursor: Option<String>,
 }
 
-/// One entry with its times.
-#[derive(Serialize)]
+/// One entry with its times
+#[derive(Serialize, ToSchema)]
+#[schema(as = Entry)]
 pub(crate) struct ShownEntry {
     driver_token: DriverToken,
     #[serde(flatten)]
+    #[schema(value_type = Shown)]
     times: Option<Shown>,
 }
 
-#[derive(Serialize)]
-struct Timed {
+/// A page of a station's entries with times
+#[derive(Serialize, ToSchema)]
+#[schema(as = TimedEntries)]
+pub(crate) struct Timed {
     station_id: StationId,
     entries: Vec<ShownEntry>,
+    /// Of the next page; null at the end
+    #[schema(required)]
     cursor: Option<String>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`tokens` reads it, so that a refusal names the item")]
+pub(crate) struct DriverTokens {
+    #[schema(max_items = 10_000)]
+    driver_tokens: Vec<DriverToken>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`pairs` reads it, so that a refusal names the pair")]
+pub(crate) struct Pairs {
+    #[schema(max_items = 5_000)]
+    pairs: Vec<Pair>,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "`pairs` reads it, so that a refusal names the pair")]
+pub(crate) struct Pair {
+    station_id: StationId,
+    driver_token: DriverToken,
 }
 
 impl From<Entry> for ShownEntry {
@@ -73,6 +116,10 @@ impl From<Entry> for ShownEntry {
     }
 }
 
+/// Whether a driver may charge
+#[utoipa::path(get, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "check_driver", tag = "lists",
+    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
+    responses((status = 200, description = "Whether the driver may charge now", body = Allowed), Invalid, Unavailable))]
 pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let allowed = store.access.contains(station, &token).await?;
@@ -80,6 +127,14 @@ pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> A
     Ok(HttpResponse::Ok().json(Allowed { allowed }))
 }
 
+/// Admit a driver
+///
+/// States the whole entry: one without times makes it a plain one.
+#[utoipa::path(put, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "allow_driver", tag = "lists",
+    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
+    request_body(content = Option<Given>),
+    responses((status = 200, description = "The entry is there", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
+        Unavailable))]
 pub(crate) async fn allow(
     store: Data<Store>,
     path: Path<(String, String)>,
@@ -93,6 +148,10 @@ pub(crate) async fn allow(
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
 
+/// Take a driver off the list
+#[utoipa::path(delete, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "deny_driver", tag = "lists",
+    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
+    responses((status = 200, description = "There is no such entry", body = ChangedOne), Invalid, Unavailable))]
 pub(crate) async fn deny(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let changes = Changes::new(&store, actor(&request), "deny");
@@ -100,6 +159,12 @@ pub(crate) async fn deny(store: Data<Store>, path: Path<(String, String)>, reque
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
 
+/// A station's list
+///
+/// A page of a search may be empty and have a next one.
+#[utoipa::path(get, path = "/station/{station_id}/acl", operation_id = "list_drivers", tag = "lists",
+    params(("station_id" = StationId, Path), Paging, Searching),
+    responses((status = 200, description = "A page of it", body = Listed), Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let station: StationId = path.parse()?;
     let Page { entries, size, next } = store.access.page(station, &paging.query_with_search()?).await?;
@@ -111,6 +176,10 @@ pub(crate) async fn list(store: Data<Store>, path: Path<String>, paging: Query<P
     Ok(HttpResponse::Ok().json(Listed { station_id: station, driver_tokens, times, size, cursor: next }))
 }
 
+/// The entries of a station that have times, also those that are yet to begin
+#[utoipa::path(get, path = "/station/{station_id}/acl/timed", operation_id = "list_timed_entries", tag = "lists",
+    params(("station_id" = StationId, Path), Paging),
+    responses((status = 200, description = "A page of them", body = Timed), Invalid, Unavailable))]
 pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let station: StationId = path.parse()?;
     let Listing { items, next } = store.access.timed(station, &paging.query()?).await?;
@@ -118,6 +187,11 @@ pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Q
     Ok(HttpResponse::Ok().json(Timed { station_id: station, entries, cursor: next }))
 }
 
+/// Admit many drivers, all or none
+#[utoipa::path(put, path = "/station/{station_id}/acl", operation_id = "allow_drivers", tag = "lists", params(("station_id" = StationId, Path)),
+    request_body = DriverTokens,
+    responses((status = 200, description = "They are on the list", body = ChangedMany), Invalid, BodyTooSlow,
+        BodyTooLarge, Unavailable))]
 pub(crate) async fn allow_many(
     store: Data<Store>,
     path: Path<String>,
@@ -132,11 +206,15 @@ pub(crate) async fn allow_many(
     Ok(HttpResponse::Ok().json(answer))
 }
 
+/// Whether drivers may charge at stations, many at once
+#[utoipa::path(post, path = "/acl/check", operation_id = "check_drivers", tag = "lists", request_body = Pairs,
+    responses((status = 200, description = "The answers", body = AllowedEach), Invalid, BodyTooSlow, BodyTooLarge,
+        Unavailable))]
 pub(crate) async fn check_many(store: Data<Store>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
     let allowed = store.access.contains_many(&pairs(&body)?).await?;
     checked(&allowed);
-    Ok(HttpResponse::Ok().json(Allowed { allowed }))
+    Ok(HttpResponse::Ok().json(AllowedEach { allowed }))
 }
 
 fn checked(answers: &[bool]) {

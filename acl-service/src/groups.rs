@@ -7,62 +7,95 @@
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, PresentedToken, StationId};
+use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, NotFound, Unavailable};
 use http_api::{Problem, body};
 use serde::Serialize;
 use store::{AuditedChange, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, Store, StoreError};
+use utoipa::{IntoParams, ToSchema};
 
 use crate::actor::actor;
 use crate::changes::Changes;
 use crate::entries::ShownEntry;
 use crate::error::{AclError, Answer};
 use crate::paging::Paging;
-use crate::times;
+use crate::times::{self, Given};
 
 const LARGEST_TIMES: usize = 1024;
 const PAGE: u32 = 500;
 
-#[derive(Serialize)]
-struct Group {
+/// A group and its size
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Group {
     name: String,
     stations: u64,
     drivers: u64,
 }
 
-#[derive(Serialize)]
-struct Page<T> {
-    #[serde(flatten)]
-    items: T,
+/// A page of the groups' names
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GroupNames {
+    groups: Vec<String>,
+    /// Of the next page; null at the end
+    #[schema(required)]
     cursor: Option<String>,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Items {
-    Groups(Vec<String>),
-    Stations(Vec<StationId>),
-    Drivers(Vec<ShownEntry>),
+/// A page of a group's stations
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GroupStations {
+    stations: Vec<StationId>,
+    /// Of the next page; null at the end
+    #[schema(required)]
+    cursor: Option<String>,
 }
 
-/// What a change of a group came to at the lists.
-#[derive(Serialize, Default)]
-struct Applied {
+/// A page of a group's drivers
+#[derive(Serialize, ToSchema)]
+pub(crate) struct GroupDrivers {
+    drivers: Vec<ShownEntry>,
+    /// Of the next page; null at the end
+    #[schema(required)]
+    cursor: Option<String>,
+}
+
+/// The name of a group, in a path
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "`name` reads it")]
+pub(crate) struct NameParam {
+    #[param(pattern = "^[a-z0-9-]{1,64}$")]
+    name: String,
+}
+
+/// What a change of a group came to at the lists
+#[derive(Serialize, Default, ToSchema)]
+pub(crate) struct Applied {
     success: bool,
-    /// Stations, or drivers, that were gone through.
+    /// Stations, or drivers, that were gone through
     reached: u64,
-    /// Entries that are not what they were.
+    /// Entries that are not what they were
     changed: u64,
 }
 
+/// The groups
+#[utoipa::path(get, path = "/groups", operation_id = "list_groups", tag = "groups", params(Paging),
+    responses((status = 200, description = "A page of their names", body = GroupNames), Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<Store>, paging: Query<Paging>) -> Answer {
     let Listing { items, next } = store.groups.names(&paging.query()?).await?;
-    let items = Items::Groups(items.iter().map(ToString::to_string).collect());
-    Ok(HttpResponse::Ok().json(Page { items, cursor: next }))
+    let groups = items.iter().map(ToString::to_string).collect();
+    Ok(HttpResponse::Ok().json(GroupNames { groups, cursor: next }))
 }
 
+/// A group
+#[utoipa::path(get, path = "/groups/{name}", operation_id = "show_group", tag = "groups", params(NameParam),
+    responses((status = 200, description = "Its size", body = Group), Invalid, NotFound, Unavailable))]
 pub(crate) async fn show(store: Data<Store>, path: Path<String>) -> Answer {
     answer(&store, &name(&path)?).await
 }
 
+/// Make a group, where there is none
+#[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NameParam),
+    responses((status = 200, description = "It is there", body = Group), Invalid, NotFound, Unavailable))]
 pub(crate) async fn create(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = name(&path)?;
     let changes = Changes::new(&store, actor(&request), "group_create").of_group(&name);
@@ -71,6 +104,9 @@ pub(crate) async fn create(store: Data<Store>, path: Path<String>, request: Http
     answer(&store, &name).await
 }
 
+/// Delete a group; its stations keep their lists
+#[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NameParam),
+    responses((status = 200, description = "It is gone", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn remove(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = existing(&store, &path).await?;
     let changes = Changes::new(&store, actor(&request), "group_delete").of_group(&name);
@@ -79,19 +115,28 @@ pub(crate) async fn remove(store: Data<Store>, path: Path<String>, request: Http
     Ok(HttpResponse::Ok().json(Applied { success: true, ..Applied::default() }))
 }
 
+/// The stations of a group
+#[utoipa::path(get, path = "/groups/{name}/stations", operation_id = "list_group_stations", tag = "groups", params(NameParam, Paging),
+    responses((status = 200, description = "A page of them", body = GroupStations), Invalid, NotFound, Unavailable))]
 pub(crate) async fn stations(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let name = existing(&store, &path).await?;
     let Listing { items, next } = store.groups.stations(&name, &paging.query()?).await?;
-    Ok(HttpResponse::Ok().json(Page { items: Items::Stations(items), cursor: next }))
+    Ok(HttpResponse::Ok().json(GroupStations { stations: items, cursor: next }))
 }
 
+/// The drivers of a group
+#[utoipa::path(get, path = "/groups/{name}/drivers", operation_id = "list_group_drivers", tag = "groups", params(NameParam, Paging),
+    responses((status = 200, description = "A page of them", body = GroupDrivers), Invalid, NotFound, Unavailable))]
 pub(crate) async fn drivers(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let name = existing(&store, &path).await?;
     let Listing { items, next } = store.groups.drivers(&name, &paging.query()?).await?;
-    let items = Items::Drivers(items.into_iter().map(ShownEntry::from).collect());
-    Ok(HttpResponse::Ok().json(Page { items, cursor: next }))
+    let drivers = items.into_iter().map(ShownEntry::from).collect();
+    Ok(HttpResponse::Ok().json(GroupDrivers { drivers, cursor: next }))
 }
 
+/// Put a station into a group: it gets the group's drivers, but for those who have an entry there
+#[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
+    responses((status = 200, description = "It is in", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn join(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
     let changes = Changes::new(&store, actor(&request), "group_join").of_group(&name);
@@ -103,6 +148,9 @@ pub(crate) async fn join(store: Data<Store>, path: Path<(String, String)>, reque
     conclude(&changes, done, applied).await
 }
 
+/// Take a station out of a group; it keeps its list
+#[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
+    responses((status = 200, description = "It is out", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
     let changes = Changes::new(&store, actor(&request), "group_leave").of_group(&name);
@@ -111,6 +159,11 @@ pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, requ
     Ok(HttpResponse::Ok().json(Applied { success: true, ..Applied::default() }))
 }
 
+/// Admit a driver at each station of a group
+#[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
+    request_body(content = Option<Given>),
+    responses((status = 200, description = "The entry is at each of them", body = Applied), Invalid, NotFound, BodyTooSlow,
+        BodyTooLarge, Unavailable))]
 pub(crate) async fn admit(
     store: Data<Store>,
     path: Path<(String, String)>,
@@ -126,6 +179,9 @@ pub(crate) async fn admit(
     apply_everywhere(&changes, &name, &Change::Admit(entry)).await
 }
 
+/// Take a driver off the lists of a group's stations
+#[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
+    responses((status = 200, description = "It is on none of them", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn dismiss(
     store: Data<Store>,
     path: Path<(String, String)>,

@@ -12,8 +12,10 @@ use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
 use futures_util::StreamExt;
 use http_api::Problem;
+use http_api::problem::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
 use serde::{Deserialize, Serialize};
 use store::{Change, Counts, Store, StoreError};
+use utoipa::{IntoParams, ToSchema};
 
 use self::line::{Columns, Format, Refusal};
 use self::lines::{Line, Lines};
@@ -27,22 +29,25 @@ const MOST_NAMED: usize = 100;
 /// How long the next piece of the body may take.
 const PIECE_LIMIT: Duration = Duration::from_secs(30);
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct ImportQuery {
+    #[param(value_type = Option<Mode>, inline)]
     mode: Option<String>,
 }
 
-/// What becomes of the drivers.
-#[derive(Clone, Copy)]
+/// What becomes of the drivers
+#[derive(Clone, Copy, ToSchema)]
+#[schema(as = ImportMode, rename_all = "snake_case")]
 enum Mode {
     Add,
     Remove,
 }
 
-/// What was done, line by line.
-#[derive(Serialize, Default)]
-struct Report {
-    /// Under which the audit trail has it.
+/// What was done, line by line
+#[derive(Serialize, Default, ToSchema)]
+pub(crate) struct Report {
+    /// Under which the audit trail has it
     change_id: String,
     /// Lines read, also empty ones and comments.
     lines: u64,
@@ -60,8 +65,8 @@ struct Report {
     refusals_not_named: u64,
 }
 
-#[derive(Serialize)]
-struct RefusedLine {
+#[derive(Serialize, ToSchema)]
+pub(crate) struct RefusedLine {
     line: u64,
     field: &'static str,
     reason: String,
@@ -73,6 +78,13 @@ enum CutOff {
     Store(StoreError),
 }
 
+/// Change many entries, a line each
+///
+/// CSV: `station_id,driver_token[,from[,until]]`; NDJSON: objects with these fields. Good lines are done, bad ones reported.
+#[utoipa::path(post, path = "/acl/import", operation_id = "import_entries", tag = "lists", params(ImportQuery),
+    request_body(content((String = "application/x-ndjson"), (String = "text/csv"))),
+    responses((status = 200, description = "All of it was read", body = Report), Invalid, BodyTooSlow,
+        UnsupportedMediaType, Internal, Unavailable))]
 pub(crate) async fn import(
     store: Data<Store>,
     query: Query<ImportQuery>,

@@ -3,6 +3,7 @@
 use http_api::Problem;
 use serde::Deserialize;
 use store::PageQuery;
+use utoipa::IntoParams;
 
 const DEFAULT_PAGE: u32 = 100;
 const LARGEST_PAGE: u32 = 1000;
@@ -10,10 +11,24 @@ const SHORTEST_SEARCH: usize = 3;
 const LONGEST_SEARCH: usize = 80;
 
 /// As it stands in the URL.
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
+    /// Of the page before
     cursor: Option<String>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
+    #[param(ignore)]
+    search: Option<String>,
+}
+
+/// What a list that can be searched takes besides.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`Paging` reads it, so that the other lists refuse it")]
+pub(crate) struct Searching {
+    /// A part of the driver token
+    #[param(pattern = "^[A-Za-z0-9._~-]{3,80}$")]
     search: Option<String>,
 }
 

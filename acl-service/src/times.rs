@@ -2,11 +2,12 @@
 
 use common::clock;
 use http_api::Problem;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Millis, Period};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::ToSchema;
 
 const EXPECTED: &str = "expected a moment as in RFC 3339, such as 2026-12-31T18:00:00Z";
 
@@ -17,12 +18,28 @@ pub(crate) struct BadTimes {
     pub(crate) why: &'static str,
 }
 
-/// An entry's times as they are shown; nothing for a plain one.
-#[derive(Debug, Serialize)]
+/// The times of an entry, those that it has
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Times)]
 pub(crate) struct Shown {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time", nullable = false)]
     from: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = "date-time", nullable = false)]
+    until: Option<String>,
+}
+
+/// When an entry begins and ends: at once and never, where nothing is said
+#[derive(Deserialize, ToSchema)]
+#[schema(as = NewTimes)]
+#[serde(deny_unknown_fields)]
+#[expect(dead_code, reason = "`in_body` reads them, so that each refusal names its field")]
+pub(crate) struct Given {
+    #[schema(format = "date-time")]
+    from: Option<String>,
+    /// In the future, and after `from`
+    #[schema(format = "date-time")]
     until: Option<String>,
 }
 
@@ -70,6 +87,9 @@ pub(crate) fn in_body(body: &[u8]) -> Result<Period, Problem> {
     }
     let expected = || Problem::invalid("body", "expected {\"from\": \"…\", \"until\": \"…\"}, or no body");
     let body = http_api::body::json(body)?;
+    if body.is_null() {
+        return Ok(Period::ALWAYS);
+    }
     let fields = body.as_object().ok_or_else(expected)?;
     if fields.keys().any(|name| name != "from" && name != "until") {
         return Err(expected());
@@ -112,6 +132,7 @@ mod tests {
     fn a_misspelt_field_does_not_make_an_entry_for_ever() {
         assert_eq!(in_body(b" "), Ok(Period::ALWAYS));
         assert_eq!(in_body(b"{}"), Ok(Period::ALWAYS));
+        assert_eq!(in_body(b"null"), Ok(Period::ALWAYS));
         assert!(in_body(br#"{"untill": "2031-01-01T00:00:00Z"}"#).is_err());
         assert!(in_body(br#"{"until": ""}"#).is_err());
         assert!(in_body(b"[]").is_err());

@@ -5,18 +5,21 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// One call of the authorize endpoint. Also the Celery task id and the `webhook-id` of its callback.
 ///
 /// Ours are UUIDv7; a Python client may bring any UUID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, format = "uuid", example = "01a1fdc4-3193-72e3-bff0-3fbc4117778f")]
 pub struct RequestId(Uuid);
 
 /// A charging station: a UUID, shown in lower case with hyphens everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, format = "uuid", example = "123e4567-e89b-12d3-a456-426614174000")]
 pub struct StationId(Uuid);
 
 /// Why a text is not an identifier.
@@ -24,14 +27,18 @@ pub struct StationId(Uuid);
 #[error("expected a UUID of the form 123e4567-e89b-12d3-a456-426614174000")]
 pub struct NotUuid;
 
-/// What a client presented as its driver token: any text at all. Only [`PresentedToken::parse`] makes a token of it.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What a client presented as its driver token: any text at all.
+///
+/// Only [`PresentedToken::parse`] makes a token of it.
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
+#[schema(description = "What a client presented as its driver token: any text at all", value_type = String)]
 pub struct PresentedToken(String);
 
 /// A well-formed driver token: 20 to 80 characters of `A-Z a-z 0-9 - . _ ~` (RFC 3986 "unreserved").
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
 #[serde(transparent)]
+#[schema(value_type = String, pattern = "^[A-Za-z0-9._~-]{20,80}$", example = "sample-driver-token-0001")]
 pub struct DriverToken(String);
 
 /// Why a text is not a driver token. Never holds the text itself: it is personal data.

@@ -1,5 +1,5 @@
 //! Every setting, in one table: name, default, what is expected, what it does. Defaults, then `voltgate.toml`, then the
-//! environment. The table in the README is made from here, and a test compares the two.
+//! environment. The table in docs/configure.md is made from here, and a test compares the two.
 
 mod given;
 mod table;
@@ -45,8 +45,16 @@ pub enum SettingError {
         /// What is expected.
         expected: &'static str,
     },
+    /// What it names cannot be used.
+    #[error("setting {name}: {why}")]
+    Unusable {
+        /// The setting.
+        name: &'static str,
+        /// What it names, and what is wrong with that.
+        why: String,
+    },
     /// A name in `voltgate.toml` that no setting has.
-    #[error("{file}: there is no setting `{name}`; the README has the table of settings")]
+    #[error("{file}: there is no setting `{name}`; docs/configure.md has the table of settings")]
     Unknown {
         /// The file.
         file: String,
@@ -170,7 +178,9 @@ impl Settings {
     /// One of the two is not what is expected.
     pub fn acl_service(&self) -> Result<Url, SettingError> {
         let port = self.port(&AUTHORIZATION_SERVICE_PORT)?;
-        self.parse_with(&AUTHORIZATION_SERVICE_URL, |text| {
+        let given = self.is_given(&AUTHORIZATION_SERVICE_URL);
+        let text = if given { self.text(&AUTHORIZATION_SERVICE_URL) } else { self.this_machine() };
+        let parse = || {
             let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
             let authority = text.split_once("://")?.1.split('/').next()?;
             let names_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
@@ -178,7 +188,13 @@ impl Settings {
                 url.set_port(Some(port)).ok()?;
             }
             Some(url)
-        })
+        };
+        parse().ok_or_else(|| self.bad(&AUTHORIZATION_SERVICE_URL))
+    }
+
+    /// Scheme and host of our own services on this machine. Where they have a certificate, it is one for a name.
+    pub fn this_machine(&self) -> &'static str {
+        if self.is_given(&TLS_CERT_FILE) { "https://localhost" } else { "http://127.0.0.1" }
     }
 
     /// A comma-separated list.
@@ -223,7 +239,7 @@ fn environment() -> config::Environment {
     config::Environment::default().source(Some(ours.collect()))
 }
 
-/// The table as the README has it.
+/// The table as docs/configure.md has it.
 pub fn markdown_table() -> String {
     let cell = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
     let row = |setting: &Setting| {
@@ -278,6 +294,15 @@ mod tests {
         let names: std::collections::BTreeSet<_> = ALL.iter().map(|setting| setting.name).collect();
         assert_eq!(names.len(), ALL.len(), "a setting stands twice in the table");
         assert!(ALL.iter().all(|setting| !setting.expected.is_empty() && !setting.about.is_empty()));
+    }
+
+    #[test]
+    fn services_of_ours_that_have_a_certificate_are_asked_by_name_unless_somebody_said_where_they_are() {
+        let with_tls = Settings::of([(&TLS_CERT_FILE, "cert.pem".to_owned())]);
+        assert_eq!(with_tls.acl_service().unwrap().as_str(), "https://localhost:5000/");
+        let elsewhere = with_tls.with([(&AUTHORIZATION_SERVICE_URL, "http://acl".to_owned())]);
+        assert_eq!(elsewhere.acl_service().unwrap().as_str(), "http://acl:5000/");
+        assert_eq!(Settings::default().acl_service().unwrap().as_str(), "http://127.0.0.1:5000/");
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub enum Access {
 impl Access {
     /// Who may ask whether a driver may charge.
     pub const AUTHORIZE: Self = Self::With(&[Scope::Authorize]);
-    /// Who may see requests, decisions and metrics.
+    /// Who may see requests and decisions.
     pub const READ: Self = Self::With(&[Scope::Read]);
     /// Who may see access lists.
     pub const SEE_ACL: Self = Self::With(&[Scope::Read, Scope::Acl]);

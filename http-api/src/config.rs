@@ -1,6 +1,7 @@
 //! The settings of every listener: who may call, how often, and over TLS or not.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use common::api_key::{ApiKey, KeyId, Scope, Scopes, SecretHash};
 use common::settings::{
@@ -10,7 +11,7 @@ use common::settings::{
 
 use crate::client_address::TrustedProxies;
 use crate::rate_limit::Rate;
-use crate::tls::TlsFiles;
+use crate::tls::Certificate;
 
 /// Requests a second that a key may make, and that an address may make without one, where keys are required and nothing
 /// else is set.
@@ -25,7 +26,7 @@ pub struct ServerConfig {
     pub(crate) per_key: Option<Rate>,
     pub(crate) per_address: Option<Rate>,
     pub(crate) proxies: TrustedProxies,
-    pub(crate) tls: Option<TlsFiles>,
+    pub(crate) tls: Option<Arc<Certificate>>,
 }
 
 /// Whether callers need a key.
@@ -53,7 +54,7 @@ impl ServerConfig {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One of them has a bad value. The error shows no key.
+    /// One of them has a bad value, or names a file that cannot be used. The error shows no key.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let bind: IpAddr = settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?;
         let mode = settings.parse_with(&API_KEYS, |text| match text {
@@ -78,7 +79,7 @@ impl ServerConfig {
             per_key: rate(&RATE_LIMIT_PER_SEC, DEFAULT_PER_KEY)?,
             per_address: rate(&RATE_LIMIT_ADDRESS_PER_SEC, DEFAULT_PER_ADDRESS)?,
             proxies: TrustedProxies::from_settings(settings)?,
-            tls: TlsFiles::from_settings(settings)?,
+            tls: Certificate::from_settings(settings)?,
         })
     }
 

@@ -14,8 +14,8 @@ use tracing::field::Empty;
 use tracing::{Instrument, Span, error_span};
 
 use crate::Access;
+use crate::resource::{Resource, resource};
 use crate::route::{Route, known};
-use crate::server::resource;
 
 /// What is asked every few seconds by machines is counted and not traced.
 const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
@@ -83,14 +83,18 @@ fn join(request: &ServiceRequest, span: &Span) -> TraceContext {
 /// `GET /metrics`, where somebody counts.
 pub(crate) fn exposition(config: &mut ServiceConfig, exposition: Option<&Exposition>) {
     if let Some(exposition) = exposition {
-        let route = resource("/metrics", &[("GET, HEAD", Access::Open)])
-            .route(get().to(scrape))
-            .route(head().to(scrape));
-        config.app_data(Data::new(exposition.clone())).service(route);
+        config.app_data(Data::new(exposition.clone())).service(metrics());
     }
 }
 
-async fn scrape(exposition: Data<Exposition>) -> HttpResponse {
+pub(crate) fn metrics() -> Resource {
+    resource("/metrics", &[("GET, HEAD", Access::Open)]).route(get().to(scrape)).route(head().to(scrape))
+}
+
+/// What Prometheus scrapes
+#[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "service",
+    responses((status = 200, description = "Prometheus' text format", body = String)))]
+pub(crate) async fn scrape(exposition: Data<Exposition>) -> HttpResponse {
     HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(exposition.text())
 }
 

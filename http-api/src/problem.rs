@@ -1,5 +1,7 @@
 //! Refusals: `application/problem+json` (RFC 9457) with a field that names the culprit.
 
+pub(crate) mod kind;
+
 use std::fmt;
 use std::time::Duration;
 
@@ -9,67 +11,67 @@ use actix_web::{HttpResponse, ResponseError};
 use common::api_key::Scope;
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
+
+pub(crate) use self::kind::Kind;
+pub use self::kind::refusals;
 
 /// One refusal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    status: StatusCode,
-    kind: &'static str,
-    title: &'static str,
+    kind: &'static Kind,
     detail: String,
     field: &'static str,
     headers: Vec<(&'static str, String)>,
     report: Option<Box<Value>>,
 }
 
-/// What stands in the body.
-#[derive(Serialize)]
-struct Body<'a> {
+/// A refusal, as RFC 9457 has it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Problem)]
+pub(crate) struct Body<'a> {
+    /// What programs tell refusals apart by: `urn:voltgate:problem:` and a word.
     #[serde(rename = "type")]
     kind: String,
+    /// The same for people.
     title: &'a str,
+    /// The HTTP status.
     status: u16,
+    /// What is wrong with this request.
     detail: &'a str,
+    /// The part of the request, or of the service, that is at fault.
     field: &'a str,
+    /// What was done before it came to this, where something was.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
     report: Option<&'a Value>,
 }
 
 impl Problem {
-    fn new(
-        status: StatusCode,
-        kind: &'static str,
-        title: &'static str,
-        field: &'static str,
-        detail: impl Into<String>,
-    ) -> Self {
-        let (detail, headers) = (detail.into(), Vec::new());
-        Self { status, kind, title, detail, field, headers, report: None }
+    fn new(kind: &'static Kind, field: &'static str, detail: impl Into<String>) -> Self {
+        Self { kind, detail: detail.into(), field, headers: Vec::new(), report: None }
     }
 
     /// 400: this field is missing or malformed.
     pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid-field", "A field is missing or malformed", field, detail)
+        Self::new(&kind::INVALID, field, detail)
     }
 
     /// 404: there is nothing under this id or path.
     pub fn not_found(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not-found", "There is nothing here", field, detail)
+        Self::new(&kind::NOT_FOUND, field, detail)
     }
 
     /// 405: the path is right and the method is not.
     pub fn method_not_allowed(method: &str, allow: &str) -> Self {
         let detail = format!("{method} is not allowed here; allowed: {allow}");
-        let status = StatusCode::METHOD_NOT_ALLOWED;
-        let problem = Self::new(status, "method-not-allowed", "The method is not allowed", "method", detail);
-        problem.with_header(ALLOW.as_str(), allow)
+        Self::new(&kind::METHOD_NOT_ALLOWED, "method", detail).with_header(ALLOW.as_str(), allow)
     }
 
     /// 401: there is no key, or a wrong one was presented (RFC 6750).
     pub fn unauthorized(detail: &str, presented: bool) -> Self {
         let challenge = if presented { "Bearer error=\"invalid_token\"" } else { "Bearer" };
-        let title = "A good API key is needed";
-        Self::new(StatusCode::UNAUTHORIZED, "unauthorized", title, "authorization", detail)
+        Self::new(&kind::UNAUTHORIZED, "authorization", detail)
             .with_header(WWW_AUTHENTICATE.as_str(), challenge)
     }
 
@@ -78,75 +80,58 @@ impl Problem {
         let scopes: Vec<&str> = sufficient.iter().map(|scope| scope.as_str()).collect();
         let detail = format!("the key lacks the scope {}", scopes.join(" or "));
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
-        let title = "The key is not good for this";
-        Self::new(StatusCode::FORBIDDEN, "missing-scope", title, "authorization", detail)
-            .with_header(WWW_AUTHENTICATE.as_str(), challenge)
+        Self::new(&kind::FORBIDDEN, "authorization", detail).with_header(WWW_AUTHENTICATE.as_str(), challenge)
     }
 
     /// 429: too many requests of this key or address.
     pub fn too_many_requests(field: &'static str, wait: Duration) -> Self {
         let detail = format!("too many requests of one {field}; see the header RateLimit-Policy");
-        let status = StatusCode::TOO_MANY_REQUESTS;
-        let problem = Self::new(status, "too-many-requests", "Too many requests", field, detail);
-        problem.retry_after(wait)
+        Self::new(&kind::TOO_MANY_REQUESTS, field, detail).retry_after(wait)
     }
 
     /// 408: the body did not come in time.
     pub fn body_too_slow(limit: Duration) -> Self {
         let detail = format!("the body did not arrive within {} seconds", limit.as_secs());
-        Self::new(
-            StatusCode::REQUEST_TIMEOUT,
-            "body-too-slow",
-            "The body did not arrive in time",
-            "body",
-            detail,
-        )
+        Self::new(&kind::BODY_TOO_SLOW, "body", detail)
     }
 
     /// 409: it cannot be done as things stand.
     pub fn conflict(field: &'static str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::CONFLICT, "conflict", "It cannot be done as things stand", field, detail)
+        Self::new(&kind::CONFLICT, field, detail)
     }
 
     /// 413: the body is larger than it may be.
     pub fn body_too_large(limit: usize) -> Self {
-        let detail = format!("the body may have {limit} bytes at most");
-        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large", "body", detail)
+        Self::new(&kind::BODY_TOO_LARGE, "body", format!("the body may have {limit} bytes at most"))
     }
 
     /// 415: the body is of a type that is not read here.
     pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
-        let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-        Self::new(
-            status,
-            "unsupported-media-type",
-            "The body's type is not supported",
-            "content-type",
-            detail,
-        )
+        Self::new(&kind::UNSUPPORTED_MEDIA_TYPE, "content-type", detail)
     }
 
     /// 422: this field was used before, for something else.
     pub fn conflicting_reuse(field: &'static str, detail: impl Into<String>) -> Self {
-        let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Self::new(status, "conflicting-reuse", "A key was used before for another request", field, detail)
+        Self::new(&kind::CONFLICTING_REUSE, field, detail)
     }
 
     /// 500: a defect of ours.
     pub fn internal(detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", "Something broke", "server", detail)
+        Self::new(&kind::INTERNAL, "server", detail)
     }
 
     /// 503: a part that this service needs does not answer; the client shall come again after a while.
     pub fn unavailable(part: &'static str, detail: impl Into<String>, retry_after: Duration) -> Self {
-        let status = StatusCode::SERVICE_UNAVAILABLE;
-        let problem =
-            Self::new(status, "unavailable", "A part of the service is not available", part, detail);
-        problem.retry_after(retry_after)
+        Self::new(&kind::UNAVAILABLE, part, detail).retry_after(retry_after)
     }
 }
 
 impl Problem {
+    /// The field, part or header that is the culprit.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+
     /// The same with one more header.
     #[must_use]
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
@@ -177,19 +162,19 @@ impl std::error::Error for Problem {}
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.status
+        self.kind.status
     }
 
     fn error_response(&self) -> HttpResponse {
-        let mut response = HttpResponse::build(self.status);
+        let mut response = HttpResponse::build(self.kind.status);
         response.content_type("application/problem+json");
         for (name, value) in &self.headers {
             response.insert_header((*name, value.as_str()));
         }
         let body = Body {
-            kind: format!("urn:voltgate:problem:{}", self.kind),
-            title: self.title,
-            status: self.status.as_u16(),
+            kind: self.kind.urn(),
+            title: self.kind.title,
+            status: self.kind.status.as_u16(),
             detail: &self.detail,
             field: self.field,
             report: self.report.as_deref(),

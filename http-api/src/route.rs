@@ -25,10 +25,9 @@ struct Answered {
 }
 
 impl Route {
-    /// As the list of routes has it, without the patterns of its parameters.
+    /// As the list of routes has it.
     pub(crate) fn of(pattern: &str) -> Self {
-        let name = pattern.replace(":[^/]*}", "}");
-        Self(Rc::new(Counts { name, answered: RefCell::default() }))
+        Self(Rc::new(Counts { name: name(pattern), answered: RefCell::default() }))
     }
 
     pub(crate) fn name(&self) -> &str {
@@ -54,6 +53,11 @@ impl Route {
         requests.increment(1);
         time.record(took.as_secs_f64());
     }
+}
+
+/// Without the patterns of its parameters.
+pub(crate) fn name(pattern: &str) -> String {
+    pattern.replace(":[^/]*}", "}")
 }
 
 /// A client may make up methods.

@@ -8,20 +8,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{ServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
 use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, Resource, ResponseError};
+use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use common::exit::Failure;
 use common::metrics::Exposition;
 use store::Keys;
 use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
 
 use crate::config::{KeyMode, ServerConfig};
-use crate::gate::{self, Gate};
+use crate::gate::Gate;
+pub use crate::resource::{Resource, resource, slow_resource};
 use crate::route::Route;
 use crate::tls::Certificate;
-use crate::{Access, Problem, observation, security_headers};
+use crate::{Access, Problem, observation, openapi, security_headers};
 
 /// Longer paths with their queries are refused, so that nothing downstream has to hold them.
 const LONGEST_PATH: usize = 8192;
@@ -33,9 +35,6 @@ const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// The whole head of a request has to come within this.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
-/// From the head of a request to the head of its answer. Longer than what any handler waits for (a body: 10 s).
-const HANDLER_LIMIT: Duration = Duration::from_secs(30);
-
 /// A port that is bound and not yet served.
 pub struct Bound {
     listener: TcpListener,
@@ -43,6 +42,7 @@ pub struct Bound {
     gate: Data<Gate>,
     certificate: Option<Arc<Certificate>>,
     exposition: Option<Exposition>,
+    document: Option<Data<openapi::Text>>,
 }
 
 impl Bound {
@@ -55,20 +55,18 @@ impl Bound {
         let taken = |error: std::io::Error| Failure::Broken(format!("cannot listen on {wanted}: {error}"));
         let listener = TcpListener::bind(wanted).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
-        Ok(Self { listener, address, gate: Data::new(Gate::open()), certificate: None, exposition: None })
+        let gate = Data::new(Gate::open());
+        Ok(Self { listener, address, gate, certificate: None, exposition: None, document: None })
     }
 
     /// The same with a gate before it, and TLS where the settings name files. Without it everybody is let in.
-    ///
-    /// # Errors
-    /// A file cannot be used: says which and why.
-    pub fn guarded(self, config: &ServerConfig, keys: Arc<dyn Keys>) -> Result<Self, Failure> {
+    #[must_use]
+    pub fn guarded(self, config: &ServerConfig, keys: Arc<dyn Keys>) -> Self {
         if config.mode != KeyMode::Required && !self.address.ip().is_loopback() {
             let address = self.address;
             tracing::warn!(%address, "no key is needed here, and other machines reach it (API_KEYS)");
         }
-        let certificate = config.tls.clone().map(Certificate::load).transpose()?;
-        Ok(Self { gate: Data::new(Gate::new(config, keys)), certificate, ..self })
+        Self { gate: Data::new(Gate::new(config, keys)), certificate: config.tls.clone(), ..self }
     }
 
     /// `http` or `https`.
@@ -80,6 +78,12 @@ impl Bound {
     #[must_use]
     pub fn with_metrics(self, exposition: Option<Exposition>) -> Self {
         Self { exposition, ..self }
+    }
+
+    /// With `GET /openapi.json`, and `GET /docs`, the page that shows it.
+    #[must_use]
+    pub fn documented(self, document: &OpenApi) -> Self {
+        Self { document: Some(Data::new(document.into())), ..self }
     }
 
     /// Where it listens.
@@ -104,6 +108,7 @@ impl Bound {
         let tls = self.certificate.is_some();
         let (gate, certificate) = (self.gate, self.certificate);
         let (exposition, tidied) = (self.exposition.clone(), self.exposition);
+        let document = self.document;
         let server = HttpServer::new(move || {
             let other = Route::of("other");
             App::new()
@@ -115,6 +120,7 @@ impl Bound {
                 .wrap_fn(move |request, next| observation::observe(service, &other, request, next))
                 .configure(name_the_culprit)
                 .configure(|config| observation::exposition(config, exposition.as_ref()))
+                .configure(|config| openapi::publish(config, document.as_ref()))
                 .configure(routes.clone())
                 .default_service(web::to(no_such_path))
         })
@@ -147,79 +153,22 @@ impl Bound {
     }
 }
 
-/// A resource, and who may use which of its methods: `&[("GET, HEAD", Access::READ), ("PUT", Access::CHANGE_ACL)]`. Other
-/// methods are refused with a problem that names these.
-pub fn resource(
-    path: &str,
-    methods: &'static [(&'static str, Access)],
-) -> Resource<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<BoxBody>,
-        Error = Error,
-        InitError = (),
-    > + 'static,
-> {
-    slow_resource(path, methods, HANDLER_LIMIT)
-}
-
-/// The same for a handler that may take longer before it answers, such as one that reads a long body.
-pub fn slow_resource(
-    path: &str,
-    methods: &'static [(&'static str, Access)],
-    limit: Duration,
-) -> Resource<
-    impl ServiceFactory<
-        ServiceRequest,
-        Config = (),
-        Response = ServiceResponse<BoxBody>,
-        Error = Error,
-        InitError = (),
-    > + 'static,
-> {
-    web::resource(path)
-        .app_data(Route::of(path))
-        .default_service(web::to(move |request: HttpRequest| async move {
-            let allow = Access::allow(methods);
-            Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), &allow))
-        }))
-        // The one that is added last is the outermost.
-        .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| within(limit, request, next)))
-        .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
-            gate::guard(methods, request, next)
-        }))
-}
-
-async fn within(
-    limit: Duration,
-    request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let answered = tokio::time::timeout(limit, next.call(request)).await;
-    answered.unwrap_or_else(|_| {
-        let detail = format!("there was no answer within {} seconds", limit.as_secs());
-        Err(Problem::unavailable("server", detail, Duration::from_secs(1)).into())
-    })
-}
-
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn broken(error: std::io::Error) -> Failure {
     Failure::Broken(format!("the HTTP server broke: {error}"))
 }
 
 /// `GET /healthz`: the process is alive.
-pub fn healthz(config: &mut ServiceConfig) {
-    config.service(
-        resource("/healthz", &[("GET, HEAD", Access::Open)])
-            .route(web::get().to(alive))
-            .route(web::head().to(alive)),
-    );
+pub fn healthz() -> Resource {
+    resource("/healthz", &[("GET, HEAD", Access::Open)])
+        .route(web::get().to(alive))
+        .route(web::head().to(alive))
 }
 
-/// The answer of `/healthz` and `/readyz`.
-#[derive(Debug, serde::Serialize)]
+/// How the service is
+#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct Status {
+    /// `alive` or `ready`
     status: &'static str,
 }
 
@@ -264,6 +213,9 @@ async fn renew(certificate: Option<Arc<Certificate>>) {
     }
 }
 
-async fn alive() -> HttpResponse {
+/// Whether the process is alive
+#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "service",
+    responses((status = 200, description = "It is", body = Status)))]
+pub(crate) async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Status::ALIVE)
 }

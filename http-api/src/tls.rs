@@ -6,10 +6,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
 use common::exit::Failure;
-use common::settings::{SettingError, Settings, TLS_CERT_FILE, TLS_KEY_FILE};
+use common::settings::{Setting, SettingError, Settings, TLS_CERT_FILE, TLS_KEY_FILE};
 use rustls::ServerConfig;
 use rustls::crypto::aws_lc_rs;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
@@ -17,8 +17,8 @@ use rustls::sign::CertifiedKey;
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
 /// Where the certificate and its key are.
-#[derive(Debug, Clone)]
-pub(crate) struct TlsFiles {
+#[derive(Debug)]
+struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
 }
@@ -30,22 +30,9 @@ pub(crate) struct Certificate {
     held: RwLock<Arc<CertifiedKey>>,
 }
 
-/// Why a pair cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum TlsError {
-    #[error("{setting}: {file} cannot be read as PEM: {why}")]
-    Unreadable { setting: &'static str, file: PathBuf, why: String },
-    #[error("{setting}: {file} holds no certificate")]
-    Empty { setting: &'static str, file: PathBuf },
-    #[error("TLS_KEY_FILE: {file} is not the key of the certificate in TLS_CERT_FILE: {why}")]
-    Mismatch { file: PathBuf, why: String },
-    #[error("TLS cannot be set up: {0}")]
-    Library(#[from] rustls::Error),
-}
-
 impl TlsFiles {
     /// Nothing where no file is named.
-    pub(crate) fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
+    fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
         match (settings.is_given(&TLS_CERT_FILE), settings.is_given(&TLS_KEY_FILE)) {
             (false, false) => Ok(None),
             (true, true) => Ok(Some(Self {
@@ -57,23 +44,23 @@ impl TlsFiles {
         }
     }
 
-    fn load(&self) -> Result<Arc<CertifiedKey>, TlsError> {
-        let unreadable = |setting: &'static str, file: &Path, why: rustls::pki_types::pem::Error| {
-            TlsError::Unreadable { setting, file: file.to_owned(), why: why.to_string() }
+    fn load(&self) -> Result<Arc<CertifiedKey>, SettingError> {
+        let unusable = |setting: &Setting, file: &Path, why: String| SettingError::Unusable {
+            name: setting.name,
+            why: format!("{} {why}", file.display()),
         };
+        let no_pem = |error: Error| format!("cannot be read as PEM: {error}");
         let chain = CertificateDer::pem_file_iter(&self.certificate)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-            .map_err(|error| unreadable(TLS_CERT_FILE.name, &self.certificate, error))?;
+            .map_err(|error| unusable(&TLS_CERT_FILE, &self.certificate, no_pem(error)))?;
         if chain.is_empty() {
-            let file = self.certificate.clone();
-            return Err(TlsError::Empty { setting: TLS_CERT_FILE.name, file });
+            return Err(unusable(&TLS_CERT_FILE, &self.certificate, "holds no certificate".to_owned()));
         }
         let key = PrivateKeyDer::from_pem_file(&self.key)
-            .map_err(|error| unreadable(TLS_KEY_FILE.name, &self.key, error))?;
+            .map_err(|error| unusable(&TLS_KEY_FILE, &self.key, no_pem(error)))?;
         let pair = CertifiedKey::from_der(chain, key, &aws_lc_rs::default_provider());
-        let mismatch =
-            |error: rustls::Error| TlsError::Mismatch { file: self.key.clone(), why: error.to_string() };
-        pair.map(Arc::new).map_err(mismatch)
+        let mismatch = |error| format!("is not the key of the certificate in TLS_CERT_FILE: {error}");
+        pair.map(Arc::new).map_err(|error| unusable(&TLS_KEY_FILE, &self.key, mismatch(error)))
     }
 
     fn modified(&self) -> [Option<SystemTime>; 2] {
@@ -82,14 +69,18 @@ impl TlsFiles {
 }
 
 impl Certificate {
-    pub(crate) fn load(files: TlsFiles) -> Result<Arc<Self>, Failure> {
-        let held = files.load().map_err(|error| Failure::Broken(error.to_string()))?;
-        Ok(Arc::new(Self { files, held: RwLock::new(held) }))
+    /// Reads the files, so that a bad one is found before anything is begun; nothing where no file is named.
+    pub(crate) fn from_settings(settings: &Settings) -> Result<Option<Arc<Self>>, SettingError> {
+        let load = |files: TlsFiles| {
+            let held = RwLock::new(files.load()?);
+            Ok(Arc::new(Self { files, held }))
+        };
+        TlsFiles::from_settings(settings)?.map(load).transpose()
     }
 
     /// What a listener is given.
     pub(crate) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, Failure> {
-        let broken = |error: rustls::Error| Failure::Broken(TlsError::from(error).to_string());
+        let broken = |error: rustls::Error| Failure::Broken(format!("TLS cannot be set up: {error}"));
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(broken)?;
         let certificate: Arc<dyn ResolvesServerCert> = self.clone();

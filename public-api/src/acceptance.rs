@@ -32,6 +32,13 @@ pub(crate) struct Acceptance {
     pub(crate) notes: Arc<AcceptedNotes>,
 }
 
+/// When a request was made, and until when it has to be decided.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Asked {
+    pub(crate) at: Nanos,
+    pub(crate) deadline: Nanos,
+}
+
 /// A question that can be answered: whatever is wrong with its token will be the answer.
 pub(crate) struct Question {
     pub(crate) station_id: StationId,
@@ -43,33 +50,37 @@ impl Acceptance {
     /// Checks what can be known to be unanswerable at once.
     pub(crate) fn question(
         &self,
-        station: &str,
-        token: &str,
+        station_id: StationId,
+        driver_token: PresentedToken,
         callback_url: String,
     ) -> Result<Question, ApiError> {
-        let station_id = station.parse()?;
         CallbackUrl::parse(&callback_url, &self.guard)?;
-        Ok(Question { station_id, driver_token: PresentedToken::new(token), callback_url })
+        Ok(Question { station_id, driver_token, callback_url })
+    }
+
+    /// Asked at this moment, with the whole time limit from then on.
+    pub(crate) fn asked(&self, at: Nanos) -> Asked {
+        Asked { at, deadline: at.saturating_add(clock::nanos(self.timeout)) }
     }
 
     /// Publishes the question as a task, in this trace. Returns after the broker's confirm, so that the `202` is a promise.
     pub(crate) async fn accept(
         &self,
         question: Question,
-        received: Nanos,
+        asked: Asked,
         key: Option<IdempotencyKey>,
         trace: &TraceContext,
     ) -> Result<RequestId, ApiError> {
         let Some(key) = key else {
             let request = RequestId::new();
-            self.publish(request, &question, received, trace).await?;
+            self.publish(request, &question, asked, trace).await?;
             return Ok(request);
         };
         let Claim { request, confirmed } = idempotency::claim(&self.store, &key, &question).await?;
         if !confirmed {
             // Either nobody published it yet, or whoever did may have died before the confirm. The worker bears both,
             // and a client that was refused before has a whole deadline now.
-            self.publish(request, &question, received, trace).await?;
+            self.publish(request, &question, asked, trace).await?;
             idempotency::confirm(&self.store, &key, &question, request).await;
         }
         Ok(request)
@@ -97,7 +108,7 @@ impl Acceptance {
         &self,
         request: RequestId,
         question: &Question,
-        received: Nanos,
+        asked: Asked,
         trace: &TraceContext,
     ) -> Result<(), ApiError> {
         name_request(request);
@@ -108,9 +119,9 @@ impl Acceptance {
             station_id: question.station_id,
             driver_token: question.driver_token.clone(),
             callback_url: question.callback_url.clone(),
-            expiry_time_ns: received.saturating_add(clock::nanos(self.timeout)),
+            expiry_time_ns: asked.deadline,
         };
-        self.queue.request(request, &task, received, trace).await?;
+        self.queue.request(request, &task, asked.at, trace).await?;
         counter!(metrics::REQUESTS_ACCEPTED).increment(1);
         self.queue_age.add(request);
         self.notes.add(Accepted {
@@ -118,7 +129,7 @@ impl Acceptance {
             station_id: task.station_id,
             driver_token: task.driver_token.clone(),
             callback_url: Some(task.callback_url.clone()),
-            start_ns: received,
+            start_ns: asked.at,
             deadline_ns: Some(task.expiry_time_ns),
         });
         tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, "accepted");

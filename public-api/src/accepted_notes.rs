@@ -1,9 +1,10 @@
 //! Notes of what was accepted, so that a request is known between its `202` and the worker that takes it. They are written
-//! behind the answers' back, many at once; until one is written this process remembers it.
+//! behind the answers' back, many at once, for those that are not decided within a moment: the others need none. Until then
+//! this process remembers them.
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::ids::RequestId;
 use store::{Accepted, Store};
@@ -13,12 +14,16 @@ use tokio::sync::Notify;
 const MOST: usize = 10_000;
 const AT_ONCE: usize = 256;
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
+/// Most are decided by then, and known. Shorter than another process looks for a young request that it does
+/// not know (`requests.rs`).
+const AFTER: Duration = Duration::from_millis(200);
 /// How long stopping may wait for the last ones.
 const LAST_ONES: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(crate) struct AcceptedNotes {
-    waiting: Mutex<HashMap<RequestId, Accepted>>,
+    /// The oldest first.
+    waiting: Mutex<VecDeque<(Instant, Accepted)>>,
     added: Notify,
 }
 
@@ -26,57 +31,66 @@ impl AcceptedNotes {
     /// Never waits.
     pub(crate) fn add(&self, accepted: Accepted) {
         let mut waiting = self.waiting();
+        let first = waiting.is_empty();
         if waiting.len() < MOST {
-            waiting.insert(accepted.request_id, accepted);
+            waiting.push_back((Instant::now(), accepted));
         }
         drop(waiting);
-        self.added.notify_one();
+        if first {
+            self.added.notify_one();
+        }
     }
 
     /// One that is not written yet.
     pub(crate) fn find(&self, request: RequestId) -> Option<Accepted> {
-        self.waiting().get(&request).cloned()
+        self.waiting()
+            .iter()
+            .map(|(_, accepted)| accepted)
+            .find(|accepted| accepted.request_id == request)
+            .cloned()
     }
 
     /// Writes what is added, until dropped.
     pub(crate) async fn write(&self, store: &Store) {
         loop {
-            match self.write_some(store).await {
-                Some(true) => {}
-                Some(false) => tokio::time::sleep(AFTER_A_FAILURE).await,
+            let oldest = self.waiting().front().map(|(added, _)| *added);
+            match oldest {
                 None => self.added.notified().await,
+                Some(added) => {
+                    tokio::time::sleep_until((added + AFTER).into()).await;
+                    if !self.write_some(store, AFTER).await {
+                        tokio::time::sleep(AFTER_A_FAILURE).await;
+                    }
+                }
             }
         }
     }
 
     /// Writes what is left, as far as it can be done soon.
     pub(crate) async fn finish(&self, store: &Store) {
-        let writing = async { while self.write_some(store).await == Some(true) {} };
+        let writing =
+            async { while !self.waiting().is_empty() && self.write_some(store, Duration::ZERO).await {} };
         if tokio::time::timeout(LAST_ONES, writing).await.is_err() {
             tracing::warn!("the last accepted requests could not be noted; they are decided all the same");
         }
     }
 
-    /// Whether it went well; nothing where there is none to write.
-    async fn write_some(&self, store: &Store) -> Option<bool> {
-        let some: Vec<Accepted> = self.waiting().values().take(AT_ONCE).cloned().collect();
-        if some.is_empty() {
-            return None;
+    /// Writes some of those that have waited for so long. Whether it went well.
+    async fn write_some(&self, store: &Store, waited: Duration) -> bool {
+        let some: Vec<Accepted> = {
+            let waiting = self.waiting();
+            let old = waiting.iter().take_while(|(added, _)| added.elapsed() >= waited);
+            old.take(AT_ONCE).map(|(_, accepted)| accepted.clone()).collect()
+        };
+        if let Err(error) = store.records.accepted(&some).await {
+            tracing::warn!(%error, "accepted requests cannot be noted for now");
+            return false;
         }
-        let written = store.records.accepted(&some).await;
-        match &written {
-            Ok(()) => {
-                let mut waiting = self.waiting();
-                for accepted in &some {
-                    waiting.remove(&accepted.request_id);
-                }
-            }
-            Err(error) => tracing::warn!(%error, "accepted requests cannot be noted for now"),
-        }
-        Some(written.is_ok())
+        self.waiting().drain(..some.len());
+        true
     }
 
-    fn waiting(&self) -> MutexGuard<'_, HashMap<RequestId, Accepted>> {
+    fn waiting(&self) -> MutexGuard<'_, VecDeque<(Instant, Accepted)>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

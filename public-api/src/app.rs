@@ -15,16 +15,18 @@ use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
 
 use crate::acceptance::Acceptance;
+use crate::charge_service::AccessEntries;
 use crate::config::Config;
 use crate::decisions::Decisions;
-use crate::gauges;
 use crate::queue_age::QueueAge;
 use crate::routes::routes;
+use crate::{gauges, openapi};
 
 /// The service, bound and not yet serving.
 pub struct App {
     bound: Bound,
     acceptance: Acceptance,
+    charge_service: Option<AccessEntries>,
     signer: WebhookSigner,
     broker: BrokerConfig,
     grace: Duration,
@@ -34,9 +36,11 @@ impl App {
     /// Binds.
     ///
     /// # Errors
-    /// The port is taken, or a file for TLS cannot be used.
+    /// The port is taken.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
-        let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, store.keys.clone())?;
+        let bound = Bound::to(config.bind, config.port)?
+            .guarded(&config.server, store.keys.clone())
+            .documented(&openapi::document(config.charge_service.is_some()));
         let acceptance = Acceptance {
             queue: AuthorizationQueue::new(broker, &config.broker.task_queue),
             store,
@@ -45,8 +49,9 @@ impl App {
             queue_age: Arc::new(QueueAge::new(config.authorization_timeout)),
             notes: Arc::default(),
         };
+        let charge_service = config.charge_service.as_ref().map(AccessEntries::new).transpose()?;
         let (signer, broker) = (config.signer.clone(), config.broker.clone());
-        Ok(Self { bound, acceptance, signer, broker, grace: config.grace })
+        Ok(Self { bound, acceptance, charge_service, signer, broker, grace: config.grace })
     }
 
     /// With `GET /metrics`.
@@ -73,7 +78,7 @@ impl App {
         let acceptance = self.acceptance.clone();
         let broker = acceptance.queue.broker();
         let decisions = Arc::new(Decisions::new(acceptance.store.clone(), shutdown.clone()));
-        let routes = routes(self.acceptance, self.signer, Arc::clone(&decisions));
+        let routes = routes(self.acceptance, self.signer, Arc::clone(&decisions), self.charge_service);
         let ran = tokio::select! {
             served = self.bound.serve("public-api", routes, self.grace, shutdown) => served,
             lost = self.broker.lost(broker) => Err(lost),

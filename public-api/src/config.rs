@@ -6,11 +6,13 @@ use std::time::Duration;
 use authorization_queue::config::BrokerConfig;
 use common::address_guard::AddressGuard;
 use common::settings::{
-    AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, PUBLIC_API_PORT, SHUTDOWN_GRACE_SEC, SettingError, Settings,
+    AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, CHARGE_SERVICE_API, PUBLIC_API_PORT, SHUTDOWN_GRACE_SEC,
+    SettingError, Settings, TLS_CA_FILE,
 };
 use common::webhook_signature::WebhookSigner;
 use http_api::config::ServerConfig;
 use store::config::StoreConfig;
+use url::Url;
 
 /// What public-api needs to know.
 #[derive(Debug, Clone)]
@@ -33,6 +35,17 @@ pub struct Config {
     pub server: ServerConfig,
     /// How long stopping may take.
     pub grace: Duration,
+    /// What charge-service's endpoints need, where they are switched on.
+    pub charge_service: Option<ChargeServiceConfig>,
+}
+
+/// What charge-service's endpoints need.
+#[derive(Debug, Clone)]
+pub struct ChargeServiceConfig {
+    /// Where acl-service is.
+    pub acl_service: Url,
+    /// Certificates of further authorities that may have signed its own, as PEM.
+    pub authorities: Option<Vec<u8>>,
 }
 
 impl Config {
@@ -51,6 +64,15 @@ impl Config {
             port: settings.port(&PUBLIC_API_PORT)?,
             server: ServerConfig::from_settings(settings)?,
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
+            charge_service: charge_service(settings)?,
         })
     }
+}
+
+fn charge_service(settings: &Settings) -> Result<Option<ChargeServiceConfig>, SettingError> {
+    if !settings.parse_with(&CHARGE_SERVICE_API, |text| text.parse().ok())? {
+        return Ok(None);
+    }
+    let (acl_service, authorities) = (settings.acl_service()?, settings.file(&TLS_CA_FILE)?);
+    Ok(Some(ChargeServiceConfig { acl_service, authorities }))
 }

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use ::metrics::counter;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use common::callback_url::CallbackUrlError;
 use common::ids::NotUuid;
+use common::metrics;
 use http_api::Problem;
 use store::StoreError;
 use task_queue::PublishError;
@@ -40,12 +42,21 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    /// What was wrong, as the metric of refusals says it.
-    pub(crate) fn reason(&self) -> &'static str {
+    /// Counts a request to authorize as refused. Gives what was wrong, as the metric of refusals says it.
+    pub(crate) fn count(&self) -> &'static str {
+        let reason = self.reason();
+        counter!(metrics::REQUESTS_REFUSED, "reason" => reason).increment(1);
+        reason
+    }
+
+    fn reason(&self) -> &'static str {
         match self {
             Self::Station(_) => "station_id",
             Self::CallbackUrl(_) => "callback_url",
-            Self::Request(_) => "request",
+            Self::Request(problem) => match problem.field() {
+                field @ ("station_id" | "driver_token" | "callback_url") => field,
+                _ => "request",
+            },
             Self::IdempotencyKeyReused => "idempotency_key",
             Self::Queue(_) => "task_queue",
             Self::QueueTooOld => "queue_too_old",

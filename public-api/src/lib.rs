@@ -3,12 +3,14 @@
 mod acceptance;
 mod accepted_notes;
 pub mod app;
-mod callback_param;
+mod charge_service;
 pub mod config;
 mod decisions;
 mod error;
+mod form;
 mod gauges;
 mod idempotency;
+pub mod openapi;
 mod queue_age;
 mod requests;
 mod routes;

@@ -14,19 +14,23 @@ use common::decision::Decision;
 use common::ids::{NotUuid, PresentedToken, RequestId, StationId};
 use http_api::Problem;
 use http_api::observation::trace_of;
+use http_api::problem::refusals::{Conflict, Invalid, NotFound, Unavailable};
 use serde::Serialize;
 use store::{Accepted, Attempt, DeliveryState, Known, Record};
+use utoipa::ToSchema;
 
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
 /// A request so young may have been accepted by another process that has not noted it yet.
 const YOUNG: Duration = Duration::from_secs(2);
+/// A request may wait so long for a worker: longer in no outage that is worth a word of its own.
+const MAY_WAIT: Duration = Duration::from_secs(3600);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 const LOOKS: usize = 4;
 
-/// How far a request has come.
-#[derive(Debug, Clone, Copy, Serialize)]
+/// How far a request has come
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum State {
     Accepted,
@@ -35,23 +39,33 @@ enum State {
     Undeliverable,
 }
 
-/// A request as answers show it. What is not known before the decision is null until then.
-#[derive(Debug, Serialize)]
+/// A request. What is not known before the decision is null until then
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Request)]
 pub(crate) struct Shown {
     request_id: RequestId,
     state: State,
     station_id: StationId,
     driver_token: PresentedToken,
+    #[schema(required)]
     status: Option<Decision>,
+    #[schema(required)]
     callback_url: Option<String>,
+    /// The outcome of the last attempt, or `pending`
     callback_status: String,
     delivery: DeliveryState,
+    /// The client's call, in nanoseconds since 1970
     start_time_ns: Nanos,
+    #[schema(required)]
     deadline_ns: Option<Nanos>,
+    #[schema(required)]
     decided_ns: Option<Nanos>,
     attempts: Vec<Attempt>,
 }
 
+/// What became of a request
+#[utoipa::path(get, path = "/requests/{request_id}", operation_id = "show_request", tag = "requests", params(("request_id" = RequestId, Path)),
+    responses((status = 200, description = "What is known of it", body = Shown), Invalid, NotFound, Unavailable))]
 pub(crate) async fn show(acceptance: Data<Acceptance>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let shown = match look_up(&acceptance, request_id(&path)?).await? {
         Known::Accepted(accepted) => Shown::from(accepted),
@@ -60,14 +74,23 @@ pub(crate) async fn show(acceptance: Data<Acceptance>, path: Path<String>) -> Re
     Ok(HttpResponse::Ok().json(shown))
 }
 
-#[derive(Serialize)]
-struct Redelivering {
+/// The broker has the delivery
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Redelivering {
+    /// `accepted`
     status: &'static str,
     message: &'static str,
     request_id: RequestId,
 }
 
-/// Tells the client once more, with the same `webhook-id` and the same decision, within a window of its own.
+/// Tell a decision once more
+///
+/// With the same `webhook-id` and the same decision, within a window of its own. 409 before it is decided.
+#[utoipa::path(post, path = "/requests/{request_id}/redeliver", operation_id = "redeliver", tag = "requests",
+    params(("request_id" = RequestId, Path)),
+    responses((status = 202, description = "Accepted: the broker has it", body = Redelivering,
+        headers(("Location" = String, description = "Where to see what became of it"))), Invalid, NotFound,
+        Conflict, Unavailable))]
 pub(crate) async fn redeliver(
     acceptance: Data<Acceptance>,
     path: Path<String>,
@@ -100,18 +123,25 @@ async fn look_up(acceptance: &Acceptance, request: RequestId) -> Result<Known, A
         if let Some(known) = known.or(noted.map(Known::Accepted)) {
             return Ok(known);
         }
-        if look == LOOKS || !is_young(request) {
+        if look == LOOKS || age(request).is_none_or(|age| age >= YOUNG) {
             break;
         }
         tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
-    let missing = "its record has expired, or there never was such a request";
+    // Whoever was killed right after a 202 has not noted it; the worker that takes it in hand does.
+    let missing = match age(request) {
+        Some(age) if age < MAY_WAIT => {
+            "no worker has taken it in hand yet, or there never was such a request"
+        }
+        _ => "its record has expired, or there never was such a request",
+    };
     Err(Problem::not_found("request_id", missing).into())
 }
 
-fn is_young(request: RequestId) -> bool {
+/// Of requests that got their id from us.
+fn age(request: RequestId) -> Option<Duration> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    request.made_at().is_some_and(|made| now.abs_diff(made) < YOUNG)
+    request.made_at().map(|made| now.abs_diff(made))
 }
 
 impl From<Accepted> for Shown {

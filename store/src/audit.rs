@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use common::ids::{PresentedToken, StationId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Listing, Millis, StoreError};
 
@@ -49,7 +50,7 @@ pub struct AuditEntry {
 }
 
 /// How far a change has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Written before the change.
@@ -81,7 +82,7 @@ pub struct AuditedChange {
 }
 
 /// What becomes of an entry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// It is made, or replaced.
@@ -91,7 +92,7 @@ pub enum Effect {
 }
 
 /// What many changes came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
     /// Entries that are not what they were.
     pub applied: u64,

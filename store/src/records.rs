@@ -5,6 +5,7 @@ use common::clock::Nanos;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::{Place, StoreError};
 
@@ -103,7 +104,7 @@ pub struct Decided {
 }
 
 /// How the delivery of a decision stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
     /// Attempts are under way or to come.
@@ -115,7 +116,7 @@ pub enum DeliveryState {
 }
 
 /// One callback attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
     /// From 1, as the worker counts. Where two workers made the same one, the second has the next free place.
     pub number: u32,

@@ -4,6 +4,7 @@
 mod access;
 mod audit;
 mod groups;
+mod index;
 mod keyed;
 mod keys;
 mod records;
@@ -18,7 +19,7 @@ use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError};
 
-pub use self::search::entries;
+pub use self::index::entries;
 use crate::{StoreError, StoreOptions};
 
 /// Connections of one process. Each carries the commands of many tasks at once, so that they share one write and one

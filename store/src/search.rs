@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{DeliveryState, Record, StoreError};
 
 /// So many records are looked at for one page, however few of them fit.
-const EXAMINED: usize = 1000;
+const EXAMINED: usize = 250;
 
 /// The index of the records, and the feed of decisions.
 #[async_trait]
@@ -200,6 +200,11 @@ impl FromStr for FeedPosition {
 impl<'a> Gathering<'a> {
     pub(crate) fn new(filter: &'a Filter, limit: usize) -> Self {
         Self { filter, limit, examined: 0, records: Vec::new() }
+    }
+
+    /// The one that is wanted.
+    pub(crate) fn delivery(&self) -> Option<DeliveryState> {
+        self.filter.delivery
     }
 
     /// Takes the record in where it fits. `Break` when the page is full, or has cost enough.

@@ -4,11 +4,12 @@
 
 pub mod packages;
 mod ports;
-mod process;
+pub mod process;
 pub mod python;
 mod rabbitmq;
 mod redis;
 
+pub use ports::free_port;
 pub use process::descendants;
 pub use rabbitmq::RabbitMq;
 pub use redis::Redis;

@@ -29,6 +29,10 @@ pub fn missing() -> Vec<&'static str> {
     if libfaketime().is_err() {
         packages.push("faketime");
     }
+    // What counts instructions for bench/tests/hot_pieces.rs.
+    if program("valgrind").is_err() {
+        packages.push("valgrind");
+    }
     if python::interpreter().is_none() {
         packages.extend(["python3", "python3-venv"]);
     }
@@ -80,7 +84,8 @@ pub fn libfaketime() -> Result<PathBuf> {
 }
 
 /// `PATH`, or where Debian has programs.
-pub(crate) fn search_path() -> OsString {
+#[must_use]
+pub fn search_path() -> OsString {
     env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }
 

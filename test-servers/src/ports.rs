@@ -12,7 +12,11 @@ const LOWEST: u64 = 15_000;
 const HIGHEST: u64 = 32_000;
 const ATTEMPTS: usize = 1_000;
 
-pub(crate) fn free_port() -> Result<u16> {
+/// A port of 127.0.0.1 that nobody listens at.
+///
+/// # Errors
+/// There seems to be none.
+pub fn free_port() -> Result<u16> {
     for _ in 0..ATTEMPTS {
         let random = RandomState::new().hash_one(());
         let port = u16::try_from(LOWEST + random % (HIGHEST - LOWEST))?;

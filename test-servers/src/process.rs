@@ -32,7 +32,7 @@ exec "$@" 3<&-
 
 /// A running server in a process group of its own. Dropping it kills it and all it started.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     log: PathBuf,
 }
@@ -40,7 +40,8 @@ pub(crate) struct Process {
 impl Process {
     /// Begins a command that [`Process::start`] takes; arguments and environment are for the caller to add. Nothing is
     /// inherited, or the settings of a system's or a developer's server would leak in.
-    pub(crate) fn command(program: impl AsRef<OsStr>, path: &OsStr, home: &Path) -> Command {
+    #[must_use]
+    pub fn command(program: impl AsRef<OsStr>, path: &OsStr, home: &Path) -> Command {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", WATCHED, "watched"]).arg(program);
         command.env_clear().env("PATH", path).env("HOME", home).env("LC_ALL", "C.UTF-8");
@@ -49,7 +50,10 @@ impl Process {
     }
 
     /// Starts it; what it prints is added to `log`.
-    pub(crate) fn start(mut command: Command, log: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// There is no such program, or the log cannot be written.
+    pub fn start(mut command: Command, log: &Path) -> Result<Self> {
         let opened = File::options().create(true).append(true).open(log);
         let output = opened.with_context(|| format!("cannot write the log {}", log.display()))?;
         command.stdin(Stdio::piped()).stdout(output.try_clone()?).stderr(output);
@@ -57,8 +61,17 @@ impl Process {
         Ok(Self { child, log: log.to_owned() })
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits until `ready`. An error carries the end of the log.
-    pub(crate) fn wait_ready(&mut self, limit: Duration, ready: impl Fn() -> bool) -> Result<()> {
+    ///
+    /// # Errors
+    /// It ended, or was not ready within the limit.
+    pub fn wait_ready(&mut self, limit: Duration, ready: impl Fn() -> bool) -> Result<()> {
         let started = Instant::now();
         while !ready() {
             if let Some(status) = self.child.try_wait()? {

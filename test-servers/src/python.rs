@@ -19,20 +19,30 @@ pub struct Environment {
     pub created: bool,
 }
 
-/// Makes the virtual environment below cargo's target folder, unless one with the same requirements is there.
+/// The one of the tests.
+///
+/// # Errors
+/// As [`environment_of`].
+pub fn environment() -> Result<Environment> {
+    environment_of("test-venv", REQUIREMENTS)
+}
+
+/// Makes the virtual environment of this name below cargo's target folder, unless one with the same requirements, Celery
+/// among them, is there.
 ///
 /// # Errors
 /// There is no Python to make it with, or PyPI cannot be reached.
-pub fn environment() -> Result<Environment> {
+pub fn environment_of(name: &str, requirements: &str) -> Result<Environment> {
     let target = target_dir()?;
     fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
-    let dir = target.join("test-venv");
-    let lock = File::create(target.join("test-venv.lock")).context("cannot create the lock of test-venv")?;
-    lock.lock().context("cannot lock test-venv")?;
+    let dir = target.join(name);
+    let lock = File::create(target.join(format!("{name}.lock")));
+    let lock = lock.with_context(|| format!("cannot create the lock of {name}"))?;
+    lock.lock().with_context(|| format!("cannot lock {name}"))?;
     let python = dir.join("bin/python");
-    let created = !is_complete(&dir, &python);
+    let created = !is_complete(&dir, &python, requirements);
     if created {
-        create(&dir, &python)
+        create(&dir, &python, requirements)
             .with_context(|| format!("cannot make the Python environment {}", dir.display()))?;
     }
     Ok(Environment { python, created })
@@ -50,19 +60,19 @@ fn target_dir() -> Result<PathBuf> {
 }
 
 /// The interpreter is only a link to the one it was made with, which may be gone.
-fn is_complete(dir: &Path, python: &Path) -> bool {
-    fs::read_to_string(stamp(dir)).is_ok_and(|installed| installed == REQUIREMENTS)
+fn is_complete(dir: &Path, python: &Path, requirements: &str) -> bool {
+    fs::read_to_string(stamp(dir)).is_ok_and(|installed| installed == requirements)
         && runs(python, "import celery")
 }
 
-fn create(dir: &Path, python: &Path) -> Result<()> {
+fn create(dir: &Path, python: &Path, requirements: &str) -> Result<()> {
     let maker = interpreter().context("no Python with the module venv: install the package python3-venv")?;
     if dir.exists() {
         fs::remove_dir_all(dir)?;
     }
     packages::run(Command::new(maker).args(["-m", "venv"]).arg(dir))?;
     let wanted = dir.join("requirements.txt");
-    fs::write(&wanted, REQUIREMENTS)?;
+    fs::write(&wanted, requirements)?;
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"]);
     packages::run(pip.arg(&wanted))?;

@@ -68,8 +68,7 @@ fn what_is_missing_is_named_together_with_the_command_that_installs_it() {
     let dir = TempDir::new().unwrap();
     let output = with_servers(dir.path()).arg("true").env("PATH", dir.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(69));
-    let command =
-        "sudo apt-get install -y --no-install-recommends rabbitmq-server redis-server python3 python3-venv";
+    let command = "sudo apt-get install -y --no-install-recommends rabbitmq-server redis-server valgrind python3 python3-venv";
     assert!(messages(&output).contains(command), "{}", messages(&output));
 }
 

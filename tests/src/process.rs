@@ -113,6 +113,14 @@ impl Process {
         Some(ahead.cast_signed() - (SECONDS_A_DAY / 2).cast_signed())
     }
 
+    /// How many bytes of memory it has now.
+    pub fn memory(&self) -> u64 {
+        let pid = self.child.id().expect("it runs");
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.strip_suffix("kB"));
+        resident.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("a number") * 1024
+    }
+
     /// How it ended, if it has.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process can be waited for")

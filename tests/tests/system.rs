@@ -17,6 +17,7 @@ mod system {
     mod celery_results;
     mod celery_workers;
     mod chaos;
+    mod charge_service;
     mod crashes;
     mod dead_letters;
     mod decisions;
@@ -30,12 +31,15 @@ mod system {
     mod keys;
     mod limits;
     mod links;
+    mod load;
     mod metrics;
+    mod openapi;
     mod python;
     mod records;
     mod records_live;
     mod refusals;
     mod retries;
+    mod slow_streams;
     mod starting;
     mod stopping;
     mod stores;

@@ -4,18 +4,18 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use common::api_key::{KeyId, Scopes};
 use common::exit::{Failure, report};
 use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
 
 use crate::acl::args::AclArgs;
 use crate::keys::Expiry;
-use crate::{acl, authorize, dead, demo, doctor, keys, log, up};
+use crate::{acl, authorize, bench, dead, demo, doctor, keys, log, up};
 
 /// May this driver charge at this station? Everything in one command.
 ///
-/// Settings come from the environment and from voltgate.toml; the README has the table.
+/// Settings come from the environment and from voltgate.toml; docs/configure.md has the table.
 #[derive(Debug, Parser)]
 #[command(name = "voltgate", version)]
 pub struct Cli {
@@ -47,11 +47,24 @@ enum Command {
     Keys(KeysArgs),
     /// See what was decided, newest first, or as it is decided
     Log(log::LogArgs),
+    /// Load a running system, and account for every 202 by its callback
+    #[command(
+        after_help = "Exit code: 0 nothing was refused, lost, doubled or decided wrongly; 1 something was"
+    )]
+    Bench(bench::BenchArgs),
     /// Look at every dependency and setting, and say what to do about what is wrong
     #[command(after_help = "Exit code: 0 nothing fails, though there may be warnings; 1 something fails")]
     Doctor(DoctorArgs),
     /// Print the table of all settings, as Markdown
     Settings,
+    /// Print the OpenAPI document of a service
+    Openapi { service: Documented },
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Documented {
+    PublicApi,
+    AclService,
 }
 
 #[derive(Debug, Args)]
@@ -66,7 +79,7 @@ pub(crate) struct AuthorizeArgs {
     /// How many seconds to wait for the decision
     #[arg(long, default_value_t = 65)]
     pub(crate) wait: u64,
-    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
     #[arg(long)]
     pub(crate) api: Option<String>,
     /// Print JSON for machines
@@ -88,7 +101,7 @@ pub(crate) struct DeadArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
-    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
     #[arg(long)]
     pub(crate) api: Option<String>,
     /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
@@ -194,12 +207,21 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Demo => Box::pin(async { demo::run(settings).await.map(|()| ExitCode::SUCCESS) }),
         Command::Authorize(args) => Box::pin(authorize::run(settings, args)),
         Command::Acl(args) => Box::pin(acl::run(settings, args)),
+        Command::Bench(args) => Box::pin(bench::run(settings, args)),
         Command::Dead(args) => Box::pin(dead::run(settings, args)),
         Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
         Command::Keys(args) => Box::pin(keys::run(settings, args)),
         Command::Log(args) => Box::pin(log::run(settings, args)),
         Command::Settings => Box::pin(async {
             print!("{}", markdown_table());
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Openapi { service } => Box::pin(async move {
+            let document = match service {
+                Documented::PublicApi => public_api::openapi::document(true),
+                Documented::AclService => acl_service::openapi::document(),
+            };
+            println!("{}", document.to_pretty_json().map_err(|error| Failure::Broken(error.to_string()))?);
             Ok(ExitCode::SUCCESS)
         }),
     }

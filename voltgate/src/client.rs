@@ -21,7 +21,7 @@ pub(crate) struct Service {
 impl Service {
     /// public-api, where the option or the settings say it is.
     pub(crate) fn public_api(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
-        let default = format!("http://127.0.0.1:{}", settings.port(&PUBLIC_API_PORT)?);
+        let default = format!("{}:{}", settings.this_machine(), settings.port(&PUBLIC_API_PORT)?);
         Self::new(settings, "public-api", option.unwrap_or(&default))
     }
 

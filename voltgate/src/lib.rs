@@ -3,6 +3,7 @@
 
 mod acl;
 mod authorize;
+mod bench;
 mod callback_receiver;
 pub mod cli;
 mod client;

@@ -52,7 +52,7 @@ pub(crate) struct LogArgs {
     /// Show driver tokens in the table, too; they are personal data
     #[arg(long)]
     show_tokens: bool,
-    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
     #[arg(long)]
     api: Option<String>,
 }

@@ -9,8 +9,8 @@ use common::api_key::ApiKey;
 use common::exit::Failure;
 use common::metrics::Exposition;
 use common::settings::{
-    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST,
-    REDIS_PORT, REDIS_URL, Settings, without_password,
+    AUTHORIZATION_SERVICE_KEY, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_PORT, REDIS_URL,
+    Settings, without_password,
 };
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
@@ -73,13 +73,16 @@ impl System {
         let acl_config = acl_service::config::Config::from_settings(settings)?;
         let loopback_callbacks = acl_config.bind.is_loopback();
         let settings = if loopback_callbacks { allow_loopback(settings.clone()) } else { settings.clone() };
-        let api_config = public_api::config::Config::from_settings(&settings)?;
+        let mut api_config = public_api::config::Config::from_settings(&settings)?;
         let mut worker_config = worker::config::Config::from_settings(&settings)?;
         let store: Store = api_config.store.open().await?;
         let broker = api_config.broker.connect("up").await?;
         let acl = acl_service::app::App::build(&acl_config, store.clone())?;
         let acl_address = acl.address();
         worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
+        if let Some(charge_service) = &mut api_config.charge_service {
+            charge_service.acl_service = worker_config.acl_service.clone();
+        }
         let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
         let worker = worker::app::App::build(&worker_config, store, broker.clone())?;
         Ok(Self { acl, api, worker, broker, acl_address, loopback_callbacks, settings })
@@ -199,9 +202,7 @@ fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
 /// `AUTHORIZATION_SERVICE_URL`, or `localhost`.
 fn acl_url(settings: &Settings, scheme: &str, address: SocketAddr) -> Result<Url, Failure> {
     if scheme == "https" {
-        let named = settings.is_given(&AUTHORIZATION_SERVICE_URL).then(|| settings.acl_service());
-        let url = named.transpose()?.map_or_else(|| "https://localhost".to_owned(), |url| url.to_string());
-        let mut url = Url::parse(&url).map_err(|error| Failure::Broken(format!("{url}: {error}")))?;
+        let mut url = settings.acl_service()?;
         let _ = (url.set_scheme(scheme), url.set_port(Some(address.port())));
         return Ok(url);
     }

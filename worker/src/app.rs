@@ -37,7 +37,9 @@ impl App {
     /// # Errors
     /// The port is taken, or a client cannot be made.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
-        let bind = |(address, port)| Bound::to(address, port)?.guarded(&config.server, store.keys.clone());
+        let bind = |(address, port)| {
+            Bound::to(address, port).map(|bound| bound.guarded(&config.server, store.keys.clone()))
+        };
         let health = config.health.map(bind).transpose()?;
         let queue = AuthorizationQueue::new(Arc::clone(&broker), &config.broker.task_queue);
         let queues = vec![
@@ -102,7 +104,7 @@ impl App {
 fn health_routes(broker: Arc<dyn Broker>) -> impl Fn(&mut ServiceConfig) + Clone {
     let broker: Data<dyn Broker> = Data::from(broker);
     move |config| {
-        config.app_data(broker.clone()).configure(healthz).service(
+        config.app_data(broker.clone()).service(healthz()).service(
             resource("/readyz", &[("GET, HEAD", Access::Open)])
                 .route(web::get().to(readyz))
                 .route(web::head().to(readyz)),

@@ -2,11 +2,13 @@
 
 pub(crate) mod address_limits;
 mod attempt_error;
+mod connections;
 pub(crate) mod origin_limits;
 mod resolver;
 pub(crate) mod retry;
 pub(crate) mod standing;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use common::address_guard::AddressGuard;
@@ -17,7 +19,6 @@ use common::ids::{PresentedToken, RequestId, StationId};
 use common::trace_context::TraceContext;
 use common::webhook_signature::WebhookSigner;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
-use reqwest::redirect::Policy;
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
 use tracing::{Instrument, error_span};
@@ -30,6 +31,7 @@ use address_limits::{AddressLimits, Places};
 use crate::config::Config;
 use crate::error::WorkerError;
 use crate::measurements::class;
+use connections::Connections;
 use resolver::VettedResolver;
 
 /// A host that sends more is not listened to further.
@@ -54,7 +56,7 @@ pub(crate) struct Answered {
 /// The one client for all callbacks. It dials only what the guard admits.
 #[derive(Clone)]
 pub(crate) struct CallbackClient {
-    http: reqwest::Client,
+    connections: Arc<Connections>,
     resolver: VettedResolver,
     addresses: AddressLimits,
     guard: AddressGuard,
@@ -66,17 +68,8 @@ impl CallbackClient {
     pub(crate) fn new(config: &Config) -> Result<Self, WorkerError> {
         let resolver =
             VettedResolver::new(config.guard.clone(), config.concurrency).map_err(WorkerError::Resolver)?;
-        let http = reqwest::Client::builder()
-            .dns_resolver(resolver.clone())
-            .redirect(Policy::none())
-            .no_proxy()
-            .referer(false)
-            .user_agent(concat!("voltgate/", env!("CARGO_PKG_VERSION")))
-            .pool_max_idle_per_host(32)
-            .pool_idle_timeout(Duration::from_secs(30))
-            .build()?;
         Ok(Self {
-            http,
+            connections: Arc::new(Connections::new(resolver.clone())?),
             resolver,
             addresses: AddressLimits::new(config.concurrency),
             guard: config.guard.clone(),
@@ -141,7 +134,8 @@ impl CallbackClient {
         let id = request.to_string();
         let signature = self.signer.sign(&id, timestamp, &body);
         let mut posting = self
-            .http
+            .connections
+            .to(url.origin())
             .post(url.url().clone())
             .header(CONTENT_TYPE, "application/json")
             .header("webhook-id", id)

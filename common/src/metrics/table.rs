@@ -21,7 +21,7 @@ metrics! {
     REQUESTS_ACCEPTED = "voltgate_requests_accepted_total", Counter, [], [],
         "Requests that were answered 202, the broker having confirmed them";
     REQUESTS_REFUSED = "voltgate_requests_refused_total", Counter, ["reason"],
-        ["station_id", "callback_url", "request", "idempotency_key", "task_queue", "queue_too_old", "store"],
+        ["station_id", "driver_token", "callback_url", "request", "idempotency_key", "task_queue", "queue_too_old", "store"],
         "Requests to authorize that were not accepted, by what was wrong";
     DECISIONS = "voltgate_decisions_total", Counter, ["status"],
         ["allowed", "not_allowed", "unknown", "invalid"],

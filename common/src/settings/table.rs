@@ -1,4 +1,4 @@
-//! The rows. To add a setting: one row here, one line in the `config.rs` that reads it; the README's table follows.
+//! The rows. To add a setting: one row here, one line in the `config.rs` that reads it; the table of docs/configure.md follows.
 
 use super::Setting;
 
@@ -45,8 +45,10 @@ settings! {
         "Where public-api listens";
     BIND_ADDRESS = "127.0.0.1", "an IP address of this machine",
         "Where the services listen; whoever can reach another address than a loopback one needs a key";
+    CHARGE_SERVICE_API = "false", "true or false",
+        "Whether public-api serves charge-service's endpoints too, below /api/";
     AUTHORIZATION_SERVICE_URL = "http://127.0.0.1", "http://HOST or https://HOST; a port in it wins over AUTHORIZATION_SERVICE_PORT",
-        "Where the worker finds acl-service";
+        "Where the worker, and public-api with CHARGE_SERVICE_API, find acl-service; https://localhost unless it is set and TLS_CERT_FILE is";
     AUTHORIZATION_SERVICE_PORT = "5000", "a port; acl-service takes 0 for any free one",
         "Where acl-service listens and the worker finds it";
     AUTHORIZATION_SERVICE_KEY = "", "vg_<id>_<secret>, the secret of 40 letters and digits at least; several with commas between them",

@@ -1,11 +1,24 @@
 //! The filters of `GET /requests` and of the stream, as they stand in a query.
 
 use common::clock::Nanos;
-use common::ids::{NotUuid, PresentedToken};
+use common::decision::Decision;
+use common::ids::{NotUuid, PresentedToken, StationId};
 use http_api::Problem;
 use store::{DeliveryState, Filter};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use utoipa::IntoParams;
+use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+
+/// Those that both have, as the document names them
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "`read` reads them, so that each refusal names its field")]
+pub(super) struct Params {
+    station_id: Option<StationId>,
+    driver_token: Option<PresentedToken>,
+    status: Option<Decision>,
+}
 
 /// What a query holds beside filters.
 pub(super) type Rest = Vec<(String, String)>;
@@ -56,6 +69,15 @@ fn set(filter: &mut Filter, name: &str, value: &str) -> Result<bool, Problem> {
         _ => return Ok(false),
     }
     Ok(true)
+}
+
+/// How a moment is written.
+pub(super) fn moment_schema() -> Schema {
+    let date_time = SchemaFormat::KnownFormat(KnownFormat::DateTime);
+    let text = ObjectBuilder::new().schema_type(Type::String).format(Some(date_time));
+    let nanos = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0_u64)).maximum(Some(u64::MAX));
+    let about = "RFC 3339, or nanoseconds since 1970";
+    AnyOfBuilder::new().item(text).item(nanos).description(Some(about)).build().into()
 }
 
 /// Nanoseconds since 1970, or RFC 3339.

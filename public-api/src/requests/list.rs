@@ -3,8 +3,10 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use http_api::Problem;
+use http_api::problem::refusals::{Invalid, Unavailable};
 use serde::Serialize;
-use store::{NoPlace, Place};
+use store::{DeliveryState, NoPlace, Place};
+use utoipa::{IntoParams, ToSchema};
 
 use super::{Shown, filter};
 use crate::acceptance::Acceptance;
@@ -13,14 +15,38 @@ use crate::error::ApiError;
 const DEFAULT_LIMIT: usize = 50;
 const LARGEST_LIMIT: usize = 500;
 
-/// A page. It may be short of its limit, or empty, and have a next one: the work for a page is bounded.
-#[derive(Serialize)]
-struct Listed {
+/// A page. It may be short of its limit, or empty, and have a next one: the work for a page is bounded
+#[derive(Serialize, ToSchema)]
+#[schema(as = Requests)]
+pub(crate) struct Listed {
     requests: Vec<Shown>,
-    /// Of the next page; null at the end.
+    /// Of the next page; null at the end
+    #[schema(required)]
     cursor: Option<String>,
 }
 
+/// What the list takes beside the filters that the stream has, too
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "filter.rs and this file read them, so that each refusal names its field")]
+struct OwnParams {
+    delivery: Option<DeliveryState>,
+    /// Called at this moment or later
+    #[param(schema_with = filter::moment_schema)]
+    from: Option<String>,
+    /// Called before this moment
+    #[param(schema_with = filter::moment_schema)]
+    to: Option<String>,
+    #[param(minimum = 1, maximum = 500, default = 50)]
+    limit: Option<u32>,
+    /// Of the page before
+    #[param(pattern = "^([0-9a-f]{48})?$")]
+    cursor: Option<String>,
+}
+
+/// Requests that are decided, newest first
+#[utoipa::path(get, path = "/requests", operation_id = "list_requests", tag = "requests", params(filter::Params, OwnParams),
+    responses((status = 200, description = "A page of them", body = Listed), Invalid, Unavailable))]
 pub(crate) async fn list(
     acceptance: Data<Acceptance>,
     request: HttpRequest,

@@ -8,8 +8,10 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use http_api::Problem;
+use http_api::problem::refusals::{Invalid, Unavailable};
 use store::{Fed, FeedPosition, Filter, NoFeedPosition};
 use tokio::sync::broadcast::error::RecvError;
+use utoipa::IntoParams;
 
 use super::{Shown, filter};
 use crate::decisions::{Decisions, Listener};
@@ -32,6 +34,22 @@ struct Events {
     first: Option<Bytes>,
 }
 
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "`last_event_id` reads it")]
+struct PositionHeader {
+    /// Of the last event that was seen, behind which to go on
+    #[param(rename = "Last-Event-ID", pattern = "^[0-9]+-[0-9]+$")]
+    position: Option<String>,
+}
+
+/// Decisions as they are made, by any worker
+///
+/// Server-sent events: `decision` with the request as data, at least once; `gap` where some may be missing.
+#[utoipa::path(get, path = "/requests/stream", operation_id = "stream_decisions", tag = "requests",
+    params(filter::Params, PositionHeader),
+    responses((status = 200, description = "A stream without an end", content_type = "text/event-stream", body = String),
+        Invalid, Unavailable))]
 pub(crate) async fn stream(
     decisions: Data<Decisions>,
     request: HttpRequest,

@@ -17,11 +17,17 @@ impl KeyedState for RedisStore {
     ) -> Result<Option<String>, StoreError> {
         let key = self.key(format_args!("voltgate:{key}"));
         let mut pipe = redis::pipe();
-        // In one transaction, so that the value cannot expire between the two. `SET … NX GET` needs Redis 7.
-        pipe.atomic().cmd("SET").arg(&key).arg(value).arg("NX").arg("PX").arg(milliseconds(keep));
-        pipe.cmd("GET").arg(&key);
-        let (put, held): (Option<String>, Option<String>) = self.pipeline(&pipe).await?;
-        Ok(if put.is_some() { None } else { held })
+        // `SET … NX GET` needs Redis 7.
+        pipe.cmd("SET").arg(&key).arg(value).arg("NX").arg("PX").arg(milliseconds(keep)).cmd("GET").arg(&key);
+        loop {
+            let (put, held): (Option<String>, Option<String>) = self.pipeline(&pipe).await?;
+            match (put, held) {
+                (Some(_), _) => return Ok(None),
+                (None, Some(held)) => return Ok(Some(held)),
+                // It expired between the two.
+                (None, None) => {}
+            }
+        }
     }
 
     async fn put(&self, key: &str, value: &str, keep: Duration) -> Result<(), StoreError> {

@@ -1,12 +1,14 @@
 //! Records: the hash `log:authorize:<START_TIME_NS>:<STATION_UUID>:<DRIVER_TOKEN>`, found by request through
 //! `voltgate:request:<REQUEST_ID>`, which holds its key.
 
-use std::collections::HashMap;
+use std::borrow::Cow;
+use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
+use common::clock::Nanos;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId};
-use redis::{Value, from_redis_value};
+use serde::{Deserialize, Serialize};
 
 use super::{RedisStore, unavailable};
 use crate::records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
@@ -28,6 +30,33 @@ mod field {
     /// `attempt:1` and so on, each a JSON object.
     pub(super) const ATTEMPT: &str = "attempt:";
 }
+
+/// An attempt as its field holds it, which has its number in its name. Redis keeps a hash in one compact piece only while
+/// no value is longer than 64 bytes; else a record takes more than twice the memory.
+#[derive(Serialize, Deserialize)]
+struct Made<'a> {
+    at_ns: Nanos,
+    took_ms: u64,
+    outcome: Cow<'a, str>,
+}
+
+impl<'a> From<&'a Attempt> for Made<'a> {
+    fn from(attempt: &'a Attempt) -> Self {
+        let Attempt { number: _, at_ns, took_ms, outcome } = attempt;
+        Self { at_ns: *at_ns, took_ms: *took_ms, outcome: outcome.into() }
+    }
+}
+
+/// Either the whole first decision is there or nothing of it, and whoever comes second changes nothing and reads the first.
+/// ARGV: the seconds that the record is kept, then names and values, the decision's first.
+const DECIDE: &str = r"
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  redis.call('HSET', KEYS[1], unpack(ARGV, 2))
+else
+  for at = 2, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[at], ARGV[at + 1]) end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return redis.call('HGET', KEYS[1], ARGV[2])";
 
 /// [`DeliveryState::after`] as a script, because it has to read and write at once. ARGV: the attempt's number and details,
 /// the state it tells of, its outcome, and the seconds that the record is kept, also where it expired meanwhile.
@@ -72,7 +101,12 @@ impl Records for RedisStore {
     }
 
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError> {
-        let hash = self.key(key.to_redis());
+        let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
+        let mut pipe = redis::pipe();
+        // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
+        self.index(&mut pipe, key, place, decided.decision);
+        let decide = pipe.cmd("EVAL").arg(DECIDE).arg(1).arg(self.key(key.to_redis()));
+        decide.arg(self.options.retention.as_secs());
         let fields: [(&str, &str); 10] = [
             (field::STATUS, decided.decision.as_str()),
             (field::STATION_ID, &key.station_id.to_string()),
@@ -85,23 +119,12 @@ impl Records for RedisStore {
             (field::DEADLINE_NS, &decided.deadline_ns.to_string()),
             (field::DECIDED_NS, &decided.decided_ns.to_string()),
         ];
-        let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
-        let mut pipe = redis::pipe();
-        // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
-        self.index(&mut pipe, key, place, decided.decision);
-        // One transaction on one key: either the whole first decision is there or nothing of it, and whoever comes
-        // second changes nothing and reads the first.
-        pipe.cmd("MULTI").ignore();
         for (name, value) in fields {
-            pipe.cmd("HSETNX").arg(&hash).arg(name).arg(value).ignore();
+            decide.arg(name).arg(value);
         }
-        pipe.cmd("EXPIRE").arg(&hash).arg(self.options.retention.as_secs()).ignore();
-        pipe.cmd("HGET").arg(&hash).arg(field::STATUS).ignore();
-        pipe.cmd("EXEC");
         self.feed(&mut pipe, place);
         pipe.cmd("DEL").arg(self.accepted_key(decided.request_id)).ignore();
-        let (mut done,): (Vec<Value>,) = self.pipeline(&pipe).await?;
-        let status: String = from_redis_value(done.pop().unwrap_or(Value::Nil)).map_err(unavailable)?;
+        let (status,): (String,) = self.pipeline(&pipe).await?;
         status
             .parse()
             .map_err(|error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id)))
@@ -113,9 +136,19 @@ impl Records for RedisStore {
         attempt: &Attempt,
         state: DeliveryState,
     ) -> Result<DeliveryState, StoreError> {
-        let details = serde_json::to_string(attempt).map_err(unavailable)?;
+        let hash = self.key(key.to_redis());
+        let details = serde_json::to_string(&Made::from(attempt)).map_err(unavailable)?;
+        if state == DeliveryState::Undeliverable {
+            let request: Option<String> =
+                self.command(redis::cmd("HGET").arg(&hash).arg(field::REQUEST_ID)).await?;
+            if let Some(request_id) = request.and_then(|request| request.parse().ok()) {
+                let mut pipe = redis::pipe();
+                self.index_undeliverable(&mut pipe, Place { start_ns: key.start_ns, request_id });
+                self.pipeline::<()>(&pipe).await?;
+            }
+        }
         let mut script = redis::cmd("EVAL");
-        script.arg(ATTEMPTED).arg(1).arg(self.key(key.to_redis()));
+        script.arg(ATTEMPTED).arg(1).arg(hash);
         script.arg(attempt.number).arg(details).arg(state.as_str()).arg(&attempt.outcome);
         script.arg(self.options.retention.as_secs());
         let held: String = self.command(&script).await?;
@@ -125,27 +158,21 @@ impl Records for RedisStore {
     /// What is noted here and decided meanwhile is taken away here, what is decided later by [`Records::decide`]: nothing
     /// stays, and there is no moment at which neither the note nor the record is there.
     async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError> {
+        let waiting = self.undecided(requests.iter().collect()).await?;
+        if waiting.is_empty() {
+            return Ok(());
+        }
         let mut notes = redis::pipe();
-        for request in requests {
+        for request in &waiting {
             let details = serde_json::to_string(request).map_err(unavailable)?;
             notes.cmd("SET").arg(self.accepted_key(request.request_id)).arg(details);
             notes.arg("EX").arg(self.options.retention.as_secs()).ignore();
         }
         self.pipeline::<()>(&notes).await?;
-        let mut keys = redis::pipe();
-        for request in requests {
-            keys.cmd("GET").arg(self.request_key(request.request_id));
-        }
-        let keys: Vec<Option<String>> = self.pipeline(&keys).await?;
-        let open: Vec<(&Accepted, String)> =
-            requests.iter().zip(keys).filter_map(|(request, key)| Some((request, key?))).collect();
-        let mut decided = redis::pipe();
-        for (_, key) in &open {
-            decided.cmd("EXISTS").arg(self.key(key));
-        }
-        let decided: Vec<bool> = if open.is_empty() { Vec::new() } else { self.pipeline(&decided).await? };
+        let still: HashSet<RequestId> =
+            self.undecided(waiting.clone()).await?.iter().map(|request| request.request_id).collect();
         let mut over = redis::pipe();
-        for ((request, _), _) in open.iter().zip(decided).filter(|(_, decided)| *decided) {
+        for request in waiting.iter().filter(|request| !still.contains(&request.request_id)) {
             over.cmd("DEL").arg(self.accepted_key(request.request_id)).ignore();
         }
         if over.is_empty() { Ok(()) } else { self.pipeline(&over).await }
@@ -188,6 +215,25 @@ impl RedisStore {
         self.key(format_args!("voltgate:request:{request}"))
     }
 
+    /// Those of them that have no record yet.
+    async fn undecided<'a>(&self, requests: Vec<&'a Accepted>) -> Result<Vec<&'a Accepted>, StoreError> {
+        let mut pipe = redis::pipe();
+        for request in &requests {
+            pipe.cmd("GET").arg(self.request_key(request.request_id));
+        }
+        let keys: Vec<Option<String>> =
+            if pipe.is_empty() { Vec::new() } else { self.pipeline(&pipe).await? };
+        let mut pipe = redis::pipe();
+        for key in keys.iter().flatten() {
+            pipe.cmd("EXISTS").arg(self.key(key));
+        }
+        let decided: Vec<bool> = if pipe.is_empty() { Vec::new() } else { self.pipeline(&pipe).await? };
+        let mut decided = decided.into_iter();
+        let waits = |key: &Option<String>| key.is_none() || decided.next() != Some(true);
+        let waits: Vec<bool> = keys.iter().map(waits).collect();
+        Ok(requests.into_iter().zip(waits).filter_map(|(request, waits)| waits.then_some(request)).collect())
+    }
+
     fn accepted_key(&self, request: RequestId) -> String {
         self.key(format_args!("voltgate:accepted:{request}"))
     }
@@ -205,6 +251,28 @@ impl RedisStore {
             if pipe.is_empty() { Vec::new() } else { self.pipeline(&pipe).await? };
         let mut hashes = hashes.iter();
         Ok(keys.iter().map(|key| record(key.as_ref()?, hashes.next()?)).collect())
+    }
+
+    /// Takes out the keys of records whose delivery stands otherwise, where those are many: a record is much to read.
+    pub(super) async fn keep_delivery(
+        &self,
+        keys: &mut [Option<RecordKey>],
+        wanted: DeliveryState,
+    ) -> Result<(), StoreError> {
+        let mut pipe = redis::pipe();
+        for key in keys.iter().flatten() {
+            pipe.cmd("HGET").arg(self.key(key.to_redis())).arg(field::DELIVERY);
+        }
+        if pipe.is_empty() {
+            return Ok(());
+        }
+        let held: Vec<Option<String>> = self.pipeline(&pipe).await?;
+        for (key, held) in keys.iter_mut().filter(|key| key.is_some()).zip(held) {
+            if DeliveryState::parse(&held.unwrap_or_default()) != wanted {
+                *key = None;
+            }
+        }
+        Ok(())
     }
 
     async fn read(&self, key: &RecordKey) -> Result<Option<Record>, StoreError> {
@@ -230,7 +298,8 @@ fn record(key: &RecordKey, hash: &HashMap<String, String>) -> Option<Record> {
     let attempts = (1..=count)
         .filter_map(|number| {
             let details = text(&format!("{}{number}", field::ATTEMPT))?;
-            Some(Attempt { number, ..serde_json::from_str(details).ok()? })
+            let Made { at_ns, took_ms, outcome } = serde_json::from_str(details).ok()?;
+            Some(Attempt { number, at_ns, took_ms, outcome: outcome.into_owned() })
         })
         .collect();
     Some(Record {

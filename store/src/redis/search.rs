@@ -1,97 +1,31 @@
-//! The index: sorted sets of places, in buckets of time that expire with their records, and the feed of decisions.
-//!
-//! A member is the 24 bytes of a [`Place`], all with one score, so that they sort by bytes. A bucket is small enough that its
-//! expiry does not hold up Redis, and where it can stay below 128 members Redis keeps it in one compact piece.
+//! Finding records by the index, and the feed of decisions.
 
-use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use async_trait::async_trait;
-use common::clock::{self, Nanos};
-use common::decision::Decision;
-use common::ids::StationId;
+use common::clock;
 use redis::Pipeline;
-use sha2::{Digest, Sha256};
 
 use super::RedisStore;
+use super::index::{Bounds, HOUR};
 use crate::search::Gathering;
-use crate::{Fed, FeedPosition, Filter, Found, Place, Record, RecordKey, Search, StoreError};
+use crate::{DeliveryState, Fed, FeedPosition, Filter, Found, Place, Record, RecordKey, Search, StoreError};
 
-const HOUR: Nanos = 3_600_000_000_000;
-const DECISIONS: [Decision; 4] =
-    [Decision::Allowed, Decision::NotAllowed, Decision::Unknown, Decision::Invalid];
 /// So many decisions can be resumed from.
 const FEED_LENGTH: u32 = 100_000;
 /// Keys asked for in one round trip, and for one page.
 const KEYS_AT_ONCE: u64 = 128;
 const KEYS_A_PAGE: u64 = 8192;
-/// Members read at once where not all of them will fit.
-const AT_ONCE: usize = 128;
+/// Entries looked up in other lists in one round trip, and for one page. Each costs Redis about two microseconds.
+const ENTRIES_AT_ONCE: usize = 512;
+const ENTRIES_A_PAGE: usize = 1024;
+/// Records looked at in one round trip: few at first, as mostly all of them fit, then more and more.
+const RECORDS_AT_FIRST: usize = 32;
+const RECORDS_AT_ONCE: usize = 256;
 /// By how much the clock of whoever took the call may be ahead of ours.
-const AHEAD: Nanos = HOUR;
-
-/// A list that a record is entered in. All records together are those of each decision.
-enum Family<'a> {
-    Status(Decision),
-    Station(StationId),
-    Driver(&'a str),
-}
-
-impl Family<'_> {
-    /// The length of a bucket: the fewer records come in a time, the longer.
-    fn bucket_length(&self) -> Nanos {
-        match self {
-            Self::Status(_) => HOUR,
-            Self::Station(_) => 24 * HOUR,
-            Self::Driver(_) => 7 * 24 * HOUR,
-        }
-    }
-
-    fn bucket(&self, number: u64) -> String {
-        match self {
-            Self::Status(status) => format!("voltgate:by-status:{status}:{number}"),
-            Self::Station(station) => format!("voltgate:by-station:{station}:{number}"),
-            Self::Driver(token) => format!("voltgate:by-driver:{}:{number}", hashed(token)),
-        }
-    }
-
-    /// Those whose entries hold all that a filter wants, the fewest possible.
-    fn of(filter: &Filter) -> Vec<Family<'_>> {
-        match filter {
-            Filter { driver_token: Some(token), .. } => vec![Family::Driver(token.expose())],
-            Filter { station_id: Some(station), .. } => vec![Family::Station(*station)],
-            Filter { status: Some(status), .. } => vec![Family::Status(*status)],
-            _ => DECISIONS.map(Family::Status).into(),
-        }
-    }
-}
-
-/// The keys, without a prefix, that a record is entered under, each with the length of its bucket.
-pub fn entries(key: &RecordKey, decision: Decision) -> [(String, Duration); 3] {
-    let families = [
-        Family::Status(decision),
-        Family::Station(key.station_id),
-        Family::Driver(key.driver_token.expose()),
-    ];
-    families.map(|family| {
-        let length = family.bucket_length();
-        (family.bucket(key.start_ns / length), Duration::from_nanos(length))
-    })
-}
+const AHEAD: u64 = HOUR;
 
 impl RedisStore {
-    /// Enters a record. Before it is written, so that it cannot be there unseen; twice does no harm.
-    pub(super) fn index(&self, pipe: &mut Pipeline, key: &RecordKey, place: Place, decision: Decision) {
-        for (bucket, length) in entries(key, decision) {
-            let bucket = self.key(bucket);
-            pipe.cmd("ZADD").arg(&bucket).arg(0).arg(place.to_bytes().as_slice()).ignore();
-            // The last one that comes in is the last to expire.
-            let keep = self.options.retention + length;
-            pipe.cmd("EXPIRE").arg(bucket).arg(keep.as_secs()).ignore();
-        }
-    }
-
     /// Puts a decision into the feed. After its record is written, because whoever reads the feed reads that at once.
     pub(super) fn feed(&self, pipe: &mut Pipeline, place: Place) {
         pipe.cmd("XADD").arg(self.feed_key()).arg("MAXLEN").arg("~").arg(FEED_LENGTH);
@@ -102,24 +36,12 @@ impl RedisStore {
         self.key("voltgate:decisions")
     }
 
-    /// The entries of some buckets within these bounds, the newest first, at most `count` of each list.
-    async fn places(
+    /// The records at these places; nothing where one has expired, or its delivery stands otherwise.
+    async fn records_at(
         &self,
-        keys: &[String],
-        bounds: &Bounds,
-        count: usize,
-    ) -> Result<BTreeSet<Place>, StoreError> {
-        let mut pipe = redis::pipe();
-        for key in keys {
-            pipe.cmd("ZREVRANGEBYLEX").arg(self.key(key)).arg(&bounds.upper).arg(&bounds.lower);
-            pipe.arg("LIMIT").arg(0).arg(count);
-        }
-        let lists: Vec<Vec<Vec<u8>>> = self.pipeline(&pipe).await?;
-        Ok(lists.iter().flatten().filter_map(|member| Place::from_bytes(member)).collect())
-    }
-
-    /// The records at these places; nothing where one has expired.
-    async fn records_at(&self, places: &[Place]) -> Result<Vec<Option<Record>>, StoreError> {
+        places: &[Place],
+        delivery: Option<DeliveryState>,
+    ) -> Result<Vec<Option<Record>>, StoreError> {
         if places.is_empty() {
             return Ok(Vec::new());
         }
@@ -128,61 +50,75 @@ impl RedisStore {
             pipe.cmd("GET").arg(self.request_key(place.request_id));
         }
         let keys: Vec<Option<String>> = self.pipeline(&pipe).await?;
-        let keys = keys.iter().zip(places).map(|(key, place)| {
+        let with_places = keys.iter().zip(places);
+        let keys = with_places.map(|(key, place)| {
             let key = key.as_deref().and_then(RecordKey::from_redis);
             key.filter(|key| key.start_ns == place.start_ns)
         });
-        self.read_many(&keys.collect::<Vec<_>>()).await
+        let mut keys: Vec<Option<RecordKey>> = keys.collect();
+        if let Some(wanted) = delivery {
+            self.keep_delivery(&mut keys, wanted).await?;
+        }
+        self.read_many(&keys).await
     }
-}
 
-/// Between which entries a page is.
-struct Bounds {
-    upper: Vec<u8>,
-    lower: Vec<u8>,
-}
-
-impl Bounds {
-    fn new(upper: Place, from: Nanos) -> Self {
-        let sign = |sign: u8, bytes: &[u8]| [&[sign], bytes].concat();
-        Self { upper: sign(b'(', &upper.to_bytes()), lower: sign(b'[', &from.to_be_bytes()) }
+    /// Takes the records at these places into the page. `Break` with the place of the last one that was looked at, once the
+    /// page is full or has cost enough.
+    async fn gather(
+        &self,
+        mut places: &[Place],
+        at_once: &mut usize,
+        gathering: &mut Gathering<'_>,
+    ) -> Result<ControlFlow<Place>, StoreError> {
+        while !places.is_empty() {
+            let (these, later) = places.split_at(places.len().min(*at_once));
+            for (place, record) in these.iter().zip(self.records_at(these, gathering.delivery()).await?) {
+                if gathering.offer(record).is_break() {
+                    return Ok(ControlFlow::Break(*place));
+                }
+            }
+            (places, *at_once) = (later, (*at_once * 4).min(RECORDS_AT_ONCE));
+        }
+        Ok(ControlFlow::Continue(()))
     }
 }
 
 #[async_trait]
 impl Search for RedisStore {
     async fn list(&self, filter: &Filter, after: Option<Place>, limit: usize) -> Result<Found, StoreError> {
-        let families = Family::of(filter);
-        let (length, now) = (families[0].bucket_length(), clock::now());
-        let oldest = now.saturating_sub(clock::nanos(self.options.retention) + length);
-        let from = filter.from_ns.unwrap_or(0).max(oldest);
+        let now = clock::now();
         let to = filter.to_ns.unwrap_or(u64::MAX).min(now.saturating_add(AHEAD));
         let mut upper = after.unwrap_or(Place::before(u64::MAX)).min(Place::before(to));
-        let mut gathering = Gathering::new(filter, limit);
-        let count = limit.max(AT_ONCE);
-        let most = (KEYS_AT_ONCE / families.len() as u64).max(1);
-        let (mut at_once, mut asked) = (1, 0);
+        let sought = self.sought(filter, upper.start_ns.min(now)).await?;
+        let length = sought.bucket_length();
+        let oldest = now.saturating_sub(clock::nanos(self.options.retention) + length);
+        let from = filter.from_ns.unwrap_or(0).max(oldest);
         let end = Place::before(from);
-        while upper > end && asked < KEYS_A_PAGE {
+        let most = (KEYS_AT_ONCE / sought.width()).max(1);
+        let (mut buckets, mut keys_asked, mut entries_asked) = (1, 0, 0);
+        let (mut gathering, mut records_at_once) =
+            (Gathering::new(filter, limit), limit.max(RECORDS_AT_FIRST));
+        while upper > end && keys_asked < KEYS_A_PAGE && entries_asked < ENTRIES_A_PAGE {
             let newest = upper.newest_before() / length;
-            let last = (newest + 1).saturating_sub(at_once).max(from / length);
-            let keys: Vec<String> = (last..=newest)
-                .flat_map(|number| families.iter().map(move |family| family.bucket(number)))
-                .collect();
-            asked += keys.len() as u64;
+            let last = (newest + 1).saturating_sub(buckets).max(from / length);
+            let keys = sought.keys(last, newest);
+            keys_asked += keys.len() as u64;
+            let narrowed = sought.is_narrowed();
+            let count = if narrowed { ENTRIES_AT_ONCE } else { records_at_once };
             let places = self.places(&keys, &Bounds::new(upper, from), count).await?;
             let places: Vec<Place> = places.into_iter().rev().take(count).collect();
-            for (place, record) in places.iter().zip(self.records_at(&places).await?) {
-                if let ControlFlow::Break(()) = gathering.offer(record) {
-                    return Ok(gathering.until(Some(*place)));
-                }
-            }
             // Further back, unless these buckets have more.
-            upper = match places.last() {
-                Some(last) if places.len() == count => *last,
-                _ => Place::before(last * length),
+            (upper, buckets) = match places.last() {
+                Some(last) if places.len() == count => (*last, buckets),
+                _ => (Place::before(last * length), (buckets * 4).min(most)),
             };
-            at_once = if places.is_empty() { (at_once * 4).min(most) } else { at_once };
+            entries_asked += if narrowed { places.len() } else { 0 };
+            let places = self.narrow(&sought, places).await?;
+            if let ControlFlow::Break(last) =
+                self.gather(&places, &mut records_at_once, &mut gathering).await?
+            {
+                return Ok(gathering.until(Some(last)));
+            }
         }
         Ok(gathering.until((upper > end).then_some(upper)))
     }
@@ -212,7 +148,7 @@ impl Search for RedisStore {
             .filter_map(|(id, fields)| Some((id.parse().ok()?, Place::from_bytes(fields.get(1)?)?)))
             .collect();
         let places: Vec<Place> = read.iter().map(|(_, place)| *place).collect();
-        let records = self.records_at(&places).await?;
+        let records = self.records_at(&places, None).await?;
         let found = read.iter().zip(records).filter_map(|((id, _), record)| Some((*id, record?)));
         Ok(Fed {
             records: found.collect(),
@@ -220,9 +156,4 @@ impl Search for RedisStore {
             more: entries.len() == limit,
         })
     }
-}
-
-/// A key of one length that shows no token.
-fn hashed(token: &str) -> String {
-    Sha256::digest(token.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }

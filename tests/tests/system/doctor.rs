@@ -23,7 +23,7 @@ async fn doctor(environment: &BTreeMap<String, String>, arguments: &[&str]) -> O
 }
 
 /// The checks that measure this machine: any of them may be a warning on a slow one.
-const MEASURED: [&str; 3] = ["open files", "store latency", "clock"];
+const MEASURED: [&str; 4] = ["open files", "store latency", "clock", "queue age"];
 
 /// A line for each check, without what differs from run to run.
 fn normalised(text: &str, replaced: &[(&str, &str)]) -> String {
@@ -75,6 +75,25 @@ async fn a_deployment_that_is_well_gets_no_failure_and_one_that_is_not_is_told_w
     let output = doctor(&broken.environment, &["--api", &services.api_url]).await;
     assert_eq!(output.status.code(), Some(1));
     insta::assert_snapshot!("ill", normalised(&String::from_utf8(output.stdout).unwrap(), &replaced));
+}
+
+#[tokio::test]
+async fn services_that_want_a_key_are_shown_the_one_of_the_settings() {
+    let key = "vg_admin_5ec4e7000000000000000000000000000000000000000000";
+    let mut deployment = Deployment::new().await.with("API_KEYS", "required").with("API_KEY_BOOTSTRAP", key);
+    let (_acl, _) = deployment.start_acl().await;
+    let (_api, api_url) = deployment.start_api().await;
+    let acl_service = async |environment: &BTreeMap<String, String>| {
+        let output = doctor(environment, &["--api", &api_url, "--json"]).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert!(!report.to_string().contains(key), "{report}");
+        let checks = report["checks"].as_array().unwrap().clone();
+        checks.into_iter().find(|check| check["check"] == "acl-service").unwrap()
+    };
+    let refused = acl_service(&deployment.environment).await;
+    assert!(refused["result"] == "failure" && refused["detail"].to_string().contains("401"), "{refused}");
+    let admitted = acl_service(&deployment.with("VOLTGATE_KEY", key).environment).await;
+    assert_eq!(admitted["result"], "ok", "{admitted}");
 }
 
 #[tokio::test]

@@ -9,11 +9,11 @@ fn document(name: &str) -> String {
 }
 
 #[test]
-fn the_readme_has_the_table_of_settings_that_the_code_has() {
+fn the_table_of_settings_is_that_of_the_code() {
     let table = markdown_table();
     assert!(
-        document("README.md").contains(&table),
-        "put this into README.md (`voltgate settings`):\n{table}"
+        document("docs/configure.md").contains(&table),
+        "put this into docs/configure.md (`voltgate settings`):\n{table}"
     );
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STATION, record_once};
 use tests::eventually;
+use tests::link::Link;
 use tests::process::Process;
 use tests::servers::reqwest_client;
 
@@ -149,6 +150,34 @@ async fn a_revoked_key_is_refused_five_seconds_later_at_the_latest() {
     assert_eq!(listed().await["state"], "revoked");
     let (code, ..) = Process::run("voltgate", &["keys", "revoke", "nobody"], &deployment.environment).await;
     assert_eq!(code, Some(1));
+}
+
+#[tokio::test]
+async fn while_the_store_is_away_a_key_that_is_known_stays_good_and_another_cannot_be_judged() {
+    let deployment = guarded().await.with("AUTHORIZATION_TIMEOUT_SEC", 120);
+    let redis = Link::to(&deployment.servers.redis).await;
+    let (_api, api) = deployment.through("REDIS_URL", &redis).start_api().await;
+    let (known, _) = created(&deployment, "authorize", &[]).await;
+    let (unseen, _) = created(&deployment, "authorize", &[]).await;
+    let url = format!("{api}/station/{STATION}/driver/{DRIVER}/authorize?callback_url=http://127.0.0.1:9/");
+    let asking = |key: &str| deployment.http.post(&url).bearer_auth(key);
+    assert_eq!(status(asking(&known)).await, 202);
+    redis.cut();
+    let away = Instant::now();
+    eventually("the key to be older than what is believed without asking the store", async || {
+        assert_eq!(status(asking(&known)).await, 202, "after {:?}", away.elapsed());
+        (away.elapsed() > Duration::from_secs(6)).then_some(())
+    })
+    .await;
+    let refused = asking(&unseen).send().await.unwrap();
+    assert_eq!(refused.status(), 503);
+    assert!(refused.headers().contains_key("retry-after"));
+    assert_eq!(refused.json::<Value>().await.unwrap()["field"], "store");
+    let (id, _) = known.rsplit_once('_').unwrap();
+    assert_eq!(status(asking(&format!("{id}_{SECRET}"))).await, 401, "its id alone is no key");
+    redis.open();
+    eventually("the other key to be let in", async || (status(asking(&unseen)).await == 202).then_some(()))
+        .await;
 }
 
 #[tokio::test]

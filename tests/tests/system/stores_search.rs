@@ -5,7 +5,7 @@ use std::time::Duration;
 use common::clock::{self, Nanos};
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
-use futures_util::future::join_all;
+use futures_util::{StreamExt, stream};
 use store::{
     Accepted, Attempt, Decided, DeliveryState, FeedPosition, Filter, Known, RecordKey, Store, StoreOptions,
 };
@@ -28,6 +28,14 @@ async fn put(store: &Store, ago: Nanos, station: usize, token: &str, decision: D
     store.records.open(request_id, &key).await.unwrap();
     store.records.decide(&key, &decided(request_id, decision)).await.unwrap();
     request_id
+}
+
+/// So many, each a nanosecond older than the one before.
+async fn put_many(store: &Store, count: Nanos, station: usize, token: &str, decision: Decision) {
+    let one = async |ago| {
+        put(store, ago, station, token, decision).await;
+    };
+    stream::iter(0..count).for_each_concurrent(64, one).await;
 }
 
 /// All pages, in order.
@@ -84,6 +92,50 @@ async fn records_are_found_by_what_is_known_of_them_newest_first_page_by_page() 
 }
 
 #[tokio::test]
+async fn what_could_not_be_delivered_is_found_until_it_was() {
+    use DeliveryState::{Delivered, Pending, Undeliverable};
+    for (kind, store, _directory) in stores().await {
+        let given_up = put(&store, 10 * SECOND, 0, "x", Decision::Invalid).await;
+        let waits = put(&store, 20 * SECOND, 0, "x", Decision::Invalid).await;
+        let record = store.records.find(given_up).await.unwrap().unwrap();
+        for (number, state) in [(1, Pending), (2, Undeliverable), (3, Pending), (4, Delivered)] {
+            let attempt = Attempt { number, at_ns: 1, took_ms: 1, outcome: "503".to_owned() };
+            store.records.attempted(&record.key, &attempt, state).await.unwrap();
+            for delivery in [Pending, Undeliverable, Delivered] {
+                let fits =
+                    [(state, given_up), (Pending, waits)].into_iter().filter(|(is, _)| *is == delivery);
+                let wanted: Vec<RequestId> = fits.map(|(_, id)| id).collect();
+                let alone = Filter { delivery: Some(delivery), ..Filter::default() };
+                let driver_token = Some(PresentedToken::new("x"));
+                let with_others = Filter { driver_token, status: Some(Decision::Invalid), ..alone.clone() };
+                for filter in [alone, with_others] {
+                    assert_eq!(all(&store, &filter, 1).await, wanted, "{kind}, now {state:?}: {filter:?}");
+                }
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn in_redis_what_fits_two_filters_is_on_the_first_page_however_much_fits_each() {
+    let deployment = Deployment::new().await;
+    let options =
+        StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };
+    let store = Store::open(&deployment.servers.redis, options, PATIENCE).await.unwrap();
+    let rare = put(&store, 600 * SECOND, 1, "x", Decision::Invalid).await;
+    put_many(&store, 800, 0, "x", Decision::Allowed).await;
+    put_many(&store, 800, 1, "y", Decision::Invalid).await;
+    let of_driver = Filter { driver_token: Some(PresentedToken::new("x")), ..Filter::default() };
+    let invalid = Filter { status: Some(Decision::Invalid), ..of_driver.clone() };
+    let at_station = Filter { station_id: Some(STATIONS[1].parse().unwrap()), ..of_driver };
+    for filter in [invalid, at_station] {
+        let first = store.search.list(&filter, None, 10).await.unwrap();
+        let ids: Vec<RequestId> = first.records.iter().map(|record| record.decided.request_id).collect();
+        assert_eq!((ids, first.next), (vec![rare], None), "{filter:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_span_of_time_begins_with_its_first_moment_and_ends_before_its_last() {
     for (kind, store, _directory) in stores().await {
         let mut records = Vec::new();
@@ -114,7 +166,7 @@ async fn a_page_for_which_too_much_had_to_be_looked_at_is_short_and_the_next_one
         let record = store.records.find(rare).await.unwrap().unwrap();
         let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: "200".to_owned() };
         store.records.attempted(&record.key, &attempt, DeliveryState::Delivered).await.unwrap();
-        join_all((0..1100).map(|ago| put(&store, ago, 0, "x", Decision::Allowed))).await;
+        put_many(&store, 1100, 0, "x", Decision::Allowed).await;
         let delivered = Filter { delivery: Some(DeliveryState::Delivered), ..Filter::default() };
         let first = store.search.list(&delivered, None, 10).await.unwrap();
         assert!(first.records.is_empty() && first.next.is_some(), "{kind}: {first:?}");
@@ -218,9 +270,11 @@ async fn what_a_crash_left_out_of_the_index_is_entered_by_the_redelivery_and_all
     store.records.open(request_id, &key).await.unwrap();
     store.records.decide(&key, &decided).await.unwrap();
     let mut redis = deployment.servers.redis().await;
+    let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: "404".to_owned() };
+    store.records.attempted(&key, &attempt, DeliveryState::Undeliverable).await.unwrap();
     let index: Vec<String> =
         deployment.keys().await.into_iter().filter(|name| name.contains(":by-")).collect();
-    assert_eq!(index.len(), 3, "{index:?}");
+    assert_eq!(index.len(), 4, "{index:?}");
     assert!(!format!("{index:?}").contains("\"x\""), "no token in the keys of the index");
     for name in &index {
         let key = format!("{}{name}", deployment.prefix);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use common::exit::Failure;
-use common::settings::Settings;
+use common::metrics::QUEUE_AGE;
+use common::settings::{AUTHORIZATION_TIMEOUT_SEC, Settings};
 use reqwest::{Response, StatusCode};
 
 use super::finding::Finding;
@@ -18,15 +19,17 @@ const NOBODY: [&str; 5] =
 pub(super) async fn look(settings: &Settings, args: &DoctorArgs) -> Vec<Finding> {
     let api = Service::public_api(settings, args.api.as_deref());
     let acl = Service::acl(settings, args.acl.as_deref());
-    let (api, acl) = tokio::join!(
-        ask(api, "public-api", &["readyz"], "start public-api, or name it with --api"),
-        ask(acl, "acl-service", &NOBODY, "start acl-service, or correct AUTHORIZATION_SERVICE_URL"),
+    let limit = settings.seconds(&AUTHORIZATION_TIMEOUT_SEC, 3600).unwrap_or(LIMIT);
+    let (age, api, acl) = tokio::join!(
+        queue_age(api.as_ref().ok(), limit),
+        ask(&api, "public-api", &["readyz"], "start public-api, or name it with --api"),
+        ask(&acl, "acl-service", &NOBODY, "start acl-service, or correct AUTHORIZATION_SERVICE_URL"),
     );
-    vec![acl, api]
+    [acl, api].into_iter().chain(age).collect()
 }
 
 async fn ask(
-    service: Result<Service, Failure>,
+    service: &Result<Service, Failure>,
     name: &'static str,
     path: &[&str],
     start_it: &'static str,
@@ -41,6 +44,23 @@ async fn ask(
         Ok(response) => answered(&response, name, at),
         Err(_) => Finding::failure(name, format!("no answer at {at}"), start_it),
     }
+}
+
+/// How long requests wait for a worker, as public-api measures it; nothing where it does not say.
+async fn queue_age(api: Option<&Service>, limit: Duration) -> Option<Finding> {
+    let (http, url) = api?.url(&["metrics"]);
+    let metrics = http.get(url).timeout(LIMIT).send().await.ok()?.text().await.ok()?;
+    let age: f64 = metrics.lines().find_map(|line| line.strip_prefix(QUEUE_AGE)?.trim().parse().ok())?;
+    let (check, detail) = ("queue age", format!("the oldest request has been waiting for {age:.1} s"));
+    Some(match age {
+        age if age > limit.as_secs_f64() => Finding::failure(
+            check,
+            detail,
+            "too late for its deadline: start more workers, or see what stops them",
+        ),
+        age if age > limit.as_secs_f64() / 2.0 => Finding::warning(check, detail, "start more workers"),
+        _ => Finding::ok(check, detail),
+    })
 }
 
 fn answered(response: &Response, name: &'static str, at: &str) -> Finding {

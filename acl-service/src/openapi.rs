@@ -1,0 +1,60 @@
+//! The document of acl-service. A handler that is annotated is listed here.
+
+use http_api::openapi;
+use utoipa::OpenApi;
+
+use crate::routes::{self, resources};
+use crate::{audit, copy, entries, groups, import};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Voltgate acl-service",
+        description = "The access lists: which drivers may charge at which stations. Every refusal is a `Problem`; a method \
+                       that a path does not have gets 405, a path that is not here 404."
+    ),
+    paths(
+        routes::readyz,
+        entries::check,
+        entries::allow,
+        entries::deny,
+        entries::list,
+        entries::allow_many,
+        entries::list_timed,
+        entries::check_many,
+        copy::copy,
+        import::import,
+        audit::list,
+        groups::list,
+        groups::show,
+        groups::create,
+        groups::remove,
+        groups::stations,
+        groups::join,
+        groups::leave,
+        groups::drivers,
+        groups::admit,
+        groups::dismiss
+    ),
+    tags(
+        (name = "lists", description = "Who may charge at a station"),
+        (name = "groups", description = "Groups of stations, and drivers who may charge at each of them"),
+        (name = "audit", description = "Who changed which list")
+    )
+)]
+struct Annotations;
+
+/// The document that `GET /openapi.json` serves.
+pub fn document() -> utoipa::openapi::OpenApi {
+    openapi::document(Annotations::openapi(), &resources())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_in_the_document_and_nothing_else() {
+        assert_eq!(openapi::differences(&document(), &resources()), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,201 @@
+//! Clients that ask by a plan, on a thread of their own, and wait until all are called back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+use crate::account::{Accepted, Asked, Outcome, account};
+use crate::connection::Connection;
+use crate::front_door::{FrontDoor, request_id};
+use crate::schedule::{Pace, Timetable, keep_to};
+use crate::sink::Sink;
+
+/// The name of its thread, by which its CPU time is found.
+pub const THREAD: &str = "generator";
+/// A run keeps some 100 bytes for each of its requests.
+const MOST_REQUESTS: u64 = 20_000_000;
+const WAIT_AFTER_REFUSAL: Duration = Duration::from_millis(50);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+/// For a second callback of the last request.
+const SETTLES_WITHIN: Duration = Duration::from_millis(200);
+
+/// How a run goes.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// How requests follow each other.
+    pub pace: Pace,
+    /// Over how many connections.
+    pub connections: usize,
+    /// How long requests are made.
+    pub duration: Duration,
+    /// How many are made at most.
+    pub requests: Option<u64>,
+    /// How long the last ones may take to be called back.
+    pub patience: Duration,
+}
+
+/// How far a run is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Since its beginning.
+    pub elapsed: Duration,
+    /// Answered `202`.
+    pub accepted: u64,
+    /// Called back.
+    pub called_back: u64,
+}
+
+/// Whom to ask and who is called back.
+#[derive(Debug)]
+pub struct Session {
+    /// Whom.
+    pub front_door: FrontDoor,
+    /// Who.
+    pub sink: Sink,
+}
+
+struct Run {
+    front_door: FrontDoor,
+    permits: Arc<Semaphore>,
+    timetable: Option<Timetable>,
+    /// Whether the next one is due with the answer, and not with the callback.
+    unheeded: bool,
+    requests: u64,
+    ends: Instant,
+    next: AtomicU64,
+    accepted: AtomicU64,
+}
+
+impl Session {
+    /// Runs a plan to its end. Blocks; `shown` is told every now and then how far it is.
+    ///
+    /// # Errors
+    /// No thread or timer is to be had.
+    pub fn run(&self, plan: &Plan, mut shown: impl FnMut(Progress)) -> std::io::Result<Outcome> {
+        self.sink.take();
+        let foreign_before = self.sink.foreign();
+        let began = Instant::now();
+        let run = Arc::new(Run::new(self.front_door.clone(), plan, began));
+        let in_hand = matches!(plan.pace, Pace::InHand(_));
+        self.sink.release_to(in_hand.then(|| Arc::clone(&run.permits)));
+        let (asked_by, connections) = (Arc::clone(&run), plan.connections);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let thread = || std::thread::Builder::new().name(THREAD.to_owned());
+        let asking = thread().spawn(move || runtime.block_on(ask_all(asked_by, connections)))?;
+        if let Some(timetable) = run.timetable {
+            let run = Arc::clone(&run);
+            thread().spawn(move || {
+                keep_to(timetable, run.requests, &run.permits);
+                // One more than there are requests, for whoever is to find that they are over.
+                run.permits.add_permits(1);
+            })?;
+        }
+        let mut tell = || {
+            let (accepted, called_back) = (run.accepted.load(Ordering::Relaxed), self.sink.count());
+            shown(Progress { elapsed: began.elapsed(), accepted, called_back });
+            std::thread::sleep(LOOK_EVERY);
+            called_back >= accepted
+        };
+        while !asking.is_finished() {
+            tell();
+        }
+        let asked = asking.join().map_err(|_| std::io::Error::other("the generator panicked"))??;
+        let patient_until = Instant::now() + plan.patience;
+        while !tell() && Instant::now() < patient_until {}
+        std::thread::sleep(SETTLES_WITHIN);
+        self.sink.release_to(None);
+        Ok(account(asked, &self.sink.take(), self.sink.foreign() - foreign_before))
+    }
+}
+
+impl Run {
+    fn new(front_door: FrontDoor, plan: &Plan, began: Instant) -> Self {
+        let (first, timetable, due) = match plan.pace {
+            Pace::InHand(first) | Pace::Unheeded(first) => (first, None, MOST_REQUESTS),
+            Pace::Rate(rate) => {
+                let due = (rate * plan.duration.as_secs_f64()).ceil();
+                (0, Some(Timetable::new(began, rate)), due as u64)
+            }
+        };
+        let requests = plan.requests.map_or(due, |most| most.min(due)).min(MOST_REQUESTS);
+        Self {
+            front_door,
+            permits: Arc::new(Semaphore::new(first)),
+            timetable,
+            unheeded: matches!(plan.pace, Pace::Unheeded(_)),
+            requests,
+            ends: began + plan.duration,
+            next: AtomicU64::new(0),
+            accepted: AtomicU64::new(0),
+        }
+    }
+
+    /// Waits until a request is due; gives its number, and when it was due. Nothing when there are no more.
+    async fn turn(&self) -> Option<(u64, Instant)> {
+        self.permits.acquire().await.ok()?.forget();
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let now = Instant::now();
+        let over = self.timetable.is_none() && now >= self.ends;
+        if number >= self.requests || over {
+            self.permits.close();
+            return None;
+        }
+        Some((number, self.timetable.map_or(now, |timetable| timetable.due(number))))
+    }
+
+    async fn client(self: Arc<Self>) -> Asked {
+        let mut connection = Connection::to(self.front_door.api.clone());
+        let mut asked = Asked::default();
+        while let Some((number, due)) = self.turn().await {
+            let request = self.front_door.authorize(number);
+            match connection.exchange(request.as_bytes()).await {
+                Ok(answer) if answer.status == 202 => match request_id(answer.body) {
+                    Some(request) => {
+                        asked.accepted.push(Accepted { request, due, answered: Instant::now() });
+                        self.accepted.fetch_add(1, Ordering::Relaxed);
+                        self.permits.add_permits(usize::from(self.unheeded));
+                        continue;
+                    }
+                    None => *asked.unanswered.entry("a 202 without request_id".to_owned()).or_default() += 1,
+                },
+                Ok(answer) => *asked.refused.entry(answer.status).or_default() += 1,
+                Err(error) => *asked.unanswered.entry(error.to_string()).or_default() += 1,
+            }
+            // Nobody calls back for it. In an open loop the next one is due anyway.
+            if self.timetable.is_none() {
+                tokio::time::sleep(WAIT_AFTER_REFUSAL).await;
+                self.permits.add_permits(1);
+            }
+        }
+        asked
+    }
+}
+
+async fn ask_all(run: Arc<Run>, connections: usize) -> std::io::Result<Asked> {
+    let mut clients = JoinSet::new();
+    for _ in 0..connections {
+        clients.spawn(Arc::clone(&run).client());
+    }
+    if run.timetable.is_none() {
+        // Where callbacks stay away nobody would take another turn.
+        tokio::select! {
+            () = tokio::time::sleep_until(run.ends.into()) => {}
+            () = until_closed(&run.permits) => {}
+        }
+        run.permits.close();
+    }
+    let mut asked = Asked::default();
+    while let Some(client) = clients.join_next().await {
+        asked.add(client.map_err(std::io::Error::other)?);
+    }
+    Ok(asked)
+}
+
+async fn until_closed(permits: &Semaphore) {
+    while !permits.is_closed() {
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+}

@@ -1,0 +1,190 @@
+//! The bare broker: messages that public-api made, published with confirms to a quorum queue and consumed with
+//! acknowledgements, and nothing else. What a system on this broker cannot do better than.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures_util::{FutureExt, StreamExt};
+use lapin::options::{
+    BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions, ConfirmSelectOptions,
+    QueueDeclareOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, LongString};
+use lapin::{BasicProperties, Channel, Confirmation, Connection, ConnectionProperties};
+use load_generator::{Connection as Http, Drivers, FrontDoor, Origin, SINK_THREAD};
+use serde::Serialize;
+
+use crate::cpu::{self, Part};
+use crate::servers::Servers;
+use crate::system::voltgate::{Form, services};
+
+const QUEUE: &str = "celery";
+/// How many messages are taken from public-api, to be published again and again.
+const SAMPLES: u64 = 200;
+/// What the broker is asked to do at once.
+const UNCONFIRMED: usize = 1000;
+/// Acknowledged together, or as soon as nothing else has come.
+const ACKNOWLEDGED_TOGETHER: usize = 50;
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A message as it was on the wire.
+#[derive(Debug, Clone)]
+pub struct Sample {
+    properties: BasicProperties,
+    body: Vec<u8>,
+}
+
+/// What the broker did by itself.
+#[derive(Debug, Clone, Serialize)]
+pub struct Bare {
+    /// Messages that went all the way.
+    pub messages: u64,
+    /// Of those, a second.
+    pub per_second: f64,
+    /// CPU time of each part, in microseconds for each message.
+    pub cpu_us: BTreeMap<String, f64>,
+}
+
+/// Lets public-api make messages, and takes them off its queue.
+///
+/// # Errors
+/// It does not start, or refuses.
+pub async fn samples(servers: &Servers) -> Result<Vec<Sample>> {
+    // Without a worker they would soon be too old to be taken.
+    let patient = vec![("AUTHORIZATION_TIMEOUT_SEC", "3600".to_owned())];
+    let system = services(servers, &Form { settings: patient, ..Form::default() }).await?;
+    let api = Origin::parse(&system.api)?;
+    let mut http = Http::to(api.clone());
+    let sink = ([127, 0, 0, 1], 9000).into();
+    let front_door = FrontDoor { api, key: None, drivers: Drivers::default(), sink, hosts: 1 };
+    for number in 0..SAMPLES {
+        let answer = http.exchange(front_door.authorize(number).as_bytes()).await?;
+        if answer.status != 202 {
+            bail!("public-api answers {}: {}", answer.status, String::from_utf8_lossy(answer.body));
+        }
+    }
+    let broker = format!("{}/voltgate", servers.rabbitmq.amqp_url());
+    let channel = connect(&broker).await?.create_channel().await?;
+    let mut consumer = consume(&channel, u16::try_from(SAMPLES)?).await?;
+    let mut samples = Vec::new();
+    while samples.len() < usize::try_from(SAMPLES)? {
+        let next = tokio::time::timeout(LIMIT, consumer.next()).await?.context("the queue went away")??;
+        samples.push(Sample { properties: next.properties.clone(), body: next.data });
+    }
+    Ok(samples)
+}
+
+/// Publishes for this long and consumes all of it.
+///
+/// # Errors
+/// The broker does not answer, or does not confirm.
+pub async fn run(servers: &Servers, samples: Vec<Sample>, prefetch: u16, duration: Duration) -> Result<Bare> {
+    let url = servers.emptied("bare").await?;
+    // Two connections, as a producer and a worker have.
+    let (publishing, consuming) = (connect(&url).await?, connect(&url).await?);
+    let publisher = publishing.create_channel().await?;
+    declare(&publisher).await?;
+    publisher.confirm_select(ConfirmSelectOptions::default()).await?;
+    let channel = consuming.create_channel().await?;
+    let parts = [
+        ("publisher and consumer".to_owned(), Part::OursWithout(SINK_THREAD)),
+        ("RabbitMQ".to_owned(), Part::Named("beam.smp")),
+    ];
+    let before = cpu::used(&parts);
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let consumed = tokio::spawn(consume_all(channel, prefetch, told));
+    let began = Instant::now();
+    let published = tokio::spawn(publish(publisher, samples, began + duration)).await??;
+    // It goes on until it has seen as many.
+    let _ = tell.send(published);
+    let took = consumed.await??.duration_since(began);
+    let cpu_us = cpu::per_request(&before, &cpu::used(&parts), published);
+    Ok(Bare { messages: published, per_second: published as f64 / took.as_secs_f64(), cpu_us })
+}
+
+async fn publish(channel: Channel, samples: Vec<Sample>, until: Instant) -> Result<u64> {
+    let mut unconfirmed = VecDeque::with_capacity(UNCONFIRMED);
+    let mut published = 0;
+    let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+    for sample in samples.iter().cycle() {
+        if Instant::now() >= until {
+            break;
+        }
+        while unconfirmed.len() >= UNCONFIRMED
+            && let Some(first) = unconfirmed.pop_front()
+        {
+            confirmed(first).await?;
+        }
+        let properties = sample.properties.clone();
+        let confirm =
+            channel.basic_publish("".into(), QUEUE.into(), mandatory, &sample.body, properties).await?;
+        unconfirmed.push_back(confirm);
+        published += 1;
+    }
+    while let Some(confirm) = unconfirmed.pop_front() {
+        confirmed(confirm).await?;
+    }
+    Ok(published)
+}
+
+async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result<()> {
+    match tokio::time::timeout(LIMIT, confirm).await?? {
+        Confirmation::Ack(None) => Ok(()),
+        other => bail!("the broker did not confirm: {other:?}"),
+    }
+}
+
+/// Until as many have come as are told of in the end; gives when the last one came.
+async fn consume_all(
+    channel: Channel,
+    prefetch: u16,
+    mut told: tokio::sync::oneshot::Receiver<u64>,
+) -> Result<Instant> {
+    let mut consumer = consume(&channel, prefetch).await?;
+    let (mut seen, mut wanted) = (0u64, None);
+    loop {
+        let delivery = tokio::select! {
+            biased;
+            next = consumer.next() => next.context("the queue went away")??,
+            all = &mut told, if wanted.is_none() => {
+                wanted = Some(all.context("publishing failed")?);
+                if wanted == Some(seen) { break }
+                continue;
+            }
+            () = tokio::time::sleep(LIMIT) => bail!("{seen} messages came and no more within {LIMIT:?}"),
+        };
+        let mut last = delivery;
+        seen += 1;
+        for _ in 1..ACKNOWLEDGED_TOGETHER {
+            // What has already come; waiting for more would hold up the broker.
+            let Some(next) = consumer.next().now_or_never() else { break };
+            last = next.context("the queue went away")??;
+            seen += 1;
+        }
+        last.acker.ack(BasicAckOptions { multiple: true }).await?;
+        if Some(seen) == wanted {
+            break;
+        }
+    }
+    Ok(Instant::now())
+}
+
+async fn consume(channel: &Channel, prefetch: u16) -> Result<lapin::Consumer> {
+    channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
+    let options = BasicConsumeOptions::default();
+    Ok(channel.basic_consume(QUEUE.into(), "bare".into(), options, FieldTable::default()).await?)
+}
+
+async fn declare(channel: &Channel) -> Result<()> {
+    let mut arguments = FieldTable::default();
+    arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
+    let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(QUEUE.into(), durable, arguments).await?;
+    Ok(())
+}
+
+async fn connect(url: &str) -> Result<Connection> {
+    let connecting = Connection::connect(url, ConnectionProperties::default());
+    tokio::time::timeout(LIMIT, connecting).await?.context("cannot connect to the broker")
+}

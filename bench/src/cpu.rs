@@ -1,0 +1,122 @@
+//! What processes and threads have used, as the kernel counts it: CPU time and memory.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::Duration;
+
+use test_servers::descendants;
+
+/// The kernel counts for programs in hundredths of a second, whatever it counts in itself.
+const TICK: Duration = Duration::from_millis(10);
+
+/// Something whose use is told apart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// A process and all that it started.
+    Process(u32),
+    /// All processes of this name among those that we started.
+    Named(&'static str),
+    /// A thread of ours.
+    Thread(&'static str),
+    /// This process without that thread.
+    OursWithout(&'static str),
+}
+
+/// CPU time used so far, by name.
+pub type Used = BTreeMap<String, Duration>;
+
+/// What these have used so far.
+#[must_use]
+pub fn used(parts: &[(String, Part)]) -> Used {
+    parts.iter().map(|(name, part)| (name.clone(), part.cpu())).collect()
+}
+
+/// Microseconds for each request, by name.
+#[must_use]
+pub fn per_request(before: &Used, after: &Used, requests: u64) -> BTreeMap<String, f64> {
+    let spent = |(name, after): (&String, &Duration)| {
+        let spent = after.saturating_sub(before.get(name).copied().unwrap_or_default());
+        (name.clone(), spent.as_secs_f64() * 1e6 / requests.max(1) as f64)
+    };
+    after.iter().map(spent).collect()
+}
+
+/// The most memory that each of these processes had at once, in MiB.
+#[must_use]
+pub fn peak_memory(parts: &[(String, Part)]) -> BTreeMap<String, f64> {
+    let of = |(name, part): &(String, Part)| {
+        let processes = part.processes();
+        let kib: f64 = processes.iter().filter_map(|pid| peak_kib(*pid)).sum();
+        (!processes.is_empty()).then(|| (name.clone(), kib / 1024.0))
+    };
+    parts.iter().filter_map(of).collect()
+}
+
+impl Part {
+    fn processes(&self) -> Vec<u32> {
+        match self {
+            Self::Process(pid) => [vec![*pid], descendants(*pid)].concat(),
+            Self::Named(name) => {
+                let ours = descendants(std::process::id()).into_iter();
+                ours.filter(|pid| comm(&format!("/proc/{pid}")).as_deref() == Some(name)).collect()
+            }
+            Self::Thread(_) | Self::OursWithout(_) => Vec::new(),
+        }
+    }
+
+    fn cpu(&self) -> Duration {
+        match self {
+            Self::Thread(name) => thread_cpu(name),
+            Self::OursWithout(name) => stat_cpu("/proc/self").saturating_sub(thread_cpu(name)),
+            _ => self.processes().iter().map(|pid| stat_cpu(&format!("/proc/{pid}"))).sum(),
+        }
+    }
+}
+
+fn thread_cpu(name: &str) -> Duration {
+    let tasks = fs::read_dir("/proc/self/task").into_iter().flatten().flatten();
+    let paths = tasks.filter_map(|task| task.path().to_str().map(str::to_owned));
+    paths.filter(|path| comm(path).as_deref() == Some(name)).map(|path| stat_cpu(&path)).sum()
+}
+
+fn comm(path: &str) -> Option<String> {
+    Some(fs::read_to_string(format!("{path}/comm")).ok()?.trim().to_owned())
+}
+
+/// In user and in kernel mode. What is gone has used nothing.
+fn stat_cpu(path: &str) -> Duration {
+    let ticks = || -> Option<u32> {
+        let stat = fs::read_to_string(format!("{path}/stat")).ok()?;
+        // The name stands in brackets and may contain anything.
+        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+        Some(fields.next()?.parse::<u32>().ok()? + fields.next()?.parse::<u32>().ok()?)
+    };
+    TICK * ticks().unwrap_or_default()
+}
+
+fn peak_kib(pid: u32) -> Option<f64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    line.split_whitespace().next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_process_uses_is_seen() {
+        let parts = [
+            ("process".to_owned(), Part::Process(std::process::id())),
+            ("ours".to_owned(), Part::OursWithout("nobody")),
+        ];
+        let before = used(&parts);
+        let mut sum = 0u64;
+        while used(&parts)["process"] < before["process"] + TICK * 3 {
+            sum = sum.wrapping_add((0..10_000).sum::<u64>());
+        }
+        let spent = per_request(&before, &used(&parts), 1);
+        assert!(sum > 0 && spent["process"] >= 30_000.0 && spent["ours"] >= 20_000.0, "{spent:?}");
+        assert!(peak_memory(&parts)["process"] > 1.0);
+    }
+}

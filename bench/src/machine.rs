@@ -1,0 +1,66 @@
+//! The machine that a figure belongs to.
+
+use std::process::Command;
+
+use serde::Serialize;
+
+use crate::servers::Servers;
+
+/// What ran the run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Machine {
+    /// As the kernel names it.
+    pub cpu: String,
+    /// How many cores the run could use.
+    pub cores: usize,
+    /// The kernel's release.
+    pub kernel: String,
+    /// The broker's version.
+    pub rabbitmq: String,
+    /// What the broker runs on.
+    pub erlang: String,
+    /// The store's version.
+    pub redis: String,
+    /// What the reference runs on.
+    pub python: String,
+    /// What we were compiled with.
+    pub build: &'static str,
+}
+
+impl Machine {
+    /// This one. What cannot be found out is `unknown`.
+    pub async fn this(servers: &Servers) -> Self {
+        let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
+        let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+        let broker = servers.broker_overview().await.unwrap_or_default();
+        let text = |name: &str| broker[name].as_str().unwrap_or("unknown").to_owned();
+        Self {
+            cpu: cpu.map_or("unknown", |(_, name)| name).to_owned(),
+            cores: std::thread::available_parallelism().map_or(0, usize::from),
+            kernel: kernel.trim().to_owned(),
+            rabbitmq: text("rabbitmq_version"),
+            erlang: text("erlang_version"),
+            redis: version("redis-server", "v=").unwrap_or_else(|| "unknown".to_owned()),
+            python: version("python3", "Python ").unwrap_or_else(|| "unknown".to_owned()),
+            build: if cfg!(debug_assertions) { "debug, which is not what is shipped" } else { "release" },
+        }
+    }
+}
+
+impl std::fmt::Display for Machine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { cpu, cores, kernel, rabbitmq, erlang, redis, python, build } = self;
+        write!(
+            f,
+            "{cpu}, {cores} cores, Linux {kernel}, RabbitMQ {rabbitmq} on Erlang {erlang}, Redis {redis}, \
+             Python {python}, {build} build"
+        )
+    }
+}
+
+fn version(program: &str, after: &str) -> Option<String> {
+    let output = Command::new(program).arg("--version").output().ok()?;
+    let said = String::from_utf8(output.stdout).ok()?;
+    Some(said.split_once(after)?.1.split_whitespace().next()?.to_owned())
+}

@@ -1,0 +1,196 @@
+//! `bench`: measures everything in one run, or one scenario. `make bench` builds and runs it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Result;
+use bench::bare;
+use bench::scenario::backlog::backlog;
+use bench::scenario::everything::{PREFETCH, everything};
+use bench::scenario::hosts::hosts;
+use bench::scenario::workers::workers;
+use bench::servers::Servers;
+use bench::system::python::{Sizes, reference};
+use bench::system::voltgate::{Form, services};
+use bench::throughput::{Effort, Load, Measured, measure};
+use clap::{Parser, Subcommand};
+
+/// Measures Voltgate beside the bare broker and a Python system, on servers of its own.
+#[derive(Debug, Parser)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// How long each phase takes, in seconds
+    #[arg(long, global = true, default_value_t = 10.0)]
+    seconds: f64,
+    /// How many requests are in hand at once at full load
+    #[arg(long, global = true, default_value_t = 400)]
+    in_hand: usize,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The bare broker, Voltgate, the Python reference and the embedded form, beside the targets
+    All {
+        /// How often; the medians count
+        #[arg(long, default_value_t = 1)]
+        rounds: usize,
+        /// Where the results are written
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+        results: PathBuf,
+    },
+    /// The bare broker only
+    Bare {
+        /// The consumer's prefetch
+        #[arg(long, default_value_t = PREFETCH)]
+        prefetch: u16,
+    },
+    /// The bare broker and Voltgate on the same servers, and their ratio
+    Throughput,
+    /// The Python reference only
+    Python {
+        /// gunicorn's processes, of the API and of the access lists each
+        #[arg(long, default_value_t = Sizes::default().processes)]
+        processes: u16,
+        /// The threads of each of them
+        #[arg(long, default_value_t = Sizes::default().threads)]
+        threads: u16,
+        /// The processes of Celery's pool
+        #[arg(long, default_value_t = Sizes::default().pool)]
+        pool: u16,
+    },
+    /// A worker's throughput and memory with few and with many tasks waiting
+    Backlog {
+        /// How many are few
+        #[arg(long, default_value_t = 1_000)]
+        few: u64,
+        /// How many are many
+        #[arg(long, default_value_t = 1_000_000)]
+        many: u64,
+    },
+    /// Two workers beside one, with access lists that answer late
+    Workers,
+    /// A worker's memory while it calls ten thousand hosts, beside one
+    Hosts {
+        /// How many
+        #[arg(long, default_value_t = 10_000)]
+        hosts: u32,
+    },
+}
+
+/// Nothing could be measured.
+const UNAVAILABLE: u8 = 69;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    measured(Cli::parse()).await.unwrap_or_else(|error| {
+        eprintln!("bench: {error:#}");
+        ExitCode::from(UNAVAILABLE)
+    })
+}
+
+async fn measured(cli: Cli) -> Result<ExitCode> {
+    let effort = Effort {
+        warm_up: Duration::from_secs_f64(cli.seconds / 4.0),
+        measured: Duration::from_secs_f64(cli.seconds),
+        in_hand: cli.in_hand,
+        unloaded_rate: 50.0,
+        looked_up: 5000,
+    };
+    let servers = Servers::start()?;
+    let faults = run(cli.command, &servers, &effort).await?;
+    for fault in &faults {
+        eprintln!("WORTH NOTHING: {fault}");
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Gives what went wrong.
+async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec<String>> {
+    match command {
+        Command::All { rounds, results } => {
+            let report =
+                everything(servers, effort, rounds.max(1), |what| eprintln!("bench: {what}")).await?;
+            report.write(&results)?;
+            println!("{}\nWritten to {}.", report.markdown(), results.display());
+            Ok(report.faults())
+        }
+        Command::Bare { prefetch } => bare_broker(servers, prefetch, effort).await.map(|_| Vec::new()),
+        Command::Throughput => {
+            let bare = bare_broker(servers, PREFETCH, effort).await?;
+            let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
+            let measured = measure("Voltgate", &system, Some(servers), effort).await?;
+            show(&measured);
+            println!("Voltgate / bare broker: {:.3}", measured.peak.per_second / bare);
+            Ok(measured.faults())
+        }
+        Command::Python { processes, threads, pool } => {
+            let system = reference(servers, Sizes { processes, threads, pool }).await?;
+            let measured =
+                measure("Python", &system, Some(servers), &Effort { looked_up: 0, ..*effort }).await?;
+            show(&measured);
+            Ok(measured.faults())
+        }
+        Command::Backlog { few, many } => {
+            let few = backlog(servers, few, effort.in_hand, effort.measured).await?;
+            println!("{few:?}");
+            let many = backlog(servers, many, effort.in_hand, effort.measured).await?;
+            println!("{many:?}");
+            let (speed, memory) = (many.per_second / few.per_second, many.worker_mib / few.worker_mib);
+            println!(
+                "many / few waiting: throughput {speed:.3} (0.9 at least), worker's memory {memory:.3} (1.1 at most)"
+            );
+            Ok(Vec::new())
+        }
+        Command::Workers => {
+            let (one, two) = (workers(servers, 1, effort).await?, workers(servers, 2, effort).await?);
+            show_load(&one);
+            show_load(&two);
+            println!("two workers / one: {:.3} (1.7 at least)", two.per_second / one.per_second);
+            Ok(faults_of([&one, &two]))
+        }
+        Command::Hosts { hosts: many } => {
+            let (one, many) = (hosts(servers, 1, effort).await?, hosts(servers, many, effort).await?);
+            for measured in [&one, &many] {
+                println!("{} hosts: memory {:.1?} MiB", measured.hosts, measured.memory_mib);
+                show_load(&measured.load);
+            }
+            Ok(faults_of([&one.load, &many.load]))
+        }
+    }
+}
+
+async fn bare_broker(servers: &Servers, prefetch: u16, effort: &Effort) -> Result<f64> {
+    let samples = bare::samples(servers).await?;
+    let bare = bare::run(servers, samples, prefetch, effort.measured).await?;
+    println!("bare broker: {:.0} messages/s; CPU µs/message {:.0?}", bare.per_second, bare.cpu_us);
+    Ok(bare.per_second)
+}
+
+fn faults_of(loads: [&Load; 2]) -> Vec<String> {
+    let bad = loads.into_iter().filter(|load| !load.faults.is_none());
+    bad.map(|load| format!("{}: {}", load.pace, load.faults)).collect()
+}
+
+fn show(measured: &Measured) {
+    println!("{}: ready {:.0?} ms, memory {:.1?} MiB", measured.name, measured.ready_ms, measured.memory_mib);
+    for load in measured.loads() {
+        show_load(load);
+    }
+    println!(
+        "  looked up {} requests; (accepted, records in Redis): {:?}",
+        measured.looked_up, measured.records
+    );
+}
+
+fn show_load(load: &Load) {
+    println!("  {}: {} requests, {:.0}/s", load.pace, load.requests, load.per_second);
+    for (name, latency) in [("202", load.answer), ("202 to callback", load.callback), ("whole", load.whole)] {
+        println!(
+            "    {name:<16} p50 {:.2} p90 {:.2} p99 {:.2} p99.9 {:.2} max {:.2} ms",
+            latency.p50_ms, latency.p90_ms, latency.p99_ms, latency.p999_ms, latency.max_ms
+        );
+    }
+    println!("    CPU µs/request: {:.0?}", load.cpu_us);
+}

@@ -1,0 +1,218 @@
+//! What a run found: the table of figures beside their targets, as text, Markdown and JSON.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::bare::Bare;
+use crate::machine::Machine;
+use crate::throughput::{Load, Measured};
+
+/// One run of everything.
+#[derive(Debug, Serialize)]
+pub struct Round {
+    /// The broker by itself.
+    pub bare: Bare,
+    /// Three processes on RabbitMQ and Redis.
+    pub voltgate: Measured,
+    /// The Python system.
+    pub python: Measured,
+    /// `voltgate up` with files.
+    pub embedded: Measured,
+}
+
+/// All rounds of a run.
+#[derive(Debug, Serialize)]
+pub struct Report {
+    /// Where.
+    pub machine: Machine,
+    /// What came out, medians over the rounds.
+    pub figures: Vec<Figure>,
+    /// Each round.
+    pub rounds: Vec<Round>,
+}
+
+/// A figure beside its target.
+#[derive(Debug, Serialize)]
+pub struct Figure {
+    /// What it is.
+    pub what: &'static str,
+    /// The median over the rounds.
+    pub value: f64,
+    /// How it is meant to be.
+    pub target: Target,
+    /// Whether it is.
+    pub met: bool,
+}
+
+/// How a figure is meant to be.
+#[derive(Debug, Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Target {
+    /// No less.
+    AtLeast(f64),
+    /// No more.
+    AtMost(f64),
+}
+
+type Source = fn(&Round) -> f64;
+
+/// Issue 6 has the targets.
+const FIGURES: [(&str, Target, Source); 12] = [
+    ("Voltgate / Python, requests a second", Target::AtLeast(30.0), |round| {
+        round.voltgate.peak.per_second / round.python.peak.per_second
+    }),
+    ("Voltgate / bare broker", Target::AtLeast(0.6), |round| {
+        round.voltgate.peak.per_second / round.bare.per_second
+    }),
+    ("embedded / Voltgate on RabbitMQ", Target::AtLeast(1.0), |round| {
+        round.embedded.peak.per_second / round.voltgate.peak.per_second
+    }),
+    ("unloaded, the 202, p50 ms", Target::AtMost(1.5), |round| round.voltgate.unloaded.answer.p50_ms),
+    ("unloaded, 202 to callback, p50 ms", Target::AtMost(3.0), |round| {
+        round.voltgate.unloaded.callback.p50_ms
+    }),
+    ("unloaded, 202 to callback, p99 ms", Target::AtMost(12.0), |round| {
+        round.voltgate.unloaded.callback.p99_ms
+    }),
+    ("half load, 202 to callback, p99 ms", Target::AtMost(40.0), |round| round.voltgate.half.callback.p99_ms),
+    ("worker, most memory, MiB", Target::AtMost(60.0), |round| round.voltgate.memory_mib["worker"]),
+    ("public-api, most memory, MiB", Target::AtMost(40.0), |round| round.voltgate.memory_mib["public-api"]),
+    (
+        "acl-service, start to ready, ms",
+        Target::AtMost(300.0),
+        |round| round.voltgate.ready_ms["acl-service"],
+    ),
+    ("public-api, start to ready, ms", Target::AtMost(300.0), |round| round.voltgate.ready_ms["public-api"]),
+    ("worker, start to ready, ms", Target::AtMost(300.0), |round| round.voltgate.ready_ms["worker"]),
+];
+
+impl Target {
+    fn is_met_by(self, value: f64) -> bool {
+        match self {
+            Self::AtLeast(least) => value >= least,
+            Self::AtMost(most) => value <= most,
+        }
+    }
+}
+
+impl std::fmt::Display for Target {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::AtLeast(least) => write!(f, "at least {least}"),
+            Self::AtMost(most) => write!(f, "at most {most}"),
+        }
+    }
+}
+
+impl Report {
+    /// Of these rounds, one at least.
+    #[must_use]
+    pub fn of(machine: Machine, rounds: Vec<Round>) -> Self {
+        let figure = |(what, target, source): (&'static str, Target, Source)| {
+            let value = median(rounds.iter().map(source).collect());
+            Figure { what, value, target, met: target.is_met_by(value) }
+        };
+        Self { machine, figures: FIGURES.map(figure).into(), rounds }
+    }
+
+    /// What went wrong in any round, one line each.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let systems = self.rounds.iter().flat_map(|round| [&round.voltgate, &round.python, &round.embedded]);
+        systems.flat_map(Measured::faults).collect()
+    }
+
+    /// Writes `latest.json`, `latest.md` and a plot of each system to this directory.
+    ///
+    /// # Errors
+    /// It cannot be written to.
+    pub fn write(&self, directory: &Path) -> Result<()> {
+        std::fs::create_dir_all(directory)?;
+        let write = |name: &str, text: &str| {
+            let path = directory.join(name);
+            std::fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+        };
+        write("latest.json", &(serde_json::to_string_pretty(self)? + "\n"))?;
+        write("latest.md", &self.markdown())?;
+        for (name, measured) in self.rounds.last().map_or(Vec::new(), Round::systems) {
+            write(&format!("{name}.svg"), &measured.plot)?;
+        }
+        Ok(())
+    }
+
+    /// The tables.
+    #[must_use]
+    pub fn markdown(&self) -> String {
+        let mut text = format!("# Results\n\n{}. Medians of {} run(s).\n\n", self.machine, self.rounds.len());
+        text += "| figure | measured | target | |\n| --- | ---: | ---: | --- |\n";
+        for Figure { what, value, target, met } in &self.figures {
+            // Writing to a String does not fail.
+            let _ =
+                writeln!(text, "| {what} | {value:.2} | {target} | {} |", if *met { "" } else { "missed" });
+        }
+        for fault in self.faults() {
+            let _ = writeln!(text, "\n**WORTH NOTHING: {fault}**");
+        }
+        if let Some(last) = self.rounds.last() {
+            text += "\nThe last run:\n\n";
+            text += &last.markdown();
+        }
+        text
+    }
+}
+
+impl Round {
+    fn systems(&self) -> Vec<(&'static str, &Measured)> {
+        vec![("voltgate", &self.voltgate), ("python", &self.python), ("embedded", &self.embedded)]
+    }
+
+    fn markdown(&self) -> String {
+        let mut text = "| | load | requests/s | 202 p50 / p99 ms | 202 to callback p50 / p99 / p99.9 ms |\n\
+                        | --- | --- | ---: | ---: | ---: |\n"
+            .to_owned();
+        let _ = writeln!(text, "| bare broker | | {:.0} | | |", self.bare.per_second);
+        for (name, measured) in self.systems() {
+            for Load { pace, per_second, answer, callback, .. } in measured.loads() {
+                let _ = writeln!(
+                    text,
+                    "| {name} | {pace} | {per_second:.0} | {:.2} / {:.2} | {:.2} / {:.2} / {:.2} |",
+                    answer.p50_ms, answer.p99_ms, callback.p50_ms, callback.p99_ms, callback.p999_ms
+                );
+            }
+        }
+        text += "\n| CPU microseconds a request at full load | |\n| --- | --- |\n";
+        let costs = |cpu_us: &std::collections::BTreeMap<String, f64>| {
+            let each: Vec<String> = cpu_us.iter().map(|(name, us)| format!("{name} {us:.0}")).collect();
+            format!("{}; together {:.0}", each.join(", "), cpu_us.values().sum::<f64>())
+        };
+        let _ = writeln!(text, "| bare broker | {} |", costs(&self.bare.cpu_us));
+        for (name, measured) in self.systems() {
+            let _ = writeln!(text, "| {name} | {} |", costs(&measured.peak.cpu_us));
+        }
+        text
+    }
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_one_in_the_middle() {
+        assert!((median(vec![9.0, 1.0, 5.0]) - 5.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn a_target_is_met_at_its_bound() {
+        assert!(Target::AtLeast(0.6).is_met_by(0.6) && !Target::AtLeast(0.6).is_met_by(0.59));
+        assert!(Target::AtMost(40.0).is_met_by(40.0) && !Target::AtMost(40.0).is_met_by(40.1));
+    }
+}

@@ -1,0 +1,6 @@
+//! What is measured, each by itself.
+
+pub mod backlog;
+pub mod everything;
+pub mod hosts;
+pub mod workers;

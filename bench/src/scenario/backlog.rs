@@ -1,0 +1,67 @@
+//! Whether a worker cares how much waits: its throughput and its memory with few and with many tasks in the queue.
+
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use load_generator::{Drivers, Pace, Plan};
+use serde::Serialize;
+
+use crate::cpu;
+use crate::servers::Servers;
+use crate::system::voltgate::{Form, services};
+use crate::throughput::run;
+
+/// What a worker did with so many tasks waiting.
+#[derive(Debug, Clone, Serialize)]
+pub struct Backlog {
+    /// How many waited when it began.
+    pub waiting: u64,
+    /// How many requests a second it had called back.
+    pub per_second: f64,
+    /// The most memory that it had, in MiB.
+    pub worker_mib: f64,
+    /// How many records there were in the end, which is as many as were accepted.
+    pub records: u64,
+}
+
+/// Lets so many requests wait, then starts a worker and keeps asking as fast as it works; in the end everything that was
+/// accepted has to be on record.
+///
+/// # Errors
+/// Something was refused or lost.
+pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: Duration) -> Result<Backlog> {
+    let patient = vec![("AUTHORIZATION_TIMEOUT_SEC", "3600".to_owned())];
+    let mut system = services(servers, &Form { settings: patient, ..Form::default() }).await?;
+    let session = system.session(Drivers::default(), 1).await?;
+    let plan = Plan {
+        pace: Pace::Unheeded(64),
+        connections: 64,
+        duration: Duration::from_secs(1800),
+        requests: Some(waiting),
+        patience: Duration::ZERO,
+    };
+    let (session, filled) = run(session, plan).await?;
+    let accepted = filled.requests.len() as u64;
+    if accepted != waiting {
+        bail!("of {waiting} requests {accepted} were accepted: {}", filled.faults);
+    }
+    drop(filled);
+    system.start_worker(servers).await?;
+    let closed = Plan { pace: Pace::InHand(in_hand), connections: in_hand.min(64), requests: None, ..plan };
+    let (session, warm) = run(session, Plan { duration: measured / 4, ..closed }).await?;
+    let running = tokio::task::spawn_blocking(move || {
+        let mut last = None;
+        // What is called back now waited long before: those are counted, not those that are asked now.
+        let outcome = session.run(&Plan { duration: measured, ..closed }, |progress| last = Some(progress));
+        outcome.map(|outcome| (outcome, last))
+    });
+    let (outcome, last) = running.await??;
+    let per_second = last.map_or(0.0, |last| last.called_back as f64 / last.elapsed.as_secs_f64());
+    let accepted = accepted + (warm.requests.len() + outcome.requests.len()) as u64;
+    let records = servers.records_once(accepted, Duration::from_secs(1800)).await?;
+    if records != accepted {
+        bail!("{accepted} requests were accepted and {records} are on record");
+    }
+    let worker_mib = cpu::peak_memory(&system.parts()).remove("worker").unwrap_or_default();
+    Ok(Backlog { waiting, per_second, worker_mib, records })
+}

@@ -1,0 +1,52 @@
+//! The bare broker, Voltgate, the Python reference and the embedded form, one after the other on the same machine, as
+//! often as it takes for a median.
+
+use anyhow::Result;
+
+use crate::bare;
+use crate::machine::Machine;
+use crate::report::{Report, Round};
+use crate::servers::Servers;
+use crate::system::python::{Sizes, reference};
+use crate::system::voltgate::{Form, embedded, services};
+use crate::throughput::{Effort, measure};
+
+/// The worker's default, which the bare broker's consumer has as well.
+pub const PREFETCH: u16 = 200;
+/// More would only wait: see bench/reference/README.md.
+const IN_HAND_OF_PYTHON: usize = 64;
+
+/// Runs all of it; `tell` is told what is going on.
+///
+/// # Errors
+/// Something does not start.
+pub async fn everything(
+    servers: &Servers,
+    effort: &Effort,
+    rounds: usize,
+    tell: impl Fn(&str),
+) -> Result<Report> {
+    let mut done = Vec::new();
+    for number in 1..=rounds {
+        let tell = |what: &str| tell(&format!("{number} of {rounds}: {what}"));
+        tell("bare broker");
+        let samples = bare::samples(servers).await?;
+        let bare = bare::run(servers, samples, PREFETCH, effort.measured).await?;
+        tell("Voltgate on RabbitMQ and Redis");
+        let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
+        let voltgate = measure("Voltgate", &system, Some(servers), effort).await?;
+        drop(system);
+        tell("the Python reference");
+        let system = reference(servers, Sizes::default()).await?;
+        // It has no way to look requests up; its records are counted.
+        let of_python = Effort { in_hand: IN_HAND_OF_PYTHON.min(effort.in_hand), looked_up: 0, ..*effort };
+        let python = measure("Python", &system, Some(servers), &of_python).await?;
+        drop(system);
+        tell("voltgate up, embedded");
+        let directory = tempfile::Builder::new().prefix("voltgate-bench-").tempdir()?;
+        let system = embedded(directory.path()).await?;
+        let embedded = measure("Voltgate, embedded", &system, None, effort).await?;
+        done.push(Round { bare, voltgate, python, embedded });
+    }
+    Ok(Report::of(Machine::this(servers).await, done))
+}

@@ -1,0 +1,99 @@
+//! A process of a measured system: how it is started, and how long it takes to be ready.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use load_generator::{Connection, Origin};
+use test_servers::packages;
+use test_servers::process::Process;
+
+const READY_WITHIN: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(1);
+
+/// A process that is ready. Killed with all that it started when dropped, also if we are killed ourselves.
+#[derive(Debug)]
+pub(super) struct Started {
+    pub(super) name: String,
+    pub(super) ready: Duration,
+    process: Process,
+}
+
+/// What is started.
+pub(super) struct Program<'a> {
+    pub(super) name: &'a str,
+    pub(super) path: &'a Path,
+    pub(super) arguments: &'a [&'a str],
+    pub(super) environment: &'a [(&'static str, String)],
+    /// Where it writes its log.
+    pub(super) directory: &'a Path,
+}
+
+/// How a process shows that it is ready.
+pub(super) enum Ready<'a> {
+    /// This URL answers 200.
+    Url(String),
+    /// It has made this file.
+    File(&'a Path),
+}
+
+impl Started {
+    /// Starts a program and waits until it is ready.
+    pub(super) async fn start(program: &Program<'_>, ready: &Ready<'_>) -> Result<Self> {
+        let Program { name, path, arguments, environment, directory } = program;
+        let mut command = Process::command(path, &packages::search_path(), directory);
+        command.args(*arguments).envs(environment.iter().map(|(name, value)| (name, value)));
+        let began = Instant::now();
+        let mut process = Process::start(command, &directory.join(format!("{name}.log")))?;
+        let mut look = ready.look()?;
+        while !look.is_ready().await {
+            if began.elapsed() > READY_WITHIN {
+                // Says how its log ends.
+                process
+                    .wait_ready(Duration::ZERO, || false)
+                    .with_context(|| format!("{name} does not start"))?;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+        Ok(Self { name: (*name).to_owned(), ready: began.elapsed(), process })
+    }
+
+    pub(super) fn id(&self) -> u32 {
+        self.process.id()
+    }
+}
+
+enum Look<'a> {
+    Call(Box<Connection>, String),
+    File(&'a Path),
+}
+
+impl<'a> Ready<'a> {
+    fn look(&self) -> Result<Look<'a>> {
+        Ok(match self {
+            Self::File(path) => Look::File(path),
+            Self::Url(url) => {
+                let (origin, path) = split(url)?;
+                let call = format!("GET {path} HTTP/1.1\r\nhost: {}\r\n\r\n", origin.authority);
+                Look::Call(Box::new(Connection::to(origin)), call)
+            }
+        })
+    }
+}
+
+impl Look<'_> {
+    async fn is_ready(&mut self) -> bool {
+        match self {
+            Self::File(path) => path.exists(),
+            Self::Call(connection, call) => {
+                connection.exchange(call.as_bytes()).await.is_ok_and(|answer| answer.status == 200)
+            }
+        }
+    }
+}
+
+fn split(url: &str) -> Result<(Origin, &str)> {
+    let origin = Origin::parse(url)?;
+    let after = url.split_once("://").map_or(url, |(_, after)| after);
+    Ok((origin, after.find('/').map_or("/", |slash| &after[slash..])))
+}

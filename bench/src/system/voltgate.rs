@@ -1,0 +1,104 @@
+//! Voltgate: its three services as processes, or all of it in one with files instead of servers.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use test_servers::free_port;
+
+use super::process::{Program, Ready, Started};
+use super::{System, local};
+use crate::servers::Servers;
+
+/// What is started of it, and with which settings beside the defaults.
+#[derive(Debug, Clone, Default)]
+pub struct Form {
+    /// Further settings of every service.
+    pub settings: Vec<(&'static str, String)>,
+    /// How many workers; 0 for none, where requests are to wait.
+    pub workers: usize,
+    /// By way of which URL the workers reach acl-service, where not directly.
+    pub acl_link: Option<String>,
+}
+
+/// public-api, acl-service and workers on these servers, which are emptied first.
+///
+/// # Errors
+/// One of them is not built, or does not start.
+pub async fn services(servers: &Servers, form: &Form) -> Result<System> {
+    let broker = servers.emptied("voltgate").await?;
+    let (api_port, acl_port) = (free_port()?, free_port()?);
+    let (api, acl) = (local(api_port), local(acl_port));
+    let acl_for_workers = form.acl_link.clone().unwrap_or_else(|| acl.clone());
+    let mut environment = vec![
+        ("BROKER_URL", broker),
+        ("REDIS_URL", servers.redis.url()),
+        ("BIND_ADDRESS", "127.0.0.1".to_owned()),
+        ("PUBLIC_API_PORT", api_port.to_string()),
+        ("AUTHORIZATION_SERVICE_PORT", acl_port.to_string()),
+        ("AUTHORIZATION_SERVICE_URL", acl_for_workers),
+        ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
+    ];
+    environment.extend(form.settings.clone());
+    let mut system = System::at(api.clone(), acl.clone(), true);
+    system.environment = environment.clone();
+    for (name, url) in [("acl-service", &acl), ("public-api", &api)] {
+        let (path, directory) = (program(name)?, servers.directory());
+        let program = Program { name, path: &path, arguments: &[], environment: &environment, directory };
+        system.processes.push(Started::start(&program, &Ready::Url(format!("{url}/readyz"))).await?);
+    }
+    for _ in 0..form.workers {
+        system.start_worker(servers).await?;
+    }
+    Ok(system)
+}
+
+/// `voltgate up` with its queue and its store in this directory.
+///
+/// # Errors
+/// It is not built, or does not start.
+pub async fn embedded(directory: &Path) -> Result<System> {
+    let (api_port, acl_port) = (free_port()?, free_port()?);
+    let (api, acl) = (local(api_port), local(acl_port));
+    let environment =
+        [("PUBLIC_API_PORT", api_port.to_string()), ("AUTHORIZATION_SERVICE_PORT", acl_port.to_string())];
+    let data = directory.join("data").display().to_string();
+    let arguments = ["up", "--data", &data];
+    let path = program("voltgate")?;
+    let program = Program {
+        name: "voltgate up",
+        path: &path,
+        arguments: &arguments,
+        environment: &environment,
+        directory,
+    };
+    let started = Started::start(&program, &Ready::Url(format!("{api}/readyz"))).await?;
+    Ok(System { processes: vec![started], ..System::at(api, acl, false) })
+}
+
+impl System {
+    /// Starts a worker, or one more.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn start_worker(&mut self, servers: &Servers) -> Result<()> {
+        let number = self.processes.iter().filter(|process| process.name.starts_with("worker")).count() + 1;
+        let health = free_port()?;
+        let name = if number == 1 { "worker".to_owned() } else { format!("worker {number}") };
+        let mut environment = self.environment.clone();
+        environment.push(("WORKER_HEALTH_PORT", health.to_string()));
+        environment.push(("WORKER_HOSTNAME", format!("celery@bench-{number}")));
+        let (path, directory) = (program("worker")?, servers.directory());
+        let program =
+            Program { name: &name, path: &path, arguments: &[], environment: &environment, directory };
+        self.processes
+            .push(Started::start(&program, &Ready::Url(format!("{}/readyz", local(health)))).await?);
+        Ok(())
+    }
+}
+
+/// One of our programs, built beside this one.
+fn program(name: &str) -> Result<PathBuf> {
+    let beside = std::env::current_exe()?.with_file_name(name);
+    let built = beside.exists().then_some(beside);
+    built.with_context(|| format!("{name} is not built beside this program: run `make bench`"))
+}

@@ -1,0 +1,203 @@
+//! One system under load: as much as it can do, then hardly any load, then half of what it can do.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use load_generator::{
+    Drivers, Faults, Latency, Outcome, Pace, Percentiles, Plan, Session, check_records, percentile_curves,
+};
+use serde::Serialize;
+
+use crate::cpu;
+use crate::servers::Servers;
+use crate::system::System;
+
+/// How long and how hard a system is loaded.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// How long before anything counts.
+    pub warm_up: Duration,
+    /// How long each phase takes.
+    pub measured: Duration,
+    /// How many requests are in hand at once when it does as much as it can.
+    pub in_hand: usize,
+    /// Requests a second that are hardly any load.
+    pub unloaded_rate: f64,
+    /// How many requests are looked up afterwards.
+    pub looked_up: usize,
+}
+
+/// What a system did under one load.
+#[derive(Debug, Clone, Serialize)]
+pub struct Load {
+    /// `closed, 400 in hand` or `open, 50/s`.
+    pub pace: String,
+    /// Requests that went all the way.
+    pub requests: u64,
+    /// Of those, a second.
+    pub per_second: f64,
+    /// To the 202, from when it was due.
+    pub answer: Percentiles,
+    /// From the 202 to the callback.
+    pub callback: Percentiles,
+    /// To the callback, from when it was due.
+    pub whole: Percentiles,
+    /// CPU time of each part, in microseconds for each request.
+    pub cpu_us: BTreeMap<String, f64>,
+    /// What went wrong.
+    pub faults: Faults,
+}
+
+/// What a system did.
+#[derive(Debug, Clone, Serialize)]
+pub struct Measured {
+    /// Which one.
+    pub name: String,
+    /// From the start of each process until it was ready.
+    pub ready_ms: BTreeMap<String, f64>,
+    /// As much as it can do.
+    pub peak: Load,
+    /// Hardly any load.
+    pub unloaded: Load,
+    /// Half of what it can do.
+    pub half: Load,
+    /// The most memory that each process had.
+    pub memory_mib: BTreeMap<String, f64>,
+    /// Requests that were looked up and found on record as delivered.
+    pub looked_up: u64,
+    /// Requests, and records in Redis, where it has them there.
+    pub records: Option<(u64, u64)>,
+    /// Its latencies, as SVG.
+    #[serde(skip)]
+    pub plot: String,
+}
+
+impl Measured {
+    /// All phases.
+    #[must_use]
+    pub fn loads(&self) -> [&Load; 3] {
+        [&self.peak, &self.unloaded, &self.half]
+    }
+
+    /// What went wrong, a line for each phase in which something did.
+    #[must_use]
+    pub fn faults(&self) -> Vec<String> {
+        let bad = self.loads().into_iter().filter(|load| !load.faults.is_none());
+        bad.map(|load| format!("{}, {}: {}", self.name, load.pace, load.faults)).collect()
+    }
+}
+
+/// Loads a system in all three ways.
+///
+/// # Errors
+/// It does not answer at all. What is lost or refused is no error but among the faults.
+pub async fn measure(
+    name: &str,
+    system: &System,
+    servers: Option<&Servers>,
+    effort: &Effort,
+) -> Result<Measured> {
+    let session = system.session(Drivers::default(), 1).await?;
+    let (session, mut peak, full) = full_load(system, session, effort).await?;
+    let plan = closed(effort);
+    let unloaded = Plan { pace: Pace::Rate(effort.unloaded_rate), ..plan };
+    let (session, calm, slow) = phase(system, session, unloaded).await?;
+    let half = Plan { pace: Pace::Rate(peak.per_second / 2.0), ..unloaded };
+    let (session, half, middle) = phase(system, session, half).await?;
+    let requests: Vec<_> = [&full, &slow, &middle].map(|outcome| outcome.requests.clone()).concat();
+    let checked = check_records(&session.front_door, &requests, effort.looked_up).await;
+    peak.faults.unrecorded += checked.unrecorded;
+    let records = match servers {
+        Some(servers) => Some((requests.len() as u64, servers.records().await?)),
+        None => None,
+    };
+    if let Some((accepted, recorded)) = records {
+        peak.faults.unrecorded += accepted.abs_diff(recorded);
+    }
+    let curves: [(&str, &Latency); 4] = [
+        ("202, unloaded", &slow.answer),
+        ("202 to callback, unloaded", &slow.callback),
+        ("202 to callback, half load", &middle.callback),
+        ("202 to callback, full load", &full.callback),
+    ];
+    Ok(Measured {
+        name: name.to_owned(),
+        ready_ms: system.ready().into_iter().map(|(name, took)| (name, took.as_secs_f64() * 1e3)).collect(),
+        plot: percentile_curves(name, &curves),
+        peak,
+        unloaded: calm,
+        half,
+        memory_mib: cpu::peak_memory(&system.parts()),
+        looked_up: checked.looked_at - checked.unrecorded,
+        records,
+    })
+}
+
+/// As much as it can do, after a warm-up. The requests of that are among the outcome's, and so are its faults.
+///
+/// # Errors
+/// There is no thread to be had.
+pub async fn full_load(
+    system: &System,
+    session: Session,
+    effort: &Effort,
+) -> Result<(Session, Load, Outcome)> {
+    let plan = closed(effort);
+    let (session, warm) = run(session, Plan { duration: effort.warm_up, ..plan }).await?;
+    let (session, mut load, mut outcome) = phase(system, session, plan).await?;
+    outcome.requests.extend(warm.requests);
+    if !warm.faults.is_none() {
+        load.faults = warm.faults;
+    }
+    Ok((session, load, outcome))
+}
+
+fn closed(effort: &Effort) -> Plan {
+    Plan {
+        pace: Pace::InHand(effort.in_hand),
+        connections: effort.in_hand.min(64),
+        duration: effort.measured,
+        requests: None,
+        patience: Duration::from_secs(60),
+    }
+}
+
+/// A plan, with what the parts used meanwhile.
+///
+/// # Errors
+/// There is no thread to be had.
+pub async fn phase(system: &System, session: Session, plan: Plan) -> Result<(Session, Load, Outcome)> {
+    let parts = system.parts();
+    let before = cpu::used(&parts);
+    let (session, outcome) = run(session, plan).await?;
+    let cpu_us = cpu::per_request(&before, &cpu::used(&parts), outcome.completed);
+    let load = Load {
+        pace: match plan.pace {
+            Pace::InHand(count) => format!("closed, {count} in hand"),
+            Pace::Unheeded(count) => format!("closed, {count} unanswered"),
+            Pace::Rate(rate) => format!("open, {rate:.0}/s"),
+        },
+        requests: outcome.completed,
+        per_second: outcome.per_second(),
+        answer: outcome.answer.percentiles(),
+        callback: outcome.callback.percentiles(),
+        whole: outcome.whole.percentiles(),
+        cpu_us,
+        faults: outcome.faults.clone(),
+    };
+    Ok((session, load, outcome))
+}
+
+/// A plan, without blocking the caller's runtime.
+///
+/// # Errors
+/// There is no thread to be had.
+pub async fn run(session: Session, plan: Plan) -> Result<(Session, Outcome)> {
+    let running = tokio::task::spawn_blocking(move || {
+        let outcome = session.run(&plan, |_| {});
+        (session, outcome)
+    });
+    let (session, outcome) = running.await?;
+    Ok((session, outcome?))
+}

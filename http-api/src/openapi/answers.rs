@@ -1,0 +1,94 @@
+//! Answers that are the same everywhere: refusals by their kind, and the headers that go with them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+use utoipa::openapi::header::{Header, HeaderBuilder};
+use utoipa::openapi::path::Operation;
+use utoipa::openapi::response::{Response, ResponseBuilder};
+use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr};
+
+use crate::problem::kind::{ALL, Kind};
+
+/// Answers of an operation, by status.
+pub type Answers = BTreeMap<String, RefOr<Response>>;
+
+/// By name.
+pub(super) type Headers = BTreeMap<String, RefOr<Header>>;
+
+const RATE_LIMIT: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
+
+/// A refusal of this kind.
+pub(crate) fn refusal(kind: &Kind) -> Answers {
+    let answer = RefOr::Ref(Ref::from_response_name(kind.name));
+    [(kind.status.as_str().to_owned(), answer)].into()
+}
+
+/// All kinds, for the document's components.
+pub(super) fn components() -> Answers {
+    ALL.iter().map(|kind| (kind.name.to_owned(), RefOr::T(component(kind)))).collect()
+}
+
+/// What `HEAD` is answered where `GET` is answered like this.
+pub(super) fn head(get: &Operation) -> Operation {
+    let mut head = get.clone();
+    head.operation_id = head.operation_id.map(|id| format!("{id}_head"));
+    for answer in head.responses.responses.values_mut() {
+        if let RefOr::T(answer) = answer {
+            answer.content.clear();
+        }
+    }
+    head
+}
+
+/// Where the caller stands.
+pub(super) fn rate_limit() -> Headers {
+    let header = |name: &str| (name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/headers/{name}"))));
+    RATE_LIMIT.map(header).into()
+}
+
+/// The headers that answers share, for the document's components.
+pub(super) fn shared_headers() -> Headers {
+    let policy = "What may come in which time, where there is a limit: `\"key\";q=2000;w=2`";
+    let standing = "What is left of it, and the seconds until it is whole again: `\"key\";r=1999;t=1`";
+    RATE_LIMIT
+        .into_iter()
+        .zip([policy, standing])
+        .map(|(name, about)| header(name, Type::String, about))
+        .collect()
+}
+
+fn component(kind: &Kind) -> Response {
+    let any = SchemaType::AnyValue;
+    let only =
+        |value: Value| ObjectBuilder::new().schema_type(any.clone()).enum_values(Some([value])).build();
+    let fixed = ObjectBuilder::new()
+        .property("type", only(json!(kind.urn())))
+        .property("title", only(json!(kind.title)))
+        .property("status", only(json!(kind.status.as_u16())));
+    let body: Schema =
+        AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(fixed.build()).build().into();
+    let content = ContentBuilder::new().schema(Some(body)).build();
+    let mut answer =
+        ResponseBuilder::new().description(kind.about).content("application/problem+json", content).build();
+    answer.headers.extend(headers(kind));
+    answer
+}
+
+fn headers(kind: &Kind) -> Headers {
+    let retry_after = || header("Retry-After", Type::Integer, "Seconds until it is worth trying again");
+    match kind.status.as_u16() {
+        401 | 403 => [header("WWW-Authenticate", Type::String, "`Bearer`, and why (RFC 6750)")].into(),
+        405 => [header("Allow", Type::String, "The methods of the resource")].into(),
+        429 => rate_limit().into_iter().chain([retry_after()]).collect(),
+        503 => [retry_after()].into(),
+        _ => BTreeMap::new(),
+    }
+}
+
+fn header(name: &str, kind: Type, about: &str) -> (String, RefOr<Header>) {
+    let schema = ObjectBuilder::new().schema_type(kind).build();
+    let header = HeaderBuilder::new().schema(Some(schema)).description(Some(about)).build();
+    (name.to_owned(), RefOr::T(header))
+}

@@ -1,0 +1,82 @@
+//! A resource: its path, who may use which of its methods, and what handles them. The lists of these are what a service
+//! registers, and what its document is held against.
+
+use std::time::Duration;
+
+use actix_web::body::BoxBody;
+use actix_web::dev::{AppService, HttpServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::middleware::{Next, from_fn};
+use actix_web::{Error, HttpRequest, HttpResponse, web};
+
+use crate::route::{self, Route};
+use crate::{Access, Problem, gate};
+
+/// From the head of a request to the head of its answer. Longer than what any handler waits for (a body: 10 s).
+const HANDLER_LIMIT: Duration = Duration::from_secs(30);
+
+/// One path of a service, which [`actix_web::web::ServiceConfig::service`] takes.
+pub struct Resource {
+    path: String,
+    methods: &'static [(&'static str, Access)],
+    limit: Duration,
+    handlers: actix_web::Resource,
+}
+
+/// A resource, and who may use which of its methods: `&[("GET, HEAD", Access::READ), ("PUT", Access::CHANGE_ACL)]`. Other
+/// methods are refused with a problem that names these.
+pub fn resource(path: &str, methods: &'static [(&'static str, Access)]) -> Resource {
+    slow_resource(path, methods, HANDLER_LIMIT)
+}
+
+/// The same for a handler that may take longer before it answers, such as one that reads a long body.
+pub fn slow_resource(path: &str, methods: &'static [(&'static str, Access)], limit: Duration) -> Resource {
+    Resource { path: path.to_owned(), methods, limit, handlers: web::resource(path) }
+}
+
+impl Resource {
+    /// With a handler for one of its methods.
+    #[must_use]
+    pub fn route(self, route: actix_web::Route) -> Self {
+        Self { handlers: self.handlers.route(route), ..self }
+    }
+
+    /// As metrics and the document name it, without the patterns of its parameters.
+    pub(crate) fn name(&self) -> String {
+        route::name(&self.path)
+    }
+
+    /// Each of its methods, and who may use it.
+    pub(crate) fn methods(&self) -> impl Iterator<Item = (&'static str, Access)> + use<> {
+        self.methods.iter().flat_map(|(names, access)| names.split(", ").map(|name| (name, *access)))
+    }
+}
+
+impl HttpServiceFactory for Resource {
+    fn register(self, config: &mut AppService) {
+        let Self { path, methods, limit, handlers } = self;
+        handlers
+            .app_data(Route::of(&path))
+            .default_service(web::to(move |request: HttpRequest| async move {
+                let allow = Access::allow(methods);
+                Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), &allow))
+            }))
+            // The one that is added last is the outermost.
+            .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| within(limit, request, next)))
+            .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+                gate::guard(methods, request, next)
+            }))
+            .register(config);
+    }
+}
+
+async fn within(
+    limit: Duration,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let answered = tokio::time::timeout(limit, next.call(request)).await;
+    answered.unwrap_or_else(|_| {
+        let detail = format!("there was no answer within {} seconds", limit.as_secs());
+        Err(Problem::unavailable("server", detail, Duration::from_secs(1)).into())
+    })
+}

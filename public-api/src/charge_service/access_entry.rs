@@ -1,0 +1,119 @@
+//! `insertACL`: admitting a driver by way of acl-service, the only owner of the lists, in the caller's own name.
+
+use std::time::Duration;
+
+use actix_web::web::{Data, Json, Payload};
+use actix_web::{HttpRequest, http};
+use common::exit::Failure;
+use common::ids::{DriverToken, StationId};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, Response};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use url::Url;
+use utoipa::ToSchema;
+
+use super::station_and_driver;
+use crate::config::ChargeServiceConfig;
+use crate::form::Form;
+
+/// For the one call to acl-service.
+const TIME_LIMIT: Duration = Duration::from_secs(5);
+
+/// The access lists, behind acl-service.
+#[derive(Debug, Clone)]
+pub(crate) struct AccessEntries {
+    http: Client,
+    base: Url,
+}
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "form.rs reads it")]
+pub(super) struct NewEntry {
+    station_id: StationId,
+    driver_token: DriverToken,
+}
+
+/// What became of an entry
+#[derive(Serialize, ToSchema)]
+pub(super) struct Inserted {
+    /// `success`, `exists` or `error`
+    flag: &'static str,
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    added: u64,
+}
+
+/// Why an entry was not made.
+#[derive(Debug, thiserror::Error)]
+enum NotInserted {
+    #[error("{0}")]
+    Request(#[from] http_api::Problem),
+    #[error("acl-service: {0}")]
+    Unreachable(#[from] reqwest::Error),
+    #[error("acl-service answered {0}")]
+    Refused(reqwest::StatusCode),
+}
+
+impl AccessEntries {
+    pub(crate) fn new(config: &ChargeServiceConfig) -> Result<Self, Failure> {
+        let unusable =
+            |error: reqwest::Error| Failure::Broken(format!("the client for acl-service: {error}"));
+        let mut builder = Client::builder().no_proxy().redirect(Policy::none()).timeout(TIME_LIMIT);
+        if let Some(authorities) = &config.authorities {
+            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(authorities).map_err(unusable)?);
+        }
+        Ok(Self { http: builder.build().map_err(unusable)?, base: config.acl_service.clone() })
+    }
+
+    /// Whether it is a new entry. One call, so that of two callers at once one alone is told so.
+    async fn admit(
+        &self,
+        station: StationId,
+        token: &DriverToken,
+        caller: &HttpRequest,
+    ) -> Result<bool, NotInserted> {
+        let mut url = self.base.clone();
+        if let Ok(mut path) = url.path_segments_mut() {
+            path.pop_if_empty().extend(["station", &station.to_string(), "acl"]);
+        }
+        let mut asking = self.http.put(url).json(&json!({ "driver_tokens": [token] }));
+        // The audit trail shall name who did it, and acl-service decide whether they may.
+        for name in [http::header::AUTHORIZATION.as_str(), "x-api-key"] {
+            if let Some(key) = caller.headers().get(name) {
+                asking = asking.header(name, key.as_bytes());
+            }
+        }
+        let answer: Response = asking.send().await?;
+        if !answer.status().is_success() {
+            return Err(NotInserted::Refused(answer.status()));
+        }
+        Ok(answer.json::<Answer>().await?.added > 0)
+    }
+}
+
+/// Admit a driver
+#[utoipa::path(post, path = "/api/insertACL/", operation_id = "insert_acl", tag = "charge-service",
+    request_body(content((NewEntry = "application/json"), (NewEntry = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "Whether there is a new entry", body = Inserted)))]
+pub(super) async fn insert(
+    entries: Data<AccessEntries>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Json<Inserted> {
+    let inserting = async {
+        let (station, token) = station_and_driver(&Form::of_body(&request, payload).await?)?;
+        entries.admit(station, &token, &request).await
+    };
+    let flag = match inserting.await {
+        Ok(true) => "success",
+        Ok(false) => "exists",
+        Err(error) => {
+            tracing::warn!(%error, "insertACL did not make an entry");
+            "error"
+        }
+    };
+    Json(Inserted { flag })
+}

@@ -1,0 +1,104 @@
+//! `checkauthority`, which charge-service kept for itself: a request whose decision is waited for. It is called back too.
+
+use std::time::{Duration, Instant};
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Json, Payload};
+use common::clock;
+use common::decision::Decision;
+use common::ids::{DriverToken, RequestId, StationId};
+use http_api::Problem;
+use http_api::observation::trace_of;
+use serde::Serialize;
+use task_queue::Moment;
+use utoipa::ToSchema;
+
+use crate::acceptance::{Acceptance, Asked};
+use crate::error::ApiError;
+use crate::form::Form;
+
+/// For the decision, where the deadline of a request is later than that.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What a decision may take beyond its deadline until it is on record.
+const RECORDED_WITHIN: Duration = Duration::from_secs(2);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+const TOO_OLD: Duration = Duration::from_secs(30 * 60);
+
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "form.rs reads it")]
+pub(super) struct Checking {
+    station_id: StationId,
+    driver_token: DriverToken,
+    /// Half an hour ago at most
+    #[schema(format = "date-time")]
+    request_time: String,
+    #[schema(format = "uri", max_length = 2048)]
+    callback_url: String,
+}
+
+/// What was decided, in charge-service's words
+#[derive(Serialize, ToSchema)]
+pub(super) struct Checked {
+    message: &'static str,
+}
+
+impl Checked {
+    const GRANTED: Self = Self { message: "Access granted" };
+    const DENIED: Self = Self { message: "Access denied" };
+    const TOO_OLD: Self = Self { message: "Request is too old" };
+    const FAILED: Self = Self { message: "An error occurred while proccessing charging request." };
+}
+
+/// Ask whether a driver may charge, and wait for the decision
+#[utoipa::path(post, path = "/api/checkauthority/", tag = "charge-service",
+    request_body(content((Checking = "application/json"), (Checking = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "The decision, or that there is none", body = Checked)))]
+pub(super) async fn check_authority(
+    acceptance: Data<Acceptance>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Json<Checked> {
+    Json(check(&acceptance, &request, payload).await.unwrap_or_else(|refusal| {
+        refusal.count();
+        Checked::FAILED
+    }))
+}
+
+async fn check(
+    acceptance: &Acceptance,
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<Checked, ApiError> {
+    let form = Form::of_body(request, payload).await?;
+    let question = super::question(acceptance, &form)?;
+    let expected = || Problem::invalid("request_time", "expected a moment as ISO 8601 writes it");
+    let age = Moment::now().since(Moment::parse(&form.text("request_time")?).ok_or_else(expected)?);
+    let now = clock::now();
+    let asked = acceptance.asked(now.saturating_sub(clock::nanos(age)));
+    if age > TOO_OLD {
+        // Its deadline has passed, so that `unknown` is recorded and called back.
+        acceptance.accept(question, asked, None, &trace_of(request)).await?;
+        return Ok(Checked::TOO_OLD);
+    }
+    let asked = Asked { deadline: acceptance.asked(now).deadline, ..asked };
+    let request = acceptance.accept(question, asked, None, &trace_of(request)).await?;
+    Ok(match decision(acceptance, request).await {
+        Some(Decision::Allowed) => Checked::GRANTED,
+        Some(Decision::NotAllowed) => Checked::DENIED,
+        Some(Decision::Unknown | Decision::Invalid) | None => Checked::FAILED,
+    })
+}
+
+/// Nothing when none is found on record in time; it will be called back all the same.
+async fn decision(acceptance: &Acceptance, request: RequestId) -> Option<Decision> {
+    let until = Instant::now() + (acceptance.timeout + RECORDED_WITHIN).min(LONGEST_WAIT);
+    while Instant::now() < until {
+        match acceptance.store.records.find(request).await {
+            Ok(Some(record)) => return Some(record.decided.decision),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%request, %error, "its decision cannot be looked up"),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    None
+}

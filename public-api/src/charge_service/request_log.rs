@@ -1,0 +1,79 @@
+//! `getrequestlog`: what was decided, the oldest first, as the original lists it; of it the newest, as the original has no pages.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use actix_web::web::{Data, Json};
+use common::clock::Nanos;
+use common::decision::Decision;
+use common::ids::{PresentedToken, RequestId, StationId};
+use http_api::problem::refusals::Unavailable;
+use serde::Serialize;
+use store::{Filter, Record, StoreError};
+use task_queue::Moment;
+use utoipa::ToSchema;
+
+use crate::acceptance::Acceptance;
+use crate::error::ApiError;
+
+/// `GET /requests` finds the others.
+const NEWEST: usize = 1000;
+
+/// A request that is decided
+#[derive(Serialize, ToSchema)]
+#[schema(as = LoggedRequest)]
+pub(super) struct Logged {
+    id: RequestId,
+    station_id: StationId,
+    driver_token: PresentedToken,
+    callback_url: String,
+    #[schema(format = "date-time")]
+    request_time: String,
+    #[schema(format = "date-time")]
+    decision_time: String,
+    decision: Decision,
+}
+
+/// What was decided, the oldest first: the newest thousand
+#[utoipa::path(get, path = "/api/getrequestlog/", tag = "charge-service",
+    responses((status = 200, description = "The requests", body = Vec<Logged>), Unavailable))]
+pub(super) async fn request_log(acceptance: Data<Acceptance>) -> Result<Json<Vec<Logged>>, ApiError> {
+    let mut newest = newest(&acceptance).await.map_err(ApiError::Store)?;
+    newest.reverse();
+    Ok(Json(newest.into_iter().map(Logged::from).collect()))
+}
+
+/// The newest first.
+async fn newest(acceptance: &Acceptance) -> Result<Vec<Record>, StoreError> {
+    let (mut newest, mut after) = (Vec::new(), None);
+    // A page may be short of its limit and not be the last.
+    while newest.len() < NEWEST {
+        let wanted = NEWEST - newest.len();
+        let found = acceptance.store.search.list(&Filter::default(), after, wanted).await?;
+        newest.extend(found.records);
+        after = found.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    Ok(newest)
+}
+
+impl From<Record> for Logged {
+    fn from(record: Record) -> Self {
+        Self {
+            id: record.decided.request_id,
+            station_id: record.key.station_id,
+            driver_token: record.key.driver_token,
+            callback_url: record.decided.callback_url,
+            request_time: written(record.key.start_ns),
+            decision_time: written(record.decided.decided_ns),
+            decision: record.decided.decision,
+        }
+    }
+}
+
+/// ISO 8601, as Django REST framework writes moments of UTC.
+fn written(moment: Nanos) -> String {
+    let moment = Moment::from(UNIX_EPOCH + Duration::from_nanos(moment));
+    moment.to_string().replace("+00:00", "Z")
+}

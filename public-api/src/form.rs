@@ -1,0 +1,71 @@
+//! The named values of a request: of its query, and of its JSON or form body.
+
+use actix_web::HttpRequest;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Payload;
+use http_api::{Problem, body};
+use serde_json::Value;
+
+/// A request is a URL and little else.
+const LARGEST_BODY: usize = 16 * 1024;
+
+/// Names and values, as many of each name as were given.
+#[derive(Debug, Default)]
+pub(crate) struct Form(Vec<(String, Value)>);
+
+impl Form {
+    pub(crate) fn of_query(request: &HttpRequest) -> Result<Self, Problem> {
+        Self::of_pairs(request.query_string().as_bytes(), "query")
+    }
+
+    /// An empty body is an empty form, whatever its type.
+    pub(crate) async fn of_body(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
+        let body = body::read(request, payload, LARGEST_BODY).await?;
+        if body.is_empty() {
+            return Ok(Self::default());
+        }
+        let content_type =
+            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "application/json" => Self::of_json(&body),
+            "application/x-www-form-urlencoded" => Self::of_pairs(&body, "body"),
+            other if other.ends_with("+json") => Self::of_json(&body),
+            _ => Err(Problem::unsupported_media_type(
+                "expected application/json or application/x-www-form-urlencoded",
+            )),
+        }
+    }
+
+    /// The values of both.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
+    /// The text of this name. Two different ones are refused: two readers of an ambiguous request would do two things.
+    pub(crate) fn text(&self, name: &'static str) -> Result<String, Problem> {
+        let mut given = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
+        let first = given.next().ok_or_else(|| Problem::invalid(name, format!("{name} is missing")))?;
+        if given.any(|other| other != first) {
+            let why = format!("{name} is given more than once, with different values");
+            return Err(Problem::invalid(name, why));
+        }
+        let text = first.as_str().map(str::to_owned);
+        text.ok_or_else(|| Problem::invalid(name, format!("{name} must be a string")))
+    }
+
+    fn of_json(body: &[u8]) -> Result<Self, Problem> {
+        match body::json(body)? {
+            Value::Object(members) => Ok(Self(members.into_iter().collect())),
+            _ => Err(Problem::invalid("body", "expected a JSON object")),
+        }
+    }
+
+    fn of_pairs(form: &[u8], place: &'static str) -> Result<Self, Problem> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(form).map_err(|error| {
+            Problem::invalid(place, format!("not of the form name=value&name=value: {error}"))
+        })?;
+        Ok(Self(pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()))
+    }
+}

@@ -1,0 +1,55 @@
+//! The document of public-api. A handler that is annotated is listed here.
+
+use http_api::openapi;
+use utoipa::OpenApi;
+
+use crate::charge_service;
+use crate::requests;
+use crate::routes::{self, resources};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Voltgate public-api",
+        description = "Asks whether drivers may charge at stations, and shows what was decided. Every refusal is a `Problem`; \
+                       a method that a path does not have gets 405, a path that is not here 404."
+    ),
+    paths(
+        routes::authorize,
+        routes::authorize_by_post,
+        routes::webhook_public_keys,
+        routes::readyz,
+        requests::list::list,
+        requests::stream::stream,
+        requests::show,
+        requests::redeliver
+    ),
+    tags(
+        (name = "authorization", description = "May this driver charge at this station?"),
+        (name = "requests", description = "What was asked, decided and told")
+    )
+)]
+struct Annotations;
+
+/// The document that `GET /openapi.json` serves, with or without charge-service's calls.
+pub fn document(charge_service: bool) -> utoipa::openapi::OpenApi {
+    let (mut annotations, mut resources) = (Annotations::openapi(), resources());
+    if charge_service {
+        annotations.merge(charge_service::Annotations::openapi());
+        resources.extend(charge_service::resources());
+    }
+    openapi::document(annotations, &resources)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_in_the_document_and_nothing_else() {
+        let mut all = resources();
+        assert_eq!(openapi::differences(&document(false), &all), Vec::<String>::new());
+        all.extend(charge_service::resources());
+        assert_eq!(openapi::differences(&document(true), &all), Vec::<String>::new());
+    }
+}

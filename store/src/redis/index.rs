@@ -1,0 +1,221 @@
+//! The index: sorted sets of places, in buckets of time that expire with their records.
+//!
+//! A member is the 24 bytes of a [`Place`], all with one score, so that they sort by bytes. A bucket is small enough that its
+//! expiry does not hold up Redis, and where it can stay below 128 members Redis keeps it in one compact piece.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use common::clock::Nanos;
+use common::decision::Decision;
+use common::ids::StationId;
+use redis::Pipeline;
+use sha2::{Digest, Sha256};
+
+use super::RedisStore;
+use crate::{DeliveryState, Filter, Place, RecordKey, StoreError};
+
+pub(super) const HOUR: Nanos = 3_600_000_000_000;
+const WEEK: Nanos = 7 * 24 * HOUR;
+const DECISIONS: [Decision; 4] =
+    [Decision::Allowed, Decision::NotAllowed, Decision::Unknown, Decision::Invalid];
+
+/// A list that a record is entered in. All records together are those of each decision.
+#[derive(Clone, Copy)]
+enum Family<'a> {
+    Driver(&'a str),
+    Station(StationId),
+    /// Those whose delivery was given up once. One that was asked for again stays.
+    Undeliverable,
+    Status(Decision),
+}
+
+impl Family<'_> {
+    /// The length of a bucket: the fewer records come in a time, the longer.
+    fn bucket_length(&self) -> Nanos {
+        match self {
+            Self::Driver(_) => WEEK,
+            Self::Station(_) | Self::Undeliverable => 24 * HOUR,
+            Self::Status(_) => HOUR,
+        }
+    }
+
+    fn bucket(&self, start_ns: Nanos) -> String {
+        let number = start_ns / self.bucket_length();
+        match self {
+            Self::Driver(token) => format!("voltgate:by-driver:{}:{number}", hashed(token)),
+            Self::Station(station) => format!("voltgate:by-station:{station}:{number}"),
+            Self::Undeliverable => format!("voltgate:by-delivery:undeliverable:{number}"),
+            Self::Status(status) => format!("voltgate:by-status:{status}:{number}"),
+        }
+    }
+
+    /// Those in which all that a filter wants is; none where it is in any list of decisions.
+    fn of(filter: &Filter) -> Vec<Family<'_>> {
+        let undeliverable = filter.delivery == Some(DeliveryState::Undeliverable);
+        let lists = [
+            filter.driver_token.as_ref().map(|token| Family::Driver(token.expose())),
+            filter.station_id.map(Family::Station),
+            undeliverable.then_some(Family::Undeliverable),
+            filter.status.map(Family::Status),
+        ];
+        lists.into_iter().flatten().collect()
+    }
+}
+
+/// Where the records are that a filter wants.
+pub(super) struct Sought<'a> {
+    /// The lists that hold them all, gone through side by side. Their buckets are equally long.
+    through: Vec<Family<'a>>,
+    /// Other lists that each of them is in.
+    also_in: Vec<Family<'a>>,
+}
+
+impl Sought<'_> {
+    /// The length of the buckets to be gone through.
+    pub(super) fn bucket_length(&self) -> Nanos {
+        self.through[0].bucket_length()
+    }
+
+    /// The keys of these buckets.
+    pub(super) fn keys(&self, oldest: u64, newest: u64) -> Vec<String> {
+        let length = self.bucket_length();
+        let keys = |number| self.through.iter().map(move |family| family.bucket(number * length));
+        (oldest..=newest).flat_map(keys).collect()
+    }
+
+    /// Whether what is gone through has to be in other lists, too.
+    pub(super) fn is_narrowed(&self) -> bool {
+        !self.also_in.is_empty()
+    }
+
+    /// How many keys a bucket has.
+    pub(super) fn width(&self) -> u64 {
+        self.through.len() as u64
+    }
+}
+
+/// The keys, without a prefix, that a record is entered under, each with the length of its bucket.
+pub fn entries(key: &RecordKey, decision: Decision) -> [(String, Duration); 3] {
+    let families = [
+        Family::Status(decision),
+        Family::Station(key.station_id),
+        Family::Driver(key.driver_token.expose()),
+    ];
+    families.map(|family| (family.bucket(key.start_ns), Duration::from_nanos(family.bucket_length())))
+}
+
+impl RedisStore {
+    /// Enters a record. Before it is written, so that it cannot be there unseen; twice does no harm.
+    pub(super) fn index(&self, pipe: &mut Pipeline, key: &RecordKey, place: Place, decision: Decision) {
+        for (bucket, length) in entries(key, decision) {
+            self.put_in(pipe, &bucket, length, place);
+        }
+    }
+
+    /// Enters a record among the undeliverable ones. Before it is one.
+    pub(super) fn index_undeliverable(&self, pipe: &mut Pipeline, place: Place) {
+        let family = Family::Undeliverable;
+        let length = Duration::from_nanos(family.bucket_length());
+        self.put_in(pipe, &family.bucket(place.start_ns), length, place);
+    }
+
+    fn put_in(&self, pipe: &mut Pipeline, bucket: &str, length: Duration, place: Place) {
+        let bucket = self.key(bucket);
+        pipe.cmd("ZADD").arg(&bucket).arg(0).arg(place.to_bytes().as_slice()).ignore();
+        // The last one that comes in is the last to expire.
+        let keep = self.options.retention + length;
+        pipe.cmd("EXPIRE").arg(bucket).arg(keep.as_secs()).ignore();
+    }
+
+    /// Where to look for what a filter wants, from this moment back: through the list that has the fewest entries then.
+    pub(super) async fn sought<'a>(
+        &self,
+        filter: &'a Filter,
+        start_ns: Nanos,
+    ) -> Result<Sought<'a>, StoreError> {
+        let mut lists = Family::of(filter);
+        if lists.len() > 1 {
+            lists = self.shortest_first(lists, start_ns).await?;
+        }
+        let also_in = lists.split_off(lists.len().min(1));
+        let through = if lists.is_empty() { DECISIONS.map(Family::Status).into() } else { lists };
+        Ok(Sought { through, also_in })
+    }
+
+    async fn shortest_first<'a>(
+        &self,
+        lists: Vec<Family<'a>>,
+        start_ns: Nanos,
+    ) -> Result<Vec<Family<'a>>, StoreError> {
+        let mut pipe = redis::pipe();
+        for list in &lists {
+            // The bucket before, as this one may have begun just now.
+            let bucket = list.bucket(start_ns.saturating_sub(list.bucket_length()));
+            pipe.cmd("ZCARD").arg(self.key(bucket));
+        }
+        let entries: Vec<u64> = self.pipeline(&pipe).await?;
+        let a_week =
+            entries.iter().zip(lists).map(|(entries, list)| (entries * (WEEK / list.bucket_length()), list));
+        let mut a_week: Vec<_> = a_week.collect();
+        a_week.sort_by_key(|(entries, _)| *entries);
+        Ok(a_week.into_iter().map(|(_, list)| list).collect())
+    }
+
+    /// The entries of some buckets within these bounds, the newest first, at most `count` of each list.
+    pub(super) async fn places(
+        &self,
+        keys: &[String],
+        bounds: &Bounds,
+        count: usize,
+    ) -> Result<BTreeSet<Place>, StoreError> {
+        let mut pipe = redis::pipe();
+        for key in keys {
+            pipe.cmd("ZREVRANGEBYLEX").arg(self.key(key)).arg(&bounds.upper).arg(&bounds.lower);
+            pipe.arg("LIMIT").arg(0).arg(count);
+        }
+        let lists: Vec<Vec<Vec<u8>>> = self.pipeline(&pipe).await?;
+        Ok(lists.iter().flatten().filter_map(|member| Place::from_bytes(member)).collect())
+    }
+
+    /// Those of these places that are in the other lists, too, in their order.
+    pub(super) async fn narrow(
+        &self,
+        sought: &Sought<'_>,
+        mut places: Vec<Place>,
+    ) -> Result<Vec<Place>, StoreError> {
+        for family in &sought.also_in {
+            let mut pipe = redis::pipe();
+            let number = |place: &Place| place.start_ns / family.bucket_length();
+            for part in places.chunk_by(|one, other| number(one) == number(other)) {
+                pipe.cmd("ZMSCORE").arg(self.key(family.bucket(part[0].start_ns)));
+                pipe.arg(part.iter().map(|place| place.to_bytes().to_vec()).collect::<Vec<_>>());
+            }
+            if pipe.is_empty() {
+                break;
+            }
+            let scores: Vec<Vec<Option<f64>>> = self.pipeline(&pipe).await?;
+            let mut scores = scores.iter().flatten();
+            places.retain(|_| scores.next().is_some_and(Option::is_some));
+        }
+        Ok(places)
+    }
+}
+
+/// Between which entries a page is.
+pub(super) struct Bounds {
+    upper: Vec<u8>,
+    lower: Vec<u8>,
+}
+
+impl Bounds {
+    pub(super) fn new(upper: Place, from: Nanos) -> Self {
+        let sign = |sign: u8, bytes: &[u8]| [&[sign], bytes].concat();
+        Self { upper: sign(b'(', &upper.to_bytes()), lower: sign(b'[', &from.to_be_bytes()) }
+    }
+}
+
+/// A key of one length that shows no token.
+fn hashed(token: &str) -> String {
+    Sha256::digest(token.as_bytes()).iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,79 @@
+//! A stream of decisions that is not read, and one in which there is nothing to tell.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use common::decision::Decision;
+use common::ids::RequestId;
+use futures_util::{StreamExt, stream};
+use store::{Decided, Store, StoreOptions};
+use tests::PATIENCE;
+use tests::deployment::Deployment;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
+use tokio::net::TcpStream;
+
+use super::stores::{decided, key};
+
+/// So many decisions, each as long as this: far more than the kernel holds for a connection.
+const DECISIONS: usize = 10_000;
+const LENGTH: usize = 4000;
+
+/// The lines of an answer, as they come.
+struct Answer(Lines<BufReader<TcpStream>>);
+
+impl Answer {
+    async fn of(api_url: &str, path: &str) -> Self {
+        let address: SocketAddr = api_url.strip_prefix("http://").unwrap().parse().unwrap();
+        let mut connection = TcpStream::connect(address).await.unwrap();
+        let request = format!("GET {path} HTTP/1.1\r\nhost: {address}\r\n\r\n");
+        connection.write_all(request.as_bytes()).await.unwrap();
+        Self(BufReader::new(connection).lines())
+    }
+
+    /// Reads on until so many lines began like this.
+    async fn has(&mut self, beginning: &str, count: usize) {
+        let reading = async {
+            let mut left = count;
+            while left > 0 {
+                let line = self.0.next_line().await.unwrap().expect("the stream goes on");
+                left -= usize::from(line.starts_with(beginning));
+            }
+        };
+        tokio::time::timeout(PATIENCE, reading).await.expect("they come in time");
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_costs_no_memory_holds_up_nobody_and_misses_nothing() {
+    let deployment = Deployment::new().await;
+    let (api, api_url) = deployment.start_api().await;
+    let options =
+        StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };
+    let store = Store::open(&deployment.servers.redis, options, PATIENCE).await.unwrap();
+    let (request, key) = (RequestId::new(), key("x"));
+    let long = format!("http://example.com/{}", "x".repeat(LENGTH));
+    let decided = Decided { callback_url: long, ..decided(request, Decision::Allowed) };
+    store.records.open(request, &key).await.unwrap();
+    store.records.decide(&key, &decided).await.unwrap();
+    let (mut read, mut unread) =
+        (Answer::of(&api_url, "/requests/stream").await, Answer::of(&api_url, "/requests/stream").await);
+    for stream in [&mut read, &mut unread] {
+        stream.has("id: ", 1).await;
+    }
+    let before = api.memory();
+    // A redelivery tells of its decision again.
+    let telling = stream::iter(0..DECISIONS)
+        .for_each_concurrent(64, |_| async { drop(store.records.open(request, &key).await.unwrap()) });
+    tokio::join!(telling, read.has("event: decision", DECISIONS));
+    let grown = api.memory().saturating_sub(before);
+    assert!(grown < (DECISIONS * LENGTH / 2) as u64, "grown by {grown} bytes");
+    unread.has("event: decision", DECISIONS).await;
+}
+
+#[tokio::test]
+async fn a_stream_with_nothing_to_tell_says_so_now_and_then_and_from_where_to_go_on() {
+    let (_api, api_url) = Deployment::new().await.start_api().await;
+    let mut stream = Answer::of(&api_url, "/requests/stream").await;
+    stream.has(": nothing new", 1).await;
+    stream.has("id: 0-0", 1).await;
+}

@@ -1,0 +1,214 @@
+//! `voltgate bench`: load against a running installation, with an account of every `202`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::Args;
+use common::api_key::ApiKey;
+use common::exit::Failure;
+use common::settings::{PUBLIC_API_PORT, Settings, VOLTGATE_KEY};
+use indicatif::{ProgressBar, ProgressStyle};
+use load_generator::{
+    ConnectionError, Drivers, FrontDoor, Origin, Outcome, Pace, Plan, Session, Sink, check_records,
+    percentile_curves,
+};
+use serde_json::json;
+
+use crate::terminal;
+
+const MOST_A_SECOND: f64 = 1e6;
+/// As many as keep any server busy; more requests than that are in hand after their 202.
+const MOST_CONNECTIONS: usize = 64;
+/// For the callbacks of the last requests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchArgs {
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
+    #[arg(long)]
+    url: Option<String>,
+    /// acl-service's URL, where the drivers are admitted [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
+    #[arg(long)]
+    acl: Option<String>,
+    /// Open loop: so many requests a second, whatever becomes of them
+    #[arg(long, conflicts_with = "connections")]
+    rate: Option<f64>,
+    /// Closed loop: so many requests in hand at once, each begun when one before it is called back
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
+    connections: u16,
+    /// How many seconds requests are made
+    #[arg(long, default_value_t = 10.0)]
+    duration: f64,
+    /// How many requests are made at most
+    #[arg(long)]
+    requests: Option<u64>,
+    /// How many seconds of the same load come first and do not count
+    #[arg(long, default_value_t = 2.0)]
+    warm_up: f64,
+    /// How many stations are asked about
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    stations: u64,
+    /// How many drivers each station is asked about; one in ten is on no list
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
+    drivers: u64,
+    /// Where callbacks are received; the installation has to admit this address
+    #[arg(long, default_value = "127.0.0.1:0")]
+    listen: SocketAddr,
+    /// How many records are looked up afterwards
+    #[arg(long, default_value_t = 1000)]
+    look_up: usize,
+    /// Print JSON for machines
+    #[arg(long)]
+    json: bool,
+    /// Draw the latencies by percentile into this file
+    #[arg(long)]
+    svg: Option<PathBuf>,
+}
+
+pub(crate) async fn run(settings: &Settings, args: BenchArgs) -> Result<ExitCode, Failure> {
+    let (warming, measuring) = plans(&args)?;
+    let session = session(settings, &args)?;
+    let acl = match &args.acl {
+        Some(acl) => acl.clone(),
+        None => settings.acl_service()?.to_string(),
+    };
+    let admitted = session.front_door.admit(origin(&acl)?).await;
+    say_what_was_done(&acl, &args, admitted.as_ref());
+    let (session, mut warm) = load(session, warming, "warming up").await?;
+    let (session, mut outcome) = load(session, measuring, "measuring").await?;
+    let checked = check_records(&session.front_door, &outcome.requests, args.look_up).await;
+    outcome.faults.unrecorded = checked.unrecorded;
+    if admitted.is_err() {
+        // Nobody knows what the decisions should have been.
+        (warm.faults.wrong, outcome.faults.wrong) = (0, 0);
+    }
+    if !warm.faults.is_none() {
+        eprintln!("faults while warming up: {}", warm.faults);
+    }
+    if let Some(file) = &args.svg {
+        let curves =
+            [("202", &outcome.answer), ("202 to callback", &outcome.callback), ("all", &outcome.whole)];
+        std::fs::write(file, percentile_curves(&session.front_door.api.authority, &curves))
+            .map_err(|error| Failure::Refused(format!("{}: {error}", file.display())))?;
+    }
+    show(&outcome, checked.looked_at, args.json);
+    let well = outcome.faults.is_none() && warm.faults.is_none();
+    Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// To warm up, and to measure.
+fn plans(args: &BenchArgs) -> Result<(Plan, Plan), Failure> {
+    if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= MOST_A_SECOND)) {
+        return Err(Failure::Refused(format!("--rate: expected more than 0 and at most {MOST_A_SECOND}")));
+    }
+    let in_hand = usize::from(args.connections);
+    let measuring = Plan {
+        pace: args.rate.map_or(Pace::InHand(in_hand), Pace::Rate),
+        connections: in_hand.min(MOST_CONNECTIONS),
+        duration: seconds("duration", args.duration)?,
+        requests: args.requests,
+        patience: PATIENCE,
+    };
+    let warming = Plan { duration: seconds("warm-up", args.warm_up)?, requests: None, ..measuring };
+    Ok((warming, measuring))
+}
+
+/// With a sink that listens.
+fn session(settings: &Settings, args: &BenchArgs) -> Result<Session, Failure> {
+    let url = match &args.url {
+        Some(url) => url.clone(),
+        None => format!("http://127.0.0.1:{}", settings.port(&PUBLIC_API_PORT)?),
+    };
+    let sink = Sink::start((args.listen.ip(), args.listen.port()));
+    let sink = sink.map_err(|error| Failure::Refused(format!("--listen {}: {error}", args.listen)))?;
+    let front_door = FrontDoor {
+        api: origin(&url)?,
+        key: settings.optional::<ApiKey>(&VOLTGATE_KEY)?.map(|key| key.reveal()),
+        drivers: Drivers { stations: args.stations, drivers: args.drivers },
+        sink: sink.address(),
+        hosts: 1,
+    };
+    Ok(Session { front_door, sink })
+}
+
+fn origin(url: &str) -> Result<Origin, Failure> {
+    Origin::parse(url).map_err(|error| Failure::Refused(error.to_string()))
+}
+
+fn seconds(option: &str, given: f64) -> Result<Duration, Failure> {
+    let bad = || Failure::Refused(format!("--{option} {given}: expected seconds, at most 86400"));
+    Duration::try_from_secs_f64(given)
+        .ok()
+        .filter(|time| *time <= Duration::from_secs(86_400))
+        .ok_or_else(bad)
+}
+
+/// On standard error, so that what is measured can be piped on.
+fn say_what_was_done(acl: &str, args: &BenchArgs, admitted: Result<&u64, &ConnectionError>) {
+    match admitted {
+        Ok(entries) => eprintln!(
+            "put {entries} drivers named bench-driver-admitted-… on the lists of {} stations at {acl}, where they stay",
+            args.stations
+        ),
+        Err(error) => {
+            eprintln!("could not fill the access lists at {acl} ({error}): decisions are not compared");
+        }
+    }
+}
+
+async fn load(session: Session, plan: Plan, what: &'static str) -> Result<(Session, Outcome), Failure> {
+    let running = tokio::task::spawn_blocking(move || {
+        let bar = bar(&plan, what);
+        let outcome = session.run(&plan, |progress| {
+            bar.set_position(u64::try_from(progress.elapsed.as_millis()).unwrap_or(u64::MAX));
+            bar.set_message(format!("{} accepted, {} called back", progress.accepted, progress.called_back));
+        });
+        bar.finish_and_clear();
+        outcome.map(|outcome| (session, outcome))
+    });
+    let ran = running.await.map_err(|error| Failure::Broken(error.to_string()))?;
+    ran.map_err(|error| Failure::Broken(error.to_string()))
+}
+
+/// In milliseconds. Shown on a terminal only.
+fn bar(plan: &Plan, what: &'static str) -> ProgressBar {
+    let bar = ProgressBar::new(u64::try_from(plan.duration.as_millis()).unwrap_or(u64::MAX));
+    let style = ProgressStyle::with_template("{prefix} [{bar:30}] {elapsed} {msg}");
+    bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())).with_prefix(what)
+}
+
+fn show(outcome: &Outcome, looked_up: u64, as_json: bool) {
+    let latencies = [
+        ("202", outcome.answer.percentiles()),
+        ("202 to callback", outcome.callback.percentiles()),
+        ("call to callback", outcome.whole.percentiles()),
+    ];
+    if as_json {
+        let [answer, callback, whole] = latencies.map(|(_, percentiles)| percentiles);
+        let shown = json!({
+            "requests": outcome.completed, "seconds": outcome.took.as_secs_f64(),
+            "per_second": outcome.per_second(), "answer": answer, "callback": callback, "whole": whole,
+            "looked_up": looked_up, "faults": outcome.faults,
+        });
+        println!("{shown}");
+        return;
+    }
+    let bold = terminal::bold();
+    println!(
+        "{bold}{:.0} requests/s{bold:#}: {} in {:.1} s, from the call to the callback",
+        outcome.per_second(),
+        outcome.completed,
+        outcome.took.as_secs_f64()
+    );
+    println!("{:<18}{:>9}{:>9}{:>9}{:>9}{:>9}  ms", "", "p50", "p90", "p99", "p99.9", "max");
+    for (name, shown) in latencies {
+        println!(
+            "{name:<18}{:>9.2}{:>9.2}{:>9.2}{:>9.2}{:>9.2}",
+            shown.p50_ms, shown.p90_ms, shown.p99_ms, shown.p999_ms, shown.max_ms
+        );
+    }
+    let style = if outcome.faults.is_none() { terminal::good() } else { terminal::bad() };
+    println!("{style}faults: {}{style:#} ({looked_up} records looked up)", outcome.faults);
+}

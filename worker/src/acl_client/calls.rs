@@ -1,0 +1,108 @@
+//! The calls themselves: one question, or many of one moment.
+
+use std::time::Duration;
+
+use common::ids::{DriverToken, StationId};
+use common::retry::RetryError;
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, RequestBuilder, StatusCode};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use url::Url;
+
+use super::NoAnswer;
+use crate::callback::root_cause;
+use crate::config::AclAccess;
+use crate::error::WorkerError;
+
+/// Whether this driver may charge there.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Question {
+    pub(super) station_id: StationId,
+    pub(super) driver_token: DriverToken,
+}
+
+/// What a call is told beside its question: within which time, and for whom.
+pub(super) struct Asking {
+    pub(super) limit: Duration,
+    pub(super) headers: Vec<(&'static str, String)>,
+}
+
+pub(super) type Answer<T> = Result<T, RetryError<NoAnswer>>;
+
+/// acl-service, through one client that keeps its connections.
+#[derive(Debug)]
+pub(super) struct Calls {
+    http: reqwest::Client,
+    base: Url,
+}
+
+#[derive(Serialize)]
+struct Pairs<'a> {
+    pairs: &'a [Question],
+}
+
+#[derive(Deserialize)]
+struct Allowed<T> {
+    allowed: T,
+}
+
+impl Calls {
+    pub(super) fn new(base: Url, access: &AclAccess) -> Result<Self, WorkerError> {
+        let mut headers = HeaderMap::new();
+        let bearer =
+            access.key.as_ref().map(|key| HeaderValue::from_str(&format!("Bearer {}", key.reveal())));
+        if let Some(Ok(mut bearer)) = bearer {
+            bearer.set_sensitive(true);
+            headers.insert(AUTHORIZATION, bearer);
+        }
+        let mut builder =
+            reqwest::Client::builder().no_proxy().redirect(Policy::none()).default_headers(headers);
+        if let Some(authorities) = &access.authorities {
+            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(authorities)?);
+        }
+        Ok(Self { http: builder.build()?, base })
+    }
+
+    pub(super) async fn check(&self, question: &Question, asking: &Asking) -> Answer<bool> {
+        let Question { station_id, driver_token } = question;
+        let path = ["station", &station_id.to_string(), "driver", driver_token.expose(), "acl"];
+        send(self.http.get(self.url(&path)), asking).await
+    }
+
+    /// The answers in the order of the questions.
+    pub(super) async fn check_many(&self, questions: &[Question], asking: &Asking) -> Answer<Vec<bool>> {
+        let asked = self.http.post(self.url(&["acl", "check"])).json(&Pairs { pairs: questions });
+        let allowed: Vec<bool> = send(asked, asking).await?;
+        if allowed.len() == questions.len() {
+            return Ok(allowed);
+        }
+        let why = format!("it gave {} answers to {} questions", allowed.len(), questions.len());
+        Err(RetryError::Permanent(NoAnswer::Request(why)))
+    }
+
+    fn url(&self, path: &[&str]) -> Url {
+        let mut url = self.base.clone();
+        if let Ok(mut segments) = url.path_segments_mut() {
+            segments.pop_if_empty().extend(path);
+        }
+        url
+    }
+}
+
+async fn send<T: DeserializeOwned>(request: RequestBuilder, asking: &Asking) -> Answer<T> {
+    let transient =
+        |error: reqwest::Error| RetryError::Transient(NoAnswer::Request(root_cause(&error.without_url())));
+    let headers = asking.headers.iter();
+    let request = headers.fold(request, |request, (name, value)| request.header(*name, value));
+    let response = request.timeout(asking.limit).send().await.map_err(transient)?;
+    match response.status() {
+        StatusCode::OK => Ok(response.json::<Allowed<T>>().await.map_err(transient)?.allowed),
+        status if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS => {
+            Err(RetryError::Transient(NoAnswer::Status(status)))
+        }
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(RetryError::Permanent(NoAnswer::Key)),
+        status => Err(RetryError::Permanent(NoAnswer::Status(status))),
+    }
+}
