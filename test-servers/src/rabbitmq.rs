@@ -236,6 +236,10 @@ fn write_settings(dir: &Path, ports: &Ports) -> Result<()> {
          management.sample_retention_policies.detailed.minute = 1\n"
     );
     fs::write(dir.join("etc/rabbitmq.conf"), settings)?;
+    // How long a message stays where it expired if the queue it was sent on to did not answer, which happens while a broker
+    // that was killed is starting its queues. Three minutes, the usual ones, are longer than a test waits.
+    let advanced = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 5000}]}].\n";
+    fs::write(dir.join("etc/advanced.config"), advanced)?;
     fs::write(dir.join("etc/enabled_plugins"), "[rabbitmq_management].\n")?;
     Ok(())
 }

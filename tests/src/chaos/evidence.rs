@@ -95,10 +95,17 @@ async fn left(system: &System) -> BTreeMap<String, String> {
         queues.iter().filter(|queue| queue["durable"] == true && !name(queue).ends_with(".dead"));
     let left = worked_off.filter_map(|queue| match queue["messages"].as_u64() {
         Some(0) => None,
-        Some(count) => Some((name(queue), format!("{count} messages"))),
+        Some(count) => Some((name(queue), format!("{count} messages, {}", where_they_are(queue)))),
         None => Some((name(queue), format!("messages that are not counted: {queue}"))),
     });
     left.collect()
+}
+
+/// Waiting, with a consumer, or on their way to another queue: what keeps them differs.
+fn where_they_are(queue: &Value) -> String {
+    let count = |name: &str| queue[name].as_u64().unwrap_or_default();
+    let (ready, unacknowledged) = (count("messages_ready"), count("messages_unacknowledged"));
+    format!("{ready} ready, {unacknowledged} in hand, {} being dead-lettered", count("messages_dlx"))
 }
 
 async fn records(system: &System, requests: impl Iterator<Item = &String>) -> HashMap<String, Value> {
