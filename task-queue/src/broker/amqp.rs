@@ -9,21 +9,22 @@ mod link;
 mod publisher;
 mod table;
 mod topology;
+pub(super) mod unsettled;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{Broker, BrokerError, Deliveries, PublishError, Settled, Topology};
+use super::{Broker, BrokerError, Deliveries, PublishError, Topology};
 use crate::message::Message;
 use bus::{Account, Bus};
 use link::{Link, Role};
 use publisher::Publisher;
 use topology::QueueState;
+use unsettled::Tellers;
 
 #[derive(Debug)]
 pub(super) struct AmqpBroker {
@@ -32,6 +33,7 @@ pub(super) struct AmqpBroker {
     publisher: Publisher,
     /// Opened by the first consumer: a process that only publishes needs no second connection.
     consuming: OnceLock<Link>,
+    tellers: Tellers,
 }
 
 impl AmqpBroker {
@@ -39,7 +41,13 @@ impl AmqpBroker {
         let link = Link::start(url, Role::Publish, &topology)?;
         link.established(limit).await.map_err(BrokerError::Unreachable)?;
         let publisher = Publisher::new(link, topology.clone());
-        Ok(Self { url: url.to_owned(), topology, publisher, consuming: OnceLock::new() })
+        Ok(Self {
+            url: url.to_owned(),
+            topology,
+            publisher,
+            consuming: OnceLock::new(),
+            tellers: Tellers::default(),
+        })
     }
 
     fn consuming(&self) -> Result<&Link, BrokerError> {
@@ -73,7 +81,8 @@ impl Broker for AmqpBroker {
         prefetch: watch::Receiver<u16>,
         stop: CancellationToken,
     ) -> Result<Deliveries, BrokerError> {
-        Ok(consumer::start(self.consuming()?.clone(), self.topology.clone(), queue, prefetch, stop))
+        let (link, topology) = (self.consuming()?.clone(), self.topology.clone());
+        Ok(consumer::start(link, topology, queue, prefetch, self.tellers.clone(), stop))
     }
 
     async fn prepare_delays(&self) -> Result<(), PublishError> {
@@ -103,50 +112,10 @@ impl Broker for AmqpBroker {
     }
 
     async fn close(&self) {
+        self.tellers.close().await;
         if let Some(link) = self.consuming.get() {
             link.close().await;
         }
         self.publisher.close().await;
-    }
-}
-
-/// A delivery that RabbitMQ waits for an answer about.
-#[derive(Debug)]
-pub(super) struct Unsettled {
-    /// Without its body; lapin gives out the means to settle only as part of it.
-    delivery: lapin::message::Delivery,
-    way: Arc<Way>,
-}
-
-/// The channel that deliveries came by. Each delivery in hand holds it: lapin closes a channel that nobody holds any
-/// more, and what is unsettled on it then comes again.
-#[derive(Debug)]
-struct Way {
-    _channel: lapin::Channel,
-    /// Cancelled when nothing can be settled over it any more.
-    lost: CancellationToken,
-}
-
-impl Unsettled {
-    pub(super) async fn ack(self) -> Result<Settled, BrokerError> {
-        settled(self.delivery.acker.ack(BasicAckOptions::default()).await)
-    }
-
-    pub(super) async fn give_back(self) -> Result<Settled, BrokerError> {
-        let requeue = BasicNackOptions { requeue: true, multiple: false };
-        settled(self.delivery.acker.nack(requeue).await)
-    }
-
-    pub(super) fn lost(&self) -> &CancellationToken {
-        &self.way.lost
-    }
-}
-
-/// lapin answers `Ok(false)` for a delivery of a connection that is gone.
-fn settled(answer: lapin::Result<bool>) -> Result<Settled, BrokerError> {
-    match answer {
-        Ok(true) => Ok(Settled::Done),
-        Ok(false) => Ok(Settled::Stale),
-        Err(error) => Err(BrokerError::Unreachable(error.to_string())),
     }
 }

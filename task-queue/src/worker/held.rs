@@ -24,7 +24,7 @@ impl Held {
     /// For a task whose run may be lost with its worker.
     pub(super) async fn acknowledge_early(&mut self) -> Result<(), Undone> {
         let Some(delivery) = self.delivery.take() else { return Ok(()) };
-        match delivery.ack().await {
+        match delivery.ack_at_once().await {
             Ok(Settled::Done) => Ok(()),
             Ok(Settled::Stale) | Err(_) => Err(Undone::Gone),
         }
@@ -32,9 +32,10 @@ impl Held {
 
     /// Acknowledges what is done, and puts back what is not.
     pub(super) async fn settle(self, done: Result<(), Undone>, broker: &Arc<dyn Broker>) {
-        let id = format!("{:.64}", self.message.text_header("id").unwrap_or("-"));
+        let message = Arc::clone(&self.message);
+        let id = || format!("{:.64}", message.text_header("id").unwrap_or("-"));
         if let Err(Undone::Unpublished(error)) = &done {
-            tracing::error!(id, %error, "the outcome could not be published");
+            tracing::error!(id = id(), %error, "the outcome could not be published");
         }
         let settled = match (self.delivery, done) {
             (Some(delivery), Ok(())) => delivery.ack().await,
@@ -45,15 +46,15 @@ impl Held {
             (None, Err(Undone::Leaving)) => {
                 let again = self.message.without_broker_headers();
                 if let Err(error) = broker.publish(&self.queue, &again, std::time::Duration::ZERO).await {
-                    tracing::error!(id, %error, "the task was acknowledged, was not finished, and is lost");
+                    tracing::error!(id = id(), %error, "the task was acknowledged, was not finished, and is lost");
                 }
                 return;
             }
         };
         match settled {
             Ok(Settled::Done) => {}
-            Ok(Settled::Stale) => tracing::info!(id, "its connection is gone; the task comes again"),
-            Err(error) => tracing::warn!(id, %error, "the task could not be settled; it comes again"),
+            Ok(Settled::Stale) => tracing::info!(id = id(), "its connection is gone; the task comes again"),
+            Err(error) => tracing::warn!(id = id(), %error, "the task could not be settled; it comes again"),
         }
     }
 }

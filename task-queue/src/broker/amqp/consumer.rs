@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Session};
-use super::{Unsettled, Way, table, topology};
+use super::unsettled::{Tellers, Unsettled, Way};
+use super::{table, topology};
 use crate::broker::{Deliveries, Delivery, Settle, Topology};
 
 /// Between two tries on a connection that works, for instance while the queue is being deleted.
@@ -28,6 +29,7 @@ struct Subscription {
     topology: Topology,
     queue: Arc<str>,
     prefetch: watch::Receiver<u16>,
+    tellers: Tellers,
     tell: mpsc::Sender<Delivery>,
     stop: CancellationToken,
 }
@@ -37,10 +39,11 @@ pub(super) fn start(
     topology: Topology,
     queue: &str,
     prefetch: watch::Receiver<u16>,
+    tellers: Tellers,
     stop: CancellationToken,
 ) -> Deliveries {
     let (tell, deliveries) = mpsc::channel(usize::from(*prefetch.borrow()).max(1));
-    let subscription = Subscription { topology, queue: queue.into(), prefetch, tell, stop };
+    let subscription = Subscription { topology, queue: queue.into(), prefetch, tellers, tell, stop };
     tokio::spawn(subscription.run(link));
     deliveries
 }
@@ -77,7 +80,8 @@ impl Subscription {
             }
         };
         // Ends with the channel, not only with the connection, so that no delivery of a dead channel is begun.
-        let way = Arc::new(Way { _channel: channel.clone(), lost: session.lost.child_token() });
+        let way = Arc::new(self.tellers.way(channel.clone(), session.lost.child_token()));
+        way.set_prefetch(*prefetch.borrow());
         let (mut delivered, mut delivered_before) = (0u64, 0);
         let mut probe = tokio::time::interval_at(Instant::now() + PROBE_EVERY, PROBE_EVERY);
         let ended = loop {
@@ -90,10 +94,13 @@ impl Subscription {
                     Ok(_) => delivered_before = delivered,
                     Err(why) => break Err(why),
                 },
-                Ok(()) = prefetch.changed() => match self.consume_anew(&channel, &mut consumer, &way).await {
-                    Ok(anew) => consumer = anew,
-                    Err(why) => break Err(why),
-                },
+                Ok(()) = prefetch.changed() => {
+                    way.set_prefetch(*prefetch.borrow());
+                    match self.consume_anew(&channel, &mut consumer, &way).await {
+                        Ok(anew) => consumer = anew,
+                        Err(why) => break Err(why),
+                    }
+                }
                 () = self.stop.cancelled() => break Ok(()),
                 () = session.lost.cancelled() => break Err("the connection was lost".to_owned()),
                 next = consumer.next() => match next {
@@ -112,7 +119,7 @@ impl Subscription {
             let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             let _ = tokio::time::timeout(METHOD_LIMIT, cancelling).await;
         } else {
-            way.lost.cancel();
+            way.lost().cancel();
             let _ = tokio::time::timeout(METHOD_LIMIT, channel.close(200, "beginning again".into())).await;
         }
         ended
@@ -174,11 +181,13 @@ impl Subscription {
         let message = table::to_message(&delivery.properties, std::mem::take(&mut delivery.data));
         // Counted by quorum queues; a classic queue only says that it is not the first time.
         let before = message.number_header("x-delivery-count").unwrap_or(u64::from(delivery.redelivered));
+        way.handed_out(delivery.delivery_tag);
+        let settle = Settle::Amqp(Unsettled { tag: delivery.delivery_tag, way: Arc::clone(way) });
         let delivery = Delivery {
             message,
             queue: Arc::clone(&self.queue),
             deliveries: u32::try_from(before).unwrap_or(u32::MAX).saturating_add(1),
-            settle: Settle::Amqp(Box::new(Unsettled { delivery, way: Arc::clone(way) })),
+            settle,
         };
         let _ = self.tell.send(delivery).await;
     }
