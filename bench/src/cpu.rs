@@ -53,7 +53,7 @@ pub fn peak_memory(parts: &[(String, Part)]) -> BTreeMap<String, f64> {
 }
 
 impl Part {
-    fn processes(&self) -> Vec<u32> {
+    pub(crate) fn processes(&self) -> Vec<u32> {
         match self {
             Self::Process(pid) => [vec![*pid], descendants(*pid)].concat(),
             Self::Named(name) => {

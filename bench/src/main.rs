@@ -9,6 +9,7 @@ use bench::bare;
 use bench::scenario::backlog::backlog;
 use bench::scenario::everything::{PREFETCH, everything};
 use bench::scenario::hosts::hosts;
+use bench::scenario::profile::profile;
 use bench::scenario::workers::workers;
 use bench::servers::Servers;
 use bench::system::python::{Sizes, reference};
@@ -68,6 +69,12 @@ enum Command {
         /// How many are many
         #[arg(long, default_value_t = 1_000_000)]
         many: u64,
+    },
+    /// Where the time of a request goes, by component and library; needs Linux's `perf`
+    Profile {
+        /// Where `profile.md` is written
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+        results: PathBuf,
     },
     /// Two workers beside one, with access lists that answer late
     Workers,
@@ -143,6 +150,13 @@ async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec
             );
             Ok(Vec::new())
         }
+        Command::Profile { results } => {
+            let profile = profile(servers, effort).await?;
+            print!("{profile}");
+            std::fs::create_dir_all(&results)?;
+            std::fs::write(results.join("profile.md"), profile)?;
+            Ok(Vec::new())
+        }
         Command::Workers => {
             let (one, two) = (workers(servers, 1, effort).await?, workers(servers, 2, effort).await?);
             show_load(&one);
@@ -164,7 +178,9 @@ async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec
 async fn bare_broker(servers: &Servers, prefetch: u16, effort: &Effort) -> Result<f64> {
     let samples = bare::samples(servers).await?;
     let bare = bare::run(servers, samples, prefetch, effort.measured).await?;
+    let (p50, p99) = bare.confirm_ms;
     println!("bare broker: {:.0} messages/s; CPU µs/message {:.0?}", bare.per_second, bare.cpu_us);
+    println!("  unloaded, publish to confirm: p50 {p50:.2} p99 {p99:.2} ms");
     Ok(bare.per_second)
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::bare::Bare;
+use crate::bare::{Bare, UNCONFIRMED};
 use crate::machine::Machine;
 use crate::throughput::{Load, Measured};
 
@@ -173,7 +173,10 @@ impl Round {
         let mut text = "| | load | requests/s | 202 p50 / p99 ms | 202 to callback p50 / p99 / p99.9 ms |\n\
                         | --- | --- | ---: | ---: | ---: |\n"
             .to_owned();
-        let _ = writeln!(text, "| bare broker | | {:.0} | | |", self.bare.per_second);
+        let (p50, p99) = self.bare.confirm_ms;
+        let _ =
+            writeln!(text, "| bare broker | {UNCONFIRMED} unconfirmed | {:.0} | | |", self.bare.per_second);
+        let _ = writeln!(text, "| bare broker | 50/s, publish to confirm | 50 | {p50:.2} / {p99:.2} | |");
         for (name, measured) in self.systems() {
             for Load { pace, per_second, answer, callback, .. } in measured.loads() {
                 let _ = writeln!(

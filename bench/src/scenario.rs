@@ -3,4 +3,5 @@
 pub mod backlog;
 pub mod everything;
 pub mod hosts;
+pub mod profile;
 pub mod workers;
