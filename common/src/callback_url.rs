@@ -10,7 +10,10 @@ use crate::address_guard::{AddressGuard, Refused};
 /// An `http` or `https` URL without user name, password or fragment, whose host may be called as far as that is known
 /// before a name is looked up. What is dialled is vetted again at every attempt.
 #[derive(Clone, PartialEq, Eq)]
-pub struct CallbackUrl(Url);
+pub struct CallbackUrl {
+    url: Url,
+    origin: String,
+}
 
 /// Longer ones are refused: RFC 9110 section 4.1 asks for 8000 octets, of which ours needs a part for itself.
 pub const MAX_LENGTH: usize = 2048;
@@ -66,17 +69,18 @@ impl CallbackUrl {
             return Err(CallbackUrlError::Fragment);
         }
         check_host(&url, guard)?;
-        Ok(Self(url))
+        let origin = url.origin().ascii_serialization();
+        Ok(Self { url, origin })
     }
 
     /// The parsed URL, to be dialled as it is: its text must never be parsed a second time.
     pub fn url(&self) -> &Url {
-        &self.0
+        &self.url
     }
 
     /// Scheme, host and port: what may be logged, and what caps and breakers are counted by.
-    pub fn origin(&self) -> String {
-        self.0.origin().ascii_serialization()
+    pub fn origin(&self) -> &str {
+        &self.origin
     }
 }
 

@@ -50,35 +50,38 @@ impl<'a> From<&'a Attempt> for Made<'a> {
 /// Either the whole first decision is there or nothing of it, and whoever comes second changes nothing and reads the first.
 /// ARGV: the seconds that the record is kept, then names and values, the decision's first.
 const DECIDE: &str = r"
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-else
+local held = redis.call('EXISTS', KEYS[1]) == 1
+if held then
   for at = 2, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[at], ARGV[at + 1]) end
+else
+  redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-return redis.call('HGET', KEYS[1], ARGV[2])";
+return held and redis.call('HGET', KEYS[1], ARGV[2]) or ARGV[3]";
 
 /// [`DeliveryState::after`] as a script, because it has to read and write at once. ARGV: the attempt's number and details,
 /// the state it tells of, its outcome, and the seconds that the record is kept, also where it expired meanwhile.
 const ATTEMPTED: &str = r"
 local record, details, told = KEYS[1], ARGV[2], ARGV[3]
-local held = redis.call('HGET', record, 'delivery')
-local count = tonumber(redis.call('HGET', record, 'attempts') or 0)
 local place = tonumber(ARGV[1])
+local known = redis.call('HMGET', record, 'delivery', 'attempts', 'attempt:' .. place)
+local held, count, there = known[1], tonumber(known[2] or 0), known[3]
 local new = place > count
-local there = redis.call('HGET', record, 'attempt:' .. place)
 while there and there ~= details do
   place = place + 1
   there = redis.call('HGET', record, 'attempt:' .. place)
 end
 new = new or there == details
-redis.call('HSET', record, 'attempt:' .. place, details, 'attempts', math.max(count, place))
-redis.call('EXPIRE', record, ARGV[5])
+local made = {'attempt:' .. place, details, 'attempts', math.max(count, place)}
 if held == 'delivered' or (held == 'undeliverable' and told == 'pending' and not new) then
-  return held
+  redis.call('HSET', record, unpack(made))
+else
+  redis.call('HSET', record, 'delivery', told, 'callback_status', ARGV[4], unpack(made))
+  held = told
 end
-redis.call('HSET', record, 'delivery', told, 'callback_status', ARGV[4])
-return told";
+-- Right after the decision, which set it.
+if place > 1 or not known[1] then redis.call('EXPIRE', record, ARGV[5]) end
+return held";
 
 #[async_trait]
 impl Records for RedisStore {

@@ -48,12 +48,9 @@ impl Line {
             return;
         }
         // What waits from a connection that is gone comes again: it must not pile up.
-        waiting.retain(|opened| {
-            if opened.is_stale() {
-                self.job.leave(opened);
-            }
-            !opened.is_stale()
-        });
+        while let Some(opened) = waiting.pop_front_if(|opened| opened.is_stale()) {
+            self.job.leave(&opened);
+        }
         waiting.push_back(self.job.open(delivery));
     }
 

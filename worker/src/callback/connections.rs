@@ -31,9 +31,11 @@ impl Connections {
     }
 
     /// The client for a call to this origin.
-    pub(super) fn to(&self, origin: String) -> Client {
+    pub(super) fn to(&self, origin: &str) -> Client {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
-        current.hosts.insert(origin);
+        if !current.hosts.contains(origin) {
+            current.hosts.insert(origin.to_owned());
+        }
         if current.hosts.len() > MOST_HOSTS {
             current.hosts.clear();
             match client(self.resolver.clone()) {
@@ -84,11 +86,11 @@ mod tests {
         };
         let calls = async {
             for _ in 0..3 {
-                let answer = connections.to(origin.clone()).get(&origin).send().await.unwrap();
+                let answer = connections.to(&origin).get(&origin).send().await.unwrap();
                 answer.bytes().await.unwrap();
             }
             for host in 0..MOST_HOSTS {
-                drop(connections.to(format!("http://host-{host}")));
+                drop(connections.to(&format!("http://host-{host}")));
             }
         };
         let served = async { tokio::join!(host, calls).0 };

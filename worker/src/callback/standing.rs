@@ -81,7 +81,7 @@ impl Standings {
         if self.clear.contains_key(&name) {
             return Standing::Clear;
         }
-        let standing = self.look_up(&url.origin(), &name).await.unwrap_or_else(|error| {
+        let standing = self.look_up(url.origin(), &name).await.unwrap_or_else(|error| {
             tracing::warn!(%error, "the breakers cannot be read");
             Standing::Clear
         });
@@ -154,11 +154,11 @@ impl Standings {
 
     async fn worked(&self, url: &CallbackUrl, standing: Standing) -> Result<(), StoreError> {
         let origin = url.origin();
-        self.failures.invalidate(&origin);
+        self.failures.invalidate(origin);
         if let Standing::Probe { .. } = standing {
-            self.shared.remove(&openings_key(&origin)).await?;
-            self.shared.remove(&hold_key(&origin)).await?;
-            self.open.invalidate(&origin);
+            self.shared.remove(&openings_key(origin)).await?;
+            self.shared.remove(&hold_key(origin)).await?;
+            self.open.invalidate(origin);
             tracing::info!(origin, "the breaker is closed");
         }
         Ok(())
@@ -167,7 +167,7 @@ impl Standings {
     /// Told instead of [`Standings::after`] where no attempt could be made: another delivery may be the probe.
     pub(crate) async fn not_tried(&self, url: &CallbackUrl, standing: Standing) {
         if let Standing::Probe { .. } = standing
-            && let Err(error) = self.shared.remove(&hold_key(&url.origin())).await
+            && let Err(error) = self.shared.remove(&hold_key(url.origin())).await
         {
             tracing::warn!(%error, "a breaker's probe could not be given back");
         }
@@ -177,11 +177,11 @@ impl Standings {
         let origin = url.origin();
         let openings = match standing {
             Standing::Probe { openings } => openings.saturating_add(1),
-            _ if self.is_one_of_many(&origin) => 1,
+            _ if self.is_one_of_many(origin) => 1,
             _ => return Ok(()),
         };
         self.clear.invalidate(&hashed(url));
-        let (open_for, key) = (self.open_for(openings), openings_key(&origin));
+        let (open_for, key) = (self.open_for(openings), openings_key(origin));
         let (text, keep) = (openings.to_string(), open_for + REMEMBERED);
         if openings > 1 {
             self.shared.put(&key, &text, keep).await?;
@@ -189,8 +189,8 @@ impl Standings {
             // It is open already, perhaps for the third time: an attempt that began before that says nothing new.
             return Ok(());
         }
-        self.shared.put(&hold_key(&origin), "open", open_for).await?;
-        self.open.insert(origin.clone(), Instant::now() + open_for);
+        self.shared.put(&hold_key(origin), "open", open_for).await?;
+        self.open.insert(origin.to_owned(), Instant::now() + open_for);
         tracing::warn!(origin, ?open_for, "the breaker is open");
         Ok(())
     }
@@ -224,7 +224,7 @@ fn hashed(url: &CallbackUrl) -> String {
     let mut sha = Sha256::new();
     sha.update(url.origin());
     sha.update(url.url().path());
-    sha.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", sha.finalize())
 }
 
 fn openings_key(origin: &str) -> String {

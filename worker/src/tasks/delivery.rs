@@ -159,13 +159,13 @@ async fn attempt(parts: &Parts, task: &DeliverCallback, trace: &TraceContext) ->
     match standing {
         Standing::Gone => return not_sent(AttemptError::Gone),
         Standing::Open(open_for) => {
-            let (_, longer) = parts.origins.turn_away(&url.origin());
+            let (_, longer) = parts.origins.turn_away(url.origin());
             return Turned::LeftAlone { wait: (open_for, open_for + longer), why: FAILING };
         }
         Standing::Clear | Standing::Probe { .. } => {}
     }
     let origin = url.origin();
-    let tried = match parts.origins.enter(&origin).await {
+    let tried = match parts.origins.enter(origin).await {
         Some(place) => attempt_at(parts, task, &url, place, standing, trace).await,
         None => None,
     };
@@ -176,7 +176,7 @@ async fn attempt(parts: &Parts, task: &DeliverCallback, trace: &TraceContext) ->
         }
         None => {
             parts.standings.not_tried(&url, standing).await;
-            Turned::LeftAlone { wait: parts.origins.turn_away(&origin), why: BUSY }
+            Turned::LeftAlone { wait: parts.origins.turn_away(origin), why: BUSY }
         }
     }
 }
