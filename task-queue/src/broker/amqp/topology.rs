@@ -136,12 +136,15 @@ async fn declare_level(channel: &Channel, level: u32) -> lapin::Result<()> {
     channel.exchange_bind(below, name, clear, ExchangeBindOptions::default(), FieldTable::default()).await
 }
 
-/// Where a message enters the ladder, and the key that leads it down: the seconds as 28 bits, then the queue.
+/// Where a message enters the ladder, and the key that leads it down: the seconds as 28 bits, then the queue. kombu enters
+/// at the top, from where it would pass without waiting to the first level whose bit is set; each of these passages costs
+/// RabbitMQ as much as routing anew does (three seconds: 6 ms of its CPU from the top, 1 ms from level 1).
 pub(super) fn delayed_route(queue: &str, seconds: u64) -> (ShortString, String) {
     let seconds = seconds.min((1 << LEVELS) - 1);
     let bits: String =
         (0..LEVELS).rev().map(|bit| if seconds >> bit & 1 == 1 { "1." } else { "0." }).collect();
-    (level_name(LEVELS - 1), format!("{bits}{queue}"))
+    let first = seconds.checked_ilog2().unwrap_or(0);
+    (level_name(first), format!("{bits}{queue}"))
 }
 
 fn level_name(level: u32) -> ShortString {
@@ -178,12 +181,14 @@ mod tests {
     fn a_delay_is_spelt_as_kombu_spells_it() {
         // From celery-wire.md's captures: five seconds to the queue `celery`.
         let (exchange, key) = delayed_route("celery", 5);
-        assert_eq!(exchange.as_str(), "celery_delayed_27");
         assert_eq!(key, "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.1.celery");
+        assert_eq!(exchange.as_str(), "celery_delayed_2", "the first level at which it waits");
     }
 
     #[test]
     fn a_delay_beyond_the_ladder_is_its_longest() {
-        assert_eq!(delayed_route("q", u64::MAX).1, format!("{}q", "1.".repeat(28)));
+        let (exchange, key) = delayed_route("q", u64::MAX);
+        assert_eq!((exchange.as_str(), key), ("celery_delayed_27", format!("{}q", "1.".repeat(28))));
+        assert_eq!(delayed_route("q", 0).0.as_str(), "celery_delayed_0");
     }
 }
