@@ -111,18 +111,31 @@ pub(crate) struct Envelope<'a> {
 
 impl Envelope<'_> {
     pub(crate) fn seal(self, origin: &Origin) -> Message {
-        let mut headers = Headers::new();
-        let celery = json!({
-            "lang": "py", "task": self.name, "id": self.id, "shadow": null, "eta": null, "expires": null,
-            "group": null, "group_index": null, "retries": 0, "timelimit": [null, null], "root_id": self.id,
-            "parent_id": null, "argsrepr": repr::arguments(self.args), "kwargsrepr": repr::names(self.kwargs),
-            "origin": origin.name, "ignore_result": null, "replaced_task_nesting": 0, "stamped_headers": null,
-            "stamps": {},
-        });
-        if let Value::Object(celery) = celery {
-            headers.extend(celery);
+        let mut headers = self.headers;
+        let celery = [
+            ("lang", "py".into()),
+            ("task", self.name.into()),
+            ("id", self.id.into()),
+            ("shadow", Value::Null),
+            ("eta", Value::Null),
+            ("expires", Value::Null),
+            ("group", Value::Null),
+            ("group_index", Value::Null),
+            ("retries", 0.into()),
+            ("timelimit", json!([null, null])),
+            ("root_id", self.id.into()),
+            ("parent_id", Value::Null),
+            ("kwargsrepr", repr::names(self.kwargs).into()),
+            ("origin", origin.name.as_str().into()),
+            ("ignore_result", Value::Null),
+            ("replaced_task_nesting", 0.into()),
+            ("stamped_headers", Value::Null),
+            ("stamps", json!({})),
+        ];
+        for (name, value) in celery {
+            headers.entry(name).or_insert(value);
         }
-        headers.extend(self.headers);
+        headers.entry("argsrepr").or_insert_with(|| repr::arguments(self.args).into());
         let properties = Properties {
             content_type: Some("application/json".to_owned()),
             content_encoding: Some("utf-8".to_owned()),
@@ -131,8 +144,9 @@ impl Envelope<'_> {
             priority: Some(self.priority),
             ..Properties::default()
         };
-        let body = Bytes::from(json!([self.args, self.kwargs, self.embed]).to_string());
-        Message { properties, headers, body }
+        // JSON's own values can always be written.
+        let body = serde_json::to_vec(&(self.args, self.kwargs, self.embed)).unwrap_or_default();
+        Message { properties, headers, body: Bytes::from(body) }
     }
 }
 

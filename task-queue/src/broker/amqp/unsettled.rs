@@ -19,7 +19,6 @@ const GATHERED_FOR: Duration = Duration::from_millis(5);
 const PART_OF_PREFETCH: u16 = 8;
 /// How many gatherings an acknowledgement waits for an older delivery that is still in hand, to be told with it.
 const PATIENCE: u32 = 4;
-
 /// More than the acknowledgements of a prefetch take.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -35,6 +34,7 @@ pub(in crate::broker) struct Unsettled {
 #[derive(Debug)]
 pub(super) struct Way {
     ledger: Arc<Ledger>,
+    /// Has the last acknowledgements sent when nobody holds the channel any more.
     _last_of_all: DropGuard,
 }
 
@@ -44,8 +44,9 @@ struct Ledger {
     /// Cancelled when nothing can be settled over it any more.
     lost: CancellationToken,
     tags: Mutex<Tags>,
-    /// Whoever gathers is to look.
+    /// The first acknowledgement since the broker was told.
     begin: Notify,
+    /// There are so many that none is to wait.
     enough: Notify,
 }
 
