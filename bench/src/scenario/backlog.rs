@@ -53,9 +53,10 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
         let mut last = None;
         // What is called back now waited long before: those are counted, not those that are asked now.
         let outcome = session.run(&Plan { duration: measured, ..closed }, |progress| last = Some(progress));
-        outcome.map(|outcome| (outcome, last))
+        outcome.map(|outcome| (session, outcome, last))
     });
-    let (outcome, last) = running.await??;
+    // The session is kept, and the sink with it: what still waits is called back, too.
+    let (_session, outcome, last) = running.await??;
     let per_second = last.map_or(0.0, |last| last.called_back as f64 / last.elapsed.as_secs_f64());
     let accepted = accepted + (warm.requests.len() + outcome.requests.len()) as u64;
     let records = servers.records_once(accepted, Duration::from_secs(1800)).await?;

@@ -76,7 +76,13 @@ pub async fn profile(servers: &Servers, effort: &Effort) -> Result<String> {
         for (group, count) in pids.iter().filter_map(|pid| counts.get(pid)).flatten() {
             *groups.entry(group).or_default() += count;
         }
-        Some(Profile { name: (*name).to_owned(), cpu_us: *load.cpu_us.get(*name)?, shares: shares(&groups) })
+        // The generator and the sink are threads of ours.
+        let looked_at = !groups.is_empty();
+        looked_at.then(|| Profile {
+            name: (*name).to_owned(),
+            cpu_us: load.cpu_us.get(*name).copied().unwrap_or_default(),
+            shares: shares(&groups),
+        })
     });
     Ok(markdown(&profiles.collect::<Vec<_>>(), &Machine::this(servers).await, load.per_second))
 }
