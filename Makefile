@@ -51,6 +51,7 @@ check: ## Formatting, lints and documentation, warnings being errors
 
 deny: ## Licences, sources and banned crates (advisories need their database: see CONTRIBUTING.md)
 	cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+	cargo fetch --quiet --locked # of every platform: a build fetches its own, and cargo-deny looks at all
 	target/tools/bin/cargo-deny --offline check licenses bans sources
 
 deploy-check: ## Check compose.yaml, the Kubernetes manifests, nginx.conf and the Dockerfile without running them
