@@ -25,8 +25,8 @@ const LEAST_SHARE: f64 = 0.015;
 
 /// What one process does, by share.
 #[derive(Debug)]
-struct Profile {
-    name: String,
+struct Profile<'a> {
+    name: &'a str,
     cpu_us: f64,
     shares: Vec<(String, f64)>,
 }
@@ -39,52 +39,39 @@ pub async fn profile(servers: &Servers, effort: &Effort) -> Result<String> {
     let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
     let session = system.session(Drivers::default(), 1).await?;
     let parts = system.parts();
-    let processes: Vec<(&str, Vec<u32>)> =
-        parts.iter().map(|(name, part)| (name.as_str(), part.processes())).collect();
-    let pids: Vec<String> = processes.iter().flat_map(|(_, pids)| pids).map(u32::to_string).collect();
+    // The generator and the sink are threads of ours and have none.
+    let with_pids =
+        parts.iter().flat_map(|(name, part)| part.processes().into_iter().map(move |pid| (pid, &**name)));
+    let processes: BTreeMap<u32, &str> = with_pids.collect();
     let data = servers.directory().join("perf.data");
     let looking = async {
         tokio::time::sleep(effort.warm_up + BEGIN_AFTER).await;
-        let seconds = effort.measured.saturating_sub(BEGIN_AFTER).as_secs_f64().max(1.0).to_string();
-        perf(&[
-            "record",
-            "-q",
-            "-F",
-            FREQUENCY,
-            "-o",
-            path(&data)?,
-            "-p",
-            &pids.join(","),
-            "--",
-            "sleep",
-            &seconds,
-        ])
-        .await?;
-        perf(&["script", "-i", path(&data)?, "-F", "pid,ip,sym,dso"]).await
+        look(&processes, path(&data)?, effort.measured.saturating_sub(BEGIN_AFTER)).await
     };
-    let (loaded, looked) = tokio::join!(full_load(&system, session, effort), looking);
-    let ((_, load, _), looked) = (loaded?, looked?);
+    let (loaded, seen) = tokio::join!(full_load(&system, session, effort), looking);
+    let ((_, load, _), seen) = (loaded?, seen?);
     if !load.faults.is_none() {
         bail!("what was measured is worth nothing: {}", load.faults);
     }
-    let mut counts: BTreeMap<u32, BTreeMap<String, u32>> = BTreeMap::new();
-    for (pid, group) in looked.lines().filter_map(sample) {
-        *counts.entry(pid).or_default().entry(group).or_default() += 1;
-    }
-    let profiles = processes.iter().filter_map(|(name, pids)| {
-        let mut groups: BTreeMap<&str, u32> = BTreeMap::new();
-        for (group, count) in pids.iter().filter_map(|pid| counts.get(pid)).flatten() {
-            *groups.entry(group).or_default() += count;
+    let mut counts: BTreeMap<&str, BTreeMap<String, u32>> = BTreeMap::new();
+    for (pid, group) in seen.lines().filter_map(sample) {
+        if let Some(name) = processes.get(&pid) {
+            *counts.entry(name).or_default().entry(group).or_default() += 1;
         }
-        // The generator and the sink are threads of ours.
-        let looked_at = !groups.is_empty();
-        looked_at.then(|| Profile {
-            name: (*name).to_owned(),
-            cpu_us: load.cpu_us.get(*name).copied().unwrap_or_default(),
-            shares: shares(&groups),
-        })
+    }
+    let profiles = parts.iter().filter_map(|(name, _)| {
+        Some(Profile { name, cpu_us: *load.cpu_us.get(name)?, shares: shares(counts.get(&**name)?) })
     });
     Ok(markdown(&profiles.collect::<Vec<_>>(), &Machine::this(servers).await, load.per_second))
+}
+
+/// What `perf` sees of these processes, a line a look.
+async fn look(processes: &BTreeMap<u32, &str>, data: &str, during: Duration) -> Result<String> {
+    let pids: Vec<String> = processes.keys().map(u32::to_string).collect();
+    let (pids, seconds) = (pids.join(","), during.as_secs_f64().max(1.0).to_string());
+    let ours = ["-p", &pids, "--", "sleep", &seconds];
+    perf(&[&["record", "-q", "-F", FREQUENCY, "-o", data], &ours[..]].concat()).await?;
+    perf(&["script", "-i", data, "-F", "pid,ip,sym,dso"]).await
 }
 
 async fn perf(arguments: &[&str]) -> Result<String> {
@@ -140,12 +127,10 @@ fn group(symbol: &str, file: &str) -> String {
 }
 
 /// The largest first, and the rest of them together.
-fn shares(groups: &BTreeMap<&str, u32>) -> Vec<(String, f64)> {
+fn shares(groups: &BTreeMap<String, u32>) -> Vec<(String, f64)> {
     let all: u32 = groups.values().sum();
-    let mut shares: Vec<(String, f64)> = groups
-        .iter()
-        .map(|(group, count)| ((*group).to_owned(), f64::from(*count) / f64::from(all)))
-        .collect();
+    let mut shares: Vec<(String, f64)> =
+        groups.iter().map(|(group, count)| (group.clone(), f64::from(*count) / f64::from(all))).collect();
     shares.sort_by(|(_, one), (_, other)| other.total_cmp(one));
     let small = shares.partition_point(|(_, share)| *share >= LEAST_SHARE);
     let rest: f64 = shares.drain(small..).map(|(_, share)| share).sum();
@@ -153,7 +138,7 @@ fn shares(groups: &BTreeMap<&str, u32>) -> Vec<(String, f64)> {
     shares
 }
 
-fn markdown(profiles: &[Profile], machine: &Machine, per_second: f64) -> String {
+fn markdown(profiles: &[Profile<'_>], machine: &Machine, per_second: f64) -> String {
     let mut text = format!(
         "# Where the time of a request goes\n\n{machine}. CPU microseconds a request at {per_second:.0} requests a second \
          and while `perf` looks, by component and by the library whose code ran.\n"
@@ -185,7 +170,9 @@ mod tests {
 
     #[test]
     fn what_is_small_is_summed_up() {
-        let groups = BTreeMap::from([("kernel", 980), ("url", 10), ("http", 10)]);
+        let groups = BTreeMap::from(
+            [("kernel", 980), ("url", 10), ("http", 10)].map(|(name, count)| (name.to_owned(), count)),
+        );
         assert_eq!(shares(&groups), [("kernel".to_owned(), 0.98), ("others".to_owned(), 0.02)]);
     }
 }
