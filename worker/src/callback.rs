@@ -69,7 +69,11 @@ impl CallbackClient {
         let resolver =
             VettedResolver::new(config.guard.clone(), config.concurrency).map_err(WorkerError::Resolver)?;
         Ok(Self {
-            connections: Arc::new(Connections::new(resolver.clone())?),
+            // An origin gets no more than half of the slots (`origin_limits.rs`).
+            connections: Arc::new(Connections::new(
+                resolver.clone(),
+                usize::from(config.concurrency / 2).max(1),
+            )?),
             resolver,
             addresses: AddressLimits::new(config.concurrency),
             guard: config.guard.clone(),
