@@ -9,6 +9,7 @@ mod keyed;
 mod keys;
 mod records;
 mod schedule;
+mod scripts;
 mod search;
 
 use std::sync::Mutex;
@@ -17,9 +18,10 @@ use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError};
+use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind};
 
 pub use self::index::entries;
+use self::scripts::Scripts;
 use crate::{StoreError, StoreOptions};
 
 /// Connections of one process. Each carries the commands of many tasks at once, so that they share one write and one
@@ -35,13 +37,14 @@ pub(crate) struct RedisStore {
     /// A connection each, shared by whoever comes; nothing before the first use and after a failure.
     lanes: [Mutex<Option<MultiplexedConnection>>; LANES],
     next_lane: AtomicUsize,
+    scripts: Scripts,
     options: StoreOptions,
 }
 
-/// Of one command.
-#[derive(Default)]
-struct Tries {
-    failed: u32,
+/// One question to Redis and its answer, over one connection.
+struct Exchange {
+    lane: usize,
+    failed: bool,
 }
 
 impl RedisStore {
@@ -65,7 +68,8 @@ impl RedisStore {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(unavailable)?;
-        let store = Self { pool, lanes: Default::default(), next_lane: AtomicUsize::new(0), options };
+        let (lanes, next_lane, scripts) = Default::default();
+        let store = Self { pool, lanes, next_lane, scripts, options };
         match tokio::time::timeout(limit, store.until_it_answers()).await {
             Ok(()) => Ok(store),
             Err(_) => store.ping().await.map(|()| store),
@@ -84,52 +88,64 @@ impl RedisStore {
 
     /// Runs one command.
     async fn command<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let mut tries = Tries::default();
+        let mut exchange = self.exchange();
         loop {
-            let (lane, mut connection) = self.connection().await?;
+            let mut connection = self.connection(&exchange).await?;
             match command.query_async(&mut connection).await {
                 Ok(value) => return Ok(value),
-                Err(error) => self.failed(lane, &error, &mut tries)?,
+                Err(error) => self.failed(&mut exchange, &error)?,
             }
         }
     }
 
     /// Runs several at once; in one transaction where the pipeline is atomic.
     async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
-        let mut tries = Tries::default();
+        let mut exchange = self.exchange();
         loop {
-            let (lane, mut connection) = self.connection().await?;
+            let mut connection = self.connection(&exchange).await?;
             match pipeline.query_async(&mut connection).await {
                 Ok(value) => return Ok(value),
-                Err(error) => self.failed(lane, &error, &mut tries)?,
+                Err(error) => self.failed(&mut exchange, &error)?,
             }
         }
     }
 
+    /// In turn over each lane. Over the same one again where it is tried over: the others may have broken with it.
+    fn exchange(&self) -> Exchange {
+        Exchange { lane: self.next_lane.fetch_add(1, Ordering::Relaxed) % LANES, failed: false }
+    }
+
     /// Whatever is wrong with a connection, the next caller opens another. `Ok` means to try over it once: a connection
-    /// that broke while nobody used it is no failure of Redis, and all that is asked of it may be done twice.
-    fn failed(&self, lane: usize, error: &RedisError, tries: &mut Tries) -> Result<(), StoreError> {
+    /// that broke while nobody used it is no failure of Redis, nor are scripts that somebody flushed, and all that is asked
+    /// of it may be done twice.
+    fn failed(&self, exchange: &mut Exchange, error: &RedisError) -> Result<(), StoreError> {
         if !is_of_use(error)
-            && let Ok(mut connection) = self.lanes[lane].lock()
+            && let Ok(mut connection) = self.lanes[exchange.lane].lock()
         {
             *connection = None;
         }
-        tries.failed += 1;
-        if tries.failed == 1 && error.is_connection_dropped() { Ok(()) } else { Err(unavailable(error)) }
+        let over_once = error.is_connection_dropped() || is_unloaded(error);
+        if over_once && !std::mem::replace(&mut exchange.failed, true) {
+            return Ok(());
+        }
+        Err(unavailable(error))
     }
 
-    async fn connection(&self) -> Result<(usize, MultiplexedConnection), StoreError> {
-        let lane = self.next_lane.fetch_add(1, Ordering::Relaxed) % LANES;
-        let held = self.lanes[lane].lock().ok().and_then(|connection| connection.clone());
+    async fn connection(&self, exchange: &Exchange) -> Result<MultiplexedConnection, StoreError> {
+        let lane = &self.lanes[exchange.lane];
+        let held = lane.lock().ok().and_then(|connection| connection.clone());
         if let Some(connection) = held {
-            return Ok((lane, connection));
+            return Ok(connection);
         }
-        // The pool makes it. It is not given back: once it is of no use, nobody else shall get it.
-        let connection = deadpool_redis::Connection::take(self.pool.get().await.map_err(unavailable)?);
-        if let Ok(mut held) = self.lanes[lane].lock() {
+        // The pool makes it. It is not given back: once it is of no use, nobody else shall get it. Boxed, because every
+        // future of the store would be larger by what only the first one needs.
+        let made = Box::pin(self.pool.get()).await.map_err(unavailable)?;
+        let mut connection = deadpool_redis::Connection::take(made);
+        Box::pin(self.scripts.load(&mut connection)).await.map_err(unavailable)?;
+        if let Ok(mut held) = lane.lock() {
             *held = Some(connection.clone());
         }
-        Ok((lane, connection))
+        Ok(connection)
     }
 
     fn key(&self, name: impl std::fmt::Display) -> String {
@@ -142,7 +158,12 @@ fn unavailable(error: impl std::fmt::Display) -> StoreError {
 }
 
 /// Whether a connection is worth keeping after this error: there was an answer, and not from a server that is no primary
-/// any more.
+/// any more, or that has forgotten what is loaded once a connection.
 fn is_of_use(error: &RedisError) -> bool {
-    error.code().is_some_and(|code| !["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"].contains(&code))
+    let dead_ends = ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"];
+    error.code().is_some_and(|code| !dead_ends.contains(&code)) && !is_unloaded(error)
+}
+
+fn is_unloaded(error: &RedisError) -> bool {
+    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
 }

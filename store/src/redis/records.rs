@@ -47,42 +47,6 @@ impl<'a> From<&'a Attempt> for Made<'a> {
     }
 }
 
-/// Either the whole first decision is there or nothing of it, and whoever comes second changes nothing and reads the first.
-/// ARGV: the seconds that the record is kept, then names and values, the decision's first.
-const DECIDE: &str = r"
-local held = redis.call('EXISTS', KEYS[1]) == 1
-if held then
-  for at = 2, #ARGV, 2 do redis.call('HSETNX', KEYS[1], ARGV[at], ARGV[at + 1]) end
-else
-  redis.call('HSET', KEYS[1], unpack(ARGV, 2))
-end
-redis.call('EXPIRE', KEYS[1], ARGV[1])
-return held and redis.call('HGET', KEYS[1], ARGV[2]) or ARGV[3]";
-
-/// [`DeliveryState::after`] as a script, because it has to read and write at once. ARGV: the attempt's number and details,
-/// the state it tells of, its outcome, and the seconds that the record is kept, also where it expired meanwhile.
-const ATTEMPTED: &str = r"
-local record, details, told = KEYS[1], ARGV[2], ARGV[3]
-local place = tonumber(ARGV[1])
-local known = redis.call('HMGET', record, 'delivery', 'attempts', 'attempt:' .. place)
-local held, count, there = known[1], tonumber(known[2] or 0), known[3]
-local new = place > count
-while there and there ~= details do
-  place = place + 1
-  there = redis.call('HGET', record, 'attempt:' .. place)
-end
-new = new or there == details
-local made = {'attempt:' .. place, details, 'attempts', math.max(count, place)}
-if held == 'delivered' or (held == 'undeliverable' and told == 'pending' and not new) then
-  redis.call('HSET', record, unpack(made))
-else
-  redis.call('HSET', record, 'delivery', told, 'callback_status', ARGV[4], unpack(made))
-  held = told
-end
--- Right after the decision, which set it.
-if place > 1 or not known[1] then redis.call('EXPIRE', record, ARGV[5]) end
-return held";
-
 #[async_trait]
 impl Records for RedisStore {
     async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
@@ -108,7 +72,8 @@ impl Records for RedisStore {
         let mut pipe = redis::pipe();
         // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
         self.index(&mut pipe, key, place, decided.decision);
-        let decide = pipe.cmd("EVAL").arg(DECIDE).arg(1).arg(self.key(key.to_redis()));
+        let decide = pipe.cmd("EVALSHA").arg(self.scripts.decide()).arg(1);
+        decide.arg(self.key(key.to_redis()));
         decide.arg(self.options.retention.as_secs());
         let fields: [(&str, &str); 10] = [
             (field::STATUS, decided.decision.as_str()),
@@ -150,8 +115,8 @@ impl Records for RedisStore {
                 self.pipeline::<()>(&pipe).await?;
             }
         }
-        let mut script = redis::cmd("EVAL");
-        script.arg(ATTEMPTED).arg(1).arg(hash);
+        let mut script = redis::cmd("EVALSHA");
+        script.arg(self.scripts.attempted()).arg(1).arg(hash);
         script.arg(attempt.number).arg(details).arg(state.as_str()).arg(&attempt.outcome);
         script.arg(self.options.retention.as_secs());
         let held: String = self.command(&script).await?;

@@ -115,6 +115,21 @@ async fn the_first_decision_and_the_first_start_time_hold() {
 }
 
 #[tokio::test]
+async fn scripts_that_somebody_flushed_out_of_redis_are_sent_again() {
+    let deployment = Deployment::new().await;
+    let options = StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(60) };
+    let store = Store::open(&deployment.servers.redis, options, PATIENCE).await.unwrap();
+    let mut redis = deployment.servers.redis().await;
+    for number in 0..10 {
+        redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut redis).await.unwrap();
+        let (request, key) = (RequestId::new(), key(&format!("token number {number}")));
+        store.records.open(request, &key).await.unwrap();
+        let held = store.records.decide(&key, &decided(request, Decision::Allowed)).await;
+        assert_eq!(held.unwrap(), Decision::Allowed);
+    }
+}
+
+#[tokio::test]
 async fn one_id_used_for_two_questions_has_a_record_for_each() {
     for (kind, store, _directory) in stores().await {
         let (request, first, second) = (RequestId::new(), key("first"), key("second"));
