@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use lapin::Channel;
 use lapin::options::{BasicAckOptions, BasicNackOptions};
 use tokio::sync::Notify;
@@ -16,9 +17,9 @@ use crate::broker::{BrokerError, Settled};
 /// How long an acknowledgement waits for others. A process that is killed within it is given the message again.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
 /// Of the prefetch, the part that may wait to be acknowledged while the broker could hand out more.
-const PART_OF_PREFETCH: u16 = 8;
+const PART_OF_PREFETCH: u16 = 4;
 /// How many gatherings an acknowledgement waits for an older delivery that is still in hand, to be told with it.
-const PATIENCE: u32 = 4;
+const PATIENCE: u32 = 6;
 /// More than the acknowledgements of a prefetch take.
 const TOLD_WITHIN: Duration = Duration::from_secs(1);
 
@@ -146,12 +147,11 @@ impl Ledger {
 
     async fn tell(&self, all: bool) -> lapin::Result<()> {
         let due = self.tags().due(all);
-        if let Some(last) = due.up_to {
-            self.channel.basic_ack(last, BasicAckOptions { multiple: true }).await?;
-        }
-        for tag in due.singly {
-            self.channel.basic_ack(tag, BasicAckOptions::default()).await?;
-        }
+        let together = due.up_to.map(|last| (last, true)).into_iter();
+        let acks = together.chain(due.singly.into_iter().map(|tag| (tag, false)));
+        // Each waits until it is written: side by side, they are written at once.
+        try_join_all(acks.map(|(tag, multiple)| self.channel.basic_ack(tag, BasicAckOptions { multiple })))
+            .await?;
         Ok(())
     }
 }
