@@ -12,11 +12,13 @@ use tokio::sync::Notify;
 
 /// Beyond so many, while the store is away, a request is not noted; it is decided all the same.
 const MOST: usize = 10_000;
-const AT_ONCE: usize = 256;
+const AT_ONCE: usize = 512;
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
-/// Most are decided by then, and known. Shorter than another process looks for a young request that it does
-/// not know (`requests.rs`).
+/// Most are decided by then, and known. With what follows, shorter than another process looks for a young request that it
+/// does not know (`requests.rs`).
 const AFTER: Duration = Duration::from_millis(200);
+/// Under load each would have a call of its own.
+const GATHERED_FOR: Duration = Duration::from_millis(50);
 /// How long stopping may wait for the last ones.
 const LAST_ONES: Duration = Duration::from_secs(2);
 
@@ -57,7 +59,7 @@ impl AcceptedNotes {
             match oldest {
                 None => self.added.notified().await,
                 Some(added) => {
-                    tokio::time::sleep_until((added + AFTER).into()).await;
+                    tokio::time::sleep_until((added + AFTER + GATHERED_FOR).into()).await;
                     if !self.write_some(store, AFTER).await {
                         tokio::time::sleep(AFTER_A_FAILURE).await;
                     }
