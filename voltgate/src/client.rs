@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use common::api_key::ApiKey;
 use common::exit::Failure;
+use common::service_client;
 use common::settings::{PUBLIC_API_PORT, Settings, TLS_CA_FILE, VOLTGATE_KEY};
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
-use reqwest::{Certificate, RequestBuilder, Response, StatusCode};
+use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use url::Url;
@@ -32,24 +32,13 @@ impl Service {
     }
 
     fn new(settings: &Settings, what: &'static str, base: &str) -> Result<Self, Failure> {
-        let broken = |why: String| Failure::Broken(format!("{what} at {base}: {why}"));
+        let broken = |error: reqwest::Error| Failure::Broken(format!("{what} at {base}: {error}"));
         let base_url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
         let expected = || Failure::Refused(format!("{what}: `{base}` is no http:// or https:// URL"));
         let base_url = base_url.ok_or_else(expected)?;
-        let mut headers = HeaderMap::new();
-        if let Some(key) = settings.optional::<ApiKey>(&VOLTGATE_KEY)? {
-            let bearer = HeaderValue::from_str(&format!("Bearer {}", key.reveal()));
-            let mut bearer = bearer.map_err(|error| broken(error.to_string()))?;
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
-        let mut builder =
-            reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).default_headers(headers);
-        if let Some(authorities) = settings.file(&TLS_CA_FILE)? {
-            let authorities = Certificate::from_pem_bundle(&authorities);
-            builder = builder.tls_certs_merge(authorities.map_err(|error| broken(error.to_string()))?);
-        }
-        let http = builder.build().map_err(|error| broken(error.to_string()))?;
+        let (key, authorities) = (settings.optional::<ApiKey>(&VOLTGATE_KEY)?, settings.file(&TLS_CA_FILE)?);
+        let builder = service_client::builder(key.as_ref(), authorities.as_deref()).map_err(broken)?;
+        let http = builder.timeout(Duration::from_secs(30)).build().map_err(broken)?;
         Ok(Self { http, base: base_url, what })
     }
 
@@ -60,11 +49,7 @@ impl Service {
 
     /// The client and a URL of the service, its segments escaped.
     pub(crate) fn url(&self, segments: &[&str]) -> (&reqwest::Client, Url) {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(segments);
-        }
-        (&self.http, url)
+        (&self.http, service_client::url(&self.base, segments))
     }
 
     /// Sends, and reads the answer; a refusal becomes a failure that says what the service said.

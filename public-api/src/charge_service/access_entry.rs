@@ -6,8 +6,9 @@ use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, http};
 use common::exit::Failure;
 use common::ids::{DriverToken, StationId};
+use common::service_client;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, Response};
+use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use url::Url;
@@ -61,11 +62,10 @@ impl AccessEntries {
     pub(crate) fn new(config: &ChargeServiceConfig) -> Result<Self, Failure> {
         let unusable =
             |error: reqwest::Error| Failure::Broken(format!("the client for acl-service: {error}"));
-        let mut builder = Client::builder().no_proxy().redirect(Policy::none()).timeout(TIME_LIMIT);
-        if let Some(authorities) = &config.authorities {
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(authorities).map_err(unusable)?);
-        }
-        Ok(Self { http: builder.build().map_err(unusable)?, base: config.acl_service.clone() })
+        // Without a key of its own: the caller's is handed on.
+        let builder = service_client::builder(None, config.authorities.as_deref()).map_err(unusable)?;
+        let http = builder.redirect(Policy::none()).timeout(TIME_LIMIT).build().map_err(unusable)?;
+        Ok(Self { http, base: config.acl_service.clone() })
     }
 
     /// Whether it is a new entry. One call, so that of two callers at once one alone is told so.
@@ -75,10 +75,7 @@ impl AccessEntries {
         token: &DriverToken,
         caller: &HttpRequest,
     ) -> Result<bool, NotInserted> {
-        let mut url = self.base.clone();
-        if let Ok(mut path) = url.path_segments_mut() {
-            path.pop_if_empty().extend(["station", &station.to_string(), "acl"]);
-        }
+        let url = service_client::url(&self.base, &["station", &station.to_string(), "acl"]);
         let mut asking = self.http.put(url).json(&json!({ "driver_tokens": [token] }));
         // The audit trail shall name who did it, and acl-service decide whether they may.
         for name in [http::header::AUTHORIZATION.as_str(), "x-api-key"] {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use common::ids::{DriverToken, StationId};
 use common::retry::RetryError;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use common::service_client;
 use reqwest::redirect::Policy;
-use reqwest::{Certificate, RequestBuilder, StatusCode};
+use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -50,44 +50,26 @@ struct Allowed<T> {
 
 impl Calls {
     pub(super) fn new(base: Url, access: &AclAccess) -> Result<Self, WorkerError> {
-        let mut headers = HeaderMap::new();
-        let bearer =
-            access.key.as_ref().map(|key| HeaderValue::from_str(&format!("Bearer {}", key.reveal())));
-        if let Some(Ok(mut bearer)) = bearer {
-            bearer.set_sensitive(true);
-            headers.insert(AUTHORIZATION, bearer);
-        }
-        let mut builder =
-            reqwest::Client::builder().no_proxy().redirect(Policy::none()).default_headers(headers);
-        if let Some(authorities) = &access.authorities {
-            builder = builder.tls_certs_merge(Certificate::from_pem_bundle(authorities)?);
-        }
-        Ok(Self { http: builder.build()?, base })
+        let builder = service_client::builder(access.key.as_ref(), access.authorities.as_deref())?;
+        Ok(Self { http: builder.redirect(Policy::none()).build()?, base })
     }
 
     pub(super) async fn check(&self, question: &Question, asking: &Asking) -> Answer<bool> {
         let Question { station_id, driver_token } = question;
         let path = ["station", &station_id.to_string(), "driver", driver_token.expose(), "acl"];
-        send(self.http.get(self.url(&path)), asking).await
+        send(self.http.get(service_client::url(&self.base, &path)), asking).await
     }
 
     /// The answers in the order of the questions.
     pub(super) async fn check_many(&self, questions: &[Question], asking: &Asking) -> Answer<Vec<bool>> {
-        let asked = self.http.post(self.url(&["acl", "check"])).json(&Pairs { pairs: questions });
+        let url = service_client::url(&self.base, &["acl", "check"]);
+        let asked = self.http.post(url).json(&Pairs { pairs: questions });
         let allowed: Vec<bool> = send(asked, asking).await?;
         if allowed.len() == questions.len() {
             return Ok(allowed);
         }
         let why = format!("it gave {} answers to {} questions", allowed.len(), questions.len());
         Err(RetryError::Permanent(NoAnswer::Request(why)))
-    }
-
-    fn url(&self, path: &[&str]) -> Url {
-        let mut url = self.base.clone();
-        if let Ok(mut segments) = url.path_segments_mut() {
-            segments.pop_if_empty().extend(path);
-        }
-        url
     }
 }
 
