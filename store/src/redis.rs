@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use deadpool_redis::{Manager, Pool, Runtime, Timeouts};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Cmd, ErrorKind, FromRedisValue, Pipeline, RedisError, ServerErrorKind};
+use redis::{AsyncConnectionConfig, Cmd, FromRedisValue, Pipeline, RedisError};
 
 pub use self::index::entries;
 use self::scripts::Scripts;
@@ -31,6 +31,8 @@ const LANES: usize = 4;
 /// redis 1.x would give up after 500 ms, which one slow `fsync` of the append-only file can take.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
+/// What Redis answers when somebody has flushed the scripts, which are loaded once a connection.
+const UNLOADED: &str = "NOSCRIPT";
 
 pub(crate) struct RedisStore {
     pool: Pool,
@@ -124,7 +126,7 @@ impl RedisStore {
         {
             *connection = None;
         }
-        let over_once = error.is_connection_dropped() || is_unloaded(error);
+        let over_once = error.is_connection_dropped() || error.code() == Some(UNLOADED);
         if over_once && !std::mem::replace(&mut exchange.failed, true) {
             return Ok(());
         }
@@ -160,10 +162,6 @@ fn unavailable(error: impl std::fmt::Display) -> StoreError {
 /// Whether a connection is worth keeping after this error: there was an answer, and not from a server that is no primary
 /// any more, or that has forgotten what is loaded once a connection.
 fn is_of_use(error: &RedisError) -> bool {
-    let dead_ends = ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN"];
-    error.code().is_some_and(|code| !dead_ends.contains(&code)) && !is_unloaded(error)
-}
-
-fn is_unloaded(error: &RedisError) -> bool {
-    error.kind() == ErrorKind::Server(ServerErrorKind::NoScript)
+    let dead_ends = ["READONLY", "MASTERDOWN", "LOADING", "CLUSTERDOWN", UNLOADED];
+    error.code().is_some_and(|code| !dead_ends.contains(&code))
 }

@@ -32,6 +32,7 @@ use crate::config::Config;
 use crate::error::WorkerError;
 use crate::measurements::class;
 use connections::Connections;
+use origin_limits::most_of_one;
 use resolver::VettedResolver;
 
 /// A host that sends more is not listened to further.
@@ -69,11 +70,7 @@ impl CallbackClient {
         let resolver =
             VettedResolver::new(config.guard.clone(), config.concurrency).map_err(WorkerError::Resolver)?;
         Ok(Self {
-            // An origin gets no more than half of the slots (`origin_limits.rs`).
-            connections: Arc::new(Connections::new(
-                resolver.clone(),
-                usize::from(config.concurrency / 2).max(1),
-            )?),
+            connections: Arc::new(Connections::new(resolver.clone(), most_of_one(config.concurrency))?),
             resolver,
             addresses: AddressLimits::new(config.concurrency),
             guard: config.guard.clone(),

@@ -76,6 +76,11 @@ pub(crate) struct Place {
     well: bool,
 }
 
+/// How many callbacks one origin may have under way at most: half of a worker's slots.
+pub(crate) fn most_of_one(concurrency: u16) -> usize {
+    usize::from(concurrency / 2).max(1)
+}
+
 /// What an origin has to offer.
 enum Offer {
     Place(Place),
@@ -95,7 +100,7 @@ enum Asker {
 impl OriginLimits {
     pub(crate) fn new(concurrency: u16, attempt: Duration) -> Self {
         let slots = usize::from(concurrency);
-        let most = (slots / 2).max(1);
+        let most = most_of_one(concurrency);
         let first = (most / 4).max(LEAST).min(most);
         Self { first, most, most_of_all: (slots * 3).div_ceil(4), attempt, table: Arc::default() }
     }
