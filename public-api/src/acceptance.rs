@@ -7,7 +7,7 @@ use ::metrics::counter;
 use authorization_queue::AuthorizationQueue;
 use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
-use common::clock::{self, Nanos};
+use common::clock::{self, Nanos, StartTimes};
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::metrics;
 use common::tasks::authorize::Authorize;
@@ -18,7 +18,7 @@ use store::{Accepted, Record, Store};
 
 use crate::accepted_notes::AcceptedNotes;
 use crate::error::ApiError;
-use crate::idempotency::{self, Claim, IdempotencyKey};
+use crate::idempotency::{self, IdempotencyKey};
 use crate::queue_age::QueueAge;
 
 /// What accepting needs.
@@ -30,6 +30,7 @@ pub(crate) struct Acceptance {
     pub(crate) timeout: Duration,
     pub(crate) queue_age: Arc<QueueAge>,
     pub(crate) notes: Arc<AcceptedNotes>,
+    pub(crate) start_times: Arc<StartTimes>,
 }
 
 /// When a request was made, and until when it has to be decided.
@@ -58,6 +59,11 @@ impl Acceptance {
         Ok(Question { station_id, driver_token, callback_url })
     }
 
+    /// Asked now.
+    pub(crate) fn asked_now(&self) -> Asked {
+        self.asked(self.start_times.now())
+    }
+
     /// Asked at this moment, with the whole time limit from then on.
     pub(crate) fn asked(&self, at: Nanos) -> Asked {
         Asked { at, deadline: at.saturating_add(clock::nanos(self.timeout)) }
@@ -76,12 +82,13 @@ impl Acceptance {
             self.publish(request, &question, asked, trace).await?;
             return Ok(request);
         };
-        let Claim { request, confirmed } = idempotency::claim(&self.store, &key, &question).await?;
-        if !confirmed {
+        let claim = idempotency::claim(&self.store, &key, &question, asked.at).await?;
+        let request = claim.request;
+        if !claim.confirmed {
             // Either nobody published it yet, or whoever did may have died before the confirm. The worker bears both,
             // and a client that was refused before has a whole deadline now.
-            self.publish(request, &question, asked, trace).await?;
-            idempotency::confirm(&self.store, &key, &question, request).await;
+            self.publish(request, &question, Asked { at: claim.at, ..asked }, trace).await?;
+            idempotency::confirm(&self.store, &key, &question, claim).await;
         }
         Ok(request)
     }

@@ -48,6 +48,7 @@ impl App {
             timeout: config.authorization_timeout,
             queue_age: Arc::new(QueueAge::new(config.authorization_timeout)),
             notes: Arc::default(),
+            start_times: Arc::default(),
         };
         let charge_service = config.charge_service.as_ref().map(AccessEntries::new).transpose()?;
         let (signer, broker) = (config.signer.clone(), config.broker.clone());

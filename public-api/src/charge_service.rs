@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Payload};
-use common::clock;
 use common::ids::{DriverToken, NotUuid, PresentedToken, StationId};
 use http_api::observation::trace_of;
 use http_api::server::{Resource, resource, slow_resource};
@@ -86,7 +85,7 @@ async fn charging_request_validator(
 ) -> Json<Validated> {
     let accepting = async {
         let question = question(&acceptance, &Form::of_body(&request, payload).await?)?;
-        acceptance.accept(question, acceptance.asked(clock::now()), None, &trace_of(&request)).await
+        acceptance.accept(question, acceptance.asked_now(), None, &trace_of(&request)).await
     };
     Json(match accepting.await {
         Ok(_) => Validated { status: "accepted", message: crate::routes::ACCEPTED.to_owned() },

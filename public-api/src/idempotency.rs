@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use common::clock::Nanos;
 use common::ids::RequestId;
 use http_api::Problem;
 use serde::{Deserialize, Serialize};
@@ -25,6 +26,8 @@ pub(crate) struct IdempotencyKey(String);
 /// What a key stands for.
 pub(crate) struct Claim {
     pub(crate) request: RequestId,
+    /// When it was asked for first, so that whatever comes of each try is one record.
+    pub(crate) at: Nanos,
     /// The task is known to be in the queue.
     pub(crate) confirmed: bool,
 }
@@ -33,6 +36,8 @@ pub(crate) struct Claim {
 #[derive(Serialize, Deserialize)]
 struct Kept {
     request: RequestId,
+    /// Missing in what an older public-api has kept.
+    asked_ns: Option<Nanos>,
     question: String,
     confirmed: bool,
 }
@@ -58,8 +63,9 @@ pub(crate) async fn claim(
     store: &Store,
     key: &IdempotencyKey,
     question: &Question,
+    at: Nanos,
 ) -> Result<Claim, ApiError> {
-    let mine = Kept { request: RequestId::new(), question: fingerprint(question), confirmed: false };
+    let mine = Kept::new(&Claim { request: RequestId::new(), at, confirmed: false }, question);
     let held = store.keyed.put_if_absent(&key.name(), &text(&mine), KEEP).await.map_err(ApiError::Store)?;
     let kept = match held {
         None => mine,
@@ -71,14 +77,21 @@ pub(crate) async fn claim(
             held
         }
     };
-    Ok(Claim { request: kept.request, confirmed: kept.confirmed })
+    Ok(Claim { request: kept.request, at: kept.asked_ns.unwrap_or(at), confirmed: kept.confirmed })
 }
 
 /// Notes that the task is in the queue. When this fails the next try publishes once more, which does no harm.
-pub(crate) async fn confirm(store: &Store, key: &IdempotencyKey, question: &Question, request: RequestId) {
-    let kept = Kept { request, question: fingerprint(question), confirmed: true };
+pub(crate) async fn confirm(store: &Store, key: &IdempotencyKey, question: &Question, claim: Claim) {
+    let kept = Kept::new(&Claim { confirmed: true, ..claim }, question);
     if let Err(error) = store.keyed.put(&key.name(), &text(&kept), KEEP).await {
-        tracing::warn!(%request, %error, "an idempotency key could not be marked as confirmed");
+        tracing::warn!(request = %claim.request, %error, "an idempotency key could not be marked as confirmed");
+    }
+}
+
+impl Kept {
+    fn new(claim: &Claim, question: &Question) -> Self {
+        let Claim { request, at, confirmed } = *claim;
+        Self { request, asked_ns: Some(at), question: fingerprint(question), confirmed }
     }
 }
 

@@ -7,7 +7,6 @@ use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
 use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
-use common::clock;
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::webhook_signature::WebhookSigner;
 use http_api::observation::trace_of;
@@ -168,7 +167,7 @@ async fn accept(
     request: &HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
-    let asked = acceptance.asked(clock::now());
+    let asked = acceptance.asked_now();
     let mut form = Form::of_query(request)?;
     if request.method() == Method::POST {
         form = form.and(Form::of_body(request, payload).await?);
