@@ -24,7 +24,9 @@ pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use keyed::KeyedState;
 pub use keys::{KeyRecord, Keys};
 pub use period::{EmptyPeriod, Millis, Period};
-pub use records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
+pub use records::{
+    Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
+};
 pub use redis::entries;
 pub use schedule::{Claim, Due, Schedule, Step};
 pub use search::{Fed, FeedPosition, Filter, Found, NoFeedPosition, NoPlace, Place, Search};

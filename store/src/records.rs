@@ -13,14 +13,14 @@ use crate::{Place, StoreError};
 #[async_trait]
 pub trait Records: Send + Sync {
     /// Finds the record of a request, or settles under which start time it will be written: the first proposal holds,
-    /// so that a redelivered task writes the same record.
+    /// so that a redelivered task writes the same record. Not needed where each delivery proposes the same.
     async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError>;
 
-    /// Whether a worker has taken the request in hand.
+    /// Whether a worker has decided the request, or has opened its record.
     async fn is_open(&self, request: RequestId) -> Result<bool, StoreError>;
 
-    /// Writes the decision where there is none yet. Gives the one that holds, which is the first for ever.
-    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError>;
+    /// Writes the decision where there is none yet, opened or not. Gives the one that holds, which is the first for ever.
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError>;
 
     /// Adds a callback attempt that ended like this; gives how delivery stands after it. Delivered stays delivered: a
     /// worker that was cut off from its broker may tell of its own failed attempt long after another has succeeded.
@@ -84,8 +84,18 @@ pub enum Known {
 pub struct Opened {
     /// The key that holds.
     pub key: RecordKey,
-    /// The record, where the decision is there already.
+    /// The record, where the decision is there already. Not another request's with the same key, of which there may be one
+    /// where a driver asked twice in one nanosecond.
     pub record: Option<Record>,
+}
+
+/// What holds after [`Records::decide`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Held {
+    /// The decision.
+    pub decision: Decision,
+    /// It was written by this call. Otherwise there may be attempts to deliver it.
+    pub new: bool,
 }
 
 /// A decision with its circumstances.

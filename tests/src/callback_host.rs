@@ -16,7 +16,7 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-use crate::eventually;
+use crate::{eventually, look_again};
 
 /// One callback as it came.
 #[derive(Debug, Clone)]
@@ -118,11 +118,13 @@ impl CallbackHost {
 
     /// Waits until it has been called for every one of these requests.
     pub async fn all_of(&self, requests: &[String]) -> Vec<Callback> {
-        eventually(&format!("callbacks of {} requests", requests.len()), async || {
+        let began = Instant::now();
+        loop {
             let missing = self.missing(requests.iter().map(String::as_str));
-            missing.is_empty().then(|| self.received())
-        })
-        .await
+            let Some(first) = missing.first() else { return self.received() };
+            let (missing, of) = (missing.len(), requests.len());
+            look_again(&format!("callbacks of {missing} of {of} requests, such as {first}"), began).await;
+        }
     }
 }
 

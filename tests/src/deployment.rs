@@ -1,9 +1,13 @@
 //! A system of its own for a test: a vhost, a key prefix, and our services as processes.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
+use common::tasks::deliver_callback;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
+use task_queue::{Broker, QueueType, Topology};
 
 use crate::eventually;
 use crate::link::Link;
@@ -12,6 +16,8 @@ use crate::servers::{Servers, reqwest_client};
 
 /// One station for all tests; each test has its own keys.
 pub const STATION: &str = "123e4567-e89b-12d3-a456-426614174000";
+/// The queue of requests.
+pub const QUEUE: &str = "celery";
 /// A well-formed driver token.
 pub const DRIVER: &str = "valid_driver_token_12345";
 /// Another.
@@ -110,6 +116,18 @@ impl Deployment {
     /// Starts a worker.
     pub fn start_worker(&self) -> Process {
         Process::start("worker", &[], &self.environment)
+    }
+
+    /// A connection to its broker, for tasks that do not come from a public-api.
+    pub async fn broker(&self) -> Arc<dyn Broker> {
+        let topology = Topology {
+            queues: vec![QUEUE.to_owned(), deliver_callback::queue(QUEUE)],
+            queue_type: QueueType::Quorum,
+            publish_timeout: Duration::from_secs(2),
+            name: "tests".to_owned(),
+        };
+        let url = &self.environment["BROKER_URL"];
+        task_queue::connect(url, topology, Duration::from_secs(30)).await.expect("the broker answers")
     }
 
     /// The keys of this test, without their prefix, sorted.

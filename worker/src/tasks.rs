@@ -7,6 +7,7 @@ mod delivery;
 use std::sync::Arc;
 
 use authorization_queue::AuthorizationQueue;
+use common::clock::StartTimes;
 use store::Store;
 use task_queue::Tasks;
 use task_queue::task::DuplicateTask;
@@ -27,6 +28,7 @@ pub(crate) struct Parts {
     callback_config: CallbackConfig,
     store: Store,
     queue: AuthorizationQueue,
+    start_times: StartTimes,
 }
 
 impl Parts {
@@ -39,6 +41,7 @@ impl Parts {
             callback_config: config.callback,
             store,
             queue,
+            start_times: StartTimes::default(),
         })
     }
 }

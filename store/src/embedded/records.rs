@@ -1,7 +1,6 @@
 //! Records as rows, and the request's way to its record as in Redis.
 
 use async_trait::async_trait;
-use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId};
 use embedded_db::rusqlite::{self, Connection, OptionalExtension, Row, Transaction, params};
 
@@ -9,33 +8,33 @@ use super::keyed::value_of;
 use super::search::{FEED_FOR, feed};
 use super::{EmbeddedStore, unavailable};
 use crate::StoreError;
-use crate::records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
+use crate::records::{
+    Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
+};
 
 #[async_trait]
 impl Records for EmbeddedStore {
     async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
         let (proposed, expires_ms) = (proposed.clone(), self.expiry_ms(self.options.retention));
         let open = move |tx: &Transaction<'_>| {
-            let sql = "INSERT OR IGNORE INTO request VALUES (?1, ?2, ?3, ?4, ?5)";
-            let (start_ns, station_id, token) = columns(&proposed);
-            let row = params![request.to_string(), start_ns, station_id, token, expires_ms];
-            if tx.prepare_cached(sql)?.execute(row)? > 0 {
+            if enter(tx, request, &proposed, expires_ms)? {
                 return Ok(Opened { key: proposed, record: None });
             }
             // A caller that uses one id for two questions gets a record for each.
             let key = key_of(tx, request)?.filter(|held| held.same_question(&proposed)).unwrap_or(proposed);
-            let record = read(tx, &key)?;
+            let record = read(tx, &key)?.filter(|record| record.decided.request_id == request);
             Ok(Opened { key, record })
         };
         self.db.write(open).await.map_err(unavailable)
     }
 
-    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError> {
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError> {
         let (key, decided) = (key.clone(), decided.clone());
         let expires_ms = self.expiry_ms(self.options.retention);
         let feed_expires_ms = self.expiry_ms(FEED_FOR.min(self.options.retention));
         let request = decided.request_id;
         let decide = move |tx: &Transaction<'_>| {
+            enter(tx, request, &key, expires_ms)?;
             let sql =
                 "INSERT OR IGNORE INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, '[]', ?10)";
             let (start_ns, station_id, token) = columns(&key);
@@ -54,12 +53,13 @@ impl Records for EmbeddedStore {
             if new > 0 {
                 feed(tx, &key, feed_expires_ms)?;
                 tx.prepare_cached("DELETE FROM keyed WHERE key = ?1")?.execute([accepted_key(request)])?;
+                return Ok(Some(Held { decision: decided.decision, new: true }));
             }
-            read(tx, &key)
+            let held = |record: Record| Held { decision: record.decided.decision, new: false };
+            Ok(read(tx, &key)?.map(held))
         };
-        let record = self.db.write(decide).await.map_err(unavailable)?;
-        let foreign = || StoreError::Foreign(format!("the record of {request} is not ours"));
-        Ok(record.ok_or_else(foreign)?.decided.decision)
+        let held = self.db.write(decide).await.map_err(unavailable)?;
+        held.ok_or_else(|| StoreError::Foreign(format!("the record of {request} is not ours")))
     }
 
     async fn attempted(
@@ -145,6 +145,19 @@ impl Records for EmbeddedStore {
         let find = move |connection: &Connection| Ok(key_of(connection, request)?.is_some());
         self.db.read(find).await.map_err(unavailable)
     }
+}
+
+/// The request's way to its record. Whether there was none.
+fn enter(
+    tx: &Transaction<'_>,
+    request: RequestId,
+    key: &RecordKey,
+    expires_ms: i64,
+) -> rusqlite::Result<bool> {
+    let sql = "INSERT OR IGNORE INTO request VALUES (?1, ?2, ?3, ?4, ?5)";
+    let (start_ns, station_id, token) = columns(key);
+    let row = params![request.to_string(), start_ns, station_id, token, expires_ms];
+    Ok(tx.prepare_cached(sql)?.execute(row)? > 0)
 }
 
 fn accepted_key(request: RequestId) -> String {

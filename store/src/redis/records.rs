@@ -6,12 +6,13 @@ use std::collections::{HashMap, HashSet};
 
 use async_trait::async_trait;
 use common::clock::Nanos;
-use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId};
 use serde::{Deserialize, Serialize};
 
 use super::{RedisStore, unavailable};
-use crate::records::{Accepted, Attempt, Decided, DeliveryState, Known, Opened, Record, RecordKey, Records};
+use crate::records::{
+    Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
+};
 use crate::{KeyedState, Place, StoreError};
 
 /// The hash's fields. The first five are the Python system's; the others are ours.
@@ -56,7 +57,7 @@ impl Records for RedisStore {
         // A caller that uses one id for two questions gets a record for each.
         let key = RecordKey::from_redis(&held).filter(|held| held.same_question(proposed));
         let key = key.unwrap_or_else(|| proposed.clone());
-        let record = self.read(&key).await?;
+        let record = self.read(&key).await?.filter(|record| record.decided.request_id == request);
         if let Some(record) = &record {
             // Whoever wrote it may have died before all of this was done.
             let mut pipe = redis::pipe();
@@ -67,13 +68,16 @@ impl Records for RedisStore {
         Ok(Opened { key, record })
     }
 
-    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Decision, StoreError> {
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError> {
         let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
         let mut pipe = redis::pipe();
         // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
         self.index(&mut pipe, key, place, decided.decision);
+        let record = key.to_redis();
+        pipe.cmd("SET").arg(self.request_key(decided.request_id)).arg(&record).arg("NX");
+        pipe.arg("EX").arg(self.options.retention.as_secs()).ignore();
         let decide = pipe.cmd("EVALSHA").arg(self.scripts.decide()).arg(1);
-        decide.arg(self.key(key.to_redis()));
+        decide.arg(self.key(record));
         decide.arg(self.options.retention.as_secs());
         let fields: [(&str, &str); 10] = [
             (field::STATUS, decided.decision.as_str()),
@@ -92,10 +96,9 @@ impl Records for RedisStore {
         }
         self.feed(&mut pipe, place);
         pipe.cmd("DEL").arg(self.accepted_key(decided.request_id)).ignore();
-        let (status,): (String,) = self.pipeline(&pipe).await?;
-        status
-            .parse()
-            .map_err(|error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id)))
+        let ((status, new),): ((String, bool),) = self.pipeline(&pipe).await?;
+        let foreign = |error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id));
+        Ok(Held { decision: status.parse().map_err(foreign)?, new })
     }
 
     async fn attempted(

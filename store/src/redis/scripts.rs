@@ -5,7 +5,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script};
 
 /// Either the whole first decision is there or nothing of it, and whoever comes second changes nothing and reads the first.
-/// ARGV: the seconds that the record is kept, then names and values, the decision's first.
+/// Gives the decision that holds, and 1 where this call wrote it. ARGV: the seconds that the record is kept, then names and values, the decision's first.
 const DECIDE: &str = r"
 local held = redis.call('EXISTS', KEYS[1]) == 1
 if held then
@@ -14,7 +14,7 @@ else
   redis.call('HSET', KEYS[1], unpack(ARGV, 2))
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
-return held and redis.call('HGET', KEYS[1], ARGV[2]) or ARGV[3]";
+return held and {redis.call('HGET', KEYS[1], ARGV[2]), 0} or {ARGV[3], 1}";
 
 /// [`crate::DeliveryState::after`] as a script, because it has to read and write at once. ARGV: the attempt's number and details,
 /// the state it tells of, its outcome, and the seconds that the record is kept, also where it expired meanwhile.

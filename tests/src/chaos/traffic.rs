@@ -9,24 +9,21 @@ use authorization_queue::AuthorizationQueue;
 use common::clock;
 use common::ids::{PresentedToken, RequestId};
 use common::tasks::authorize::Authorize;
-use common::tasks::deliver_callback;
 use common::trace_context::TraceContext;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
-use task_queue::{QueueType, Topology};
 use tokio::net::TcpSocket;
 use tokio::task::{JoinHandle, JoinSet};
 
 use super::system::System;
 use crate::callback_host::CallbackHost;
-use crate::deployment::{Deployment, STATION};
+use crate::deployment::{Deployment, QUEUE, STATION};
 use crate::load::{Load, Question};
 
 const CLIENTS: u64 = 8;
 const DRIVERS: u32 = 20;
 const FLIP_EVERY: Duration = Duration::from_millis(100);
 const DUPLICATE_EVERY: Duration = Duration::from_millis(500);
-const QUEUE: &str = "celery";
 
 /// The healthy host first; each has an origin of its own, and what it is asked among so many.
 const HOSTS: [(&str, u32); 10] = [
@@ -132,16 +129,8 @@ pub(super) struct Duplicates {
 
 impl Duplicates {
     pub(super) async fn start(deployment: &Deployment, hosts: &Arc<Hosts>, seed: u64) -> Self {
-        let topology = Topology {
-            queues: vec![QUEUE.to_owned(), deliver_callback::queue(QUEUE)],
-            queue_type: QueueType::Quorum,
-            publish_timeout: Duration::from_secs(2),
-            name: "chaos".to_owned(),
-        };
-        let url = &deployment.environment["BROKER_URL"];
-        let broker = task_queue::connect(url, topology, Duration::from_secs(30)).await.unwrap();
         let publisher = Publisher {
-            queue: AuthorizationQueue::new(broker, QUEUE),
+            queue: AuthorizationQueue::new(deployment.broker().await, QUEUE),
             hosts: Arc::clone(hosts),
             rng: SmallRng::seed_from_u64(seed.rotate_left(32)),
             twice: Arc::default(),

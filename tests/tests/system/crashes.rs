@@ -1,8 +1,13 @@
 //! Nothing accepted is lost when a process dies in the middle of its work.
 
+use authorization_queue::AuthorizationQueue;
+use common::clock;
+use common::ids::{PresentedToken, RequestId};
+use common::tasks::authorize::Authorize;
+use common::trace_context::TraceContext;
 use tests::accounting::assert_one_decision_each;
 use tests::callback_host::CallbackHost;
-use tests::deployment::{DRIVER, Deployment};
+use tests::deployment::{DRIVER, Deployment, QUEUE, STATION};
 use tests::eventually;
 
 #[tokio::test]
@@ -52,6 +57,35 @@ async fn a_redelivered_task_keeps_its_decision() {
     let _second = deployment.start_worker();
     let received = eventually("delivery", async || Some(host.received()).filter(|all| all.len() >= 2)).await;
     assert!(received.iter().all(|callback| callback.id() == request && callback.status() == "not_allowed"));
+}
+
+#[tokio::test]
+async fn a_second_copy_of_a_message_finds_the_decision_of_the_first() {
+    let mut deployment = Deployment::new().await.with("LOG_LEVEL", "info,task_queue=trace");
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let broker = deployment.broker().await;
+    let queue = AuthorizationQueue::new(broker.clone(), QUEUE);
+    let (id, received) = (RequestId::new(), clock::now());
+    let task = Authorize {
+        station_id: STATION.parse().unwrap(),
+        driver_token: PresentedToken::new(DRIVER),
+        callback_url: host.url("/ok/copied"),
+        expiry_time_ns: received + 30_000_000_000,
+    };
+    let trace = TraceContext::new();
+    queue.request(id, &task, received, &trace).await.unwrap();
+    services.record_once(http, &id.to_string(), "delivered").await;
+    // As a stranger's it would be allowed from now on.
+    services.admit(http, DRIVER).await;
+    queue.request(id, &task, received, &trace).await.unwrap();
+    let ends = |line: &&str| line.contains("\"settled\"") && line.contains(&id.to_string());
+    let both = async || (services.worker.log().lines().filter(ends).count() == 2).then_some(());
+    eventually("both to be done", both).await;
+    let received = host.received();
+    assert_eq!(received.len(), 1, "the client was told once");
+    assert_eq!(received[0].status(), "not_allowed");
+    broker.close().await;
 }
 
 #[tokio::test]

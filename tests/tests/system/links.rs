@@ -61,6 +61,23 @@ async fn a_worker_whose_redis_goes_silent_waits_for_it_and_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_whose_question_takes_long_is_seen_to_be_in_hand() {
+    let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", 60);
+    let mut services = deployment.start().await;
+    let link = Link::to(&services.acl_url).await;
+    services.worker = deployment.through("AUTHORIZATION_SERVICE_URL", &link).start_worker();
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    link.black_hole();
+    let request = services.ask(http, DRIVER, &host.url("/ok/asked")).await;
+    let opened = format!("voltgate:request:{request}");
+    eventually("the record to be opened", async || deployment.keys().await.contains(&opened).then_some(()))
+        .await;
+    assert!(deployment.keys().await.iter().all(|key| !key.starts_with("log:authorize:")), "not decided yet");
+    link.open();
+    assert_eq!(host.callback("/ok/asked").await.status(), "not_allowed");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_acl_service_that_is_slow_errs_or_is_gone_means_unknown_at_the_deadline_and_not_later() {
     const DEADLINE: Duration = Duration::from_secs(2);
     let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", DEADLINE.as_secs());

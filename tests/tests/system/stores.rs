@@ -8,7 +8,7 @@ use common::clock;
 use common::decision::Decision;
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use store::{
-    Attempt, Change, Changed, Decided, DeliveryState, KeyRecord, Opened, PageQuery, RecordKey, Store,
+    Attempt, Change, Changed, Decided, DeliveryState, Held, KeyRecord, Opened, PageQuery, RecordKey, Store,
     StoreOptions,
 };
 use tempfile::TempDir;
@@ -102,7 +102,8 @@ async fn the_first_decision_and_the_first_start_time_hold() {
         assert_eq!(again, Opened { key: first.clone(), record: None }, "{kind}");
         for decision in [Decision::NotAllowed, Decision::Allowed] {
             let held = store.records.decide(&first, &decided(request, decision)).await.unwrap();
-            assert_eq!(held, Decision::NotAllowed, "{kind}");
+            let new = decision == Decision::NotAllowed;
+            assert_eq!(held, Held { decision: Decision::NotAllowed, new }, "{kind}");
         }
         let record = store.records.open(request, &first).await.unwrap().record.unwrap();
         assert_eq!(
@@ -115,17 +116,46 @@ async fn the_first_decision_and_the_first_start_time_hold() {
 }
 
 #[tokio::test]
+async fn a_record_that_nobody_opened_is_found_by_its_request() {
+    for (kind, store, _directory) in stores().await {
+        let (request, key) = (RequestId::new(), key("x"));
+        assert!(!store.records.is_open(request).await.unwrap(), "{kind}");
+        let held = store.records.decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
+        assert_eq!(held, Held { decision: Decision::Allowed, new: true }, "{kind}");
+        assert!(store.records.is_open(request).await.unwrap(), "{kind}");
+        let record = store.records.find(request).await.unwrap().unwrap();
+        let opened = store.records.open(request, &record.key).await.unwrap();
+        assert_eq!(opened, Opened { key, record: Some(record) }, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn a_record_with_the_same_key_that_is_another_requests_is_not_taken_for_ones_own() {
+    for (kind, store, _directory) in stores().await {
+        let (first, second, key) = (RequestId::new(), RequestId::new(), key("x"));
+        store.records.decide(&key, &decided(first, Decision::Allowed)).await.unwrap();
+        let held = store.records.decide(&key, &decided(second, Decision::Invalid)).await.unwrap();
+        assert_eq!(held, Held { decision: Decision::Allowed, new: false }, "{kind}");
+        let opened = store.records.open(second, &key).await.unwrap();
+        assert_eq!(opened, Opened { key, record: None }, "{kind}: the second one has not been told");
+    }
+}
+
+#[tokio::test]
 async fn scripts_that_somebody_flushed_out_of_redis_are_sent_again() {
-    let deployment = Deployment::new().await;
-    let options = StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(60) };
-    let store = Store::open(&deployment.servers.redis, options, PATIENCE).await.unwrap();
-    let mut redis = deployment.servers.redis().await;
+    // Of its own: other tests could not do without their scripts twice in a row.
+    let directory = TempDir::new().unwrap();
+    let server = test_servers::Redis::start(directory.path()).unwrap();
+    let options = StoreOptions { key_prefix: String::new(), retention: Duration::from_secs(60) };
+    let store = Store::open(&server.url(), options, PATIENCE).await.unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut redis = client.get_multiplexed_async_connection().await.unwrap();
     for number in 0..10 {
         redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut redis).await.unwrap();
         let (request, key) = (RequestId::new(), key(&format!("token number {number}")));
         store.records.open(request, &key).await.unwrap();
         let held = store.records.decide(&key, &decided(request, Decision::Allowed)).await;
-        assert_eq!(held.unwrap(), Decision::Allowed);
+        assert_eq!(held.unwrap().decision, Decision::Allowed);
     }
 }
 
@@ -137,7 +167,7 @@ async fn one_id_used_for_two_questions_has_a_record_for_each() {
             let opened = store.records.open(request, key).await.unwrap();
             assert_eq!(opened, Opened { key: key.clone(), record: None }, "{kind}");
             let held = store.records.decide(key, &decided(request, decision)).await.unwrap();
-            assert_eq!(held, decision, "{kind}");
+            assert_eq!(held, Held { decision, new: true }, "{kind}");
         }
     }
 }

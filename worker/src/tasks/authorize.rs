@@ -1,5 +1,6 @@
 //! `authorize`: decide, record, and only then tell the client.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use common::ids::RequestId;
 use common::tasks::authorize::{self, Authorize};
 use common::tasks::deliver_callback::DeliverCallback;
 use common::trace_context::TraceContext;
-use store::{Decided, DeliveryState, Opened, RecordKey};
-use task_queue::dead_letter::Reason;
+use store::{Decided, DeliveryState, Held, Opened, Record, RecordKey};
+use task_queue::dead_letter::{self, Reason};
 use task_queue::{Outcome, Task, TaskContext};
 use tracing::field::Empty;
 use tracing::{Instrument, error_span};
@@ -20,6 +21,9 @@ use super::Parts;
 use super::delivery::{Delivered, Turn, deliver, undeliverable};
 use crate::measurements;
 use crate::patience::{GivenUp, until_stored};
+
+/// Most questions are answered by then.
+const OPENED_AFTER: Duration = Duration::from_millis(100);
 
 pub(crate) struct AuthorizeTask {
     pub(crate) parts: Arc<Parts>,
@@ -61,18 +65,12 @@ impl AuthorizeTask {
         context: &TaskContext,
         trace: &TraceContext,
     ) -> Result<Outcome, GivenUp> {
-        let opened = self.open(request, &task, context).await?;
-        let attempts_made = opened.record.as_ref().map_or(0, |record| record.attempts.len());
-        let (status, decided_ns) = match opened.record {
-            Some(record) if record.delivery == DeliveryState::Delivered => return Ok(Outcome::Done),
-            // What was decided once is decided: this is a redelivery, or a replay.
-            Some(record) => (record.decided.decision, record.decided.decided_ns),
-            None => {
-                let decision = self.decide(request, &task, trace).await;
-                (self.record(request, &opened.key, &task, decision, context).await?, clock::now())
-            }
-        };
-        let callback = callback(request, task, opened.key.start_ns, status, attempts_made);
+        let settled = self.settle(request, &task, context, trace).await?;
+        if settled.delivered {
+            return Ok(Outcome::Done);
+        }
+        let Settled { start_ns, status, decided_ns, attempts_made, .. } = settled;
+        let callback = callback(request, task, start_ns, status, attempts_made);
         let number = callback.attempts_made.saturating_add(1);
         let turn = Turn::new(number, decided_ns.max(callback.start_time_ns), context);
         Ok(match deliver(&self.parts, &callback, turn, trace, &context.give_up).await? {
@@ -85,6 +83,57 @@ impl AuthorizeTask {
         })
     }
 
+    /// The decision on record, made now unless there is one: what was decided once is decided, whatever a redelivery or a
+    /// replay would find.
+    async fn settle(
+        &self,
+        request: RequestId,
+        task: &Authorize,
+        context: &TaskContext,
+        trace: &TraceContext,
+    ) -> Result<Settled, GivenUp> {
+        let (mut key, first) = (self.proposed(task, context), is_first(context));
+        if !first {
+            let opened = self.open(request, &key, context).await?;
+            if let Some(record) = opened.record {
+                return Ok(record.into());
+            }
+            key = opened.key;
+        }
+        let deciding = self.decide(request, task, trace);
+        let decision = match first {
+            true => self.open_if_slow(request, &key, context, deciding).await?,
+            false => deciding.await,
+        };
+        let held = self.record(request, &key, task, decision, context).await?;
+        if !held.new
+            // Another delivery was faster, and may have told the client.
+            && let Some(record) = Box::pin(self.open(request, &key, context)).await?.record
+        {
+            return Ok(record.into());
+        }
+        let (start_ns, decided_ns) = (key.start_ns, clock::now());
+        Ok(Settled { start_ns, status: held.decision, decided_ns, attempts_made: 0, delivered: false })
+    }
+
+    /// Waits for the decision. Where that takes long the record is opened, so that public-api sees that a worker has the
+    /// request in hand and does not take it for one that waits in the queue.
+    async fn open_if_slow(
+        &self,
+        request: RequestId,
+        key: &RecordKey,
+        context: &TaskContext,
+        deciding: impl Future<Output = Decision>,
+    ) -> Result<Decision, GivenUp> {
+        let mut deciding = pin!(deciding);
+        if let Ok(decision) = tokio::time::timeout(OPENED_AFTER, &mut deciding).await {
+            return Ok(decision);
+        }
+        let opening = Box::pin(self.open(request, key, context));
+        let (_, decision) = tokio::try_join!(opening, async { Ok(deciding.await) })?;
+        Ok(decision)
+    }
+
     /// Without a decision so far, it is `unknown`: a replay will tell the client that, and nothing else any more.
     async fn record_that_it_was_given_up(
         &self,
@@ -93,7 +142,7 @@ impl AuthorizeTask {
         context: &TaskContext,
         reason: &Reason,
     ) -> Result<(), GivenUp> {
-        let opened = self.open(request, &task, context).await?;
+        let opened = self.open(request, &self.proposed(&task, context), context).await?;
         let attempts_made = opened.record.as_ref().map_or(0, |record| record.attempts.len());
         if opened.record.is_none() {
             self.record(request, &opened.key, &task, Decision::Unknown, context).await?;
@@ -103,20 +152,24 @@ impl AuthorizeTask {
         undeliverable(&self.parts, &callback, number, reason, &context.give_up).await
     }
 
+    /// The record that a request gets unless it has one.
+    fn proposed(&self, task: &Authorize, context: &TaskContext) -> RecordKey {
+        RecordKey {
+            start_ns: received(context).unwrap_or_else(|| self.parts.start_times.now()),
+            station_id: task.station_id,
+            driver_token: task.driver_token.clone(),
+        }
+    }
+
     /// Finds the record, or settles under which start time it will be written.
     async fn open(
         &self,
         request: RequestId,
-        task: &Authorize,
+        proposed: &RecordKey,
         context: &TaskContext,
     ) -> Result<Opened, GivenUp> {
-        let proposed = RecordKey {
-            start_ns: received(context).unwrap_or_else(clock::now),
-            station_id: task.station_id,
-            driver_token: task.driver_token.clone(),
-        };
         let records = &self.parts.store.records;
-        until_stored(&context.give_up, || records.open(request, &proposed)).await
+        until_stored(&context.give_up, || records.open(request, proposed)).await
     }
 
     fn later(
@@ -137,7 +190,7 @@ impl AuthorizeTask {
         task: &Authorize,
         decision: Decision,
         context: &TaskContext,
-    ) -> Result<Decision, GivenUp> {
+    ) -> Result<Held, GivenUp> {
         let records = &self.parts.store.records;
         let record = || async {
             let decided_ns = clock::now();
@@ -153,8 +206,9 @@ impl AuthorizeTask {
             records.decide(key, &decided).await
         };
         let held = until_stored(&context.give_up, record).await?;
-        measurements::decided(held, key.start_ns);
-        tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, decision = %held, "decided");
+        let decision = held.decision;
+        measurements::decided(decision, key.start_ns);
+        tracing::debug!(%request, station = %task.station_id, token = ?task.driver_token, %decision, "decided");
         Ok(held)
     }
 
@@ -173,6 +227,34 @@ impl AuthorizeTask {
             }
         }
     }
+}
+
+/// What is on record of a request that is decided.
+struct Settled {
+    start_ns: Nanos,
+    status: Decision,
+    decided_ns: Nanos,
+    attempts_made: usize,
+    delivered: bool,
+}
+
+impl From<Record> for Settled {
+    fn from(record: Record) -> Self {
+        Self {
+            start_ns: record.key.start_ns,
+            status: record.decided.decision,
+            decided_ns: record.decided.decided_ns,
+            attempts_made: record.attempts.len(),
+            delivered: record.delivery == DeliveryState::Delivered,
+        }
+    }
+}
+
+/// Whether there is no record yet, as far as can be known without asking, and any other delivery of the task would propose
+/// the same one. Asking costs a write to Redis' disk.
+fn is_first(context: &TaskContext) -> bool {
+    let replayed = context.message.headers.contains_key(dead_letter::REPLAYED_AT);
+    context.deliveries == 1 && !replayed && received(context).is_some()
 }
 
 /// When the client called, where the message says so.
