@@ -14,7 +14,7 @@ pub fn now() -> Nanos {
 /// Further ahead of the clock than this, a reading was made before the clock was set back.
 const AHEAD: Nanos = 1_000_000;
 
-/// Start times, which name records: no two readings are the same. A plain clock tells two threads the same moment (it goes
+/// Start times, which name records: no two readings are the same, unless the clock is set back. A plain clock tells two threads the same moment (it goes
 /// in steps of 10 ns on some machines, and under load two requests for one driver did begin in the same one).
 #[derive(Debug, Default)]
 pub struct StartTimes {
@@ -24,11 +24,14 @@ pub struct StartTimes {
 impl StartTimes {
     /// The present moment, or the next one that nobody was told yet.
     pub fn now(&self) -> Nanos {
-        let now = now();
-        let after = |last: Nanos| if last.wrapping_sub(now) < AHEAD { last + 1 } else { now };
-        match self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| Some(after(last))) {
-            Ok(last) | Err(last) => after(last),
-        }
+        let mut told = 0;
+        let _ = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
+            // Read anew in each try: with an older reading it would seem to have been set back.
+            let now = now();
+            told = if last.wrapping_sub(now) < AHEAD { last + 1 } else { now };
+            Some(told)
+        });
+        told
     }
 }
 

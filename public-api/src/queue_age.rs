@@ -15,7 +15,8 @@ use store::Store;
 const SAMPLES: u32 = 16;
 const CLOSEST: Duration = Duration::from_millis(50);
 const FARTHEST: Duration = Duration::from_secs(1);
-/// Workers of ours are known to be there for so long after one has opened a record. A fleet of Python workers opens none.
+/// Workers of ours are known to be there for so long after one has opened or decided a request. A fleet of
+/// Python workers opens none.
 const OURS_FOR: Duration = Duration::from_secs(600);
 /// The broker or the store that does not answer within this changes nothing.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
@@ -24,7 +25,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct QueueAge {
     limit: Duration,
     spacing: Duration,
-    /// Whether the samples can be trusted: workers of ours open records, and without any consumer nobody does.
+    /// Whether the samples can be trusted: workers of ours open requests, and without any consumer nobody does.
     telling: AtomicBool,
     published: Mutex<Published>,
 }
@@ -114,7 +115,7 @@ impl QueueAge {
     }
 }
 
-/// The newest one whose record a worker has opened. They are taken in order, so half of them need not be looked at.
+/// The newest one that a worker has opened or decided. They are taken in order, so half of them need not be looked at.
 async fn newest_open(samples: &[Sample], store: &Store) -> Option<Sample> {
     let (mut from, mut to, mut open) = (0, samples.len(), None);
     while from < to {

@@ -19,7 +19,8 @@ pub trait Records: Send + Sync {
     /// Whether a worker has decided the request, or has opened its record.
     async fn is_open(&self, request: RequestId) -> Result<bool, StoreError>;
 
-    /// Writes the decision where there is none yet, opened or not. Gives the one that holds, which is the first for ever.
+    /// Writes the decision where there is none yet, opened or not. Gives the one that holds, which is the first for ever, and
+    /// the record that it is in: where the request has one under another start time, that one holds.
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError>;
 
     /// Adds a callback attempt that ended like this; gives how delivery stands after it. Delivered stays delivered: a
@@ -90,8 +91,10 @@ pub struct Opened {
 }
 
 /// What holds after [`Records::decide`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
+    /// The record.
+    pub key: RecordKey,
     /// The decision.
     pub decision: Decision,
     /// It was written by this call. Otherwise there may be attempts to deliver it.

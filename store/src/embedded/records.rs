@@ -34,7 +34,11 @@ impl Records for EmbeddedStore {
         let feed_expires_ms = self.expiry_ms(FEED_FOR.min(self.options.retention));
         let request = decided.request_id;
         let decide = move |tx: &Transaction<'_>| {
-            enter(tx, request, &key, expires_ms)?;
+            let key = match enter(tx, request, &key, expires_ms)? {
+                true => key,
+                // Another delivery of the request may have proposed another start time, and came first.
+                false => key_of(tx, request)?.filter(|held| held.same_question(&key)).unwrap_or(key),
+            };
             let sql =
                 "INSERT OR IGNORE INTO record VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?7, ?8, ?9, '[]', ?10)";
             let (start_ns, station_id, token) = columns(&key);
@@ -53,10 +57,10 @@ impl Records for EmbeddedStore {
             if new > 0 {
                 feed(tx, &key, feed_expires_ms)?;
                 tx.prepare_cached("DELETE FROM keyed WHERE key = ?1")?.execute([accepted_key(request)])?;
-                return Ok(Some(Held { decision: decided.decision, new: true }));
+                return Ok(Some(Held { key, decision: decided.decision, new: true }));
             }
-            let held = |record: Record| Held { decision: record.decided.decision, new: false };
-            Ok(read(tx, &key)?.map(held))
+            let record = read(tx, &key)?;
+            Ok(record.map(|record| Held { key, decision: record.decided.decision, new: false }))
         };
         let held = self.db.write(decide).await.map_err(unavailable)?;
         held.ok_or_else(|| StoreError::Foreign(format!("the record of {request} is not ours")))

@@ -69,36 +69,12 @@ impl Records for RedisStore {
     }
 
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError> {
-        let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
-        let mut pipe = redis::pipe();
-        // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
-        self.index(&mut pipe, key, place, decided.decision);
-        let record = key.to_redis();
-        pipe.cmd("SET").arg(self.request_key(decided.request_id)).arg(&record).arg("NX");
-        pipe.arg("EX").arg(self.options.retention.as_secs()).ignore();
-        let decide = pipe.cmd("EVALSHA").arg(self.scripts.decide()).arg(1);
-        decide.arg(self.key(record));
-        decide.arg(self.options.retention.as_secs());
-        let fields: [(&str, &str); 10] = [
-            (field::STATUS, decided.decision.as_str()),
-            (field::STATION_ID, &key.station_id.to_string()),
-            (field::DRIVER_TOKEN, key.driver_token.expose()),
-            (field::CALLBACK_URL, &decided.callback_url),
-            (field::CALLBACK_STATUS, DeliveryState::Pending.as_str()),
-            (field::DELIVERY, DeliveryState::Pending.as_str()),
-            (field::REQUEST_ID, &decided.request_id.to_string()),
-            (field::START_NS, &key.start_ns.to_string()),
-            (field::DEADLINE_NS, &decided.deadline_ns.to_string()),
-            (field::DECIDED_NS, &decided.decided_ns.to_string()),
-        ];
-        for (name, value) in fields {
-            decide.arg(name).arg(value);
+        let (held, first) = self.decide_under(key, decided).await?;
+        if first == *key || !first.same_question(key) {
+            return Ok(held);
         }
-        self.feed(&mut pipe, place);
-        pipe.cmd("DEL").arg(self.accepted_key(decided.request_id)).ignore();
-        let ((status, new),): ((String, bool),) = self.pipeline(&pipe).await?;
-        let foreign = |error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id));
-        Ok(Held { decision: status.parse().map_err(foreign)?, new })
+        // Another delivery of the request has proposed another start time, and came first.
+        Ok(self.decide_under(&first, decided).await?.0)
     }
 
     async fn attempted(
@@ -182,6 +158,57 @@ impl Records for RedisStore {
 }
 
 impl RedisStore {
+    /// Also gives the key of the record that the request is known to have.
+    async fn decide_under(
+        &self,
+        key: &RecordKey,
+        decided: &Decided,
+    ) -> Result<(Held, RecordKey), StoreError> {
+        let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
+        let (record, request) = (key.to_redis(), self.request_key(decided.request_id));
+        let mut pipe = redis::pipe();
+        // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
+        self.index(&mut pipe, key, place, decided.decision);
+        pipe.cmd("SET").arg(&request).arg(&record).arg("NX");
+        pipe.arg("EX").arg(self.options.retention.as_secs()).ignore();
+        pipe.cmd("GET").arg(&request);
+        pipe.add_command(self.decision(&record, key, decided));
+        self.feed(&mut pipe, place);
+        let note = self.accepted_key(decided.request_id);
+        pipe.cmd("EXISTS").arg(&note);
+        let (first, (status, new), noted): (Option<String>, (String, bool), bool) =
+            self.pipeline(&pipe).await?;
+        if noted {
+            // Not in the pipeline: a Redis that is full refuses to write, and would still delete.
+            self.command::<()>(redis::cmd("DEL").arg(note)).await?;
+        }
+        let foreign = |error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id));
+        let held = Held { key: key.clone(), decision: status.parse().map_err(foreign)?, new };
+        Ok((held, first.as_deref().and_then(RecordKey::from_redis).unwrap_or_else(|| key.clone())))
+    }
+
+    fn decision(&self, record: &str, key: &RecordKey, decided: &Decided) -> redis::Cmd {
+        let mut script = redis::cmd("EVALSHA");
+        script.arg(self.scripts.decide()).arg(1).arg(self.key(record));
+        script.arg(self.options.retention.as_secs());
+        let fields: [(&str, &str); 10] = [
+            (field::STATUS, decided.decision.as_str()),
+            (field::STATION_ID, &key.station_id.to_string()),
+            (field::DRIVER_TOKEN, key.driver_token.expose()),
+            (field::CALLBACK_URL, &decided.callback_url),
+            (field::CALLBACK_STATUS, DeliveryState::Pending.as_str()),
+            (field::DELIVERY, DeliveryState::Pending.as_str()),
+            (field::REQUEST_ID, &decided.request_id.to_string()),
+            (field::START_NS, &key.start_ns.to_string()),
+            (field::DEADLINE_NS, &decided.deadline_ns.to_string()),
+            (field::DECIDED_NS, &decided.decided_ns.to_string()),
+        ];
+        for (name, value) in fields {
+            script.arg(name).arg(value);
+        }
+        script
+    }
+
     pub(super) fn request_key(&self, request: RequestId) -> String {
         self.key(format_args!("voltgate:request:{request}"))
     }

@@ -5,7 +5,8 @@ use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script};
 
 /// Either the whole first decision is there or nothing of it, and whoever comes second changes nothing and reads the first.
-/// Gives the decision that holds, and 1 where this call wrote it. ARGV: the seconds that the record is kept, then names and values, the decision's first.
+/// Gives the decision that holds, and 1 where this call wrote it. ARGV: the seconds that the record is kept, then names and
+/// values, the decision's first.
 const DECIDE: &str = r"
 local held = redis.call('EXISTS', KEYS[1]) == 1
 if held then

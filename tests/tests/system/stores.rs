@@ -103,7 +103,7 @@ async fn the_first_decision_and_the_first_start_time_hold() {
         for decision in [Decision::NotAllowed, Decision::Allowed] {
             let held = store.records.decide(&first, &decided(request, decision)).await.unwrap();
             let new = decision == Decision::NotAllowed;
-            assert_eq!(held, Held { decision: Decision::NotAllowed, new }, "{kind}");
+            assert_eq!(held, Held { key: first.clone(), decision: Decision::NotAllowed, new }, "{kind}");
         }
         let record = store.records.open(request, &first).await.unwrap().record.unwrap();
         assert_eq!(
@@ -121,11 +121,24 @@ async fn a_record_that_nobody_opened_is_found_by_its_request() {
         let (request, key) = (RequestId::new(), key("x"));
         assert!(!store.records.is_open(request).await.unwrap(), "{kind}");
         let held = store.records.decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
-        assert_eq!(held, Held { decision: Decision::Allowed, new: true }, "{kind}");
+        assert_eq!((held.decision, held.new), (Decision::Allowed, true), "{kind}");
         assert!(store.records.is_open(request).await.unwrap(), "{kind}");
         let record = store.records.find(request).await.unwrap().unwrap();
         let opened = store.records.open(request, &record.key).await.unwrap();
         assert_eq!(opened, Opened { key, record: Some(record) }, "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn two_start_times_of_one_request_are_one_record_and_one_decision() {
+    for (kind, store, _directory) in stores().await {
+        let (request, first) = (RequestId::new(), key("x"));
+        let second = RecordKey { start_ns: first.start_ns + 1, ..first.clone() };
+        store.records.decide(&first, &decided(request, Decision::NotAllowed)).await.unwrap();
+        let held = store.records.decide(&second, &decided(request, Decision::Allowed)).await.unwrap();
+        assert_eq!(held, Held { key: first, decision: Decision::NotAllowed, new: false }, "{kind}");
+        let record = store.records.find(request).await.unwrap().unwrap();
+        assert_eq!((record.key, record.decided.decision), (held.key, Decision::NotAllowed), "{kind}");
     }
 }
 
@@ -135,7 +148,7 @@ async fn a_record_with_the_same_key_that_is_another_requests_is_not_taken_for_on
         let (first, second, key) = (RequestId::new(), RequestId::new(), key("x"));
         store.records.decide(&key, &decided(first, Decision::Allowed)).await.unwrap();
         let held = store.records.decide(&key, &decided(second, Decision::Invalid)).await.unwrap();
-        assert_eq!(held, Held { decision: Decision::Allowed, new: false }, "{kind}");
+        assert_eq!((held.decision, held.new), (Decision::Allowed, false), "{kind}");
         let opened = store.records.open(second, &key).await.unwrap();
         assert_eq!(opened, Opened { key, record: None }, "{kind}: the second one has not been told");
     }
@@ -167,7 +180,7 @@ async fn one_id_used_for_two_questions_has_a_record_for_each() {
             let opened = store.records.open(request, key).await.unwrap();
             assert_eq!(opened, Opened { key: key.clone(), record: None }, "{kind}");
             let held = store.records.decide(key, &decided(request, decision)).await.unwrap();
-            assert_eq!(held, Held { decision, new: true }, "{kind}");
+            assert_eq!(held, Held { key: key.clone(), decision, new: true }, "{kind}");
         }
     }
 }

@@ -108,11 +108,11 @@ impl AuthorizeTask {
         let held = self.record(request, &key, task, decision, context).await?;
         if !held.new
             // Another delivery was faster, and may have told the client.
-            && let Some(record) = Box::pin(self.open(request, &key, context)).await?.record
+            && let Some(record) = Box::pin(self.open(request, &held.key, context)).await?.record
         {
             return Ok(record.into());
         }
-        let (start_ns, decided_ns) = (key.start_ns, clock::now());
+        let (start_ns, decided_ns) = (held.key.start_ns, clock::now());
         Ok(Settled { start_ns, status: held.decision, decided_ns, attempts_made: 0, delivered: false })
     }
 
