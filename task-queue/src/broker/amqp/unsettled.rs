@@ -17,7 +17,7 @@ use crate::broker::{BrokerError, Settled};
 /// How long an acknowledgement waits for others. A process that is killed within it is given the message again.
 const GATHERED_FOR: Duration = Duration::from_millis(5);
 /// Of the prefetch, the part that may wait to be acknowledged while the broker could hand out more.
-const PART_OF_PREFETCH: u16 = 4;
+const PART_OF_PREFETCH: u16 = 2;
 /// How many gatherings an acknowledgement waits for an older delivery that is still in hand, to be told with it.
 const PATIENCE: u32 = 6;
 /// More than the acknowledgements of a prefetch take.
