@@ -50,7 +50,7 @@ check: ## Formatting, lints and documentation, warnings being errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 deny: ## Licences, sources and banned crates (advisories need their database: see CONTRIBUTING.md)
-	cargo install --quiet --locked --root target/tools cargo-deny@0.20.2
+	cargo install --quiet --locked --debug --root target/tools cargo-deny@0.20.2 # used once: building it is what takes long
 	cargo fetch --quiet --locked # of every platform: a build fetches its own, and cargo-deny looks at all
 	target/tools/bin/cargo-deny --offline check licenses bans sources
 

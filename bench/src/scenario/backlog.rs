@@ -1,5 +1,6 @@
 //! Whether a worker cares how much waits: its throughput and its memory with few and with many tasks in the queue.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
@@ -18,6 +19,8 @@ pub struct Backlog {
     pub waiting: u64,
     /// How many requests a second it had called back.
     pub per_second: f64,
+    /// CPU microseconds a request, by component, so that what became dearer is seen.
+    pub cpu_us: BTreeMap<String, f64>,
     /// The most memory that it had, in MiB.
     pub worker_mib: f64,
     /// How many records there were in the end, which is as many as were accepted.
@@ -49,6 +52,8 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
     system.start_worker(servers).await?;
     let closed = Plan { pace: Pace::InHand(in_hand), connections: in_hand.min(64), requests: None, ..plan };
     let (session, warm) = run(session, Plan { duration: measured / 4, ..closed }).await?;
+    let parts = system.parts();
+    let before = cpu::used(&parts);
     let running = tokio::task::spawn_blocking(move || {
         let mut last = None;
         // What is called back now waited long before: those are counted, not those that are asked now.
@@ -58,11 +63,12 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
     // The session is kept, and the sink with it: what still waits is called back, too.
     let (_session, outcome, last) = running.await??;
     let per_second = last.map_or(0.0, |last| last.called_back as f64 / last.elapsed.as_secs_f64());
+    let cpu_us = cpu::per_request(&before, &cpu::used(&parts), last.map_or(0, |last| last.called_back));
     let accepted = accepted + (warm.requests.len() + outcome.requests.len()) as u64;
     let records = servers.records_once(accepted, Duration::from_secs(1800)).await?;
     if records != accepted {
         bail!("{accepted} requests were accepted and {records} are on record");
     }
-    let worker_mib = cpu::peak_memory(&system.parts()).remove("worker").unwrap_or_default();
-    Ok(Backlog { waiting, per_second, worker_mib, records })
+    let worker_mib = cpu::peak_memory(&parts).remove("worker").unwrap_or_default();
+    Ok(Backlog { waiting, per_second, cpu_us, worker_mib, records })
 }
