@@ -1,7 +1,7 @@
 //! Whether a worker cares how much waits: its throughput and its memory with few and with many tasks in the queue.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use load_generator::{Drivers, Pace, Plan};
@@ -27,6 +27,13 @@ pub struct Backlog {
     pub records: u64,
 }
 
+/// What is written down of a million requests is tidied up after them: RabbitMQ moves its log into segments, Redis rewrites
+/// its own. That is the cost of filling the queue and not of working it off.
+const REST: Duration = Duration::from_secs(2);
+const NO_LONGER_THAN: Duration = Duration::from_secs(180);
+/// Of one core.
+const IDLE: f64 = 0.15;
+
 /// Lets so many requests wait, then starts a worker and keeps asking as fast as it works; in the end everything that was
 /// accepted has to be on record.
 ///
@@ -49,6 +56,7 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
         bail!("of {waiting} requests {accepted} were accepted: {}", filled.faults);
     }
     drop(filled);
+    at_rest(&system.parts()).await;
     system.start_worker(servers).await?;
     let closed = Plan { pace: Pace::InHand(in_hand), connections: in_hand.min(64), requests: None, ..plan };
     let (session, warm) = run(session, Plan { duration: measured / 4, ..closed }).await?;
@@ -71,4 +79,18 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
     }
     let worker_mib = cpu::peak_memory(&parts).remove("worker").unwrap_or_default();
     Ok(Backlog { waiting, per_second, cpu_us, worker_mib, records })
+}
+
+/// Waits until nobody has much to do.
+async fn at_rest(parts: &[(String, cpu::Part)]) {
+    let began = Instant::now();
+    let mut before: Duration = cpu::used(parts).values().sum();
+    while began.elapsed() < NO_LONGER_THAN {
+        tokio::time::sleep(REST).await;
+        let now: Duration = cpu::used(parts).values().sum();
+        if now.saturating_sub(before).as_secs_f64() < IDLE * REST.as_secs_f64() {
+            return;
+        }
+        before = now;
+    }
 }

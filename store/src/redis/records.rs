@@ -174,14 +174,15 @@ impl RedisStore {
         pipe.cmd("GET").arg(&request);
         pipe.add_command(self.decision(&record, key, decided));
         self.feed(&mut pipe, place);
-        let note = self.accepted_key(decided.request_id);
-        pipe.cmd("EXISTS").arg(&note);
-        let (first, (status, new), noted): (Option<String>, (String, bool), bool) =
-            self.pipeline(&pipe).await?;
-        if noted {
-            // Not in the pipeline: a Redis that is full refuses to write, and would still delete.
-            self.command::<()>(redis::cmd("DEL").arg(note)).await?;
-        }
+        // Expired long ago. DEL is what a Redis that is full would still do while it refuses to write the decision.
+        pipe.cmd("SET")
+            .arg(self.accepted_key(decided.request_id))
+            .arg("")
+            .arg("XX")
+            .arg("PXAT")
+            .arg(1)
+            .ignore();
+        let (first, (status, new)): (Option<String>, (String, bool)) = self.pipeline(&pipe).await?;
         let foreign = |error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id));
         let held = Held { key: key.clone(), decision: status.parse().map_err(foreign)?, new };
         Ok((held, first.as_deref().and_then(RecordKey::from_redis).unwrap_or_else(|| key.clone())))
