@@ -33,7 +33,7 @@ pub trait Records: Send + Sync {
     ) -> Result<DeliveryState, StoreError>;
 
     /// Notes requests that the broker has confirmed, so that they are known before any worker takes them. What is decided
-    /// already is not noted, and the decision takes the note away.
+    /// already is not noted, and a note is passed over once its request is decided.
     async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError>;
 
     /// All that is known of a request, decided or not.
@@ -186,6 +186,12 @@ impl DeliveryState {
 }
 
 impl Accepted {
+    /// The record that its message proposes.
+    pub(crate) fn key(&self) -> RecordKey {
+        let (station_id, driver_token) = (self.station_id, self.driver_token.clone());
+        RecordKey { start_ns: self.start_ns, station_id, driver_token }
+    }
+
     /// What a worker that has it in hand has written so far.
     pub(crate) fn of(request_id: RequestId, key: RecordKey) -> Self {
         Self {

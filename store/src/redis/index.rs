@@ -12,7 +12,8 @@ use common::ids::StationId;
 use redis::Pipeline;
 use sha2::{Digest, Sha256};
 
-use super::RedisStore;
+use super::expiries::Mark;
+use super::{LONGEST_NUMBER, RedisStore, roomy};
 use crate::{DeliveryState, Filter, Place, RecordKey, StoreError};
 
 pub(super) const HOUR: Nanos = 3_600_000_000_000;
@@ -106,26 +107,54 @@ pub fn entries(key: &RecordKey, decision: Decision) -> [(String, Duration); 3] {
 }
 
 impl RedisStore {
-    /// Enters a record. Before it is written, so that it cannot be there unseen; twice does no harm.
-    pub(super) fn index(&self, pipe: &mut Pipeline, key: &RecordKey, place: Place, decision: Decision) {
+    /// Enters a record. Before it is written, so that it cannot be there unseen; twice does no harm. Gives what is to be noted
+    /// in [`super::expiries`] once it is done.
+    pub(super) fn index(
+        &self,
+        pipe: &mut Pipeline,
+        key: &RecordKey,
+        place: Place,
+        decision: Decision,
+    ) -> [Option<Mark>; 3] {
+        entries(key, decision).map(|(bucket, length)| {
+            let bucket = self.key(bucket);
+            let due = self.expiries.due(&bucket);
+            put_in(pipe, &bucket, place);
+            if due.is_some() {
+                self.keep(pipe, &bucket, length);
+            }
+            due
+        })
+    }
+
+    /// The same for a record that somebody else may have entered, and died before all of it was done.
+    pub(super) fn index_surely(
+        &self,
+        pipe: &mut Pipeline,
+        key: &RecordKey,
+        place: Place,
+        decision: Decision,
+    ) {
         for (bucket, length) in entries(key, decision) {
-            self.put_in(pipe, &bucket, length, place);
+            let bucket = self.key(bucket);
+            put_in(pipe, &bucket, place);
+            self.keep(pipe, &bucket, length);
         }
     }
 
     /// Enters a record among the undeliverable ones. Before it is one.
     pub(super) fn index_undeliverable(&self, pipe: &mut Pipeline, place: Place) {
         let family = Family::Undeliverable;
-        let length = Duration::from_nanos(family.bucket_length());
-        self.put_in(pipe, &family.bucket(place.start_ns), length, place);
+        let bucket = self.key(family.bucket(place.start_ns));
+        put_in(pipe, &bucket, place);
+        self.keep(pipe, &bucket, Duration::from_nanos(family.bucket_length()));
     }
 
-    fn put_in(&self, pipe: &mut Pipeline, bucket: &str, length: Duration, place: Place) {
-        let bucket = self.key(bucket);
-        pipe.cmd("ZADD").arg(&bucket).arg(0).arg(place.to_bytes().as_slice()).ignore();
-        // The last one that comes in is the last to expire.
-        let keep = self.options.retention + length;
-        pipe.cmd("EXPIRE").arg(bucket).arg(keep.as_secs()).ignore();
+    /// For as long as what comes into it in the time of its own length is to be kept.
+    fn keep(&self, pipe: &mut Pipeline, bucket: &str, length: Duration) {
+        let mut expire = roomy("EXPIRE", 2, bucket.len() + LONGEST_NUMBER);
+        expire.arg(bucket).arg((self.options.retention + length).as_secs());
+        pipe.add_command(expire).ignore();
     }
 
     /// Where to look for what a filter wants, from this moment back: through the list that has the fewest entries then.
@@ -202,6 +231,13 @@ impl RedisStore {
     }
 }
 
+fn put_in(pipe: &mut Pipeline, bucket: &str, place: Place) {
+    let member = place.to_bytes();
+    let mut add = roomy("ZADD", 3, bucket.len() + 1 + member.len());
+    add.arg(bucket).arg(0).arg(member.as_slice());
+    pipe.add_command(add).ignore();
+}
+
 /// Between which entries a page is.
 pub(super) struct Bounds {
     upper: Vec<u8>,
@@ -215,7 +251,9 @@ impl Bounds {
     }
 }
 
-/// A key of one length that shows no token.
+/// A key of one length that shows no token: half of the hash.
 fn hashed(token: &str) -> String {
-    format!("{:.32x}", Sha256::digest(token.as_bytes()))
+    let hash = Sha256::digest(token.as_bytes());
+    let half = hash.iter().take(16).fold(0, |half: u128, byte| half << 8 | u128::from(*byte));
+    format!("{half:032x}")
 }

@@ -2,14 +2,16 @@
 //! `voltgate:request:<REQUEST_ID>`, which holds its key.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use common::clock::Nanos;
-use common::ids::{PresentedToken, RequestId};
+use common::ids::{PresentedToken, RequestId, StationId};
+use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 
-use super::{RedisStore, unavailable};
+use super::{LONGEST_NUMBER, RedisStore, roomy, unavailable};
 use crate::records::{
     Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
 };
@@ -48,6 +50,30 @@ impl<'a> From<&'a Attempt> for Made<'a> {
     }
 }
 
+/// A note lasts as long as an `Idempotency-Key`. What waits for longer is known once a worker has it.
+const NOTED_FOR: Duration = Duration::from_secs(24 * 3600);
+
+/// An accepted request as its note holds it, without names: there may be millions of them.
+#[derive(Serialize, Deserialize)]
+struct Note<'a>(StationId, Cow<'a, PresentedToken>, Option<Cow<'a, str>>, Nanos, Option<Nanos>);
+
+impl<'a> From<&'a Accepted> for Note<'a> {
+    fn from(accepted: &'a Accepted) -> Self {
+        let Accepted { request_id: _, station_id, driver_token, callback_url, start_ns, deadline_ns } =
+            accepted;
+        let callback_url = callback_url.as_deref().map(Cow::Borrowed);
+        Self(*station_id, Cow::Borrowed(driver_token), callback_url, *start_ns, *deadline_ns)
+    }
+}
+
+impl Note<'_> {
+    fn of(self, request_id: RequestId) -> Accepted {
+        let Self(station_id, driver_token, callback_url, start_ns, deadline_ns) = self;
+        let (driver_token, callback_url) = (driver_token.into_owned(), callback_url.map(Cow::into_owned));
+        Accepted { request_id, station_id, driver_token, callback_url, start_ns, deadline_ns }
+    }
+}
+
 #[async_trait]
 impl Records for RedisStore {
     async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
@@ -59,9 +85,8 @@ impl Records for RedisStore {
         let key = key.unwrap_or_else(|| proposed.clone());
         let record = self.read(&key).await?.filter(|record| record.decided.request_id == request);
         if let Some(record) = &record {
-            // Whoever wrote it may have died before all of this was done.
             let mut pipe = redis::pipe();
-            self.index(&mut pipe, &key, record.place(), record.decided.decision);
+            self.index_surely(&mut pipe, &key, record.place(), record.decided.decision);
             self.feed(&mut pipe, record.place());
             self.pipeline::<()>(&pipe).await?;
         }
@@ -69,12 +94,17 @@ impl Records for RedisStore {
     }
 
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError> {
-        let (held, first) = self.decide_under(key, decided).await?;
-        if first == *key || !first.same_question(key) {
+        let (held, entered) = self.decide_under(key, decided).await?;
+        if entered {
             return Ok(held);
         }
-        // Another delivery of the request has proposed another start time, and came first.
-        Ok(self.decide_under(&first, decided).await?.0)
+        match self.record_key(decided.request_id).await? {
+            // Another delivery of the request has proposed another start time, and came first.
+            Some(first) if first != *key && first.same_question(key) => {
+                Ok(self.decide_under(&first, decided).await?.0)
+            }
+            _ => Ok(held),
+        }
     }
 
     async fn attempted(
@@ -94,7 +124,8 @@ impl Records for RedisStore {
                 self.pipeline::<()>(&pipe).await?;
             }
         }
-        let mut script = redis::cmd("EVALSHA");
+        let sent = hash.len() + details.len() + attempt.outcome.len();
+        let mut script = roomy("EVALSHA", 8, sent + 100);
         script.arg(self.scripts.attempted()).arg(1).arg(hash);
         script.arg(attempt.number).arg(details).arg(state.as_str()).arg(&attempt.outcome);
         script.arg(self.options.retention.as_secs());
@@ -102,33 +133,32 @@ impl Records for RedisStore {
         Ok(DeliveryState::parse(&held))
     }
 
-    /// What is noted here and decided meanwhile is taken away here, what is decided later by [`Records::decide`]: nothing
-    /// stays, and there is no moment at which neither the note nor the record is there.
+    /// Many notes are one command, and nobody takes them away: a decision has no command of its own for a note that it mostly
+    /// has not, and a million that wait are no million keys.
     async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError> {
-        let waiting = self.undecided(requests.iter().collect()).await?;
-        if waiting.is_empty() {
+        let mut buckets: BTreeMap<String, Vec<(Vec<u8>, String)>> = BTreeMap::new();
+        for request in self.undecided(requests).await? {
+            let note = serde_json::to_string(&Note::from(request)).map_err(unavailable)?;
+            let (bucket, field) = self.noted_at(request.request_id);
+            buckets.entry(bucket).or_default().push((field, note));
+        }
+        if buckets.is_empty() {
             return Ok(());
         }
-        let mut notes = redis::pipe();
-        for request in &waiting {
-            let details = serde_json::to_string(request).map_err(unavailable)?;
-            notes.cmd("SET").arg(self.accepted_key(request.request_id)).arg(details);
-            notes.arg("EX").arg(self.options.retention.as_secs()).ignore();
+        let mut pipe = redis::pipe();
+        // Gone before its record is, so that nothing that was decided is ever seen to wait again.
+        let noted_for = NOTED_FOR.min(self.options.retention / 2);
+        for (bucket, notes) in &buckets {
+            pipe.cmd("HSET").arg(bucket).arg(notes).ignore();
+            pipe.cmd("EXPIRE").arg(bucket).arg(noted_for.as_secs()).ignore();
         }
-        self.pipeline::<()>(&notes).await?;
-        let still: HashSet<RequestId> =
-            self.undecided(waiting.clone()).await?.iter().map(|request| request.request_id).collect();
-        let mut over = redis::pipe();
-        for request in waiting.iter().filter(|request| !still.contains(&request.request_id)) {
-            over.cmd("DEL").arg(self.accepted_key(request.request_id)).ignore();
-        }
-        if over.is_empty() { Ok(()) } else { self.pipeline(&over).await }
+        self.pipeline(&pipe).await
     }
 
     async fn look_up(&self, request: RequestId) -> Result<Option<Known>, StoreError> {
         let mut pipe = redis::pipe();
-        // In this order: where the note is gone already, the key is there.
-        pipe.cmd("GET").arg(self.accepted_key(request)).cmd("GET").arg(self.request_key(request));
+        let (bucket, field) = self.noted_at(request);
+        pipe.cmd("HGET").arg(bucket).arg(field).cmd("GET").arg(self.request_key(request));
         let (note, key): (Option<String>, Option<String>) = self.pipeline(&pipe).await?;
         let key = key.as_deref().and_then(RecordKey::from_redis);
         if let Some(key) = &key
@@ -136,15 +166,12 @@ impl Records for RedisStore {
         {
             return Ok(Some(Known::Decided(record)));
         }
-        let noted = note.and_then(|note| serde_json::from_str(&note).ok());
+        let noted = note.and_then(|note| Some(serde_json::from_str::<Note<'_>>(&note).ok()?.of(request)));
         Ok(noted.or_else(|| key.map(|key| Accepted::of(request, key))).map(Known::Accepted))
     }
 
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError> {
-        let mut command = redis::cmd("GET");
-        command.arg(self.request_key(request));
-        let key: Option<String> = self.command(&command).await?;
-        match key.as_deref().and_then(RecordKey::from_redis) {
+        match self.record_key(request).await? {
             Some(key) => self.read(&key).await,
             None => Ok(None),
         }
@@ -158,38 +185,36 @@ impl Records for RedisStore {
 }
 
 impl RedisStore {
-    /// Also gives the key of the record that the request is known to have.
-    async fn decide_under(
-        &self,
-        key: &RecordKey,
-        decided: &Decided,
-    ) -> Result<(Held, RecordKey), StoreError> {
+    /// In one round trip. Also gives whether nobody had entered a record of the request before.
+    async fn decide_under(&self, key: &RecordKey, decided: &Decided) -> Result<(Held, bool), StoreError> {
         let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
         let (record, request) = (key.to_redis(), self.request_key(decided.request_id));
-        let mut pipe = redis::pipe();
-        // One round trip. Where another decision holds, the entry under this one is passed over by whoever reads it.
-        self.index(&mut pipe, key, place, decided.decision);
-        pipe.cmd("SET").arg(&request).arg(&record).arg("NX");
-        pipe.arg("EX").arg(self.options.retention.as_secs()).ignore();
-        pipe.cmd("GET").arg(&request);
+        let mut pipe = Pipeline::with_capacity(10);
+        // Where another decision holds, the entry under this one is passed over by whoever reads it.
+        let marks = self.index(&mut pipe, key, place, decided.decision);
+        let mut enter = roomy("SET", 5, request.len() + record.len() + LONGEST_NUMBER + 4);
+        enter.arg(&request).arg(&record).arg("NX").arg("EX").arg(self.options.retention.as_secs());
+        pipe.add_command(enter);
         pipe.add_command(self.decision(&record, key, decided));
         self.feed(&mut pipe, place);
-        // Expired long ago. DEL is what a Redis that is full would still do while it refuses to write the decision.
-        pipe.cmd("SET")
-            .arg(self.accepted_key(decided.request_id))
-            .arg("")
-            .arg("XX")
-            .arg("PXAT")
-            .arg(1)
-            .ignore();
-        let (first, (status, new)): (Option<String>, (String, bool)) = self.pipeline(&pipe).await?;
+        let (entered, (status, new)): (Option<()>, (String, bool)) = self.pipeline(&pipe).await?;
+        marks.into_iter().flatten().for_each(|mark| self.expiries.told(mark));
         let foreign = |error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id));
         let held = Held { key: key.clone(), decision: status.parse().map_err(foreign)?, new };
-        Ok((held, first.as_deref().and_then(RecordKey::from_redis).unwrap_or_else(|| key.clone())))
+        Ok((held, entered.is_some()))
+    }
+
+    /// The key of the record that the request is known to have.
+    async fn record_key(&self, request: RequestId) -> Result<Option<RecordKey>, StoreError> {
+        let mut command = redis::cmd("GET");
+        command.arg(self.request_key(request));
+        let key: Option<String> = self.command(&command).await?;
+        Ok(key.as_deref().and_then(RecordKey::from_redis))
     }
 
     fn decision(&self, record: &str, key: &RecordKey, decided: &Decided) -> redis::Cmd {
-        let mut script = redis::cmd("EVALSHA");
+        let named = key.driver_token.expose().len() + decided.callback_url.len();
+        let mut script = roomy("EVALSHA", 24, record.len() + named + 400);
         script.arg(self.scripts.decide()).arg(1).arg(self.key(record));
         script.arg(self.options.retention.as_secs());
         let fields: [(&str, &str); 10] = [
@@ -214,27 +239,30 @@ impl RedisStore {
         self.key(format_args!("voltgate:request:{request}"))
     }
 
-    /// Those of them that have no record yet.
-    async fn undecided<'a>(&self, requests: Vec<&'a Accepted>) -> Result<Vec<&'a Accepted>, StoreError> {
-        let mut pipe = redis::pipe();
-        for request in &requests {
-            pipe.cmd("GET").arg(self.request_key(request.request_id));
+    /// Those of them that have no record yet under the key that their message proposes.
+    async fn undecided<'a>(&self, requests: &'a [Accepted]) -> Result<Vec<&'a Accepted>, StoreError> {
+        if requests.is_empty() {
+            return Ok(Vec::new());
         }
-        let keys: Vec<Option<String>> =
-            if pipe.is_empty() { Vec::new() } else { self.pipeline(&pipe).await? };
-        let mut pipe = redis::pipe();
-        for key in keys.iter().flatten() {
-            pipe.cmd("EXISTS").arg(self.key(key));
+        let mut pipe = Pipeline::with_capacity(requests.len());
+        for request in requests {
+            let key = self.key(request.key().to_redis());
+            let mut exists = roomy("EXISTS", 1, key.len());
+            exists.arg(key);
+            pipe.add_command(exists);
         }
-        let decided: Vec<bool> = if pipe.is_empty() { Vec::new() } else { self.pipeline(&pipe).await? };
-        let mut decided = decided.into_iter();
-        let waits = |key: &Option<String>| key.is_none() || decided.next() != Some(true);
-        let waits: Vec<bool> = keys.iter().map(waits).collect();
-        Ok(requests.into_iter().zip(waits).filter_map(|(request, waits)| waits.then_some(request)).collect())
+        let decided: Vec<bool> = self.pipeline(&pipe).await?;
+        Ok(requests
+            .iter()
+            .zip(decided)
+            .filter_map(|(request, decided)| (!decided).then_some(request))
+            .collect())
     }
 
-    fn accepted_key(&self, request: RequestId) -> String {
-        self.key(format_args!("voltgate:accepted:{request}"))
+    /// The hash that the note of a request is in, that of the second in which it got its id, and the field there.
+    fn noted_at(&self, request: RequestId) -> (String, Vec<u8>) {
+        let second = request.made_at().unwrap_or_default().as_secs();
+        (self.key(format_args!("voltgate:accepted:{second}")), request.uuid().as_bytes().to_vec())
     }
 
     /// The records with these keys, in their order; nothing where there is no key, or no record under it.

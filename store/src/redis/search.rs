@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use common::clock;
 use redis::Pipeline;
 
-use super::RedisStore;
 use super::index::{Bounds, HOUR};
+use super::{RedisStore, roomy};
 use crate::search::Gathering;
 use crate::{DeliveryState, Fed, FeedPosition, Filter, Found, Place, Record, RecordKey, Search, StoreError};
 
@@ -28,8 +28,16 @@ const AHEAD: u64 = HOUR;
 impl RedisStore {
     /// Puts a decision into the feed. After its record is written, because whoever reads the feed reads that at once.
     pub(super) fn feed(&self, pipe: &mut Pipeline, place: Place) {
-        pipe.cmd("XADD").arg(self.feed_key()).arg("MAXLEN").arg("~").arg(FEED_LENGTH);
-        pipe.arg("*").arg("at").arg(place.to_bytes().as_slice()).ignore();
+        let key = self.feed_key();
+        let mut add = roomy("XADD", 7, key.len() + 50);
+        add.arg(key)
+            .arg("MAXLEN")
+            .arg("~")
+            .arg(FEED_LENGTH)
+            .arg("*")
+            .arg("at")
+            .arg(place.to_bytes().as_slice());
+        pipe.add_command(add).ignore();
     }
 
     fn feed_key(&self) -> String {
