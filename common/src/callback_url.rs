@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use url::{Host, Url};
+use url::{Host, Position, Url};
 
 use crate::address_guard::{AddressGuard, Refused};
 
@@ -69,7 +69,8 @@ impl CallbackUrl {
             return Err(CallbackUrlError::Fragment);
         }
         check_host(&url, guard)?;
-        let origin = url.origin().ascii_serialization();
+        // As `Url::origin` has it for these schemes: what stands before the path, without a port that goes without saying.
+        let origin = url[..Position::BeforePath].to_owned();
         Ok(Self { url, origin })
     }
 
@@ -239,6 +240,19 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn its_origin_is_the_one_that_the_url_has(
+            https: bool,
+            host in "[a-zA-Z0-9.ßé-]{1,20}|[0-9]{1,10}|\\[[0-9a-f:]{2,20}\\]",
+            port in prop::option::of(0u16..),
+            rest in "(/[a-z?=&@:]{0,20})?",
+        ) {
+            let (scheme, port) = (if https { "https" } else { "http" }, port.map_or(String::new(), |port| format!(":{port}")));
+            if let Ok(url) = parse(&format!("{scheme}://{host}{port}{rest}")) {
+                prop_assert_eq!(url.origin(), url.url().origin().ascii_serialization());
+            }
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "\\PC{0,80}") {
             let _ = parse(&text);

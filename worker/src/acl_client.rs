@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use common::clock::{self, Nanos};
 use common::ids::{DriverToken, RequestId, StationId};
 use common::retry::RetryPolicy;
-use common::trace_context::{REQUEST_ID, TraceContext};
+use common::trace_context::TraceContext;
 use reqwest::StatusCode;
-use tracing::{Instrument, error_span};
+use tracing::{Instrument, trace_span};
 use url::Url;
 
 use crate::config::AclAccess;
@@ -61,12 +61,12 @@ impl AclClient {
         let asking = RETRY.run(left, || async {
             // Half of what is left: an instance that hangs must not cost the chance to ask another.
             let limit = clock::until(deadline) / 2;
-            let span = error_span!("acl_check", otel.kind = "client");
-            // A call for several is in the trace of the one that set out.
-            let headers = trace.within(&span).headers().chain([(REQUEST_ID, request.to_string())]).collect();
+            // Nobody's but a collector's: without one it is not even made.
+            let span = trace_span!("acl_check", otel.kind = "client");
+            let asking = Asking { limit, request, trace: trace.within(&span) };
             let question = Question { station_id, driver_token: driver_token.clone() };
             let began = Instant::now();
-            let answer = self.questions.ask(question, Asking { limit, headers }).instrument(span).await;
+            let answer = self.questions.ask(question, asking).instrument(span).await;
             measurements::acl_asked(answer.is_ok(), began.elapsed());
             answer
         });

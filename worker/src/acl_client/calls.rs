@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use common::ids::{DriverToken, StationId};
+use common::ids::{DriverToken, RequestId, StationId};
 use common::retry::RetryError;
 use common::service_client;
+use common::trace_context::{REQUEST_ID, TraceContext};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode};
 use serde::de::DeserializeOwned;
@@ -23,10 +24,12 @@ pub(super) struct Question {
     pub(super) driver_token: DriverToken,
 }
 
-/// What a call is told beside its question: within which time, and for whom.
+/// What a call is told beside its question: within which time, and for whom. A call for several is in the trace of the one
+/// that set out.
 pub(super) struct Asking {
     pub(super) limit: Duration,
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) request: RequestId,
+    pub(super) trace: TraceContext,
 }
 
 pub(super) type Answer<T> = Result<T, RetryError<NoAnswer>>;
@@ -76,8 +79,8 @@ impl Calls {
 async fn send<T: DeserializeOwned>(request: RequestBuilder, asking: &Asking) -> Answer<T> {
     let transient =
         |error: reqwest::Error| RetryError::Transient(NoAnswer::Request(root_cause(&error.without_url())));
-    let headers = asking.headers.iter();
-    let request = headers.fold(request, |request, (name, value)| request.header(*name, value));
+    let headers = asking.trace.headers().chain([(REQUEST_ID, asking.request.to_string())]);
+    let request = headers.fold(request, |request, (name, value)| request.header(name, value));
     let response = request.timeout(asking.limit).send().await.map_err(transient)?;
     match response.status() {
         StatusCode::OK => Ok(response.json::<Allowed<T>>().await.map_err(transient)?.allowed),
