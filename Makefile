@@ -15,9 +15,9 @@ test: ## Run every test against private RabbitMQ and Redis servers; installs the
 	cargo build --workspace --bins --examples
 	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
 
-bench: ## Measure Voltgate beside the bare broker and a Python system, and print ratios; BENCH="backlog", for instance, for a part
-	cargo build --release -p public-api -p acl-service -p worker -p voltgate -p bench
-	target/release/bench $(or $(BENCH),all)
+bench: ## Measure Voltgate as it is shipped beside the bare broker and a Python system; BENCH="backlog", for instance, for a part
+	cargo build --profile dist -p public-api -p acl-service -p worker -p voltgate -p bench
+	target/dist/bench $(or $(BENCH),all)
 
 hot-pieces: ## Count anew what bench/hot-pieces.json holds, after a change that is meant to cost more, or a new compiler
 	cargo build --package bench --bins

@@ -149,13 +149,22 @@ async fn alone(channel: &Channel, samples: &[Sample]) -> Result<(f64, f64)> {
 
 impl Sample {
     async fn publish(&self, channel: &Channel) -> lapin::Result<PublisherConfirm> {
+        self.publish_with(channel, &self.body).await
+    }
+
+    /// With its headers and properties and another body.
+    pub(crate) async fn publish_with(
+        &self,
+        channel: &Channel,
+        body: &[u8],
+    ) -> lapin::Result<PublisherConfirm> {
         let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
         let properties = self.properties.clone();
-        channel.basic_publish("".into(), QUEUE.into(), mandatory, &self.body, properties).await
+        channel.basic_publish("".into(), QUEUE.into(), mandatory, body, properties).await
     }
 }
 
-async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result<()> {
+pub(crate) async fn confirmed(confirm: impl Future<Output = lapin::Result<Confirmation>>) -> Result<()> {
     match tokio::time::timeout(LIMIT, confirm).await?? {
         Confirmation::Ack(None) => Ok(()),
         other => bail!("the broker did not confirm: {other:?}"),
@@ -197,13 +206,13 @@ async fn consume_all(
     Ok(Instant::now())
 }
 
-async fn consume(channel: &Channel, prefetch: u16) -> Result<lapin::Consumer> {
+pub(crate) async fn consume(channel: &Channel, prefetch: u16) -> Result<lapin::Consumer> {
     channel.basic_qos(prefetch, BasicQosOptions { global: false }).await?;
     let options = BasicConsumeOptions::default();
     Ok(channel.basic_consume(QUEUE.into(), "bare".into(), options, FieldTable::default()).await?)
 }
 
-async fn declare(channel: &Channel) -> Result<()> {
+pub(crate) async fn declare(channel: &Channel) -> Result<()> {
     let mut arguments = FieldTable::default();
     arguments.insert("x-queue-type".into(), AMQPValue::LongString(LongString::from("quorum")));
     let durable = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
@@ -211,7 +220,7 @@ async fn declare(channel: &Channel) -> Result<()> {
     Ok(())
 }
 
-async fn connect(url: &str) -> Result<Connection> {
+pub(crate) async fn connect(url: &str) -> Result<Connection> {
     let connecting = Connection::connect(url, ConnectionProperties::default());
     tokio::time::timeout(LIMIT, connecting).await?.context("cannot connect to the broker")
 }

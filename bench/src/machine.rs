@@ -23,8 +23,8 @@ pub struct Machine {
     pub redis: String,
     /// What the reference runs on.
     pub python: String,
-    /// What we were compiled with.
-    pub build: &'static str,
+    /// The profile that we were built with, which is the name of the folder that we are in; `dist` is what is shipped.
+    pub build: String,
 }
 
 impl Machine {
@@ -43,7 +43,7 @@ impl Machine {
             erlang: text("erlang_version"),
             redis: version("redis-server", "v=").unwrap_or_else(|| "unknown".to_owned()),
             python: version("python3", "Python ").unwrap_or_else(|| "unknown".to_owned()),
-            build: if cfg!(debug_assertions) { "debug, which is not what is shipped" } else { "release" },
+            build: profile().unwrap_or_else(|| "unknown".to_owned()),
         }
     }
 }
@@ -54,9 +54,13 @@ impl std::fmt::Display for Machine {
         write!(
             f,
             "{cpu}, {cores} cores, Linux {kernel}, RabbitMQ {rabbitmq} on Erlang {erlang}, Redis {redis}, \
-             Python {python}, {build} build"
+             Python {python}, built with the profile `{build}`"
         )
     }
+}
+
+fn profile() -> Option<String> {
+    Some(std::env::current_exe().ok()?.parent()?.file_name()?.to_str()?.to_owned())
 }
 
 fn version(program: &str, after: &str) -> Option<String> {

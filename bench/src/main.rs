@@ -10,12 +10,14 @@ use bench::scenario::backlog::backlog;
 use bench::scenario::everything::{PREFETCH, everything};
 use bench::scenario::hosts::hosts;
 use bench::scenario::profile::profile;
+use bench::scenario::skeleton::skeleton;
 use bench::scenario::workers::workers;
 use bench::servers::Servers;
 use bench::system::python::{Sizes, reference};
 use bench::system::voltgate::{Form, services};
-use bench::throughput::{Effort, Load, Measured, measure};
+use bench::throughput::{Effort, Load, Measured, full_load, measure};
 use clap::{Parser, Subcommand};
+use load_generator::Drivers;
 
 /// Measures Voltgate beside the bare broker and a Python system, on servers of its own.
 #[derive(Debug, Parser)]
@@ -32,7 +34,7 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The bare broker, Voltgate, the Python reference and the embedded form, beside the targets
+    /// The bare broker, the skeleton, Voltgate, the Python reference and the embedded form, beside the targets
     All {
         /// How often; the medians count
         #[arg(long, default_value_t = 1)]
@@ -49,6 +51,8 @@ enum Command {
     },
     /// The bare broker and Voltgate on the same servers, and their ratio
     Throughput,
+    /// The bare broker, the bare steps of a request by the same libraries, and Voltgate
+    Skeleton,
     /// The Python reference only
     Python {
         /// gunicorn's processes, of the API and of the access lists each
@@ -131,6 +135,21 @@ async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec
             show(&measured);
             println!("Voltgate / bare broker: {:.3}", measured.peak.per_second / bare);
             Ok(measured.faults())
+        }
+        Command::Skeleton => {
+            let bare = bare_broker(servers, PREFETCH, effort).await?;
+            let skeleton = skeleton(servers, bare::samples(servers).await?, PREFETCH, effort).await?;
+            println!("The skeleton:");
+            show_load(&skeleton);
+            let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
+            let session = system.session(Drivers::default(), 1).await?;
+            let (_, voltgate, _) = full_load(&system, session, effort).await?;
+            println!("Voltgate:");
+            show_load(&voltgate);
+            let (of_bare, of_skeleton) =
+                (skeleton.per_second / bare, voltgate.per_second / skeleton.per_second);
+            println!("skeleton / bare broker: {of_bare:.3}; Voltgate / skeleton: {of_skeleton:.3}");
+            Ok(faults_of([&skeleton, &voltgate]))
         }
         Command::Python { processes, threads, pool } => {
             let system = reference(servers, Sizes { processes, threads, pool }).await?;

@@ -4,4 +4,5 @@ pub mod backlog;
 pub mod everything;
 pub mod hosts;
 pub mod profile;
+pub mod skeleton;
 pub mod workers;

@@ -99,7 +99,7 @@ impl Servers {
         }
     }
 
-    async fn connect_redis(&self) -> Result<redis::aio::MultiplexedConnection> {
+    pub(crate) async fn connect_redis(&self) -> Result<redis::aio::MultiplexedConnection> {
         let client = redis::Client::open(self.redis.url())?;
         let config = redis::AsyncConnectionConfig::new().set_response_timeout(Some(LIMIT));
         Ok(client.get_multiplexed_async_connection_with_config(&config).await?)

@@ -49,6 +49,21 @@ pub struct Load {
     pub faults: Faults,
 }
 
+impl Load {
+    pub(crate) fn of(pace: String, outcome: &Outcome, cpu_us: BTreeMap<String, f64>) -> Self {
+        Self {
+            pace,
+            requests: outcome.completed,
+            per_second: outcome.per_second(),
+            answer: outcome.answer.percentiles(),
+            callback: outcome.callback.percentiles(),
+            whole: outcome.whole.percentiles(),
+            cpu_us,
+            faults: outcome.faults.clone(),
+        }
+    }
+}
+
 /// What a system did.
 #[derive(Debug, Clone, Serialize)]
 pub struct Measured {
@@ -172,20 +187,12 @@ pub async fn phase(system: &System, session: Session, plan: Plan) -> Result<(Ses
     let before = cpu::used(&parts);
     let (session, outcome) = run(session, plan).await?;
     let cpu_us = cpu::per_request(&before, &cpu::used(&parts), outcome.completed);
-    let load = Load {
-        pace: match plan.pace {
-            Pace::InHand(count) => format!("closed, {count} in hand"),
-            Pace::Unheeded(count) => format!("closed, {count} unanswered"),
-            Pace::Rate(rate) => format!("open, {rate:.0}/s"),
-        },
-        requests: outcome.completed,
-        per_second: outcome.per_second(),
-        answer: outcome.answer.percentiles(),
-        callback: outcome.callback.percentiles(),
-        whole: outcome.whole.percentiles(),
-        cpu_us,
-        faults: outcome.faults.clone(),
+    let pace = match plan.pace {
+        Pace::InHand(count) => format!("closed, {count} in hand"),
+        Pace::Unheeded(count) => format!("closed, {count} unanswered"),
+        Pace::Rate(rate) => format!("open, {rate:.0}/s"),
     };
+    let load = Load::of(pace, &outcome, cpu_us);
     Ok((session, load, outcome))
 }
 

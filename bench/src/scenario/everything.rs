@@ -1,4 +1,4 @@
-//! The bare broker, Voltgate, the Python reference and the embedded form, one after the other on the same machine, as
+//! The bare broker, the skeleton, Voltgate, the Python reference and the embedded form, one after the other on the same machine, as
 //! often as it takes for a median.
 
 use anyhow::Result;
@@ -6,6 +6,7 @@ use anyhow::Result;
 use crate::bare;
 use crate::machine::Machine;
 use crate::report::{Report, Round};
+use crate::scenario::skeleton::skeleton;
 use crate::servers::Servers;
 use crate::system::python::{Sizes, reference};
 use crate::system::voltgate::{Form, embedded, services};
@@ -31,7 +32,9 @@ pub async fn everything(
         let tell = |what: &str| tell(&format!("{number} of {rounds}: {what}"));
         tell("bare broker");
         let samples = bare::samples(servers).await?;
-        let bare = bare::run(servers, samples, PREFETCH, effort.measured).await?;
+        let bare = bare::run(servers, samples.clone(), PREFETCH, effort.measured).await?;
+        tell("the skeleton");
+        let skeleton = skeleton(servers, samples, PREFETCH, effort).await?;
         tell("Voltgate on RabbitMQ and Redis");
         let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
         let voltgate = measure("Voltgate", &system, Some(servers), effort).await?;
@@ -46,7 +49,7 @@ pub async fn everything(
         let directory = tempfile::Builder::new().prefix("voltgate-bench-").tempdir()?;
         let system = embedded(directory.path()).await?;
         let embedded = measure("Voltgate, embedded", &system, None, effort).await?;
-        done.push(Round { bare, voltgate, python, embedded });
+        done.push(Round { bare, skeleton, voltgate, python, embedded });
     }
     Ok(Report::of(Machine::this(servers).await, done))
 }
