@@ -16,7 +16,7 @@ test: ## Run every test against private RabbitMQ and Redis servers; installs the
 	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
 
 bench: ## Measure Voltgate as it is shipped beside the bare broker and a Python system; BENCH="backlog", for instance, for a part
-	cargo build --profile dist -p public-api -p acl-service -p worker -p voltgate -p bench
+	CARGO_PROFILE_DIST_STRIP=none cargo build --profile dist -p public-api -p acl-service -p worker -p voltgate -p bench # `profile` goes by symbols
 	target/dist/bench $(or $(BENCH),all)
 
 hot-pieces: ## Count anew what bench/hot-pieces.json holds, after a change that is meant to cost more, or a new compiler

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 /// A power of two. More buckets than this at a time, and some are told more often.
 const SLOTS: usize = 1 << 15;
-/// A bucket is told again after this, in case somebody has emptied Redis behind our back. Shorter than any bucket is long, as
-/// it keeps its entries for its own length longer than they are to be kept.
+/// A bucket is told again after this, in case somebody has emptied Redis behind our back. Less than the shortest one's length,
+/// which is an hour: what comes into a bucket within its length after it was told is kept for long enough.
 const AGAIN_AFTER: Duration = Duration::from_secs(600);
 
 /// Each bucket has one place in a table of fixed size, which the last one that was told holds.
