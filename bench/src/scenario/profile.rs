@@ -104,7 +104,17 @@ fn group(symbol: &str, file: &str) -> String {
         return "kernel".to_owned();
     }
     let is = |words: &[&str]| words.iter().any(|word| symbol.contains(word));
-    if is(&["malloc", "cfree", "_int_free", "realloc", "calloc", "unlink_chunk", "__rdl_", "__rust_"]) {
+    if is(&[
+        "malloc",
+        "cfree",
+        "_int_free",
+        "realloc",
+        "calloc",
+        "unlink_chunk",
+        "_rjem_",
+        "__rdl_",
+        "__rust_",
+    ]) {
         return "allocation".to_owned();
     }
     if is(&["__memmove", "__memcpy", "__memset", "__memcmp"]) {
