@@ -143,7 +143,7 @@ async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec
             show_load(&skeleton);
             let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
             let session = system.session(Drivers::default(), 1).await?;
-            let (_, voltgate, _) = full_load(&system, session, effort).await?;
+            let (_, voltgate, _) = full_load(&system.parts(), session, effort).await?;
             println!("Voltgate:");
             show_load(&voltgate);
             let (of_bare, of_skeleton) =

@@ -9,7 +9,7 @@ use load_generator::{
 };
 use serde::Serialize;
 
-use crate::cpu;
+use crate::cpu::{self, Part};
 use crate::servers::Servers;
 use crate::system::System;
 
@@ -47,21 +47,6 @@ pub struct Load {
     pub cpu_us: BTreeMap<String, f64>,
     /// What went wrong.
     pub faults: Faults,
-}
-
-impl Load {
-    pub(crate) fn of(pace: String, outcome: &Outcome, cpu_us: BTreeMap<String, f64>) -> Self {
-        Self {
-            pace,
-            requests: outcome.completed,
-            per_second: outcome.per_second(),
-            answer: outcome.answer.percentiles(),
-            callback: outcome.callback.percentiles(),
-            whole: outcome.whole.percentiles(),
-            cpu_us,
-            faults: outcome.faults.clone(),
-        }
-    }
 }
 
 /// What a system did.
@@ -113,13 +98,13 @@ pub async fn measure(
     servers: Option<&Servers>,
     effort: &Effort,
 ) -> Result<Measured> {
-    let session = system.session(Drivers::default(), 1).await?;
-    let (session, mut peak, full) = full_load(system, session, effort).await?;
+    let (session, parts) = (system.session(Drivers::default(), 1).await?, system.parts());
+    let (session, mut peak, full) = full_load(&parts, session, effort).await?;
     let plan = closed(effort);
     let unloaded = Plan { pace: Pace::Rate(effort.unloaded_rate), ..plan };
-    let (session, calm, slow) = phase(system, session, unloaded).await?;
+    let (session, calm, slow) = phase(&parts, session, unloaded).await?;
     let half = Plan { pace: Pace::Rate(peak.per_second / 2.0), ..unloaded };
-    let (session, half, middle) = phase(system, session, half).await?;
+    let (session, half, middle) = phase(&parts, session, half).await?;
     let requests: Vec<_> = [&full, &slow, &middle].map(|outcome| outcome.requests.clone()).concat();
     let checked = check_records(&session.front_door, &requests, effort.looked_up).await;
     peak.faults.unrecorded += checked.unrecorded;
@@ -143,7 +128,7 @@ pub async fn measure(
         peak,
         unloaded: calm,
         half,
-        memory_mib: cpu::peak_memory(&system.parts()),
+        memory_mib: cpu::peak_memory(&parts),
         looked_up: checked.looked_at - checked.unrecorded,
         records,
     })
@@ -154,13 +139,13 @@ pub async fn measure(
 /// # Errors
 /// There is no thread to be had.
 pub async fn full_load(
-    system: &System,
+    parts: &[(String, Part)],
     session: Session,
     effort: &Effort,
 ) -> Result<(Session, Load, Outcome)> {
     let plan = closed(effort);
     let (session, warm) = run(session, Plan { duration: effort.warm_up, ..plan }).await?;
-    let (session, mut load, mut outcome) = phase(system, session, plan).await?;
+    let (session, mut load, mut outcome) = phase(parts, session, plan).await?;
     outcome.requests.extend(warm.requests);
     if !warm.faults.is_none() {
         load.faults = warm.faults;
@@ -182,17 +167,28 @@ fn closed(effort: &Effort) -> Plan {
 ///
 /// # Errors
 /// There is no thread to be had.
-pub async fn phase(system: &System, session: Session, plan: Plan) -> Result<(Session, Load, Outcome)> {
-    let parts = system.parts();
-    let before = cpu::used(&parts);
+pub async fn phase(
+    parts: &[(String, Part)],
+    session: Session,
+    plan: Plan,
+) -> Result<(Session, Load, Outcome)> {
+    let before = cpu::used(parts);
     let (session, outcome) = run(session, plan).await?;
-    let cpu_us = cpu::per_request(&before, &cpu::used(&parts), outcome.completed);
-    let pace = match plan.pace {
-        Pace::InHand(count) => format!("closed, {count} in hand"),
-        Pace::Unheeded(count) => format!("closed, {count} unanswered"),
-        Pace::Rate(rate) => format!("open, {rate:.0}/s"),
+    let cpu_us = cpu::per_request(&before, &cpu::used(parts), outcome.completed);
+    let load = Load {
+        pace: match plan.pace {
+            Pace::InHand(count) => format!("closed, {count} in hand"),
+            Pace::Unheeded(count) => format!("closed, {count} unanswered"),
+            Pace::Rate(rate) => format!("open, {rate:.0}/s"),
+        },
+        requests: outcome.completed,
+        per_second: outcome.per_second(),
+        answer: outcome.answer.percentiles(),
+        callback: outcome.callback.percentiles(),
+        whole: outcome.whole.percentiles(),
+        cpu_us,
+        faults: outcome.faults.clone(),
     };
-    let load = Load::of(pace, &outcome, cpu_us);
     Ok((session, load, outcome))
 }
 

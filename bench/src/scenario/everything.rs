@@ -1,5 +1,5 @@
-//! The bare broker, the skeleton, Voltgate, the Python reference and the embedded form, one after the other on the same machine, as
-//! often as it takes for a median.
+//! The bare broker, the skeleton, Voltgate, the Python reference and the embedded form, one after the other on the same
+//! machine, as often as it takes for a median.
 
 use anyhow::Result;
 

@@ -30,6 +30,6 @@ pub struct Hosts {
 pub async fn hosts(servers: &Servers, hosts: u32, effort: &Effort) -> Result<Hosts> {
     let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
     let session = system.session(Drivers::default(), hosts).await?;
-    let (_, load, _) = full_load(&system, session, effort).await?;
+    let (_, load, _) = full_load(&system.parts(), session, effort).await?;
     Ok(Hosts { hosts, load, memory_mib: cpu::peak_memory(&system.parts()) })
 }

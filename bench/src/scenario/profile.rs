@@ -48,7 +48,7 @@ pub async fn profile(servers: &Servers, effort: &Effort) -> Result<String> {
         tokio::time::sleep(effort.warm_up + BEGIN_AFTER).await;
         look(&processes, path(&data)?, effort.measured.saturating_sub(BEGIN_AFTER)).await
     };
-    let (loaded, seen) = tokio::join!(full_load(&system, session, effort), looking);
+    let (loaded, seen) = tokio::join!(full_load(&parts, session, effort), looking);
     let ((_, load, _), seen) = (loaded?, seen?);
     if !load.faults.is_none() {
         bail!("what was measured is worth nothing: {}", load.faults);

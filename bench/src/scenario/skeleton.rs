@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::{BasicAckOptions, ConfirmSelectOptions};
-use load_generator::{Connection, Drivers, FrontDoor, Origin, Pace, Plan, SINK_THREAD, Session, Sink};
+use load_generator::{Connection, Drivers, FrontDoor, Origin, SINK_THREAD, Session, Sink};
 use redis::aio::MultiplexedConnection;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -20,9 +20,9 @@ use tokio::sync::mpsc;
 use uuid::Uuid;
 
 use crate::bare::{self, Sample};
-use crate::cpu::{self, Part};
+use crate::cpu::Part;
 use crate::servers::Servers;
-use crate::throughput::{Effort, Load, run};
+use crate::throughput::{Effort, Load, full_load};
 
 /// As the worker has them (`task-queue`).
 const ACKNOWLEDGED_EVERY: Duration = Duration::from_millis(5);
@@ -77,15 +77,7 @@ pub async fn skeleton(
     parts.spawn(acknowledge(channel.clone(), told));
     parts.spawn(consume(channel, prefetch, hands));
 
-    let plan = Plan {
-        pace: Pace::InHand(effort.in_hand),
-        connections: effort.in_hand.min(64),
-        duration: effort.warm_up,
-        requests: None,
-        patience: Duration::from_secs(60),
-    };
     let front_door = FrontDoor { api, key: None, drivers, sink: sink.address(), hosts: 1 };
-    let (session, warm) = run(Session { front_door, sink }, plan).await?;
     let used = [
         ("RabbitMQ", Part::Named("beam.smp")),
         ("Redis", Part::Named("redis-server")),
@@ -93,13 +85,9 @@ pub async fn skeleton(
         ("skeleton and generator", Part::OursWithout(SINK_THREAD)),
     ];
     let used = used.map(|(name, part)| (name.to_owned(), part));
-    let before = cpu::used(&used);
-    let (_session, outcome) = run(session, Plan { duration: effort.measured, ..plan }).await?;
-    let cpu_us = cpu::per_request(&before, &cpu::used(&used), outcome.completed);
+    let (_session, load, _) = full_load(&used, Session { front_door, sink }, effort).await?;
     parts.shutdown().await;
-    let pace = format!("closed, {} in hand", effort.in_hand);
-    let load = Load::of(pace, &outcome, cpu_us);
-    Ok(if warm.faults.is_none() { load } else { Load { faults: warm.faults, ..load } })
+    Ok(load)
 }
 
 async fn admit(mut redis: MultiplexedConnection, drivers: &Drivers) -> Result<()> {

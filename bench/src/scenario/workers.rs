@@ -27,6 +27,7 @@ pub async fn workers(servers: &Servers, count: usize, effort: &Effort) -> Result
     let system = services(servers, &form).await?;
     link.lead_to(&system.acl)?;
     let session = system.session(Drivers::default(), 1).await?;
-    let (_, load, _) = full_load(&system, session, &Effort { in_hand: SLOTS * count * 2, ..*effort }).await?;
+    let (_, load, _) =
+        full_load(&system.parts(), session, &Effort { in_hand: SLOTS * count * 2, ..*effort }).await?;
     Ok(load)
 }
