@@ -8,6 +8,7 @@ use common::exit::{Failure, report};
 use common::settings::Settings;
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
+use store::Writes;
 use tikv_jemallocator::Jemalloc;
 
 /// glibc takes a fifth of what a request costs, most of it for pieces of more than a kilobyte (`bench/README.md`).
@@ -24,7 +25,9 @@ async fn run() -> Result<(), Failure> {
     let traces = LogConfig::from_settings(&settings)?.install("acl-service");
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    let Some(store) = unless_stopped(&shutdown, config.store.open()).await? else { return Ok(()) };
+    let Some(store) = unless_stopped(&shutdown, config.store.open(&[Writes::AccessLists])).await? else {
+        return Ok(());
+    };
     let app = App::build(&config, store)?.with_metrics(exposition()?);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "acl-service listens");
     let ran = app.run(shutdown).await;

@@ -7,7 +7,7 @@ use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put};
 use http_api::Access;
 use http_api::problem::refusals::Unavailable;
 use http_api::server::{Resource, Status, healthz, resource, slow_resource};
-use store::Store;
+use store::{Store, Writes};
 
 use crate::error::Answer;
 use crate::{audit, copy, entries, groups, import};
@@ -76,10 +76,10 @@ fn of_groups() -> [Resource; 6] {
     ]
 }
 
-/// Whether the access lists can be reached
+/// Whether the access lists can be reached and changed
 #[utoipa::path(get, path = "/readyz", tag = "service",
     responses((status = 200, description = "They can", body = Status), Unavailable))]
 pub(crate) async fn readyz(store: Data<Store>) -> Answer {
-    store.keyed.ping().await?;
+    store.keyed.probe(Writes::AccessLists).await?;
     Ok(HttpResponse::Ok().json(Status::READY))
 }

@@ -27,6 +27,16 @@ pub enum Failure {
         /// The cause.
         why: String,
     },
+    /// A dependency is there and is of a kind that cannot be used.
+    #[error("{what} cannot be used at {at}: {why}")]
+    Unusable {
+        /// The dependency, as the settings table calls it.
+        what: &'static str,
+        /// Where it was looked for, without any password.
+        at: String,
+        /// The cause.
+        why: String,
+    },
     /// A running system refused what it was asked.
     #[error("{0}")]
     Refused(String),
@@ -40,7 +50,7 @@ impl Failure {
     pub fn code(&self) -> u8 {
         match self {
             Self::Setting(_) => USAGE,
-            Self::Unreachable { .. } => UNAVAILABLE,
+            Self::Unreachable { .. } | Self::Unusable { .. } => UNAVAILABLE,
             Self::Refused(_) => REFUSED,
             Self::Broken(_) => SOFTWARE,
         }

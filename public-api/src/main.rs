@@ -8,6 +8,7 @@ use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
 use public_api::app::App;
 use public_api::config::Config;
+use store::Writes;
 use tikv_jemallocator::Jemalloc;
 
 /// glibc takes a fifth of what a request costs, most of it for pieces of more than a kilobyte (`bench/README.md`).
@@ -26,7 +27,9 @@ async fn run() -> Result<(), Failure> {
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
     // Before the first connection, which is counted.
     let exposition = exposition()?;
-    let connecting = async { Ok((config.store.open().await?, config.broker.connect("public-api").await?)) };
+    let connecting = async {
+        Ok((config.store.open(&[Writes::Notes]).await?, config.broker.connect("public-api").await?))
+    };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
     let app = App::build(&config, store, broker.clone())?.with_metrics(exposition);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "public-api listens");

@@ -9,7 +9,7 @@ use common::settings::{
 };
 
 use crate::examination::{StoreFacts, examine};
-use crate::{Store, StoreError, StoreOptions};
+use crate::{Store, StoreError, StoreOptions, Writes};
 
 /// Where the store is and how it is opened.
 #[derive(Debug, Clone)]
@@ -56,14 +56,18 @@ impl StoreConfig {
         examine(&self.url, &self.options.key_prefix, self.limit).await
     }
 
-    /// Opens the store.
+    /// Opens the store, and sees that it takes what this process writes.
     ///
     /// # Errors
-    /// It cannot be reached: says which and where.
-    pub async fn open(&self) -> Result<Store, Failure> {
+    /// It cannot be reached, or written to: says which and where.
+    pub async fn open(&self, writes: &[Writes]) -> Result<Store, Failure> {
         tracing::debug!(looking_for = without_password(&self.url), "opening the store");
         let opened = Store::open(&self.url, self.options.clone(), self.limit).await;
-        opened.map_err(|error| self.failure(error))
+        let store = opened.map_err(|error| self.failure(error))?;
+        for &writes in writes {
+            store.keyed.probe(writes).await.map_err(|error| self.failure(error))?;
+        }
+        Ok(store)
     }
 
     /// Opens it beside the process that an embedded directory belongs to.
@@ -83,6 +87,11 @@ impl StoreConfig {
                 expected: REDIS_URL.expected,
             }
             .into(),
+            StoreError::WrongServer(why) => Failure::Unusable {
+                what: "the store (REDIS_URL)",
+                at: without_password(&self.url),
+                why: why.to_owned(),
+            },
             error => Failure::Unreachable {
                 what: "the store (REDIS_URL)",
                 at: without_password(&self.url),

@@ -29,6 +29,12 @@ pub enum StoreFacts {
 pub struct RedisFacts {
     /// Such as 7.0.15.
     pub version: String,
+    /// `standalone`, `cluster` or `sentinel`.
+    pub mode: String,
+    /// Whether it follows another server.
+    pub replica: bool,
+    /// Whether replicas follow it and it takes writes without any of them: after a fail-over it would go on admitting.
+    pub unfenced: bool,
     /// Whether it writes a log, so that a crash loses nothing or a second's worth.
     pub append_only: bool,
     /// What it does when its memory is full.
@@ -82,6 +88,10 @@ async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::Red
     let writable = probe.query_async::<()>(redis).await.map_err(|error| error.to_string());
     Ok(RedisFacts {
         version: text("redis_version").to_owned(),
+        mode: text("redis_mode").to_owned(),
+        replica: text("role") == "slave",
+        // The line is there where `min-replicas-to-write` is set.
+        unfenced: number("connected_slaves") > 0.0 && !info.contains_key("min_slaves_good_slaves"),
         append_only: text("aof_enabled") == "1",
         eviction: text("maxmemory_policy").to_owned(),
         memory_used: (number("maxmemory") > 0.0).then(|| number("used_memory") / number("maxmemory")),

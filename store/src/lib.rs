@@ -21,7 +21,7 @@ use std::time::Duration;
 pub use access::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery};
 pub use audit::{AuditEntry, AuditFilter, AuditTrail, AuditedChange, Counts, Effect, Stage};
 pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
-pub use keyed::KeyedState;
+pub use keyed::{KeyedState, Writes};
 pub use keys::{KeyRecord, Keys};
 pub use period::{EmptyPeriod, Millis, Period};
 pub use records::{
@@ -70,6 +70,9 @@ pub enum StoreError {
     /// It cannot be reached, or did not answer in time. Trying again may help.
     #[error("{0}")]
     Unavailable(String),
+    /// There is a server of another kind. Trying again does not help.
+    #[error("{0}")]
+    WrongServer(&'static str),
     /// It holds something that is not ours.
     #[error("{0}")]
     Foreign(String),

@@ -20,6 +20,7 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 pub struct Redis {
     data: PathBuf,
     log: PathBuf,
+    options: Vec<String>,
     port: u16,
     server: Option<Process>,
 }
@@ -31,12 +32,21 @@ impl Redis {
     /// # Errors
     /// Redis is not installed or does not start; the message has the end of its log.
     pub fn start(dir: &Path) -> Result<Self> {
+        Self::start_with(dir, &[])
+    }
+
+    /// The same with more options, such as `--cluster-enabled yes`.
+    ///
+    /// # Errors
+    /// As of [`Redis::start`].
+    pub fn start_with(dir: &Path, options: &[&str]) -> Result<Self> {
         let dir = std::path::absolute(dir)?;
         let (data, log) = (dir.join("data"), dir.join("log"));
         for needed in [&data, &log] {
             fs::create_dir_all(needed).with_context(|| format!("cannot create {}", needed.display()))?;
         }
-        let mut redis = Self { data, log, port: free_port()?, server: None };
+        let mut redis = Self { data, log, options: Vec::new(), port: free_port()?, server: None };
+        redis.options.extend(options.iter().map(|option| (*option).to_owned()));
         redis.start_again()?;
         Ok(redis)
     }
@@ -59,6 +69,7 @@ impl Redis {
         let mut command = Process::command(program, &packages::search_path(), &self.data);
         command.args(["--bind", "127.0.0.1", "--port", &self.port.to_string(), "--daemonize", "no"]);
         command.args(["--save", "", "--appendonly", "yes", "--appendfsync", "always"]);
+        command.args(&self.options);
         let mut server = Process::start(command, &self.log.join("redis.log"))?;
         server.wait_ready(READY_WITHIN, || answers(self.port)).context("Redis does not start")?;
         self.server = Some(server);

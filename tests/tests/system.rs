@@ -25,6 +25,7 @@ mod system {
     mod doctor;
     mod documents;
     mod embedded;
+    mod failover;
     mod faults;
     mod fleet;
     mod flower;

@@ -14,7 +14,7 @@ use common::settings::{
 };
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
-use store::Store;
+use store::{Store, Writes};
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
 use url::Url;
@@ -75,7 +75,8 @@ impl System {
         let settings = if loopback_callbacks { allow_loopback(settings.clone()) } else { settings.clone() };
         let mut api_config = public_api::config::Config::from_settings(&settings)?;
         let mut worker_config = worker::config::Config::from_settings(&settings)?;
-        let store: Store = api_config.store.open().await?;
+        let store: Store =
+            api_config.store.open(&[Writes::AccessLists, Writes::Notes, Writes::Records]).await?;
         let broker = api_config.broker.connect("up").await?;
         let acl = acl_service::app::App::build(&acl_config, store.clone())?;
         let acl_address = acl.address();

@@ -11,7 +11,7 @@ use common::exit::Failure;
 use common::metrics::Exposition;
 use http_api::server::{Bound, Status, healthz, resource};
 use http_api::{Access, Problem};
-use store::Store;
+use store::{Store, Writes};
 use task_queue::{Broker, Worker, WorkerConfig};
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,7 @@ use crate::tasks::{self, Parts};
 pub struct App {
     worker: Worker,
     broker: Arc<dyn Broker>,
+    store: Store,
     health: Option<Bound>,
     standings: Standings,
     broker_config: BrokerConfig,
@@ -47,7 +48,7 @@ impl App {
             // Further attempts have slots of their own, so that first attempts never wait behind hosts that fail.
             (queue.callbacks().to_owned(), config.concurrency),
         ];
-        let parts = Parts::new(config, store, queue)?;
+        let parts = Parts::new(config, store.clone(), queue)?;
         let standings = parts.standings.clone();
         let tasks = tasks::list(parts).map_err(WorkerError::from)?;
         let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace })
@@ -56,6 +57,7 @@ impl App {
         Ok(Self {
             worker,
             broker,
+            store,
             health,
             standings,
             broker_config: config.broker.clone(),
@@ -80,7 +82,7 @@ impl App {
         let health = async {
             let served = match self.health {
                 Some(bound) => {
-                    let routes = health_routes(Arc::clone(&broker));
+                    let routes = health_routes(Arc::clone(&broker), self.store);
                     bound.serve("worker", routes, self.grace, stop.clone()).await
                 }
                 None => return Ok(()),
@@ -101,10 +103,11 @@ impl App {
     }
 }
 
-fn health_routes(broker: Arc<dyn Broker>) -> impl Fn(&mut ServiceConfig) + Clone {
+fn health_routes(broker: Arc<dyn Broker>, store: Store) -> impl Fn(&mut ServiceConfig) + Clone {
     let broker: Data<dyn Broker> = Data::from(broker);
+    let store = Data::new(store);
     move |config| {
-        config.app_data(broker.clone()).service(healthz()).service(
+        config.app_data(broker.clone()).app_data(store.clone()).service(healthz()).service(
             resource("/readyz", &[("GET, HEAD", Access::Open)])
                 .route(web::get().to(readyz))
                 .route(web::head().to(readyz)),
@@ -112,14 +115,14 @@ fn health_routes(broker: Arc<dyn Broker>) -> impl Fn(&mut ServiceConfig) + Clone
     }
 }
 
-async fn readyz(broker: Data<dyn Broker>) -> Result<HttpResponse, Problem> {
-    if broker.is_ready() {
-        Ok(HttpResponse::Ok().json(Status::READY))
-    } else {
-        Err(Problem::unavailable(
-            "task_queue",
-            "there is no connection to the broker",
-            Duration::from_secs(1),
-        ))
+async fn readyz(broker: Data<dyn Broker>, store: Data<Store>) -> Result<HttpResponse, Problem> {
+    let refused = |field, detail| Err(Problem::unavailable(field, detail, Duration::from_secs(1)));
+    if !broker.is_ready() {
+        return refused("task_queue", "there is no connection to the broker");
     }
+    if let Err(error) = store.keyed.probe(Writes::Records).await {
+        tracing::warn!(%error, "no decision can be recorded");
+        return refused("store", "no decision can be recorded");
+    }
+    Ok(HttpResponse::Ok().json(Status::READY))
 }

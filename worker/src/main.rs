@@ -6,6 +6,7 @@ use common::exit::{Failure, report};
 use common::settings::Settings;
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
+use store::Writes;
 use tikv_jemallocator::Jemalloc;
 use worker::app::App;
 use worker::config::Config;
@@ -26,7 +27,8 @@ async fn run() -> Result<(), Failure> {
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
     // Before the first connection, which is counted. Without a port nobody could scrape it.
     let exposition = config.health.map(|_| exposition()).transpose()?;
-    let connecting = async { Ok((config.store.open().await?, config.broker.connect("worker").await?)) };
+    let connecting =
+        async { Ok((config.store.open(&[Writes::Records]).await?, config.broker.connect("worker").await?)) };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
     let mut app = App::build(&config, store, broker.clone())?;
     if let Some(exposition) = exposition {

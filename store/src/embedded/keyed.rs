@@ -6,7 +6,8 @@ use async_trait::async_trait;
 use embedded_db::rusqlite::{self, OptionalExtension, params};
 
 use super::{EmbeddedStore, now_ms, unavailable};
-use crate::{KeyedState, StoreError};
+use crate::keyed::{KEPT_FOR, PROBE};
+use crate::{KeyedState, StoreError, Writes};
 
 const PUT: &str = "INSERT INTO keyed VALUES (?1, ?2, ?3)
                    ON CONFLICT (key) DO UPDATE SET value = excluded.value, expires_ms = excluded.expires_ms";
@@ -54,8 +55,9 @@ impl KeyedState for EmbeddedStore {
         self.db.write(remove).await.map_err(unavailable)
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        self.db.read(|connection| connection.query_row("SELECT 1", [], |_| Ok(()))).await.map_err(unavailable)
+    /// All tables are in one file.
+    async fn probe(&self, _writes: Writes) -> Result<(), StoreError> {
+        self.put(PROBE, "", KEPT_FOR).await
     }
 }
 

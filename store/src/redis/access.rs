@@ -4,13 +4,17 @@
 use async_trait::async_trait;
 use common::clock;
 use common::ids::{DriverToken, StationId};
+use redis::Value;
+use uuid::Uuid;
 
-use super::RedisStore;
+use super::{RedisStore, unavailable};
 use crate::{AccessLists, Change, Changed, Entry, Listing, Millis, Page, PageQuery, Period, StoreError};
 
 /// What one call may look at while it searches: so many SSCANs of so many members.
 const SEARCH_SCANS: u32 = 5;
 const SEARCH_COUNT: u32 = 2000;
+
+const PROBE_TOKEN: &str = "voltgate-readiness-probe";
 
 /// KEYS: the set, the times. ARGV: now, then for each change `admit`, `absent` or `remove`, the token, from, until. The
 /// times are kept as `w:FROM:UNTIL` while the entry waits to begin, `b:FROM:UNTIL` once it has; 0 for none.
@@ -71,7 +75,20 @@ impl RedisStore {
         script
     }
 
-    /// Whether these drivers are in the sets, and their entries' times, all in one round trip.
+    /// Puts an entry on a list that no station has, and takes it off again: no reader sees it.
+    pub(super) async fn probe_access_lists(&self) -> Result<(), StoreError> {
+        let station = StationId::from_uuid(Uuid::nil());
+        let token = DriverToken::parse(PROBE_TOKEN).map_err(unavailable)?;
+        let now = now_ms();
+        let until = Some(now.saturating_add(60_000));
+        let period = Period::new(None, until).map_err(unavailable)?;
+        let there_and_gone = [Change::Admit(Entry { token: token.clone(), period }), Change::Remove(token)];
+        let script = self.change_script(station, &there_and_gone.each_ref(), now);
+        self.command::<Value>(&script).await.map(drop)
+    }
+
+    /// Whether these drivers are in the sets, and their entries' times, all in one round trip to a server that is the primary
+    /// after it.
     async fn held(
         &self,
         pairs: &[(StationId, DriverToken)],
@@ -84,10 +101,10 @@ impl RedisStore {
             pipe.cmd("SISMEMBER").arg(self.allowlist(*station)).arg(token.expose());
             pipe.cmd("HGET").arg(self.times(*station)).arg(token.expose());
         }
-        let answers: Vec<redis::Value> = self.pipeline(&pipe).await?;
-        let held = |pair: &[redis::Value]| {
-            let listed: bool = redis::from_redis_value_ref(&pair[0]).map_err(super::unavailable)?;
-            let times: Option<String> = redis::from_redis_value_ref(&pair[1]).map_err(super::unavailable)?;
+        let answers = self.proven(pipe).await?;
+        let held = |pair: &[Value]| {
+            let listed: bool = redis::from_redis_value_ref(&pair[0]).map_err(unavailable)?;
+            let times: Option<String> = redis::from_redis_value_ref(&pair[1]).map_err(unavailable)?;
             Ok((listed, times.and_then(|times| Some(parse_times(&times)?.1))))
         };
         answers.chunks_exact(2).map(held).collect()

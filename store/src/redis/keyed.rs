@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::RedisStore;
-use crate::{KeyedState, StoreError};
+use crate::{KeyedState, StoreError, Writes};
 
 #[async_trait]
 impl KeyedState for RedisStore {
@@ -51,8 +51,12 @@ impl KeyedState for RedisStore {
         self.command(&command).await
     }
 
-    async fn ping(&self) -> Result<(), StoreError> {
-        RedisStore::ping(self).await
+    async fn probe(&self, writes: Writes) -> Result<(), StoreError> {
+        match writes {
+            Writes::AccessLists => self.probe_access_lists().await,
+            Writes::Notes => self.probe_notes().await,
+            Writes::Records => self.probe_records().await,
+        }
     }
 }
 

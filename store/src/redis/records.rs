@@ -10,8 +10,10 @@ use common::clock::Nanos;
 use common::ids::{PresentedToken, RequestId, StationId};
 use redis::Pipeline;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use super::{LONGEST_NUMBER, RedisStore, roomy, unavailable};
+use crate::keyed::{KEPT_FOR, PROBE};
 use crate::records::{
     Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
 };
@@ -126,7 +128,7 @@ impl Records for RedisStore {
         }
         let sent = hash.len() + details.len() + attempt.outcome.len();
         let mut script = roomy("EVALSHA", 8, sent + 100);
-        script.arg(self.scripts.attempted()).arg(1).arg(hash);
+        script.arg(self.connections.scripts.attempted()).arg(1).arg(hash);
         script.arg(attempt.number).arg(details).arg(state.as_str()).arg(&attempt.outcome);
         script.arg(self.options.retention.as_secs());
         let held: String = self.command(&script).await?;
@@ -215,7 +217,7 @@ impl RedisStore {
     fn decision(&self, record: &str, key: &RecordKey, decided: &Decided) -> redis::Cmd {
         let named = key.driver_token.expose().len() + decided.callback_url.len();
         let mut script = roomy("EVALSHA", 24, record.len() + named + 400);
-        script.arg(self.scripts.decide()).arg(1).arg(self.key(record));
+        script.arg(self.connections.scripts.decide()).arg(1).arg(self.key(record));
         script.arg(self.options.retention.as_secs());
         let fields: [(&str, &str); 10] = [
             (field::STATUS, decided.decision.as_str()),
@@ -237,6 +239,29 @@ impl RedisStore {
 
     pub(super) fn request_key(&self, request: RequestId) -> String {
         self.key(format_args!("voltgate:request:{request}"))
+    }
+
+    pub(super) async fn probe_notes(&self) -> Result<(), StoreError> {
+        let bucket = self.key("voltgate:accepted:0");
+        let mut pipe = redis::pipe();
+        pipe.cmd("HSET").arg(&bucket).arg(PROBE).arg("").ignore();
+        pipe.cmd("DEL").arg(&bucket).ignore();
+        self.pipeline(&pipe).await
+    }
+
+    /// Under a key that no request gets: it is of 1970.
+    pub(super) async fn probe_records(&self) -> Result<(), StoreError> {
+        let (station_id, driver_token) = (StationId::from_uuid(Uuid::nil()), PresentedToken::new(PROBE));
+        let key = RecordKey { start_ns: 0, station_id, driver_token }.to_redis();
+        let mut script = redis::cmd("EVALSHA");
+        script.arg(self.connections.scripts.decide()).arg(1).arg(self.key(&key));
+        script.arg(KEPT_FOR.as_secs()).arg(field::STATUS).arg(PROBE);
+        let request = self.request_key(RequestId::from_uuid(Uuid::nil()));
+        let mut pipe = redis::pipe();
+        pipe.cmd("SET").arg(&request).arg(&key).arg("EX").arg(KEPT_FOR.as_secs()).ignore();
+        pipe.add_command(script).ignore();
+        pipe.cmd("DEL").arg(&request).ignore().cmd("DEL").arg(self.key(&key)).ignore();
+        self.pipeline(&pipe).await
     }
 
     /// Those of them that have no record yet under the key that their message proposes.

@@ -34,14 +34,32 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
 }
 
 fn judge(facts: &RedisFacts, at: &str) -> Vec<Finding> {
-    vec![
+    if let Some(useless) = of_another_kind(facts, at) {
+        return vec![useless];
+    }
+    let mut findings = vec![
         version(facts, at),
         writable(facts),
         persistence(facts),
         eviction(facts),
         latency(facts),
         clock(facts.clock_ahead_ms),
-    ]
+    ];
+    if facts.unfenced {
+        let remedy = "set `min-replicas-to-write 1`: a primary that is cut off would go on taking writes that are lost";
+        findings.push(Finding::warning("store fail-over", "it takes writes without its replicas", remedy));
+    }
+    findings
+}
+
+fn of_another_kind(facts: &RedisFacts, at: &str) -> Option<Finding> {
+    let (what, remedy) = match facts.mode.as_str() {
+        "cluster" => ("a node of a Redis Cluster", "name one Redis server: a cluster is not supported"),
+        "sentinel" => ("a Redis Sentinel", "name the primary that it watches"),
+        _ if facts.replica => ("a replica", "name the primary in REDIS_URL"),
+        _ => return None,
+    };
+    Some(Finding::failure("store", format!("{what} at {at}"), remedy))
 }
 
 fn version(facts: &RedisFacts, at: &str) -> Finding {
@@ -58,9 +76,6 @@ fn writable(facts: &RedisFacts) -> Finding {
     let check = "store write";
     match &facts.writable {
         Ok(()) => Finding::ok(check, "a value can be written"),
-        Err(why) if why.contains("READONLY") => {
-            Finding::failure(check, "it is a replica", "name the primary in REDIS_URL")
-        }
         Err(why) => Finding::failure(check, why.clone(), "look at Redis' log, its disk and its memory"),
     }
 }
