@@ -27,7 +27,8 @@ const YOUNG: Duration = Duration::from_secs(2);
 /// A request may wait so long for a worker: longer in no outage that is worth a word of its own.
 const MAY_WAIT: Duration = Duration::from_secs(3600);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
-const LOOKS: usize = 4;
+/// Until it is not young any more.
+const LOOKS: usize = 20;
 
 /// How far a request has come
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]

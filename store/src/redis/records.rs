@@ -55,6 +55,11 @@ impl<'a> From<&'a Attempt> for Made<'a> {
 /// A note lasts as long as an `Idempotency-Key`. What waits for longer is known once a worker has it.
 const NOTED_FOR: Duration = Duration::from_secs(24 * 3600);
 
+/// Where a public-api of before 45dec5b (2026-11-27) keeps a note: under a key of its own, as JSON with names. Written and read for one release, so
+/// that a request that waits is found whichever version accepted it and whichever is asked. For an hour, as a million that
+/// wait are a million keys.
+const OLD_NOTED_FOR: Duration = Duration::from_secs(3600);
+
 /// An accepted request as its note holds it, without names: there may be millions of them.
 #[derive(Serialize, Deserialize)]
 struct Note<'a>(StationId, Cow<'a, PresentedToken>, Option<Cow<'a, str>>, Nanos, Option<Nanos>);
@@ -139,15 +144,18 @@ impl Records for RedisStore {
     /// has not, and a million that wait are no million keys.
     async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError> {
         let mut buckets: BTreeMap<String, Vec<(Vec<u8>, String)>> = BTreeMap::new();
+        let mut pipe = redis::pipe();
         for request in self.undecided(requests).await? {
             let note = serde_json::to_string(&Note::from(request)).map_err(unavailable)?;
             let (bucket, field) = self.noted_at(request.request_id);
             buckets.entry(bucket).or_default().push((field, note));
+            let old = serde_json::to_string(request).map_err(unavailable)?;
+            pipe.cmd("SET").arg(self.old_note_key(request.request_id)).arg(old);
+            pipe.arg("EX").arg(OLD_NOTED_FOR.as_secs()).ignore();
         }
         if buckets.is_empty() {
             return Ok(());
         }
-        let mut pipe = redis::pipe();
         // Gone before its record is, so that nothing that was decided is ever seen to wait again.
         let noted_for = NOTED_FOR.min(self.options.retention / 2);
         for (bucket, notes) in &buckets {
@@ -160,8 +168,10 @@ impl Records for RedisStore {
     async fn look_up(&self, request: RequestId) -> Result<Option<Known>, StoreError> {
         let mut pipe = redis::pipe();
         let (bucket, field) = self.noted_at(request);
-        pipe.cmd("HGET").arg(bucket).arg(field).cmd("GET").arg(self.request_key(request));
-        let (note, key): (Option<String>, Option<String>) = self.pipeline(&pipe).await?;
+        pipe.cmd("HGET").arg(bucket).arg(field).cmd("GET").arg(self.old_note_key(request));
+        pipe.cmd("GET").arg(self.request_key(request));
+        let (note, old_note, key): (Option<String>, Option<String>, Option<String>) =
+            self.pipeline(&pipe).await?;
         let key = key.as_deref().and_then(RecordKey::from_redis);
         if let Some(key) = &key
             && let Some(record) = self.read(key).await?
@@ -169,6 +179,7 @@ impl Records for RedisStore {
             return Ok(Some(Known::Decided(record)));
         }
         let noted = note.and_then(|note| Some(serde_json::from_str::<Note<'_>>(&note).ok()?.of(request)));
+        let noted = noted.or_else(|| serde_json::from_str(&old_note?).ok());
         Ok(noted.or_else(|| key.map(|key| Accepted::of(request, key))).map(Known::Accepted))
     }
 
@@ -239,6 +250,10 @@ impl RedisStore {
 
     pub(super) fn request_key(&self, request: RequestId) -> String {
         self.key(format_args!("voltgate:request:{request}"))
+    }
+
+    fn old_note_key(&self, request: RequestId) -> String {
+        self.key(format_args!("voltgate:accepted:{request}"))
     }
 
     pub(super) async fn probe_notes(&self) -> Result<(), StoreError> {
