@@ -1,6 +1,6 @@
 # Every target is one line of intent; what needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench hot-pieces conformance chaos fleet neighbours search-bench check deny deploy-check
+.PHONY: help demo up test bench hot-pieces conformance chaos fleet upgrade-test neighbours search-bench check deny deploy-check
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,10 @@ chaos: ## Inject faults under load and account for every 202; SEED=… runs one 
 fleet: ## A Python worker and one of ours on one queue, both killed at random; SEED=… REQUESTS=… QUEUE=classic
 	cargo build --workspace
 	target/debug/with-servers target/debug/fleet $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(QUEUE),--queue-type $(QUEUE))
+
+upgrade-test: ## Run an earlier version beside this one under load: make upgrade-test FROM=<commit> SECONDS=…
+	cargo build --workspace --bins
+	target/debug/with-servers target/debug/upgrade-test $(FROM) $(if $(SECONDS),--seconds $(SECONDS))
 
 check: ## Formatting, lints and documentation, warnings being errors
 	cargo fmt --all --check

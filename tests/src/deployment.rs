@@ -1,6 +1,7 @@
 //! A system of its own for a test: a vhost, a key prefix, and our services as processes.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Deployment {
     pub environment: BTreeMap<String, String>,
     /// For requests to the services.
     pub http: reqwest::Client,
+    /// Where the programs of another version are; nothing for this one's.
+    pub programs: Option<PathBuf>,
 }
 
 /// The three services, one of each.
@@ -74,7 +77,7 @@ impl Deployment {
             ("SHUTDOWN_GRACE_SEC", "5".to_owned()),
         ];
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();
-        Self { servers, vhost, prefix, environment, http: reqwest_client() }
+        Self { servers, vhost, prefix, environment, http: reqwest_client(), programs: None }
     }
 
     /// The same with a setting changed.
@@ -100,7 +103,7 @@ impl Deployment {
 
     /// Starts acl-service; workers started later find it.
     pub async fn start_acl(&mut self) -> (Process, String) {
-        let mut acl = Process::start("acl-service", &[], &self.environment);
+        let mut acl = self.start_process("acl-service");
         let url = format!("http://{}", acl.logged("address").await);
         self.environment.insert("AUTHORIZATION_SERVICE_URL".to_owned(), url.clone());
         (acl, url)
@@ -108,14 +111,19 @@ impl Deployment {
 
     /// Starts a public-api.
     pub async fn start_api(&self) -> (Process, String) {
-        let mut api = Process::start("public-api", &[], &self.environment);
+        let mut api = self.start_process("public-api");
         let url = format!("http://{}", api.logged("address").await);
         (api, url)
     }
 
     /// Starts a worker.
     pub fn start_worker(&self) -> Process {
-        Process::start("worker", &[], &self.environment)
+        self.start_process("worker")
+    }
+
+    fn start_process(&self, name: &str) -> Process {
+        let program = self.programs.as_ref().map(|programs| programs.join(name).display().to_string());
+        Process::start(program.as_deref().unwrap_or(name), &[], &self.environment)
     }
 
     /// A connection to its broker, for tasks that do not come from a public-api.

@@ -17,6 +17,7 @@ pub mod process;
 pub mod python;
 pub mod servers;
 pub mod stage;
+pub mod upgrade;
 
 use std::time::{Duration, Instant};
 

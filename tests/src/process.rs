@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::{Instant, UNIX_EPOCH};
 
@@ -25,8 +25,11 @@ pub struct Process {
     log: NamedTempFile,
 }
 
-/// The path of one of our programs, built beside the one that runs.
+/// The path of one of our programs, built beside the one that runs; or of another version's, by its whole path.
 pub fn program(name: &str) -> PathBuf {
+    if Path::new(name).is_absolute() {
+        return name.into();
+    }
     let test = std::env::current_exe().expect("the test's own path");
     // A test is in target/debug/deps, a program in target/debug, an example in target/debug/examples.
     let places = test
