@@ -3,9 +3,9 @@
 //!
 //! `/ok…` answers 200. `/status/503` that status. `/first/503/200` that status once for each request id, then the other;
 //! `/first/hang/200` hangs once.
-//! `/redirect` 302 to the path `/ok/redirected`. `/hang` never answers. `/drip` sends its body byte by byte, for ever.
+//! `/raw/NAME` answers as [`RAW`] has it, and closes. `/redirect` 302 to the path `/ok/redirected`. `/hang` never answers. `/drip` sends its body byte by byte, for ever.
 //! `/reset` closes at once. `/giant` sends without end. `/retry-after/3` answers 503 with that header, then 200;
-//! `/retry-after/3/429` begins with 429.
+//! `/retry-after/3/429` begins with 429, `/retry-after/3/cut` with a body that breaks.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -17,6 +17,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
 use crate::{eventually, look_again};
+
+/// Answers whose heads are whole and whose bodies are not, and the status of each. A `…` stands for 300 kB.
+pub const RAW: &[(&str, &str, &str)] = &[
+    ("cut", "200", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nok"),
+    ("missing", "201", "HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\n"),
+    ("cut-long", "200", "HTTP/1.1 200 OK\r\ncontent-length: 900000\r\n\r\n…"),
+    ("long", "200", "HTTP/1.1 200 OK\r\n\r\n…"),
+    ("longer-than-announced", "200", "HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nok"),
+    ("no-chunk", "202", "HTTP/1.1 202 Accepted\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n"),
+    ("cut-chunk", "200", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n10\r\nok"),
+    ("no-last-chunk", "200", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n"),
+    ("cut-trailer", "200", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nx: y"),
+    ("no-gzip", "200", "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 2\r\n\r\nok"),
+    (
+        "interim",
+        "200",
+        "HTTP/1.1 103 Early Hints\r\nlink: </>\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok",
+    ),
+    ("http-1.0", "200", "HTTP/1.0 200 OK\r\n\r\nok"),
+    ("empty-with-body", "204", "HTTP/1.1 204 No Content\r\n\r\nok"),
+    ("not-found", "404", "HTTP/1.1 404 Not Found\r\ncontent-length: 100\r\n\r\nno"),
+    ("gone", "410", "HTTP/1.1 410 Gone\r\ntransfer-encoding: chunked\r\n\r\nnonsense\r\n"),
+    ("moved", "302", "HTTP/1.1 302 Found\r\nlocation: /ok/redirected\r\ncontent-length: 100\r\n\r\n"),
+];
 
 /// One callback as it came.
 #[derive(Debug, Clone)]
@@ -184,6 +208,8 @@ enum Answer {
     Reset,
     Drip,
     Giant,
+    /// The status, and all that is sent.
+    Raw(&'static str, &'static str),
 }
 
 impl Answer {
@@ -194,6 +220,13 @@ impl Answer {
             ["status", always, ..] => status(always),
             ["first", "hang", ..] if first => Self::Hang,
             ["first", once, then, ..] => status(if first { once } else { then }),
+            ["retry-after", seconds, "cut", ..] if first => {
+                // Its body is two bytes long, and this announces more of them.
+                Self::Status(
+                    "503".to_owned(),
+                    format!("retry-after: {seconds}\r\ntransfer-encoding: chunked\r\n"),
+                )
+            }
             ["retry-after", seconds, ref rest @ ..] if first => {
                 let once = rest.first().filter(|segment| segment.parse::<u16>().is_ok()).unwrap_or(&"503");
                 Self::Status((*once).to_owned(), format!("retry-after: {seconds}\r\n"))
@@ -203,6 +236,10 @@ impl Answer {
             ["reset", ..] => Self::Reset,
             ["drip", ..] => Self::Drip,
             ["giant", ..] => Self::Giant,
+            ["raw", name, ..] => {
+                let raw = RAW.iter().find(|(of, ..)| *of == name).expect("a name of the list");
+                Self::Raw(raw.1, raw.2)
+            }
             _ => status("200"),
         }
     }
@@ -210,8 +247,9 @@ impl Answer {
     fn is_success(&self) -> bool {
         match self {
             Self::Status(status, _) => status.starts_with('2'),
-            Self::Giant => true,
-            Self::Hang | Self::Reset | Self::Drip => false,
+            Self::Raw(status, _) => status.starts_with('2'),
+            Self::Giant | Self::Drip => true,
+            Self::Hang | Self::Reset => false,
         }
     }
 
@@ -230,6 +268,10 @@ impl Answer {
                     stream.write_all(b".").await.ok()?;
                     tokio::time::sleep(Duration::from_millis(100)).await;
                 }
+            }
+            Self::Raw(_, answer) => {
+                stream.write_all(answer.replace('…', &"x".repeat(300_000)).as_bytes()).await.ok()?;
+                None
             }
             Self::Giant => {
                 stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.ok()?;

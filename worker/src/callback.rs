@@ -21,6 +21,7 @@ use common::webhook_signature::WebhookSigner;
 use reqwest::header::{CONTENT_TYPE, RETRY_AFTER};
 use reqwest::{Response, StatusCode};
 use serde::Serialize;
+use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, trace_span};
 use url::Host;
 
@@ -46,12 +47,26 @@ pub(crate) struct Callback<'a> {
     pub(crate) status: Decision,
 }
 
-/// What a host answered.
+/// What a host answered. The status alone says how the attempt ended (RFC 9110 section 15); what becomes of the body behind it
+/// changes nothing about that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) status: StatusCode,
     /// The host's `Retry-After`, as it came.
     pub(crate) retry_after: Option<String>,
+    pub(crate) body: Body,
+}
+
+/// How the body of an answer ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Body {
+    Whole,
+    /// It went on beyond [`MOST_READ`].
+    TooLong,
+    /// Its end did not come within the attempt's time limit.
+    TooSlow,
+    /// It was cut off, or was not what its headers announced.
+    Broken(String),
 }
 
 /// The one client for all callbacks. It dials only what the guard admits.
@@ -84,7 +99,7 @@ impl CallbackClient {
         Ok(CallbackUrl::parse(url, &self.guard)?)
     }
 
-    /// One attempt: look-up, connection, TLS, answer and its body within one limit. `well` is what [`AddressLimits`]
+    /// One attempt: look-up, connection, TLS, the answer's head and its body within one limit. `well` is what [`AddressLimits`]
     /// wants to know of the origin.
     pub(crate) async fn attempt(
         &self,
@@ -97,12 +112,18 @@ impl CallbackClient {
         // Nobody's but a collector's: without one it is not even made.
         let span = trace_span!("callback", otel.kind = "client");
         let trace = trace.within(&span);
+        let deadline = Instant::now() + self.timeout;
         let attempt = async {
-            let _places = self.places(url, well).await?;
-            self.post(url, request, callback, &trace).await
+            let answering = async {
+                let places = self.places(url, well).await?;
+                Ok((places, self.post(url, request, callback, &trace).await?))
+            };
+            let answered = timeout_at(deadline, answering).await;
+            let (_places, response) = answered.unwrap_or(Err(AttemptError::Timeout))?;
+            // The head came in time, and it counts.
+            Ok(answered_by(response, deadline).await)
         };
-        let attempt = tokio::time::timeout(self.timeout, attempt).instrument(span.clone());
-        let result = attempt.await.unwrap_or(Err(AttemptError::Timeout));
+        let result = attempt.instrument(span.clone()).await;
         // The host and no more of the URL: its path may hold a client's secrets.
         trace.annotate(&span, || {
             let host = url.url().host_str().unwrap_or_default().to_owned();
@@ -130,7 +151,7 @@ impl CallbackClient {
         request: RequestId,
         callback: &Callback<'_>,
         trace: &TraceContext,
-    ) -> Result<Answered, AttemptError> {
+    ) -> Result<Response, AttemptError> {
         let timestamp = clock::now() / 1_000_000_000;
         let body = serde_json::to_vec(callback).unwrap_or_default();
         let id = request.to_string();
@@ -149,22 +170,28 @@ impl CallbackClient {
         for (name, value) in trace.headers() {
             posting = posting.header(name, value);
         }
-        let response = posting.send().await?;
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
-        let answered = Answered { status: response.status(), retry_after: retry_after.map(str::to_owned) };
-        read_to_its_end(response).await?;
-        Ok(answered)
+        Ok(posting.send().await?)
     }
 }
 
-/// So that the connection can be used again; beyond the bound it is closed instead.
-async fn read_to_its_end(mut response: Response) -> Result<(), AttemptError> {
+async fn answered_by(response: Response, deadline: Instant) -> Answered {
+    let retry_after = response.headers().get(RETRY_AFTER).and_then(|value| value.to_str().ok());
+    let (status, retry_after) = (response.status(), retry_after.map(str::to_owned));
+    let body = timeout_at(deadline, read_to_its_end(response)).await.unwrap_or(Body::TooSlow);
+    Answered { status, retry_after, body }
+}
+
+/// So that the connection can be used again; beyond the bounds it is closed instead.
+async fn read_to_its_end(mut response: Response) -> Body {
     let mut read = 0;
-    while let Some(chunk) = response.chunk().await? {
-        read += chunk.len();
+    loop {
+        match response.chunk().await {
+            Ok(Some(chunk)) => read += chunk.len(),
+            Ok(None) => return Body::Whole,
+            Err(error) => return Body::Broken(root_cause(&error.without_url())),
+        }
         if read > MOST_READ {
-            break;
+            return Body::TooLong;
         }
     }
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tests::callback_host::CallbackHost;
+use tests::callback_host::{CallbackHost, RAW};
 use tests::deployment::{DRIVER, Deployment, ask, record_once};
 use tests::eventually;
 use tests::link::Link;
@@ -60,7 +60,7 @@ async fn retry_after_is_waited_for_in_the_broker() {
 }
 
 #[tokio::test]
-async fn hosts_that_hang_drip_reset_or_never_end_cost_one_time_limit_and_are_given_up_at_the_end() {
+async fn hosts_that_hang_or_reset_cost_one_time_limit_and_are_given_up_at_the_end() {
     let mut deployment = Deployment::new()
         .await
         .with("CALLBACK_TIMEOUT_SEC", "0.5")
@@ -69,10 +69,9 @@ async fn hosts_that_hang_drip_reset_or_never_end_cost_one_time_limit_and_are_giv
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
     let mut requests = Vec::new();
-    for (path, outcome) in [("/hang", "timeout"), ("/drip", "timeout"), ("/reset", "broken_answer")] {
+    for (path, outcome) in [("/hang", "timeout"), ("/reset", "broken_answer")] {
         requests.push((services.ask(http, DRIVER, &host.url(path)).await, path, outcome));
     }
-    let giant = services.ask(http, DRIVER, &host.url("/giant")).await;
     for (request, path, outcome) in requests {
         let shown = services.record_once(http, &request, "undeliverable").await;
         let attempts = shown["attempts"].as_array().unwrap();
@@ -82,15 +81,51 @@ async fn hosts_that_hang_drip_reset_or_never_end_cost_one_time_limit_and_are_giv
             assert!(attempt["took_ms"].as_u64().unwrap() < 5000, "{path}: {shown}");
         }
     }
-    let shown = services.record_once(http, &giant, "delivered").await;
-    assert_eq!(shown["callback_status"], "200");
-    let letters = eventually("three dead letters", async || {
+    let letters = eventually("two dead letters", async || {
         let waiting = deployment.messages_in("celery.callbacks.dead").await?
             + deployment.messages_in("celery.dead").await?;
-        (waiting == 3).then_some(waiting)
+        (waiting == 2).then_some(waiting)
     })
     .await;
-    assert_eq!(letters, 3);
+    assert_eq!(letters, 2);
+}
+
+#[tokio::test]
+async fn the_status_of_an_answer_counts_whatever_becomes_of_its_body() {
+    let mut deployment = Deployment::new().await.with("CALLBACK_TIMEOUT_SEC", 2);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let raw = RAW.iter().map(|(name, status, _)| (format!("/raw/{name}"), *status));
+    let never_ending = [("/drip", "200"), ("/giant", "200")].map(|(path, status)| (path.to_owned(), status));
+    let mut requests = Vec::new();
+    for (path, status) in raw.chain(never_ending) {
+        requests.push((services.ask(http, DRIVER, &host.url(&path)).await, path, status));
+    }
+    for (request, path, status) in &requests {
+        let state = if status.starts_with('2') { "delivered" } else { "undeliverable" };
+        let shown = services.record_once(http, request, state).await;
+        let attempts = shown["attempts"].as_array().unwrap();
+        assert_eq!(
+            (attempts.len(), shown["callback_status"].as_str()),
+            (1, Some(*status)),
+            "{path}: {shown}"
+        );
+        assert_eq!(attempts[0]["outcome"], *status, "{path}: {shown}");
+        assert!(attempts[0]["took_ms"].as_u64().unwrap() < 5000, "{path}: {shown}");
+    }
+    assert_eq!(host.count(), requests.len(), "each is called back once");
+}
+
+#[tokio::test]
+async fn a_retry_after_counts_although_the_body_behind_it_is_cut_off() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    services.ask(http, DRIVER, &host.url("/retry-after/3/cut")).await;
+    let received =
+        eventually("two attempts", async || Some(host.received()).filter(|all| all.len() == 2)).await;
+    let waited = received[1].at - received[0].at;
+    assert!(waited >= Duration::from_secs(3), "{waited:?}");
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub(crate) enum AttemptError {
     /// Not tried: its addresses, or the look-up of names, have all that they may have under way. Never in a record.
     #[error("crowded")]
     Crowded,
-    /// The connection broke, or what came over it was not HTTP.
+    /// The connection broke before the head of an answer was there, or what came over it was not HTTP.
     #[error("broken_answer: {0}")]
     Broken(String),
 }

@@ -72,13 +72,14 @@ fn wanted_wait(text: &str) -> Option<Duration> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::callback::Body;
 
     const CONFIG: CallbackConfig =
         CallbackConfig { timeout: Duration::from_secs(5), window: Duration::from_secs(60), max_attempts: 8 };
 
     fn answer(status: u16, retry_after: Option<&str>) -> Result<Answered, AttemptError> {
         let status = StatusCode::from_u16(status).unwrap();
-        Ok(Answered { status, retry_after: retry_after.map(str::to_owned) })
+        Ok(Answered { status, retry_after: retry_after.map(str::to_owned), body: Body::Whole })
     }
 
     fn verdict(result: &Result<Answered, AttemptError>) -> Verdict {

@@ -18,7 +18,7 @@ use super::Parts;
 use crate::callback::origin_limits::Place;
 use crate::callback::retry::{Verdict, judge};
 use crate::callback::standing::Standing;
-use crate::callback::{Answered, AttemptError, Callback};
+use crate::callback::{Answered, AttemptError, Body, Callback};
 use crate::measurements;
 use crate::patience::{GivenUp, until_stored};
 
@@ -108,7 +108,8 @@ pub(crate) async fn deliver(
     };
     measurements::attempted(&result, took);
     let verdict = judge(&result, turn.counted, turn.since, &parts.callback_config);
-    tracing::debug!(request = %task.request_id, number, outcome, ?verdict, took_ms, "callback attempt");
+    let body = result.as_ref().ok().map(|answered| &answered.body);
+    tracing::debug!(request = %task.request_id, number, outcome, ?body, ?verdict, took_ms, "callback attempt");
     let state = match verdict {
         Verdict::Delivered => DeliveryState::Delivered,
         Verdict::Again(_) => DeliveryState::Pending,
@@ -204,10 +205,11 @@ async fn attempt_at(
     Some(Tried { result, at_ns, took })
 }
 
-/// A host that says no is a healthy host; one that cannot be talked to, or says that it is too much, is not.
+/// A host that says no is a healthy host; one that cannot be talked to, or says that it is too much, is not. Nor is one whose
+/// answers are not over in time: each keeps its slot for the whole time limit.
 fn wants_as_much(result: &Result<Answered, AttemptError>) -> bool {
     let too_much = |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-    matches!(result, Ok(answered) if !too_much(answered.status))
+    matches!(result, Ok(answered) if !too_much(answered.status) && answered.body != Body::TooSlow)
 }
 
 /// Back to the broker for a while, which is no attempt; or to the dead letters when the window is over.
