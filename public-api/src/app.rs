@@ -4,10 +4,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ::metrics::histogram;
 use authorization_queue::AuthorizationQueue;
 use authorization_queue::config::BrokerConfig;
 use common::exit::Failure;
-use common::metrics::Exposition;
+use common::metrics::{self, Exposition};
 use common::webhook_signature::WebhookSigner;
 use http_api::server::Bound;
 use store::Store;
@@ -21,6 +22,9 @@ use crate::decisions::Decisions;
 use crate::queue_age::QueueAge;
 use crate::routes::routes;
 use crate::{gauges, openapi};
+
+/// The route as the metrics name it.
+const TO_AUTHORIZE: &str = "/station/{station_id}/driver/{driver_token}/authorize";
 
 /// The service, bound and not yet serving.
 pub struct App {
@@ -52,6 +56,8 @@ impl App {
         };
         let charge_service = config.charge_service.as_ref().map(AccessEntries::new).transpose()?;
         let (signer, broker) = (config.signer.clone(), config.broker.clone());
+        // An alert asks how long these take, and has to see the first ones.
+        drop(histogram!(metrics::HTTP_REQUEST, "service" => "public-api", "route" => TO_AUTHORIZE));
         Ok(Self { bound, acceptance, charge_service, signer, broker, grace: config.grace })
     }
 

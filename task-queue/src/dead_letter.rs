@@ -2,6 +2,7 @@
 //! We publish them ourselves, confirmed, because RabbitMQ's own dead-lettering would need arguments on the queue that
 //! Celery clients do not declare.
 
+pub mod reasons;
 pub mod review;
 
 use serde_json::{Value, json};
@@ -22,7 +23,7 @@ pub fn is_one(queue: &str) -> bool {
 /// Why a task is dead: a word to filter by, a sentence for people, and what its task adds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reason {
-    /// Such as `unknown_task`. Part of what operators script against.
+    /// One of [`reasons`], or of the task's own. Part of what operators script against.
     pub word: &'static str,
     /// What happened, without personal data.
     pub detail: String,
@@ -47,9 +48,9 @@ impl Reason {
 impl From<NotATask> for Reason {
     fn from(not_a_task: NotATask) -> Self {
         let word = match not_a_task {
-            NotATask::Foreign => "not_a_task",
-            NotATask::Undecodable(_) => "undecodable",
-            NotATask::BadMoment { .. } => "invalid_header",
+            NotATask::Foreign => reasons::NOT_A_TASK,
+            NotATask::Undecodable(_) => reasons::UNDECODABLE,
+            NotATask::BadMoment { .. } => reasons::INVALID_HEADER,
         };
         Self::new(word, not_a_task.to_string())
     }

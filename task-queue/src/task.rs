@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::dead_letter::Reason;
+use crate::dead_letter::{Reason, reasons};
 use crate::message::Message;
 use crate::protocol::TaskRequest;
 pub use outcome::{Failure, FollowUp, Outcome, Retry};
@@ -130,7 +130,7 @@ impl<T: Task> AnyTask for Bound<T> {
     async fn run(&self, context: TaskContext) -> Outcome {
         match arguments::<T>(&context.request) {
             Ok(args) => self.0.run(args, context).await,
-            Err(why) => Outcome::Dead(Reason::new("invalid_arguments", why)),
+            Err(why) => Outcome::Dead(Reason::new(reasons::INVALID_ARGUMENTS, why)),
         }
     }
 
@@ -179,7 +179,7 @@ impl Tasks {
             Some(task) => task.run(context).await,
             None => {
                 let detail = format!("no task here is called {:.200}", context.request.name);
-                Outcome::Dead(Reason::new("unknown_task", detail))
+                Outcome::Dead(Reason::new(reasons::UNKNOWN_TASK, detail))
             }
         }
     }

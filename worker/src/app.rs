@@ -38,6 +38,7 @@ impl App {
     /// # Errors
     /// The port is taken, or a client cannot be made.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
+        measurements::begin();
         let bind = |(address, port)| {
             Bound::to(address, port).map(|bound| bound.guarded(&config.server, store.keys.clone()))
         };

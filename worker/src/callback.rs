@@ -4,6 +4,7 @@ pub(crate) mod address_limits;
 mod attempt_error;
 mod connections;
 pub(crate) mod origin_limits;
+pub(crate) mod reasons;
 mod resolver;
 pub(crate) mod retry;
 pub(crate) mod standing;

@@ -8,13 +8,25 @@ use common::decision::Decision;
 use common::metrics;
 use common::trace_context::TraceContext;
 use reqwest::StatusCode;
-use task_queue::TaskContext;
+use task_queue::{TaskContext, dead_letter};
 use tracing::Span;
 
 use crate::callback::standing::Standings;
-use crate::callback::{Answered, AttemptError};
+use crate::callback::{self, Answered, AttemptError};
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// Every word that a task is buried with here.
+fn reasons() -> impl Iterator<Item = &'static str> {
+    dead_letter::reasons::ALL.iter().chain(callback::reasons::ALL).copied()
+}
+
+/// Counts the dead letters of each reason from 0 on, so that an alert sees the first one.
+pub(crate) fn begin() {
+    for reason in reasons() {
+        counter!(metrics::DEAD_LETTERS, "reason" => reason).absolute(0);
+    }
+}
 
 /// Makes a task's span a part of the trace that its message names; gives the place of what follows from the task.
 pub(crate) fn join(span: &Span, context: &TaskContext) -> TraceContext {
@@ -98,4 +110,46 @@ fn class_of(status: StatusCode) -> &'static str {
 /// In seconds. The moment may be another machine's.
 fn since(moment: Nanos) -> f64 {
     Duration::from_nanos(clock::now().saturating_sub(moment)).as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use super::*;
+
+    fn file(name: &str) -> String {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
+    }
+
+    #[test]
+    fn every_reason_of_a_dead_letter_is_documented_and_no_other_is() {
+        let readme = file("README.md");
+        let table = readme.split_once("| `dead_reason` |").unwrap().1.split_once("\n\n").unwrap().0;
+        let rows = table.lines().skip(2).filter_map(|row| row.split('|').nth(1));
+        let documented: BTreeSet<&str> =
+            rows.flat_map(|words| words.split(',')).map(|word| word.trim().trim_matches('`')).collect();
+        assert_eq!(reasons().collect::<BTreeSet<_>>(), documented);
+    }
+
+    #[test]
+    fn a_task_is_buried_with_a_word_of_the_list_and_never_with_one_made_up_on_the_spot() {
+        for folder in ["worker/src", "task-queue/src"] {
+            let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(folder)];
+            while let Some(folder) = folders.pop() {
+                for entry in std::fs::read_dir(folder).unwrap() {
+                    let path = entry.unwrap().path();
+                    if path.is_dir() {
+                        folders.push(path);
+                        continue;
+                    }
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    // Put together, so that this line is not one.
+                    let made_up = ["Reason::new", "(\""].concat();
+                    assert!(!text.contains(&made_up), "{}", path.display());
+                }
+            }
+        }
+    }
 }

@@ -30,7 +30,7 @@ metrics! {
         "From the client's call to the moment a worker has its request in hand";
     DECISION = "voltgate_decision_seconds", Histogram, [], [],
         "From the client's call to the decision on record; AUTHORIZATION_TIMEOUT_SEC is its limit";
-    ACL_REQUEST = "voltgate_acl_request_seconds", Histogram, ["result"], [],
+    ACL_REQUEST = "voltgate_acl_request_seconds", Histogram, ["result"], ["answered", "failed"],
         "How long acl-service took to answer a worker, or to fail";
     ACL_CHECKS = "voltgate_acl_checks_total", Counter, ["result"], ["allowed", "not_allowed"],
         "Drivers that acl-service was asked about";
@@ -47,8 +47,8 @@ metrics! {
         "Origins that this worker knows to be failing; half open ones wait for a probe";
     TASKS_IN_FLIGHT = "voltgate_tasks_in_flight", Gauge, [], [],
         "Tasks that this worker has in hand";
-    DEAD_LETTERS = "voltgate_dead_letters_total", Counter, ["reason"],
-        ["poison", "panicked", "unknown_task", "undecodable", "callback_exhausted", "callback_rejected"],
+    // The worker knows the reasons: worker/src/measurements.rs begins with each of them.
+    DEAD_LETTERS = "voltgate_dead_letters_total", Counter, ["reason"], [],
         "Tasks that were buried, by their reason";
     QUEUE_MESSAGES = "voltgate_queue_messages", Gauge, ["queue"], [],
         "Messages that wait in a queue, or lie among its dead letters";

@@ -17,7 +17,7 @@ use super::limits::Limits;
 use super::patience::Pauses;
 use super::revoked::Revoked;
 use crate::broker::{Broker, Delivery, PublishError};
-use crate::dead_letter::{self, Reason};
+use crate::dead_letter::{self, Reason, reasons};
 use crate::message::Message;
 use crate::metrics;
 use crate::moment::Moment;
@@ -28,9 +28,6 @@ use crate::task::{Declared, Failure, Outcome, Retry, TaskContext, Tasks};
 const MOST_DELIVERIES: u32 = 5;
 /// So long may a task take to hear that it is given up.
 const TELLING_LIMIT: Duration = Duration::from_secs(5);
-
-/// Why a task is buried that is accounted for and was revoked.
-const REVOKED: &str = "revoked";
 
 /// What every job works with.
 #[derive(Clone)]
@@ -149,7 +146,7 @@ impl Job {
     async fn outcome(&self, task: &InHand, held: &mut Held) -> Result<Outcome, Undone> {
         if task.deliveries > MOST_DELIVERIES {
             let detail = format!("handed out {MOST_DELIVERIES} times and never finished");
-            return Ok(self.given_up(task, Reason::new("poison", detail)).await);
+            return Ok(self.given_up(task, Reason::new(reasons::POISON, detail)).await);
         }
         if self.revoked.covers(&task.request.id, &task.request.stamps) {
             return Ok(self.revoke(task).await);
@@ -161,7 +158,7 @@ impl Job {
             Timing::Expired => return Ok(Outcome::Revoked { expired: true }),
         }
         if let Some(why) = task.request.unsupported() {
-            return Ok(Outcome::Dead(Reason::new("unsupported", why)));
+            return Ok(Outcome::Dead(Reason::new(reasons::UNSUPPORTED, why)));
         }
         if !task.declared.acks_late {
             held.acknowledge_early().await?;
@@ -178,7 +175,7 @@ impl Job {
             Err(_) => Ok(self.too_slow(task, limit, exception).await),
             Ok(Err(_)) => {
                 let detail = format!("the task {} panicked; this is a defect", task.request.name);
-                Ok(self.given_up(task, Reason::new("panicked", detail)).await)
+                Ok(self.given_up(task, Reason::new(reasons::PANICKED, detail)).await)
             }
         }
     }
@@ -186,7 +183,7 @@ impl Job {
     /// Somebody asked for it not to be run, or not any longer.
     async fn revoke(&self, task: &InHand) -> Outcome {
         if task.declared.accounted_for {
-            return self.given_up(task, Reason::new(REVOKED, "somebody revoked it")).await;
+            return self.given_up(task, Reason::new(reasons::REVOKED, "somebody revoked it")).await;
         }
         Outcome::Revoked { expired: false }
     }
@@ -202,7 +199,8 @@ impl Job {
 
     async fn too_slow(&self, task: &InHand, limit: Duration, exception: &str) -> Outcome {
         if task.declared.accounted_for {
-            return self.given_up(task, Reason::new("time_limit", format!("it ran for {limit:?}"))).await;
+            let reason = Reason::new(reasons::TIME_LIMIT, format!("it ran for {limit:?}"));
+            return self.given_up(task, reason).await;
         }
         Failure::of("billiard.exceptions", exception, vec![limit.as_secs_f64().into()]).into()
     }
@@ -233,7 +231,7 @@ impl Job {
             },
             Outcome::Dead(reason) => {
                 self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
-                if reason.word == REVOKED {
+                if reason.word == reasons::REVOKED {
                     return Ok(self.lifecycle.revoked(task, task.revocation(false)).await?);
                 }
                 self.failed(task, &reason.as_failure(&task.request)).await
@@ -284,7 +282,7 @@ impl Job {
         let told = vec![Value::from(reason.clone()), Value::from(requeue)];
         let failure = Failure::of("celery.exceptions", "Reject", told);
         if !requeue {
-            let reason = Reason::new("rejected", reason);
+            let reason = Reason::new(reasons::REJECTED, reason);
             self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
         }
         self.lifecycle.rejected(task, &failure, requeue).await?;
@@ -308,7 +306,7 @@ impl Job {
     /// Given back, it would run again and again. What follows from it is left out: that may be what is too large.
     async fn bury_unpublishable(&self, task: &InHand, error: &PublishError) -> Result<(), Undone> {
         let detail = format!("what follows from it cannot be published: {error}");
-        let reason = Reason::new("unpublishable", detail);
+        let reason = Reason::new(reasons::UNPUBLISHABLE, detail);
         self.tell_given_up(task, &reason).await;
         self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
         Ok(self.lifecycle.failed(task, &reason.as_failure(&task.request)).await?)
@@ -363,11 +361,11 @@ impl Reason {
     fn as_failure(&self, request: &TaskRequest) -> Failure {
         let told = vec![Value::from(self.detail.clone())];
         match self.word {
-            "unknown_task" => {
+            reasons::UNKNOWN_TASK => {
                 Failure::of("celery.exceptions", "NotRegistered", vec![request.name.clone().into()])
             }
-            "invalid_arguments" => Failure::of("builtins", "TypeError", told),
-            "poison" => Failure::of("billiard.exceptions", "WorkerLostError", told),
+            reasons::INVALID_ARGUMENTS => Failure::of("builtins", "TypeError", told),
+            reasons::POISON => Failure::of("billiard.exceptions", "WorkerLostError", told),
             _ => Failure::of("builtins", "RuntimeError", told),
         }
     }

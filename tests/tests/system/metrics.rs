@@ -58,6 +58,7 @@ async fn a_scrape_after_three_requests_counts_three() {
         (&worker, "voltgate_deliveries_total{state=\"delivered\"}", 2.0),
         (&worker, "voltgate_dead_letters_total{reason=\"callback_rejected\"}", 1.0),
         (&worker, "voltgate_broker_connected{role=\"consume\"}", 1.0),
+        (&worker, "voltgate_acl_request_seconds_count{result=\"failed\"}", 0.0),
         (&acl, "voltgate_acl_checks_total{result=\"allowed\"}", 1.0),
         (&acl, "voltgate_acl_checks_total{result=\"not_allowed\"}", 1.0),
     ] {
@@ -73,6 +74,54 @@ async fn a_scrape_after_three_requests_counts_three() {
     let all = [api, worker, acl].concat();
     assert!(!all.contains(DRIVER) && !all.contains("127.0.0.1"), "{all}");
     every_metric_of_the_table_is_exported(&all);
+}
+
+#[tokio::test]
+async fn what_an_alert_waits_for_is_counted_from_zero_before_it_happens() {
+    let port = free_port();
+    let mut deployment = Deployment::new().await.with("WORKER_HEALTH_PORT", port);
+    let services = deployment.start().await;
+    let scrape = async |base: String| {
+        eventually("a scrape", async || {
+            let answer = deployment.http.get(format!("{base}/metrics")).send().await.ok()?;
+            answer.text().await.ok()
+        })
+        .await
+    };
+    let (worker, api) =
+        (scrape(format!("http://127.0.0.1:{port}")).await, scrape(services.api_url.clone()).await);
+    let readme = document("README.md");
+    let table = readme.split_once("| `dead_reason` |").unwrap().1.split_once("\n\n").unwrap().0;
+    let words =
+        table.lines().skip(2).filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(','));
+    let mut waited_for: Vec<(&str, String)> = words
+        .map(|word| format!("voltgate_dead_letters_total{{reason=\"{}\"}}", word.trim().trim_matches('`')))
+        .map(|series| (worker.as_str(), series))
+        .collect();
+    assert!(waited_for.len() > 15, "{waited_for:?}");
+    let to_authorize = "/station/{station_id}/driver/{driver_token}/authorize";
+    waited_for.extend(
+        [
+            "voltgate_decisions_total{status=\"unknown\"}",
+            "voltgate_deliveries_total{state=\"undeliverable\"}",
+            "voltgate_acl_request_seconds_count{result=\"failed\"}",
+            "voltgate_acl_request_seconds_count{result=\"answered\"}",
+            "voltgate_broker_reconnects_total{role=\"publish\"}",
+            "voltgate_broker_reconnects_total{role=\"consume\"}",
+            "voltgate_breakers{state=\"open\"}",
+        ]
+        .map(|series| (worker.as_str(), series.to_owned())),
+    );
+    waited_for.extend(
+        ["task_queue", "queue_too_old", "store"]
+            .map(|reason| (api.as_str(), format!("voltgate_requests_refused_total{{reason=\"{reason}\"}}"))),
+    );
+    let slow =
+        format!("voltgate_http_request_seconds_count{{service=\"public-api\",route=\"{to_authorize}\"}}");
+    waited_for.push((api.as_str(), slow));
+    for (text, series) in waited_for {
+        assert_eq!(value(text, &series), Some(0.0), "{series} in\n{text}");
+    }
 }
 
 fn every_metric_of_the_table_is_exported(text: &str) {
@@ -129,6 +178,40 @@ fn every_alert_has_a_section_that_says_what_to_do() {
             "{alert} names its section"
         );
     }
+}
+
+#[test]
+fn every_alert_is_tried_without_its_series_at_zero_and_where_it_fires() {
+    let (rules, tests) =
+        (document("deploy/prometheus/alerts.yml"), document("deploy/prometheus/alerts_test.yml"));
+    let groups: Vec<&str> = tests.split("\n  - name: ").skip(1).collect();
+    let [nothing, zero, ..] = &groups[..] else { panic!("no groups of tests") };
+    assert!(nothing.starts_with("nothing is scraped") && zero.starts_with("all runs, and nothing happens"));
+    for alert in rules.lines().filter_map(|line| line.trim().strip_prefix("- alert: ")) {
+        let named = format!("alertname: {alert}");
+        assert!(nothing.contains(&named), "{alert} is not tried where its series are missing");
+        assert!(
+            zero.contains(&format!("{named}, eval_time: 30m, exp_alerts: []")),
+            "{alert} at zero is not quiet"
+        );
+        let section = format!("docs/alerts.md#{}\n", alert.to_lowercase());
+        assert!(
+            groups[2..].iter().any(|group| group.contains(&section)),
+            "{alert} is not tried where it fires"
+        );
+    }
+}
+
+/// Those that callback hosts and remote control are to blame for have no alert of their own.
+#[test]
+fn the_alert_on_dead_letters_leaves_no_reason_out_but_those_of_hosts_and_of_revoking() {
+    let rules = document("deploy/prometheus/alerts.yml");
+    let rule = rules.split_once("- alert: VoltgateDeadLetters").unwrap().1.split_once("labels:").unwrap().0;
+    assert_eq!(
+        rule.matches("voltgate_dead_letters_total{reason!~\"callback_.*|revoked\"}").count(),
+        2,
+        "{rule}"
+    );
 }
 
 #[test]

@@ -10,7 +10,7 @@ use common::clock::{self, Nanos};
 use common::retry::RetryPolicy;
 use reqwest::StatusCode;
 
-use super::{Answered, AttemptError};
+use super::{Answered, AttemptError, reasons};
 use crate::config::CallbackConfig;
 
 const WAITS: RetryPolicy = RetryPolicy { first: Duration::from_secs(2), longest: Duration::from_secs(30) };
@@ -20,7 +20,7 @@ const WAITS: RetryPolicy = RetryPolicy { first: Duration::from_secs(2), longest:
 pub(crate) enum Verdict {
     Delivered,
     Again(Duration),
-    /// With the word for the dead letter.
+    /// With the word for the dead letter, one of [`reasons`].
     Never(&'static str),
 }
 
@@ -34,20 +34,20 @@ pub(crate) fn judge(
     let hint = match result {
         Ok(answered) if answered.status.is_success() => return Verdict::Delivered,
         Ok(answered) if may_heal(answered.status) => answered.retry_after.as_deref().and_then(wanted_wait),
-        Ok(answered) if answered.status == StatusCode::GONE => return Verdict::Never("callback_gone"),
-        Err(AttemptError::Gone) => return Verdict::Never("callback_gone"),
-        Ok(_) => return Verdict::Never("callback_rejected"),
-        Err(AttemptError::Refused(_)) => return Verdict::Never("callback_refused"),
-        Err(AttemptError::Tls(_)) => return Verdict::Never("callback_tls"),
+        Ok(answered) if answered.status == StatusCode::GONE => return Verdict::Never(reasons::GONE),
+        Err(AttemptError::Gone) => return Verdict::Never(reasons::GONE),
+        Ok(_) => return Verdict::Never(reasons::REJECTED),
+        Err(AttemptError::Refused(_)) => return Verdict::Never(reasons::REFUSED),
+        Err(AttemptError::Tls(_)) => return Verdict::Never(reasons::TLS),
         Err(_) => None,
     };
     if number >= config.max_attempts {
-        return Verdict::Never("callback_exhausted");
+        return Verdict::Never(reasons::EXHAUSTED);
     }
     let wait = WAITS.wait_after(number).max(hint.unwrap_or_default());
     let next = clock::now().saturating_add(clock::nanos(wait));
     let end = start.saturating_add(clock::nanos(config.window));
-    if next >= end { Verdict::Never("callback_window_over") } else { Verdict::Again(wait) }
+    if next >= end { Verdict::Never(reasons::WINDOW_OVER) } else { Verdict::Again(wait) }
 }
 
 fn may_heal(status: StatusCode) -> bool {

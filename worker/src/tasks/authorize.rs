@@ -12,7 +12,7 @@ use common::tasks::authorize::{self, Authorize};
 use common::tasks::deliver_callback::DeliverCallback;
 use common::trace_context::TraceContext;
 use store::{Decided, DeliveryState, Held, Opened, Record, RecordKey};
-use task_queue::dead_letter::{self, Reason};
+use task_queue::dead_letter::{self, Reason, reasons};
 use task_queue::{Outcome, Task, TaskContext};
 use tracing::field::Empty;
 use tracing::{Instrument, error_span};
@@ -40,7 +40,7 @@ impl Task for AuthorizeTask {
 
     async fn run(&self, task: Authorize, context: TaskContext) -> Outcome {
         let Ok(request) = context.id.parse() else {
-            return Outcome::Dead(Reason::new("invalid_arguments", "the task's id is no UUID"));
+            return Outcome::Dead(Reason::new(reasons::INVALID_ARGUMENTS, "the task's id is no UUID"));
         };
         // Of the level `error`, so that LOG_LEVEL does not take the request's id off a line that is logged.
         let span = error_span!("authorize", otel.kind = "consumer", request_id = %request, trace_id = Empty);

@@ -18,7 +18,7 @@ use super::Parts;
 use crate::callback::origin_limits::Place;
 use crate::callback::retry::{Verdict, judge};
 use crate::callback::standing::Standing;
-use crate::callback::{Answered, AttemptError, Body, Callback};
+use crate::callback::{Answered, AttemptError, Body, Callback, reasons};
 use crate::measurements;
 use crate::patience::{GivenUp, until_stored};
 
@@ -249,7 +249,7 @@ async fn too_late(
         return Ok(Delivered::Yes);
     }
     measurements::ended(false);
-    Ok(Delivered::Dead(reason("callback_window_over", outcome.to_owned(), task, turn.number)))
+    Ok(Delivered::Dead(reason(reasons::WINDOW_OVER, outcome.to_owned(), task, turn.number)))
 }
 
 /// Says in the record that nobody will try any more, and why.
