@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::exit::Failure;
+use common::server_url::{Allowed, ServerUrl};
 use common::settings::{
     BROKER_URL, PUBLISH_TIMEOUT_SEC, RECOVERY_TIMEOUT_SEC, STARTUP_TIMEOUT_SEC, SettingError, Settings,
-    TASK_QUEUE, TASK_QUEUE_TYPE, without_password,
+    TASK_QUEUE, TASK_QUEUE_TYPE,
 };
 use common::tasks::deliver_callback;
 use task_queue::{Broker, BrokerError, QueueType, Topology};
@@ -16,13 +17,38 @@ const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// Where the broker is and which queues are ours.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
-    url: String,
+    url: ServerUrl,
     /// The queue of requests; the others are named after it.
     pub task_queue: String,
     queue_type: QueueType,
     publish_timeout: Duration,
     limit: Duration,
     recovery: Duration,
+}
+
+/// What lapin reads of a URL, without what it passes over in silence: an IPv6 address would lead to localhost, and without
+/// heartbeats a connection that is gone would go unnoticed.
+const ALLOWED: Allowed = Allowed {
+    schemes: &["amqp", "amqps"],
+    parameters: &[
+        ("heartbeat", |text| text.parse().is_ok_and(|seconds: u16| seconds > 0)),
+        ("frame_max", |text| text.parse::<u32>().is_ok()),
+        ("channel_max", |text| text.parse::<u16>().is_ok()),
+        ("connection_timeout", |text| text.parse().is_ok_and(|milliseconds: u64| milliseconds > 0)),
+        ("auth_mechanism", |text| {
+            let known = ["plain", "amqplain", "external", "anonymous", "rabbit-cr-demo"];
+            known.iter().any(|name| name.eq_ignore_ascii_case(text))
+        }),
+    ],
+    ipv6: false,
+};
+
+/// Where the broker is.
+///
+/// # Errors
+/// `BROKER_URL` is no URL that can be used.
+pub fn broker_url(settings: &Settings) -> Result<ServerUrl, SettingError> {
+    settings.server_url(&BROKER_URL, &ALLOWED)
 }
 
 impl BrokerConfig {
@@ -32,7 +58,7 @@ impl BrokerConfig {
     /// One of them has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
-            url: settings.text(&BROKER_URL).to_owned(),
+            url: broker_url(settings)?,
             task_queue: settings.parse_with(&TASK_QUEUE, queue_name)?,
             queue_type: settings.parse_with(&TASK_QUEUE_TYPE, |text| match text {
                 "quorum" => Some(QueueType::Quorum),
@@ -56,8 +82,8 @@ impl BrokerConfig {
             publish_timeout: self.publish_timeout,
             name: format!("voltgate {process}"),
         };
-        task_queue::connect(&self.url, topology, self.limit).await.map_err(|error| {
-            let shown = without_password(&self.url);
+        task_queue::connect(self.url.expose(), topology, self.limit).await.map_err(|error| {
+            let shown = self.url.to_string();
             match error {
                 BrokerError::BadUrl => {
                     SettingError::Bad { name: BROKER_URL.name, value: shown, expected: BROKER_URL.expected }
@@ -83,7 +109,7 @@ impl BrokerConfig {
         }
         Failure::Unreachable {
             what: "the broker (BROKER_URL)",
-            at: without_password(&self.url),
+            at: self.url.to_string(),
             why: format!("it did not come back within {:?} (RECOVERY_TIMEOUT_SEC)", self.recovery),
         }
     }

@@ -11,6 +11,7 @@ pub mod exit;
 pub mod ids;
 pub mod metrics;
 pub mod retry;
+pub mod server_url;
 pub mod service_client;
 pub mod settings;
 pub mod shutdown;

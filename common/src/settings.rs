@@ -1,6 +1,7 @@
 //! Every setting, in one table: name, default, what is expected, what it does. Defaults, then `voltgate.toml`, then the
 //! environment. The table in docs/configure.md is made from here, and a test compares the two.
 
+mod error;
 mod given;
 mod table;
 
@@ -8,8 +9,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use error::SettingError;
 pub use table::*;
 use url::Url;
+
+pub use crate::server_url::without_password;
+use crate::server_url::{self, Allowed, ServerUrl};
 
 /// One row of the table.
 #[derive(Debug)]
@@ -22,48 +27,25 @@ pub struct Setting {
     pub expected: &'static str,
     /// What it does.
     pub about: &'static str,
-    /// Never print the value.
-    pub secret: bool,
+    /// How much of its value may be shown.
+    pub shown: Shown,
+}
+
+/// How much of a setting's value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// All of it, unless it looks like what was meant for another setting.
+    Plain,
+    /// It is a URL that may hold a password.
+    Url,
+    /// Nothing.
+    Secret,
 }
 
 /// The settings of one process: what was set, over the defaults. Reading it has no side effects.
 #[derive(Clone, Default)]
 pub struct Settings {
     given: BTreeMap<&'static str, String>,
-}
-
-/// What is wrong with a setting, and what is expected instead.
-#[derive(Debug, thiserror::Error)]
-pub enum SettingError {
-    /// A value that cannot be used.
-    #[error("setting {name}: `{value}` cannot be used; expected {expected}")]
-    Bad {
-        /// The setting.
-        name: &'static str,
-        /// Its value, masked where it is secret.
-        value: String,
-        /// What is expected.
-        expected: &'static str,
-    },
-    /// What it names cannot be used.
-    #[error("setting {name}: {why}")]
-    Unusable {
-        /// The setting.
-        name: &'static str,
-        /// What it names, and what is wrong with that.
-        why: String,
-    },
-    /// A name in `voltgate.toml` that no setting has.
-    #[error("{file}: there is no setting `{name}`; docs/configure.md has the table of settings")]
-    Unknown {
-        /// The file.
-        file: String,
-        /// The name.
-        name: String,
-    },
-    /// `voltgate.toml` or the environment cannot be read.
-    #[error("the settings cannot be read: {0}")]
-    Unreadable(#[from] config::ConfigError),
 }
 
 impl Settings {
@@ -181,7 +163,7 @@ impl Settings {
         let given = self.is_given(&AUTHORIZATION_SERVICE_URL);
         let text = if given { self.text(&AUTHORIZATION_SERVICE_URL) } else { self.this_machine() };
         let parse = || {
-            let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+            let mut url = server_url::http(text)?;
             let authority = text.split_once("://")?.1.split('/').next()?;
             let names_port = authority.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
             if !names_port {
@@ -211,26 +193,42 @@ impl Settings {
         })
     }
 
-    /// What was set, in the order of the documentation, as anybody may see it: secrets and passwords masked.
+    /// Where a broker or a store is.
+    ///
+    /// # Errors
+    /// It is no URL that every program reads alike.
+    pub fn server_url(&self, setting: &Setting, allowed: &Allowed) -> Result<ServerUrl, SettingError> {
+        ServerUrl::parse(self.text(setting), allowed).map_err(|why| SettingError::Url {
+            name: setting.name,
+            value: self.masked(setting),
+            why,
+            expected: setting.expected,
+        })
+    }
+
+    /// What was set, in the order of the documentation, as anybody may see it: secrets and passwords masked as Celery masks
+    /// them where it shows its configuration.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
         let given = ALL.iter().filter(|setting| self.is_given(setting));
-        let shown = |setting: &Setting| match setting.secret {
-            true => MASK.to_owned(),
-            false => without_password(self.text(setting)).replace(":****@", &format!(":{MASK}@")),
-        };
+        let shown = |setting: &Setting| self.masked(setting).replace(server_url::MASK, "********");
         given.map(|setting| (setting.name, shown(setting))).collect()
+    }
+
+    /// The value in force as anybody may see it.
+    pub fn masked(&self, setting: &Setting) -> String {
+        let text = self.text(setting);
+        match setting.shown {
+            Shown::Plain => server_url::unless_secret(text),
+            Shown::Url => without_password(text),
+            Shown::Secret => server_url::MASK.to_owned(),
+        }
     }
 
     /// The error that says this setting's value cannot be used.
     pub fn bad(&self, setting: &Setting) -> SettingError {
-        let text = self.text(setting);
-        let value = if setting.secret { "****".to_owned() } else { without_password(text) };
-        SettingError::Bad { name: setting.name, value, expected: setting.expected }
+        SettingError::Bad { name: setting.name, value: self.masked(setting), expected: setting.expected }
     }
 }
-
-/// As Celery masks what it shows of its configuration.
-const MASK: &str = "********";
 
 /// Our own names only: what else is in the environment is nobody's business, and need not even be text.
 fn environment() -> config::Environment {
@@ -258,23 +256,6 @@ fn text_of(value: config::Value) -> Result<String, config::ConfigError> {
             Ok(items?.join(","))
         }
         _ => value.into_string(),
-    }
-}
-
-/// A URL as it may be shown: `amqp://user:****@host`. Also takes what is no URL.
-pub fn without_password(url: &str) -> String {
-    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
-    if let (Err(_), Some((_, host))) = (Url::parse(url), rest.rsplit_once('@')) {
-        // Not a URL, perhaps because of what the password holds: nothing before the host is shown.
-        return format!("{scheme}://****@{host}");
-    }
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or(rest);
-    match authority.rsplit_once('@') {
-        Some((login, _)) => {
-            let user = login.split(':').next().unwrap_or_default();
-            format!("{scheme}://{user}:****{}", &rest[login.len()..])
-        }
-        None => url.to_owned(),
     }
 }
 
@@ -352,16 +333,21 @@ mod tests {
     }
 
     #[test]
-    fn a_password_in_a_url_is_never_shown() {
-        for (url, shown) in [
-            ("amqp://me:s3cret@host:5672/%2f", "amqp://me:****@host:5672/%2f"),
-            ("redis://:s3cret@host", "redis://:****@host"),
-            ("amqp://me:s3@cret@host/x@y", "amqp://me:****@host/x@y"),
-            ("amqp://host/x@y", "amqp://host/x@y"),
-            ("amqp://me:s3/cr@et@host:1/x", "amqp://****@host:1/x"),
-            ("embedded:/data", "embedded:/data"),
+    fn a_secret_that_was_put_into_the_wrong_setting_is_not_shown() {
+        let key = format!("vg_admin_{}", "s3cret".repeat(8));
+        for (setting, text) in [
+            (&API_KEYS, &*key),
+            (&TASK_QUEUE, "amqp://me:s3cret@host"),
+            (&REDIS_HOST, "me:s3cret@host"),
+            (&REDIS_HOST, "s3cret@host"),
+            (&TLS_KEY_FILE, "-----BEGIN PRIVATE KEY-----s3cret"),
+            (&AUTHORIZATION_SERVICE_URL, "http://me:s3/cret@host"),
+            (&OTLP_ENDPOINT, "https://collector?api-key=s3cret"),
+            (&BROKER_URL, "me:s3cret@host"),
         ] {
-            assert_eq!(without_password(url), shown);
+            let settings = Settings::of([(setting, text.to_owned())]);
+            let said = format!("{} {:?}", settings.bad(setting), settings.shown());
+            assert!(said.contains(setting.name) && !said.contains("s3cret"), "{said}");
         }
     }
 }

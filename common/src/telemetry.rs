@@ -93,9 +93,10 @@ fn is_level(word: &str) -> bool {
 }
 
 /// lapin calls it an error that a queue does not exist yet; what matters of it, our supervisor reports. actix-web tells of
-/// each of its threads. An operator who names them hears them.
+/// each of its threads. opentelemetry-otlp quotes the collector's URL, which may hold a key. An operator who names them hears
+/// them.
 fn quietened(directives: &str) -> String {
-    let quiet = [("lapin", "off"), ("actix_server", "warn")];
+    let quiet = [("lapin", "off"), ("actix_server", "warn"), ("opentelemetry-otlp", "info")];
     let unnamed = quiet.into_iter().filter(|(target, _)| !directives.contains(target));
     unnamed.fold(directives.to_owned(), |text, (target, level)| format!("{text},{target}={level}"))
 }

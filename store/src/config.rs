@@ -3,18 +3,26 @@
 use std::time::Duration;
 
 use common::exit::Failure;
+use common::server_url::{Allowed, ServerUrl};
 use common::settings::{
     LOG_RETENTION_DAYS, REDIS_HOST, REDIS_KEY_PREFIX, REDIS_PORT, REDIS_URL, STARTUP_TIMEOUT_SEC,
-    SettingError, Settings, without_password,
+    SettingError, Settings,
 };
 
 use crate::examination::{StoreFacts, examine};
 use crate::{Store, StoreError, StoreOptions, Writes};
 
+/// What the redis crate reads of a URL, without what it passes over in silence.
+const ALLOWED: Allowed = Allowed {
+    schemes: &["redis"],
+    parameters: &[("protocol", |text| ["2", "3", "resp2", "resp3"].contains(&text))],
+    ipv6: true,
+};
+
 /// Where the store is and how it is opened.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
-    url: String,
+    url: ServerUrl,
     options: StoreOptions,
     limit: Duration,
 }
@@ -26,14 +34,14 @@ impl StoreConfig {
     /// One of them has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let url = if settings.is_given(&REDIS_URL) {
-            let known = |text: &str| text.starts_with("redis://") || text.starts_with("embedded:");
-            settings.parse_with(&REDIS_URL, |text| known(text).then(|| text.to_owned()))?
+            settings.server_url(&REDIS_URL, &ALLOWED)?
         } else {
             let host = settings
                 .parse_with(&REDIS_HOST, |text| (!text.contains(['/', '@', ' '])).then(|| text.to_owned()))?;
             // An IPv6 address needs brackets in a URL.
             let host = if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host };
-            format!("redis://{host}:{}", settings.port(&REDIS_PORT)?)
+            let url = format!("redis://{host}:{}", settings.port(&REDIS_PORT)?);
+            ServerUrl::parse(&url, &ALLOWED).map_err(|_| settings.bad(&REDIS_HOST))?
         };
         let days = settings.number(&LOG_RETENTION_DAYS, 1..=3650)?;
         let key_prefix = settings.parse_with(&REDIS_KEY_PREFIX, |text| {
@@ -44,7 +52,7 @@ impl StoreConfig {
     }
 
     /// Where it is.
-    pub fn url(&self) -> &str {
+    pub fn url(&self) -> &ServerUrl {
         &self.url
     }
 
@@ -53,7 +61,7 @@ impl StoreConfig {
     /// # Errors
     /// It cannot be reached.
     pub async fn examine(&self) -> Result<StoreFacts, StoreError> {
-        examine(&self.url, &self.options.key_prefix, self.limit).await
+        examine(self.url.expose(), &self.options.key_prefix, self.limit).await
     }
 
     /// Opens the store, and sees that it takes what this process writes.
@@ -61,8 +69,8 @@ impl StoreConfig {
     /// # Errors
     /// It cannot be reached, or written to: says which and where.
     pub async fn open(&self, writes: &[Writes]) -> Result<Store, Failure> {
-        tracing::debug!(looking_for = without_password(&self.url), "opening the store");
-        let opened = Store::open(&self.url, self.options.clone(), self.limit).await;
+        tracing::debug!(looking_for = %self.url, "opening the store");
+        let opened = Store::open(self.url.expose(), self.options.clone(), self.limit).await;
         let store = opened.map_err(|error| self.failure(error))?;
         for &writes in writes {
             store.keyed.probe(writes).await.map_err(|error| self.failure(error))?;
@@ -75,7 +83,7 @@ impl StoreConfig {
     /// # Errors
     /// It cannot be reached: says which and where.
     pub async fn open_beside(&self) -> Result<Store, Failure> {
-        let opened = Store::open_beside(&self.url, self.options.clone(), self.limit).await;
+        let opened = Store::open_beside(self.url.expose(), self.options.clone(), self.limit).await;
         opened.map_err(|error| self.failure(error))
     }
 
@@ -83,18 +91,18 @@ impl StoreConfig {
         match error {
             StoreError::BadUrl => SettingError::Bad {
                 name: REDIS_URL.name,
-                value: without_password(&self.url),
+                value: self.url.to_string(),
                 expected: REDIS_URL.expected,
             }
             .into(),
             StoreError::WrongServer(why) => Failure::Unusable {
                 what: "the store (REDIS_URL)",
-                at: without_password(&self.url),
+                at: self.url.to_string(),
                 why: why.to_owned(),
             },
             error => Failure::Unreachable {
                 what: "the store (REDIS_URL)",
-                at: without_password(&self.url),
+                at: self.url.to_string(),
                 why: error.to_string(),
             },
         }

@@ -202,7 +202,44 @@ fn arguments<T: Task>(request: &TaskRequest) -> Result<T::Args, String> {
     serde_json::from_value(bound).map_err(|error| without_values(&error.to_string()))
 }
 
-/// serde quotes what it was given, which may be personal data; what it expected is enough.
+/// serde quotes what it was given, which may be personal data and hold quotes of its own; what it expected is enough.
 fn without_values(error: &str) -> String {
-    error.split('"').step_by(2).collect()
+    if let Some((_, expected)) = error.rsplit_once("`, expected ")
+        && error.starts_with("unknown variant `")
+    {
+        return format!("unknown variant, expected {expected}");
+    }
+    match (error.split_once('"'), error.rsplit_once('"')) {
+        (Some((before, _)), Some((_, behind))) => format!("{before}{behind}"),
+        _ => error.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::de::IntoDeserializer;
+    use serde::de::value::Error;
+    use serde::{Deserialize, de};
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    enum Kind {
+        A,
+        B,
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_argument_is_said_without_its_value() {
+        for value in ["s3cret", "a\"s3cret\"b", "a`, expected `s3cret`", "\"s3cret", "`s3cret`"] {
+            let number = u64::deserialize(IntoDeserializer::<Error>::into_deserializer(value)).unwrap_err();
+            let variant = Kind::deserialize(IntoDeserializer::<Error>::into_deserializer(value)).unwrap_err();
+            let json = serde_json::from_value::<u64>(value.into()).unwrap_err().to_string();
+            let invalid: Error = de::Error::invalid_value(de::Unexpected::Str(value), &"a moment");
+            for error in [number.to_string(), variant.to_string(), json, invalid.to_string()] {
+                let said = without_values(&error);
+                assert!(!said.contains("s3cret") && said.contains("expected"), "{error}: {said}");
+            }
+        }
+    }
 }

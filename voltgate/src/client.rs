@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use common::api_key::ApiKey;
 use common::exit::Failure;
+use common::server_url::{self, without_password};
 use common::service_client;
 use common::settings::{PUBLIC_API_PORT, Settings, TLS_CA_FILE, VOLTGATE_KEY};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -15,6 +16,8 @@ use url::Url;
 pub(crate) struct Service {
     http: reqwest::Client,
     base: Url,
+    /// Where it is, without any password.
+    shown: String,
     what: &'static str,
 }
 
@@ -32,19 +35,19 @@ impl Service {
     }
 
     fn new(settings: &Settings, what: &'static str, base: &str) -> Result<Self, Failure> {
-        let broken = |error: reqwest::Error| Failure::Broken(format!("{what} at {base}: {error}"));
-        let base_url = Url::parse(base).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let expected = || Failure::Refused(format!("{what}: `{base}` is no http:// or https:// URL"));
-        let base_url = base_url.ok_or_else(expected)?;
+        let shown = without_password(base);
+        let broken = |error: reqwest::Error| Failure::Broken(format!("{what} at {shown}: {error}"));
+        let expected = || Failure::Refused(format!("{what}: `{shown}` is no http:// or https:// URL"));
+        let base_url = server_url::http(base).ok_or_else(expected)?;
         let (key, authorities) = (settings.optional::<ApiKey>(&VOLTGATE_KEY)?, settings.file(&TLS_CA_FILE)?);
         let builder = service_client::builder(key.as_ref(), authorities.as_deref()).map_err(broken)?;
         let http = builder.timeout(Duration::from_secs(30)).build().map_err(broken)?;
-        Ok(Self { http, base: base_url, what })
+        Ok(Self { http, shown: without_password(base_url.as_str()), base: base_url, what })
     }
 
-    /// Where it is.
+    /// Where it is, as it may be shown.
     pub(crate) fn base(&self) -> &str {
-        self.base.as_str()
+        &self.shown
     }
 
     /// The client and a URL of the service, its segments escaped.
@@ -80,7 +83,7 @@ impl Service {
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> Failure {
         Failure::Unreachable {
             what: self.what,
-            at: self.base.to_string(),
+            at: self.shown.clone(),
             why: root_cause(&error.without_url()),
         }
     }

@@ -4,9 +4,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use authorization_queue::config::broker_url;
 use common::clock;
 use common::exit::Failure;
-use common::settings::{BROKER_URL, STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, without_password};
+use common::settings::{STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE};
 use common::tasks::deliver_callback;
 use serde_json::{Value, json};
 use task_queue::dead_letter::{self, review::Fate, review::review};
@@ -26,11 +27,11 @@ pub(crate) async fn run(settings: &Settings, args: DeadArgs) -> Result<ExitCode,
 }
 
 async fn connect(settings: &Settings) -> Result<Arc<dyn Broker>, Failure> {
-    let url = settings.text(&BROKER_URL);
+    let url = broker_url(settings)?;
     let limit = settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)?;
-    connect_beside(url, "voltgate dead", limit).await.map_err(|error| Failure::Unreachable {
+    connect_beside(url.expose(), "voltgate dead", limit).await.map_err(|error| Failure::Unreachable {
         what: "the broker (BROKER_URL)",
-        at: without_password(url),
+        at: url.to_string(),
         why: error.to_string(),
     })
 }

@@ -1,9 +1,9 @@
 //! The rows. To add a setting: one row here, one line in the `config.rs` that reads it; the table of docs/configure.md follows.
 
-use super::Setting;
+use super::{Setting, Shown};
 
 macro_rules! settings {
-    ($($name:ident = $default:literal, $expected:literal, $about:literal $(, $secret:ident)?;)*) => {
+    ($($name:ident = $default:literal, $expected:literal, $about:literal $(, $shown:ident)?;)*) => {
         $(
             #[doc = $about]
             pub const $name: Setting = Setting {
@@ -11,18 +11,20 @@ macro_rules! settings {
                 default: $default,
                 expected: $expected,
                 about: $about,
-                secret: false $(|| settings!(@$secret))?,
+                shown: settings!(@ $($shown)?),
             };
         )*
         /// Every setting, in the order of the documentation.
         pub const ALL: &[Setting] = &[$($name),*];
     };
-    (@secret) => { true };
+    (@) => { Shown::Plain };
+    (@ url) => { Shown::Url };
+    (@ secret) => { Shown::Secret };
 }
 
 settings! {
     BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2f", "amqp://…, amqps://… or embedded:DIR",
-        "The broker that holds the tasks";
+        "The broker that holds the tasks", url;
     TASK_QUEUE = "celery", "a queue name of 1 to 150 characters of A-Z a-z 0-9 - . _",
         "The queue that tasks are published to and taken from";
     TASK_QUEUE_TYPE = "quorum", "quorum or classic",
@@ -32,9 +34,9 @@ settings! {
     RECOVERY_TIMEOUT_SEC = "120", "seconds, more than 0, at most 86400",
         "How long a service tries to reach a lost broker again before it exits with code 69";
     REDIS_URL = "", "redis://[user:password@]host[:port][/database] or embedded:DIR",
-        "Access lists and records; wins over REDIS_HOST and REDIS_PORT";
+        "Access lists and records; wins over REDIS_HOST and REDIS_PORT", url;
     REDIS_HOST = "127.0.0.1", "a host name or address",
-        "Where Redis is, when REDIS_URL is not set";
+        "Where Redis is, when REDIS_URL is not set", url;
     REDIS_PORT = "6379", "a port",
         "Where Redis is, when REDIS_URL is not set";
     REDIS_KEY_PREFIX = "", "a text without spaces, at most 64 characters",
@@ -48,7 +50,7 @@ settings! {
     CHARGE_SERVICE_API = "false", "true or false",
         "Whether public-api serves charge-service's endpoints too, below /api/";
     AUTHORIZATION_SERVICE_URL = "http://127.0.0.1", "http://HOST or https://HOST; a port in it wins over AUTHORIZATION_SERVICE_PORT",
-        "Where the worker, and public-api with CHARGE_SERVICE_API, find acl-service; https://localhost unless it is set and TLS_CERT_FILE is";
+        "Where the worker, and public-api with CHARGE_SERVICE_API, find acl-service; https://localhost unless it is set and TLS_CERT_FILE is", url;
     AUTHORIZATION_SERVICE_PORT = "5000", "a port; acl-service takes 0 for any free one",
         "Where acl-service listens and the worker finds it";
     AUTHORIZATION_SERVICE_KEY = "", "vg_<id>_<secret>, the secret of 40 letters and digits at least; several with commas between them",
@@ -112,7 +114,7 @@ settings! {
     LOG_LEVEL = "info", "a level (error, warn, info, debug, trace) or directives such as info,worker=debug",
         "What is logged";
     OTLP_ENDPOINT = "", "http://HOST:PORT or https://HOST:PORT of a collector, or nothing for no traces",
-        "Where traces are sent, by OTLP over HTTP";
+        "Where traces are sent, by OTLP over HTTP", url;
     OTLP_SAMPLE_RATIO = "1", "a number from 0 to 1",
         "Which part of the requests is traced, where the client's `traceparent` does not decide it";
 }

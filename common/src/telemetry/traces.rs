@@ -1,6 +1,7 @@
 //! Traces, sent to a collector by OTLP over HTTP, from a thread of their own. Whatever the collector does, nothing waits
 //! for it: spans queue up to a bound and are dropped beyond it, and the log says once that it cannot be reached.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -12,10 +13,12 @@ use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{
     BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData, SpanExporter,
 };
+use reqwest::header::AUTHORIZATION;
 use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::{Layer, Registry};
 use url::Url;
 
+use crate::server_url;
 use crate::settings::{OTLP_ENDPOINT, OTLP_SAMPLE_RATIO, SettingError, Settings};
 
 /// Of one message to the collector.
@@ -54,7 +57,7 @@ impl TraceConfig {
             return Ok(None);
         }
         let endpoint = settings.parse_with(&OTLP_ENDPOINT, |text| {
-            let mut url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+            let mut url = server_url::http(text)?;
             // The base of a collector, as OTEL_EXPORTER_OTLP_ENDPOINT has it, or the whole path.
             if !url.path().ends_with("/v1/traces") {
                 url.path_segments_mut().ok()?.pop_if_empty().extend(["v1", "traces"]);
@@ -93,16 +96,29 @@ fn exporter(endpoint: &Url) -> Result<Exporter, String> {
         client.redirect(reqwest::redirect::Policy::none()).build()
     });
     let client = client.join().map_err(|_| "its client panicked")?.map_err(|error| error.to_string())?;
+    let (endpoint, headers) = without_login(&client, endpoint)?;
     let otlp = opentelemetry_otlp::SpanExporter::builder()
         .with_http()
         .with_http_client(client)
         .with_protocol(Protocol::HttpBinary)
         .with_endpoint(endpoint.as_str())
+        .with_headers(headers)
         .with_timeout(SEND_LIMIT)
         .build()
         .map_err(|error| error.to_string())?;
     let host = endpoint.host_str().unwrap_or_default().to_owned();
     Ok(Exporter { otlp, host, failing: AtomicBool::new(false) })
+}
+
+/// The exporter would write a login of the URL into the log, and not send it: what a request made of it has does the opposite.
+fn without_login(
+    client: &reqwest::blocking::Client,
+    endpoint: &Url,
+) -> Result<(Url, HashMap<String, String>), String> {
+    let request = client.post(endpoint.clone()).build().map_err(|error| error.without_url().to_string())?;
+    let login = request.headers().get(AUTHORIZATION).and_then(|value| value.to_str().ok());
+    let header = login.map(|login| (AUTHORIZATION.to_string(), login.to_owned()));
+    Ok((request.url().clone(), header.into_iter().collect()))
 }
 
 impl Traces {
@@ -162,5 +178,18 @@ impl SpanExporter for Exporter {
 
     fn set_resource(&mut self, resource: &Resource) {
         self.otlp.set_resource(resource);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_login_of_the_collector_is_sent_in_a_header_and_is_in_no_url() {
+        let endpoint = Url::parse("http://me:s3%40cret@collector:4318/v1/traces").unwrap();
+        let (url, headers) = without_login(&reqwest::blocking::Client::new(), &endpoint).unwrap();
+        assert_eq!(url.as_str(), "http://collector:4318/v1/traces");
+        assert_eq!(headers["authorization"], "Basic bWU6czNAY3JldA==");
     }
 }

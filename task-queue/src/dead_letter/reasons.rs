@@ -1,5 +1,5 @@
-//! The words for why a worker buries a task, in one list. A task that has words of its own lists them in the same way: whoever
-//! counts dead letters counts each word from 0 on, or an alert would miss the first letter.
+//! The words for why a worker buries a task, in one list. A task that has words of its own lists them in the same way, because
+//! dead letters are counted for each word from 0 on: otherwise an alert would miss the first one.
 
 /// Constants for words, and the list `ALL` of them.
 #[macro_export]
@@ -30,7 +30,7 @@ dead_letter_reasons! {
     POISON = "poison";
     /// Its code panicked.
     PANICKED = "panicked";
-    /// It is accounted for, and somebody revoked it.
+    /// It is accounted for, and was revoked.
     REVOKED = "revoked";
     /// It is accounted for, and ran for too long.
     TIME_LIMIT = "time_limit";

@@ -23,6 +23,90 @@ async fn a_bad_setting_stops_the_start_with_code_64_and_its_name() {
     }
 }
 
+/// Each with what is said to be wrong.
+const URLS_THAT_ARE_READ_DIFFERENTLY: [(&str, &str, &str); 16] = [
+    ("BROKER_URL", "amqp://me:s3cret@ss/w#o?rd@127.0.0.1:1/x", "percent-encoded"),
+    ("BROKER_URL", "amqp://me:12/s3cret@127.0.0.1:1", "percent-encoded"),
+    ("BROKER_URL", "amqp://me:s3cret:s3cret@127.0.0.1:1/x", "percent-encoded"),
+    ("BROKER_URL", "amqp://me:\"s3cret 's3cret@127.0.0.1:1/x", "percent-encoded"),
+    ("BROKER_URL", "amqp://a:b@127.0.0.1:1;amqp://c:s3cret@127.0.0.1:1", "several servers"),
+    ("BROKER_URL", "amqp://a:s3cret@127.0.0.1:1//;amqp://c:d@127.0.0.1:1//", "several servers"),
+    ("BROKER_URL", "me:s3cret@127.0.0.1:1", "scheme"),
+    ("BROKER_URL", "AMQP://me:s3cret@127.0.0.1:1", "scheme"),
+    ("BROKER_URL", "amqp://me:s3cret@[::1]:1/x", "IPv6"),
+    ("BROKER_URL", "amqp://127.0.0.1:1/x?password=s3cret", "`password`"),
+    ("BROKER_URL", "amqp://me:s3cret@127.0.0.1:1/x?heartbeat=0", "`heartbeat`"),
+    ("REDIS_URL", "redis://:s3cret@s/s@127.0.0.1:1", "percent-encoded"),
+    ("REDIS_URL", "rediss:/me:s3cret@127.0.0.1:1", "scheme"),
+    ("REDIS_URL", "redis://127.0.0.1:1?password=s3cret", "`password`"),
+    ("REDIS_URL", "redis://:s3cret@127.0.0.1:1,127.0.0.1:2", "several servers"),
+    ("REDIS_HOST", "me:s3cret@127.0.0.1", "expected a host name"),
+];
+
+#[tokio::test]
+async fn a_url_that_two_programs_would_read_differently_stops_the_start_with_code_64_and_shows_no_password() {
+    let ours: [(&str, &[&str]); 5] = [
+        ("public-api", &[]),
+        ("worker", &[]),
+        ("voltgate", &["up"]),
+        ("voltgate", &["dead", "list"]),
+        ("voltgate", &["keys", "list"]),
+    ];
+    for (name, value, why) in URLS_THAT_ARE_READ_DIFFERENTLY {
+        let mut deployment = Deployment::new().await.with(name, value).with("LOG_LEVEL", "trace");
+        if name == "REDIS_HOST" {
+            deployment.environment.remove("REDIS_URL");
+        }
+        for (program, arguments) in ours {
+            let concerned = match arguments {
+                ["dead", ..] => name == "BROKER_URL",
+                ["keys", ..] => name != "BROKER_URL",
+                _ => true,
+            };
+            if !concerned {
+                continue;
+            }
+            let (code, out, error) = Process::run(program, arguments, &deployment.environment).await;
+            assert_eq!(code, Some(64), "{program} {arguments:?} {value}: {out} {error}");
+            assert!(error.contains(name) && error.contains(why), "{program} {arguments:?} {value}: {error}");
+            assert!(
+                !out.contains("s3cret") && !error.contains("s3cret"),
+                "{program} {arguments:?}: {out} {error}"
+            );
+        }
+        let (code, out, error) = Process::run("voltgate", &["doctor"], &deployment.environment).await;
+        assert_eq!(code, Some(1), "{out} {error}");
+        assert!(out.contains(why) && !out.contains("s3cret") && !error.contains("s3cret"), "{out} {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_password_is_not_shown_where_a_server_is_not_there_nor_where_a_file_cannot_be_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("voltgate.toml");
+    std::fs::write(&file, "redis_url = \"redis://:s3cret@127.0.0.1:1\n").unwrap();
+    for (code, settings) in [
+        (69, vec![("BROKER_URL", "amqp://me:%40s3cret%2F@127.0.0.1:1/x?heartbeat=9&connection_timeout=900")]),
+        (69, vec![("REDIS_URL", "redis://me:s3cret@127.0.0.1:1/0?protocol=resp3")]),
+        (
+            64,
+            vec![("OTLP_ENDPOINT", "http://me:s3/cret@127.0.0.1:1"), ("AUTHORIZATION_SERVICE_KEY", "s3cret")],
+        ),
+        (64, vec![("API_KEYS", "vg_me_s3cret")]),
+        (64, vec![("VOLTGATE_CONFIG", file.to_str().unwrap())]),
+    ] {
+        let mut deployment =
+            Deployment::new().await.with("STARTUP_TIMEOUT_SEC", 1).with("LOG_LEVEL", "trace");
+        for (name, value) in &settings {
+            deployment = deployment.with(name, value);
+        }
+        let (ended, out, error) = Process::run("worker", &[], &deployment.environment).await;
+        assert_eq!(ended, Some(code), "{settings:?}: {out} {error}");
+        assert!(!out.contains("s3cret") && !error.contains("s3cret"), "{settings:?}: {out} {error}");
+        assert!(!error.contains("s3/cret"), "{settings:?}: {error}");
+    }
+}
+
 #[tokio::test]
 async fn an_unreachable_dependency_stops_the_start_with_code_69_and_where_it_was_looked_for() {
     let cases = [

@@ -1,8 +1,7 @@
 //! The broker: whether it can be used, and how the queues stand.
 
-use common::settings::{
-    BROKER_URL, STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, TASK_QUEUE_TYPE, without_password,
-};
+use authorization_queue::config::broker_url;
+use common::settings::{STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, TASK_QUEUE_TYPE};
 use common::tasks::deliver_callback;
 use task_queue::broker::examination::{BrokerFacts, QueueFacts, QueueState, examine};
 use task_queue::dead_letter;
@@ -13,13 +12,15 @@ use super::finding::Finding;
 const MANY: u64 = 1000;
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
-    let (url, requests) = (settings.text(&BROKER_URL), settings.text(&TASK_QUEUE).to_owned());
+    // A URL that cannot be used is among the findings about the settings.
+    let Ok(url) = broker_url(settings) else { return Vec::new() };
+    let requests = settings.text(&TASK_QUEUE).to_owned();
     let callbacks = deliver_callback::queue(&requests);
     let dead = [&requests, &callbacks].map(|queue| dead_letter::queue_of(queue));
     let names: Vec<String> = [requests, callbacks].into_iter().chain(dead).collect();
     let Ok(limit) = settings.seconds(&STARTUP_TIMEOUT_SEC, 3600) else { return Vec::new() };
-    let at = without_password(url);
-    match examine(url, &names, limit).await {
+    let at = url.to_string();
+    match examine(url.expose(), &names, limit).await {
         Ok(facts) => judge(&facts, &at, settings),
         Err(error) => vec![unreachable(&error.to_string(), &at)],
     }

@@ -2,7 +2,7 @@
 
 use ::store::config::StoreConfig;
 use ::store::examination::{RedisFacts, StoreFacts};
-use common::settings::{Settings, without_password};
+use common::settings::Settings;
 
 use super::finding::Finding;
 
@@ -15,7 +15,7 @@ const ALMOST_FULL: f64 = 0.9;
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let Ok(config) = StoreConfig::from_settings(settings) else { return Vec::new() };
-    let at = without_password(config.url());
+    let at = config.url().to_string();
     match config.examine().await {
         Ok(StoreFacts::Redis(facts)) => judge(&facts, &at),
         Ok(StoreFacts::Embedded { exists: true }) => {

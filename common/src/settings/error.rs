@@ -1,0 +1,88 @@
+//! What is wrong with the settings, without a word that may be a secret.
+
+use crate::server_url::ServerUrlError;
+
+/// What is wrong with a setting, and what is expected instead.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingError {
+    /// A value that cannot be used.
+    #[error("setting {name}: `{value}` cannot be used; expected {expected}")]
+    Bad {
+        /// The setting.
+        name: &'static str,
+        /// Its value, masked where it is secret.
+        value: String,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// A URL that cannot be used.
+    #[error("setting {name}: `{value}` cannot be used: {why}; expected {expected}")]
+    Url {
+        /// The setting.
+        name: &'static str,
+        /// Its value without what may be a password.
+        value: String,
+        /// What is wrong with it.
+        why: ServerUrlError,
+        /// What is expected.
+        expected: &'static str,
+    },
+    /// What it names cannot be used.
+    #[error("setting {name}: {why}")]
+    Unusable {
+        /// The setting.
+        name: &'static str,
+        /// What it names, and what is wrong with that.
+        why: String,
+    },
+    /// A name in `voltgate.toml` that no setting has.
+    #[error("{file}: there is no setting `{name}`; docs/configure.md has the table of settings")]
+    Unknown {
+        /// The file.
+        file: String,
+        /// The name.
+        name: String,
+    },
+    /// `voltgate.toml` or the environment cannot be read.
+    #[error("the settings cannot be read: {0}")]
+    Unreadable(String),
+}
+
+impl From<config::ConfigError> for SettingError {
+    /// Of a file that is not TOML only the place is named: what follows quotes the line, which may hold a password.
+    fn from(error: config::ConfigError) -> Self {
+        let place = error.to_string().lines().next().unwrap_or_default().to_owned();
+        match error {
+            config::ConfigError::FileParse { uri: Some(file), .. } => {
+                Self::Unreadable(format!("{file}: {place}"))
+            }
+            _ => Self::Unreadable(place),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_named_by_its_place_and_not_quoted() {
+        let directory = tempfile::tempdir().unwrap();
+        for text in [
+            "redis_url = \"redis://:s3cret@host\n",
+            "redis_url = redis://:s3cret@host",
+            "s3cret",
+            "a = \"s3cret\"\na = 1",
+        ] {
+            let file = directory.path().join("voltgate.toml");
+            std::fs::write(&file, text).unwrap();
+            let source = config::File::from(file).format(config::FileFormat::Toml);
+            let error = config::Config::builder().add_source(source).build().unwrap_err();
+            let said = SettingError::from(error).to_string();
+            assert!(
+                said.contains("voltgate.toml") && said.contains("line") && !said.contains("s3cret"),
+                "{said}"
+            );
+        }
+    }
+}
