@@ -19,6 +19,8 @@ pub struct AddressGuard {
     /// Whether the operator chose the ports. The default list is for strangers' hosts: whoever admits a network of its
     /// own admits what listens there.
     ports_chosen: bool,
+    /// Whether a network is admitted that hosts with private names may be in.
+    private_names: bool,
 }
 
 /// What may not be called.
@@ -48,6 +50,7 @@ impl Default for AddressGuard {
             denied: Vec::new(),
             ports: vec![80..=80, 443..=443, 1024..=u16::MAX],
             ports_chosen: false,
+            private_names: false,
         }
     }
 }
@@ -58,8 +61,10 @@ impl AddressGuard {
     /// # Errors
     /// One of them is not what is expected.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let admitted = settings.list(&CALLBACK_ALLOWED_NETWORKS, Admitted::parse)?;
         Ok(Self {
-            allowed: settings.list(&CALLBACK_ALLOWED_NETWORKS, network)?,
+            private_names: admitted.iter().any(|admitted| matches!(admitted, Admitted::Network(_))),
+            allowed: admitted.into_iter().flat_map(Admitted::networks).collect(),
             denied: settings.list(&CALLBACK_DENIED_NETWORKS, network)?,
             ports: settings.list(&CALLBACK_ALLOWED_PORTS, ports)?,
             ports_chosen: settings.is_given(&CALLBACK_ALLOWED_PORTS),
@@ -99,8 +104,39 @@ impl AddressGuard {
         if port != 0 && listed { Ok(()) } else { Err(Refused::Port { port }) }
     }
 
-    fn admits(&self, address: IpAddr) -> bool {
+    /// Whether the operator admits this address by name.
+    pub fn admits(&self, address: IpAddr) -> bool {
         listed(&self.allowed, address)
+    }
+
+    /// Whether a name that cannot be public may be that of a host in a network that the operator admits. Which one it is in,
+    /// is known when it is looked up.
+    pub fn admits_private_names(&self) -> bool {
+        self.private_names
+    }
+}
+
+/// An item of `CALLBACK_ALLOWED_NETWORKS`.
+enum Admitted {
+    /// The loopback addresses, and `localhost`, which is the one name that is known to have them.
+    Localhost,
+    Network(IpNet),
+}
+
+impl Admitted {
+    fn parse(text: &str) -> Option<Self> {
+        if text.eq_ignore_ascii_case("localhost") {
+            Some(Self::Localhost)
+        } else {
+            network(text).map(Self::Network)
+        }
+    }
+
+    fn networks(self) -> Vec<IpNet> {
+        match self {
+            Self::Localhost => vec![v4(127, 0, 0, 0, 8).into(), v6([0, 0, 0, 0, 0, 0, 0, 1], 128).into()],
+            Self::Network(network) => vec![network],
+        }
     }
 }
 

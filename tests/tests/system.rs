@@ -7,6 +7,7 @@ mod system {
     mod acl_import;
     mod acl_service;
     mod brokers;
+    mod callback_hosts;
     mod celery_autoscale;
     mod celery_control;
     mod celery_control_faults;

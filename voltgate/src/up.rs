@@ -21,8 +21,8 @@ use url::Url;
 
 use crate::terminal;
 
-/// Networks that may be called back because only this machine can ask for it.
-const LOOPBACK: &str = "127.0.0.0/8,::1/128";
+/// What may be called back because only this machine can ask for it.
+const LOOPBACK: &str = "localhost";
 
 /// All three services, bound and not yet serving.
 pub struct System {

@@ -83,8 +83,8 @@ settings! {
         "From the decision to the end of callback attempts";
     CALLBACK_MAX_ATTEMPTS = "8", "attempts, 1 to 100",
         "How often a callback is tried at most";
-    CALLBACK_ALLOWED_NETWORKS = "", "networks such as 10.0.0.0/8,fd00::/8, with commas between them",
-        "Private networks that may be called back all the same";
+    CALLBACK_ALLOWED_NETWORKS = "", "networks such as 10.0.0.0/8,fd00::/8, or localhost, with commas between them",
+        "Private networks that may be called back all the same, and with them names that cannot be public; localhost admits this machine and no other name";
     CALLBACK_DENIED_NETWORKS = "", "networks such as 198.18.0.0/15, with commas between them",
         "Public networks that may not be called back; CALLBACK_ALLOWED_NETWORKS wins";
     CALLBACK_ALLOWED_PORTS = "80,443,1024-65535", "ports and ranges such as 443,8000-8999, with commas between them",
