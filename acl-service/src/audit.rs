@@ -16,6 +16,7 @@ use crate::{paging, times};
 const MOST_SHOWN: usize = 10;
 
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct AuditQuery {
     #[param(value_type = Option<StationId>)]

@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
-use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable};
+use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
 use http_api::{Problem, body};
 use serde::Serialize;
 use serde_json::Value;
@@ -51,7 +51,7 @@ pub(crate) struct CopyTo {
 #[utoipa::path(post, path = "/station/{station_id}/acl/copy", operation_id = "copy_list", tag = "lists",
     params(("station_id" = StationId, Path)), request_body = CopyTo,
     responses((status = 200, description = "It is copied", body = Copied), Invalid, BodyTooSlow, BodyTooLarge,
-        Unavailable))]
+        UnsupportedMediaType, Unavailable))]
 pub(crate) async fn copy(
     store: Data<Store>,
     path: Path<String>,
@@ -155,6 +155,7 @@ async fn page(
 }
 
 fn parse(body: &Value) -> Result<(StationId, Mode), Problem> {
+    body::known_members(body, &["to", "mode"])?;
     let to = body.get("to").and_then(Value::as_str).unwrap_or_default();
     let to = to.parse().map_err(|error| Problem::invalid("to", format!("the other station: {error}")))?;
     let mode = match body.get("mode") {

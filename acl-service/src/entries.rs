@@ -7,8 +7,8 @@ use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, MalformedToken, StationId};
 use common::metrics;
-use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable};
-use http_api::{Problem, body};
+use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
+use http_api::{Problem, body, query};
 use serde::Serialize;
 use serde_json::Value;
 use store::{Change, Entry, Listing, Page, Store};
@@ -134,7 +134,7 @@ pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> A
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
     request_body(content = Option<Given>),
     responses((status = 200, description = "The entry is there", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
-        Unavailable))]
+        UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow(
     store: Data<Store>,
     path: Path<(String, String)>,
@@ -191,7 +191,7 @@ pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Q
 #[utoipa::path(put, path = "/station/{station_id}/acl", operation_id = "allow_drivers", tag = "lists", params(("station_id" = StationId, Path)),
     request_body = DriverTokens,
     responses((status = 200, description = "They are on the list", body = ChangedMany), Invalid, BodyTooSlow,
-        BodyTooLarge, Unavailable))]
+        BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow_many(
     store: Data<Store>,
     path: Path<String>,
@@ -199,6 +199,7 @@ pub(crate) async fn allow_many(
     payload: Payload,
 ) -> Answer {
     let station: StationId = path.parse()?;
+    query::none(&request)?;
     let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
     let entries: Vec<Change> = tokens(&body)?.into_iter().map(Change::admit).collect();
     let changed = Changes::new(&store, actor(&request), "allow").at(station, &entries).await?;
@@ -209,7 +210,7 @@ pub(crate) async fn allow_many(
 /// Whether drivers may charge at stations, many at once
 #[utoipa::path(post, path = "/acl/check", operation_id = "check_drivers", tag = "lists", request_body = Pairs,
     responses((status = 200, description = "The answers", body = AllowedEach), Invalid, BodyTooSlow, BodyTooLarge,
-        Unavailable))]
+        UnsupportedMediaType, Unavailable))]
 pub(crate) async fn check_many(store: Data<Store>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
     let allowed = store.access.contains_many(&pairs(&body)?).await?;
@@ -228,7 +229,9 @@ fn station_and_token(path: &(String, String)) -> Result<(StationId, DriverToken)
     Ok((path.0.parse()?, DriverToken::parse(&path.1)?))
 }
 
+/// A member such as `until` is refused: the drivers would be admitted for ever.
 fn tokens(body: &Value) -> Result<Vec<DriverToken>, Problem> {
+    body::known_members(body, &["driver_tokens"])?;
     let expected = || Problem::invalid("driver_tokens", "expected {\"driver_tokens\": [\"…\", …]}");
     let items = body.get("driver_tokens").and_then(Value::as_array).ok_or_else(expected)?;
     if items.len() > MOST_TOKENS {
@@ -248,6 +251,7 @@ fn tokens(body: &Value) -> Result<Vec<DriverToken>, Problem> {
 }
 
 fn pairs(body: &Value) -> Result<Vec<(StationId, DriverToken)>, Problem> {
+    body::known_members(body, &["pairs"])?;
     let expected = || {
         Problem::invalid(
             "pairs",
@@ -259,6 +263,7 @@ fn pairs(body: &Value) -> Result<Vec<(StationId, DriverToken)>, Problem> {
         return Err(Problem::invalid("pairs", format!("at most {MOST_PAIRS} in one call")));
     }
     let pair = |(index, item): (usize, &Value)| {
+        body::known_members(item, &["station_id", "driver_token"])?;
         let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
         let station = text("station_id").parse();
         let station =

@@ -7,7 +7,9 @@
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, PresentedToken, StationId};
-use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, NotFound, Unavailable};
+use http_api::problem::refusals::{
+    BodyTooLarge, BodyTooSlow, Invalid, NotFound, Unavailable, UnsupportedMediaType,
+};
 use http_api::{Problem, body};
 use serde::Serialize;
 use store::{AuditedChange, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, Store, StoreError};
@@ -163,7 +165,7 @@ pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, requ
 #[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
     request_body(content = Option<Given>),
     responses((status = 200, description = "The entry is at each of them", body = Applied), Invalid, NotFound, BodyTooSlow,
-        BodyTooLarge, Unavailable))]
+        BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn admit(
     store: Data<Store>,
     path: Path<(String, String)>,

@@ -12,6 +12,7 @@ const LONGEST_SEARCH: usize = 80;
 
 /// As it stands in the URL.
 #[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
     /// Of the page before

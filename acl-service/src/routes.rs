@@ -38,6 +38,7 @@ fn lists() -> [Resource; 7] {
     let copy_to = "/station/{station_id:[^/]*}/acl/copy";
     [
         resource(entry, &[("GET", Access::CHECK_ACL), ("PUT, DELETE", Access::CHANGE_ACL)])
+            .without_query()
             .route(get().to(entries::check))
             .route(put().to(entries::allow))
             .route(delete().to(entries::deny)),
@@ -46,8 +47,12 @@ fn lists() -> [Resource; 7] {
             .route(put().to(entries::allow_many)),
         resource("/station/{station_id:[^/]*}/acl/timed", &[("GET", Access::SEE_ACL)])
             .route(get().to(entries::list_timed)),
-        slow_resource(copy_to, &[("POST", Access::CHANGE_ACL)], OF_ANY_LENGTH).route(post().to(copy::copy)),
-        resource("/acl/check", &[("POST", Access::CHECK_ACL)]).route(post().to(entries::check_many)),
+        slow_resource(copy_to, &[("POST", Access::CHANGE_ACL)], OF_ANY_LENGTH)
+            .without_query()
+            .route(post().to(copy::copy)),
+        resource("/acl/check", &[("POST", Access::CHECK_ACL)])
+            .without_query()
+            .route(post().to(entries::check_many)),
         slow_resource("/acl/import", &[("POST", Access::CHANGE_ACL)], OF_ANY_LENGTH)
             .route(post().to(import::import)),
         resource("/audit", &[("GET", Access::SEE_ACL)]).route(get().to(audit::list)),
@@ -62,15 +67,18 @@ fn of_groups() -> [Resource; 6] {
     [
         resource("/groups", see).route(get().to(groups::list)),
         resource("/groups/{name:[^/]*}", group)
+            .without_query()
             .route(get().to(groups::show))
             .route(put().to(groups::create))
             .route(delete().to(groups::remove)),
         resource("/groups/{name:[^/]*}/stations", see).route(get().to(groups::stations)),
         slow_resource(member, change, OF_ANY_LENGTH)
+            .without_query()
             .route(put().to(groups::join))
             .route(delete().to(groups::leave)),
         resource("/groups/{name:[^/]*}/drivers", see).route(get().to(groups::drivers)),
         slow_resource(driver, change, OF_ANY_LENGTH)
+            .without_query()
             .route(put().to(groups::admit))
             .route(delete().to(groups::dismiss)),
     ]

@@ -2,6 +2,7 @@
 
 use common::clock;
 use http_api::Problem;
+use http_api::body::{self, known_members};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Millis, Period};
@@ -67,11 +68,10 @@ pub(crate) fn show(moment: Millis) -> String {
     shown.ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// The times that these two texts say, an empty one meaning none.
-pub(crate) fn period(from: &str, until: &str, now: Millis) -> Result<Period, BadTimes> {
-    let read = |field, text: &str| match text {
-        "" => Ok(None),
-        text => moment(text).map(Some).ok_or(BadTimes { field, why: EXPECTED }),
+/// The times that these two texts say. An empty one is no moment, and does not mean that there is none.
+pub(crate) fn period(from: Option<&str>, until: Option<&str>, now: Millis) -> Result<Period, BadTimes> {
+    let read = |field, text: Option<&str>| {
+        text.map(|text| moment(text).ok_or(BadTimes { field, why: EXPECTED })).transpose()
     };
     let (from, until) = (read("from", from)?, read("until", until)?);
     let until_bad = |why| BadTimes { field: "until", why };
@@ -86,17 +86,15 @@ pub(crate) fn in_body(body: &[u8]) -> Result<Period, Problem> {
         return Ok(Period::ALWAYS);
     }
     let expected = || Problem::invalid("body", "expected {\"from\": \"…\", \"until\": \"…\"}, or no body");
-    let body = http_api::body::json(body)?;
+    let body = body::json(body)?;
     if body.is_null() {
         return Ok(Period::ALWAYS);
     }
+    known_members(&body, &["from", "until"])?;
     let fields = body.as_object().ok_or_else(expected)?;
-    if fields.keys().any(|name| name != "from" && name != "until") {
-        return Err(expected());
-    }
     let text = |field: &'static str| match fields.get(field) {
-        None | Some(Value::Null) => Ok(""),
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.as_str()),
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text.as_str())),
         Some(_) => Err(Problem::invalid(field, EXPECTED)),
     };
     Ok(period(text("from")?, text("until")?, now())?)
@@ -122,10 +120,12 @@ mod tests {
     #[test]
     fn times_that_cannot_be_are_refused_by_field() {
         let (early, late) = ("2030-01-01T00:00:00Z", "2031-01-01T00:00:00Z");
+        let (early, late) = (Some(early), Some(late));
         assert!(period(early, late, 0).is_ok());
-        assert_eq!(period("x", late, 0).unwrap_err().field, "from");
+        assert_eq!(period(Some("x"), late, 0).unwrap_err().field, "from");
+        assert_eq!(period(early, Some(""), 0).unwrap_err().field, "until");
         assert_eq!(period(late, early, 0).unwrap_err().field, "until");
-        assert_eq!(period("", early, moment(late).unwrap()).unwrap_err().field, "until");
+        assert_eq!(period(None, early, moment("2031-01-01T00:00:00Z").unwrap()).unwrap_err().field, "until");
     }
 
     #[test]
@@ -133,7 +133,9 @@ mod tests {
         assert_eq!(in_body(b" "), Ok(Period::ALWAYS));
         assert_eq!(in_body(b"{}"), Ok(Period::ALWAYS));
         assert_eq!(in_body(b"null"), Ok(Period::ALWAYS));
-        assert!(in_body(br#"{"untill": "2031-01-01T00:00:00Z"}"#).is_err());
+        let misspelt = in_body(br#"{"untill": "2031-01-01T00:00:00Z"}"#).unwrap_err().to_string();
+        assert!(misspelt.contains("`untill`"), "{misspelt}");
+        assert!(in_body(br#"{"until": "2031-01-01T00:00:00Z", "until": null}"#).is_err());
         assert!(in_body(br#"{"until": ""}"#).is_err());
         assert!(in_body(b"[]").is_err());
     }

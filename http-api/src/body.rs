@@ -1,22 +1,29 @@
-//! Request bodies: read up to a bound and within a time limit.
+//! Request bodies: read up to a bound and within a time limit, as they are and not compressed.
+
+mod json;
 
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
-use serde_json::Value;
 
+pub use self::json::{json, known_members};
 use crate::Problem;
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// What some programs put before a text in UTF-8. It is no part of the text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+/// With these two bytes gzip begins, and no text does.
+const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// The whole body, of at most `limit` bytes.
+/// The whole body, of at most `limit` bytes, without a byte order mark.
 ///
 /// # Errors
-/// Larger, slower than ten seconds, or cut off.
+/// Compressed, larger, slower than ten seconds, or cut off.
 pub async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
+    not_compressed(request)?;
     let announced =
         request.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: u64| length > limit as u64) {
@@ -33,14 +40,27 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> 
         }
         Ok(body.freeze())
     };
-    tokio::time::timeout(TIME_LIMIT, reading).await.map_err(|_| Problem::body_too_slow(TIME_LIMIT))?
+    let read = tokio::time::timeout(TIME_LIMIT, reading).await;
+    let body = read.map_err(|_| Problem::body_too_slow(TIME_LIMIT))??;
+    if body.starts_with(GZIP) {
+        return Err(Problem::unsupported_content_encoding("the body is compressed (gzip)"));
+    }
+    Ok(if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body })
 }
 
-/// A body as JSON.
+/// Refuses a request whose body is compressed, by what its header says.
 ///
 /// # Errors
-/// It is none.
-pub fn json(body: &[u8]) -> Result<Value, Problem> {
-    serde_json::from_slice(body)
-        .map_err(|error| Problem::invalid("body", format!("the body is not JSON: {error}")))
+/// 415: a `Content-Encoding` other than `identity`.
+pub fn not_compressed(request: &HttpRequest) -> Result<(), Problem> {
+    let codings =
+        request.headers().get_all(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unreadable"));
+    let mut codings = codings.flat_map(|value| value.split(',')).map(str::trim);
+    match codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
+        None => Ok(()),
+        Some(coding) => {
+            let why = format!("the header Content-Encoding says that the body is compressed ({coding:.32})");
+            Err(Problem::unsupported_content_encoding(&why))
+        }
+    }
 }

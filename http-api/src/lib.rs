@@ -10,6 +10,7 @@ mod gate;
 pub mod observation;
 pub mod openapi;
 pub mod problem;
+pub mod query;
 mod rate_limit;
 mod resource;
 mod route;

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use common::api_key::Scope;
 use serde::Serialize;
@@ -108,6 +108,13 @@ impl Problem {
     /// 415: the body is of a type that is not read here.
     pub fn unsupported_media_type(detail: impl Into<String>) -> Self {
         Self::new(&kind::UNSUPPORTED_MEDIA_TYPE, "content-type", detail)
+    }
+
+    /// 415: the body is compressed, which is not read here (RFC 9110, 15.5.16).
+    pub fn unsupported_content_encoding(why: &str) -> Self {
+        let detail = format!("{why}; it has to be sent as it is");
+        Self::new(&kind::UNSUPPORTED_MEDIA_TYPE, "content-encoding", detail)
+            .with_header(ACCEPT_ENCODING.as_str(), "identity")
     }
 
     /// 422: this field was used before, for something else.

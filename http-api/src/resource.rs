@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::dev::{AppService, HttpServiceFactory, ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::middleware::{Next, from_fn};
 use actix_web::{Error, HttpRequest, HttpResponse, web};
 
 use crate::route::{self, Route};
-use crate::{Access, Problem, gate};
+use crate::{Access, Problem, gate, query};
 
 /// From the head of a request to the head of its answer. Longer than what any handler waits for (a body: 10 s).
 const HANDLER_LIMIT: Duration = Duration::from_secs(30);
@@ -19,6 +20,7 @@ pub struct Resource {
     path: String,
     methods: &'static [(&'static str, Access)],
     limit: Duration,
+    without_query: bool,
     handlers: actix_web::Resource,
 }
 
@@ -30,7 +32,7 @@ pub fn resource(path: &str, methods: &'static [(&'static str, Access)]) -> Resou
 
 /// The same for a handler that may take longer before it answers, such as one that reads a long body.
 pub fn slow_resource(path: &str, methods: &'static [(&'static str, Access)], limit: Duration) -> Resource {
-    Resource { path: path.to_owned(), methods, limit, handlers: web::resource(path) }
+    Resource { path: path.to_owned(), methods, limit, without_query: false, handlers: web::resource(path) }
 }
 
 impl Resource {
@@ -38,6 +40,13 @@ impl Resource {
     #[must_use]
     pub fn route(self, route: actix_web::Route) -> Self {
         Self { handlers: self.handlers.route(route), ..self }
+    }
+
+    /// Refuses a query with every method but `GET`: a change that is said there would not be made, and the answer be that all
+    /// is done.
+    #[must_use]
+    pub fn without_query(self) -> Self {
+        Self { without_query: true, ..self }
     }
 
     /// As metrics and the document name it, without the patterns of its parameters.
@@ -53,7 +62,7 @@ impl Resource {
 
 impl HttpServiceFactory for Resource {
     fn register(self, config: &mut AppService) {
-        let Self { path, methods, limit, handlers } = self;
+        let Self { path, methods, limit, without_query, handlers } = self;
         handlers
             .app_data(Route::of(&path))
             .default_service(web::to(move |request: HttpRequest| async move {
@@ -61,6 +70,12 @@ impl HttpServiceFactory for Resource {
                 Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), &allow))
             }))
             // The one that is added last is the outermost.
+            .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| async move {
+                if without_query && request.method() != Method::GET {
+                    query::none(request.request())?;
+                }
+                next.call(request).await
+            }))
             .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| within(limit, request, next)))
             .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
                 gate::guard(methods, request, next)

@@ -1,9 +1,10 @@
-//! One line of an import: a JSON object, or fields with commas between them.
+//! One line of an import: a JSON object, or a line of CSV.
 
 use common::ids::{DriverToken, StationId};
 use serde::Deserialize;
 use store::{Entry, Millis};
 
+use super::csv::{BadHeader, Csv};
 use super::lines::{LONGEST_LINE, Line};
 use crate::times;
 
@@ -12,40 +13,56 @@ use crate::times;
 pub(super) enum Format {
     /// `application/x-ndjson`: an object on each line.
     Ndjson,
-    /// `text/csv`: the columns, which a header may put in another order.
-    Csv(Columns),
+    /// `text/csv`.
+    Csv(Csv),
 }
 
-/// The names of the columns in the order of the file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Columns(Vec<String>);
-
-/// Why a line is refused. Never holds any of the line: it is personal data.
+/// Why a line is refused. Never holds a value of the line: it is personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) field: &'static str,
     pub(super) reason: String,
 }
 
+/// What a line that is not taken means for those that follow.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Rejected {
+    /// Nothing.
+    Line(Refusal),
+    /// None of them can be understood.
+    Import(BadHeader),
+}
+
 /// What a line may name. What it does not know is refused: an entry whose `until` is misspelt would hold for ever.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
-struct Fields {
+pub(super) struct Fields {
     #[serde(default)]
-    station_id: String,
+    pub(super) station_id: String,
     #[serde(default)]
-    driver_token: String,
+    pub(super) driver_token: String,
     #[serde(default)]
-    from: Option<String>,
+    pub(super) from: Option<String>,
     #[serde(default)]
-    until: Option<String>,
+    pub(super) until: Option<String>,
 }
 
-const COLUMNS: [&str; 4] = ["station_id", "driver_token", "from", "until"];
+impl From<Refusal> for Rejected {
+    fn from(refusal: Refusal) -> Self {
+        Self::Line(refusal)
+    }
+}
 
-impl Default for Columns {
-    fn default() -> Self {
-        Self(COLUMNS.map(str::to_owned).into())
+impl From<BadHeader> for Rejected {
+    fn from(bad: BadHeader) -> Self {
+        Self::Import(bad)
+    }
+}
+
+impl Refusal {
+    /// A line that cannot be taken apart.
+    pub(super) fn of_line(reason: impl Into<String>) -> Self {
+        refusal("line", reason)
     }
 }
 
@@ -53,89 +70,56 @@ impl Format {
     /// What a line says; nothing for one that says nothing: empty, a comment, the header.
     pub(super) fn read(
         &mut self,
-        number: u64,
         line: &Line<'_>,
         now: Millis,
-    ) -> Result<Option<(StationId, Entry)>, Refusal> {
-        let Line::Whole(bytes) = line else {
-            return Err(refusal("line", format!("it is longer than {LONGEST_LINE} bytes")));
+    ) -> Result<Option<(StationId, Entry)>, Rejected> {
+        let text = match line {
+            Line::Whole(bytes) => std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()),
+            Line::TooLong => Err(format!("it is longer than {LONGEST_LINE} bytes")),
         };
-        let text = std::str::from_utf8(bytes).map_err(|_| refusal("line", "it is not UTF-8"))?;
-        // Excel begins a file with a byte order mark.
-        let text = if number == 1 { text.trim_start_matches('\u{feff}') } else { text }.trim();
-        if text.is_empty() || text.starts_with('#') {
+        let text = match (text, &self) {
+            (Ok(text), _) => text,
+            (Err(why), Self::Csv(csv)) => return Err(csv.unreadable("", Refusal::of_line(why))),
+            (Err(why), Self::Ndjson) => return Err(Refusal::of_line(why).into()),
+        };
+        if text.trim().is_empty() {
             return Ok(None);
         }
         let fields = match self {
+            Self::Csv(csv) => csv.read(text)?,
             Self::Ndjson => json(text)?,
-            Self::Csv(columns) => {
-                let cells = cells(text)?;
-                if number == 1 && cells.iter().any(|cell| COLUMNS.contains(cell)) {
-                    *columns = Columns::from_header(&cells)?;
-                    return Ok(None);
-                }
-                columns.fields(&cells)?
-            }
         };
-        entry(&fields, now).map(Some)
+        Ok(fields.map(|fields| entry(&fields, now)).transpose()?)
+    }
+
+    /// What the next part of the same input has to begin with.
+    pub(super) fn header(&self) -> String {
+        match self {
+            Self::Ndjson => String::new(),
+            Self::Csv(csv) => csv.header(),
+        }
     }
 }
 
-impl Columns {
-    fn from_header(cells: &[&str]) -> Result<Self, Refusal> {
-        let unknown = cells.iter().any(|cell| !COLUMNS.contains(cell));
-        let missing = COLUMNS[..2].iter().any(|name| !cells.contains(name));
-        if unknown || missing {
-            let expected = "expected a header of station_id, driver_token and, if wanted, from and until";
-            return Err(refusal("line", expected));
-        }
-        Ok(Self(cells.iter().map(|cell| (*cell).to_owned()).collect()))
+fn json(line: &str) -> Result<Option<Fields>, Refusal> {
+    // Programs that write a byte order mark put it before each file, and files are joined.
+    let line = line.trim_start_matches('\u{feff}').trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
     }
-
-    fn fields(&self, cells: &[&str]) -> Result<Fields, Refusal> {
-        if cells.len() > self.0.len() {
-            return Err(refusal("line", format!("it has {} fields, more than columns", cells.len())));
-        }
-        if cells.len() < 2 {
-            return Err(refusal("line", "expected station_id,driver_token"));
-        }
-        let cell = |name: &str| {
-            let place = self.0.iter().position(|column| column == name);
-            place.and_then(|place| cells.get(place)).map_or(String::new(), |cell| (*cell).to_owned())
-        };
-        Ok(Fields {
-            station_id: cell("station_id"),
-            driver_token: cell("driver_token"),
-            from: Some(cell("from")),
-            until: Some(cell("until")),
-        })
-    }
-}
-
-/// The fields between commas, semicolons or tabs. None of ours can hold such a sign or a quote, so that quotes are only
-/// ever taken off.
-fn cells(line: &str) -> Result<Vec<&str>, Refusal> {
-    let bad = || refusal("line", "a quote is not where one can be");
-    line.split([',', ';', '\t']).map(|cell| unquoted(cell.trim()).ok_or_else(bad)).collect()
-}
-
-fn unquoted(cell: &str) -> Option<&str> {
-    let inner = match cell.strip_prefix('"') {
-        Some(rest) => rest.strip_suffix('"')?.trim(),
-        None => cell,
-    };
-    (!inner.contains('"')).then_some(inner)
-}
-
-fn json(line: &str) -> Result<Fields, Refusal> {
     let expected =
         "expected {\"station_id\": \"…\", \"driver_token\": \"…\"} and, if wanted, \"from\" and \"until\"";
     // serde would take the fields from a list too.
     if !line.starts_with('{') {
-        return Err(refusal("line", expected));
+        return Err(Refusal::of_line(expected));
     }
-    serde_json::from_str(line).map_err(|error| {
-        refusal("line", format!("{expected}; it is something else at column {}", error.column()))
+    serde_json::from_str(line).map(Some).map_err(|error| {
+        let (text, column) = (error.to_string(), error.column());
+        // These name a member. All others may quote a value.
+        let names_member = ["unknown field", "duplicate field"].iter().any(|kind| text.starts_with(kind));
+        let why = text.split(" at line").next().filter(|_| names_member).unwrap_or("it is something else");
+        let why: String = why.chars().take(100).collect();
+        Refusal::of_line(format!("{expected}; {why}, at column {column}"))
     })
 }
 
@@ -143,8 +127,7 @@ fn entry(fields: &Fields, now: Millis) -> Result<(StationId, Entry), Refusal> {
     let station = fields.station_id.parse().map_err(|error| refusal("station_id", format!("{error}")))?;
     let token = DriverToken::parse(&fields.driver_token)
         .map_err(|error| refusal("driver_token", format!("{error}")))?;
-    let (from, until) = (fields.from.as_deref(), fields.until.as_deref());
-    let period = times::period(from.unwrap_or_default(), until.unwrap_or_default(), now);
+    let period = times::period(fields.from.as_deref(), fields.until.as_deref(), now);
     let period = period.map_err(|bad| refusal(bad.field, bad.why))?;
     Ok((station, Entry { token, period }))
 }
@@ -162,22 +145,20 @@ mod tests {
     const STATION: &str = "123e4567-e89b-12d3-a456-426614174000";
     const TOKEN: &str = "valid_driver_token_12345";
 
+    fn read(format: &mut Format, line: &str) -> Result<Option<(String, String)>, &'static str> {
+        let read = format.read(&Line::Whole(line.as_bytes()), 0);
+        let read = read.map_err(|rejected| match rejected {
+            Rejected::Line(refusal) => refusal.field,
+            Rejected::Import(_) => "import",
+        });
+        Ok(read?.map(|(station, entry)| (station.to_string(), entry.token.expose().to_owned())))
+    }
+
+    /// A file whose columns are known.
     fn csv() -> Format {
-        Format::Csv(Columns::default())
-    }
-
-    fn read(format: &mut Format, number: u64, line: &str) -> Result<Option<(String, String)>, &'static str> {
-        let read = format.read(number, &Line::Whole(line.as_bytes()), 0).map_err(|refusal| refusal.field)?;
-        Ok(read.map(|(station, entry)| (station.to_string(), entry.token.expose().to_owned())))
-    }
-
-    #[test]
-    fn a_header_may_put_the_columns_in_another_order() {
-        let mut format = csv();
-        assert_eq!(read(&mut format, 1, "\u{feff}until;driver_token;station_id"), Ok(None));
-        let line = format!("2031-01-01T00:00:00Z;\"{TOKEN}\";{STATION}");
-        assert_eq!(read(&mut format, 2, &line), Ok(Some((STATION.into(), TOKEN.into()))));
-        assert_eq!(read(&mut csv(), 1, "station_id,driver_token,untill"), Err("line"));
+        let mut format = Format::Csv(Csv::default());
+        assert_eq!(read(&mut format, "station_id,driver_token,from,until"), Ok(None));
+        format
     }
 
     #[test]
@@ -187,34 +168,57 @@ mod tests {
             (format!("7,{TOKEN}"), "station_id"),
             (format!("{STATION},short"), "driver_token"),
             (format!("{STATION},{TOKEN},soon"), "from"),
+            (format!("{STATION},{TOKEN},2031-01-01"), "from"),
             (format!("{STATION},{TOKEN},2031-01-01T00:00:00Z,2030-01-01T00:00:00Z"), "until"),
+            (format!("{STATION},{TOKEN},,2031-01-01T00:00:00"), "until"),
             (format!("{STATION},{TOKEN},,,x"), "line"),
             (format!("{STATION},\"{TOKEN}"), "line"),
         ] {
-            assert_eq!(read(&mut csv(), 2, &line), Err(field), "{line}");
+            assert_eq!(read(&mut csv(), &line), Err(field), "{line}");
         }
+        let object =
+            |rest: &str| format!("{{\"station_id\":\"{STATION}\",\"driver_token\":\"{TOKEN}\"{rest}}}");
         for (line, field) in [
             ("[]".to_owned(), "line"),
             (format!("{{\"station_id\":\"{STATION}\"}}"), "driver_token"),
-            (
-                format!("{{\"station_id\":\"{STATION}\",\"driver_token\":\"{TOKEN}\",\"untill\":\"\"}}"),
-                "line",
-            ),
+            (object(",\"untill\":\"\""), "line"),
+            (object(",\"until\":null,\"until\":null"), "line"),
+            (object(",\"until\":\"\""), "until"),
+            (object(",\"until\":\"2031-01-01\""), "until"),
             (format!("{{\"station_id\":\"{STATION}\",\"driver_token\":7}}"), "line"),
         ] {
-            assert_eq!(read(&mut Format::Ndjson, 2, &line), Err(field), "{line}");
+            assert_eq!(read(&mut Format::Ndjson, &line), Err(field), "{line}");
         }
-        assert_eq!(csv().read(2, &Line::TooLong, 0).unwrap_err().field, "line");
+        assert!(matches!(csv().read(&Line::TooLong, 0), Err(Rejected::Line(Refusal { field: "line", .. }))));
+    }
+
+    #[test]
+    fn a_member_that_is_misspelt_or_there_twice_is_named() {
+        for (members, named) in
+            [("\"untill\": 1", "`untill`"), ("\"until\": null, \"until\": null", "`until`")]
+        {
+            let line = format!("{{{members}}}");
+            let Err(Rejected::Line(refusal)) = Format::Ndjson.read(&Line::Whole(line.as_bytes()), 0) else {
+                panic!("{line} is taken")
+            };
+            assert!(refusal.reason.contains(named), "{}", refusal.reason);
+        }
     }
 
     proptest! {
         #[test]
-        fn no_line_breaks_the_reader_and_no_refusal_repeats_it(line in "\\PC{0,120}", number in 1u64..3) {
-            for mut format in [csv(), Format::Ndjson] {
-                if let Err(refusal) = format.read(number, &Line::Whole(line.as_bytes()), 0)
-                    && line.len() > 40
-                {
-                    prop_assert!(!refusal.reason.contains(&line));
+        fn no_line_breaks_the_reader_and_no_refusal_repeats_it(
+            line in "\\PC{0,120}", begun: bool,
+        ) {
+            let begun = if begun { csv() } else { Format::Csv(Csv::default()) };
+            for mut format in [begun, Format::Ndjson] {
+                let reason = match format.read(&Line::Whole(line.as_bytes()), 0) {
+                    Ok(_) => continue,
+                    Err(Rejected::Line(refusal)) => refusal.reason,
+                    Err(Rejected::Import(bad)) => bad.to_string(),
+                };
+                if line.chars().count() > 64 {
+                    prop_assert!(!reason.contains(&line));
                 }
             }
         }
@@ -224,13 +228,13 @@ mod tests {
             station in "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
             token in "[A-Za-z0-9._~-]{20,80}",
             quote in prop_oneof![Just(""), Just("\"")],
-            sign in prop_oneof![Just(","), Just(";"), Just("\t")],
+            sign in prop_oneof![Just(","), Just(";"), Just("\t"), Just("|")],
         ) {
             let expected = Ok(Some((station.clone(), token.clone())));
             let line = format!("{quote}{station}{quote}{sign} {quote}{token}{quote}");
-            prop_assert_eq!(read(&mut csv(), 2, &line), expected.clone());
+            prop_assert_eq!(read(&mut Format::Csv(Csv::default()), &line), expected.clone());
             let line = serde_json::json!({"station_id": station, "driver_token": token, "from": null}).to_string();
-            prop_assert_eq!(read(&mut Format::Ndjson, 2, &line), expected);
+            prop_assert_eq!(read(&mut Format::Ndjson, &line), expected);
         }
     }
 }

@@ -69,7 +69,7 @@ kinds! {
     BodyTooLarge = BODY_TOO_LARGE: PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large",
         "The body is larger than is read here.";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type",
-        "The body's type is not supported", "The body is of a type that is not read here.";
+        "The body's type is not supported", "The body is of a type that is not read here, or compressed.";
     ConflictingReuse = CONFLICTING_REUSE: UNPROCESSABLE_ENTITY, "conflicting-reuse",
         "A key was used before for another request", "The `Idempotency-Key` was used before, for another request.";
     TooManyRequests = TOO_MANY_REQUESTS: TOO_MANY_REQUESTS, "too-many-requests", "Too many requests",

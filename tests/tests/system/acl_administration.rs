@@ -75,6 +75,13 @@ impl Acl {
         page["entries"].as_array().unwrap().clone()
     }
 
+    /// The status and the body of an import's answer.
+    pub(super) async fn try_import(&self, kind: &str, body: String) -> (u16, Value) {
+        let request = self.at("POST", "/acl/import").header("content-type", kind).body(body);
+        let response = request.send().await.unwrap();
+        (response.status().as_u16(), response.json().await.unwrap())
+    }
+
     pub(super) async fn import(&self, mode: &str, kind: &str, body: String) -> Value {
         let request = self.at("POST", &format!("/acl/import?mode={mode}"));
         self.ok(request.header("content-type", kind).body(body)).await

@@ -5,8 +5,10 @@ use serde_json::{Value, json};
 use tests::deployment::{DRIVER, Deployment, STATION, STRANGER};
 use tests::eventually;
 use tests::link::Link;
+use tests::process::program;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::process::Command;
 
 use super::acl_administration::{OTHER, each, set, token};
 
@@ -119,4 +121,88 @@ async fn an_import_says_how_far_it_came_when_the_store_goes_away() {
         let there: bool = redis.sismember(&key, token(line as usize)).await.unwrap();
         assert!(there, "{line} of {through}");
     }
+}
+
+#[tokio::test]
+async fn a_header_that_is_not_understood_ends_the_import_with_nothing_applied_and_is_named() {
+    let until = "2100-01-01T00:00:00Z";
+    for acl in each().await {
+        for (head, named) in [
+            ("station_id,driver_token,untill", "line 1: the column `untill`"),
+            ("# exported\n\nstation_id,driver_token,until,name", "line 3: the column `name`"),
+            ("sep=,\nstation_id,driver_token,until,UNTIL", "line 2: the header names the column until twice"),
+            ("station_id,until", "line 1: the header has no column driver_token"),
+            ("sep=/\nstation_id/driver_token/until", "line 1: after `sep=`"),
+            ("Station,Token,Until", "line 1: the column `Station`"),
+        ] {
+            let lines: String = (0..2000).map(|n| format!("{STATION},{},{until}\n", token(n))).collect();
+            let (status, problem) = acl.try_import("text/csv", format!("{head}\n{lines}")).await;
+            let detail = problem["detail"].as_str().unwrap();
+            assert_eq!((status, problem["field"].as_str()), (400, Some("header")), "{}: {problem}", acl.kind);
+            assert!(detail.starts_with(named) && detail.ends_with("nothing was done"), "{detail}");
+            assert_eq!(
+                (&problem["report"]["applied"], &problem["report"]["complete"]),
+                (&json!(0), &json!(false))
+            );
+        }
+        assert!(acl.list(STATION).await.is_empty(), "{}", acl.kind);
+        let trail = acl.audit("").await;
+        assert!(trail.iter().all(|entry| entry["stage"] == "failed"), "nothing was asked for: {trail:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_end_is_never_taken_for_a_beginning_whatever_stands_before_the_header() {
+    let until = "2100-01-01T00:00:00Z";
+    for acl in each().await {
+        for head in [
+            "sep=;\nstation_id;driver_token;until",
+            "\u{feff}sep=;\r\n\r\n# exported\r\nStation_ID;Driver_Token;UNTIL\r",
+            "station_id;driver_token;until;",
+            "#station_id;driver_token;until",
+            "station_id;driver_token;from;until\n\u{feff}station_id;driver_token;until",
+        ] {
+            let report =
+                acl.import("add", "text/csv", format!("{head}\n{STATION};{DRIVER};{until};\n")).await;
+            assert_eq!(
+                (&report["refused"], &report["complete"]),
+                (&json!(0), &json!(true)),
+                "{head}: {report}"
+            );
+            assert!(acl.is_in(STATION, DRIVER).await, "{}: {head}", acl.kind);
+            let report = acl.import("remove", "text/csv", format!("{STATION};{DRIVER}\n")).await;
+            assert_eq!(report["applied"], 1, "{report}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_command_reads_each_part_of_a_long_file_in_the_columns_that_its_header_says() {
+    let mut deployment = Deployment::new().await;
+    let (_acl, base) = deployment.start_acl().await;
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let import = async |text: String| {
+        std::fs::write(file.path(), text).unwrap();
+        let mut command = Command::new(program("voltgate"));
+        command.args(["acl", "--acl", &base, "import"]).arg(file.path());
+        let output = command.env_clear().current_dir(std::env::temp_dir()).output().await.unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let until = "2100-01-01T00:00:00Z";
+    let lines: String = (0..11_000).map(|n| format!("{until};{};{STATION}\n", token(n))).collect();
+    let text = format!("# exported\nsep=;\nUntil;Driver_Token;Station_ID;\n{lines}bad\n");
+    let (code, out, err) = import(text).await;
+    assert_eq!(
+        (code, out.as_str()),
+        (Some(1), "11004 lines read: 11000 applied, 0 unchanged, 1 refused\n"),
+        "{err}"
+    );
+    assert!(err.contains("line 11004: line: expected station_id;driver_token"), "{err}");
+    let url = format!("{base}/station/{STATION}/acl?search={}", token(10_999));
+    let listed: Value = deployment.http.get(url).send().await.unwrap().json().await.unwrap();
+    assert_eq!(listed["times"][token(10_999)], json!({ "until": until }), "{listed}");
+    let (code, _, err) =
+        import(format!("station_id,driver_token,untill\n{STATION},{},{until}\n", token(1))).await;
+    assert!(code == Some(65) && err.contains("`untill`") && !err.contains("are done"), "{code:?}: {err}");
 }

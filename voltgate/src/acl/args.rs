@@ -44,8 +44,9 @@ pub(crate) enum AclCommand {
     #[command(
         long_about = "Put many drivers on lists, or take them off: a file, or `-` for standard input.\n\n\
             CSV has a line station_id,driver_token[,from[,until]] for each, or other columns named by a header; NDJSON an \
-            object with these fields. Good lines are done, each bad one is named on standard error.",
-        after_help = "Exit code: 0 all lines done, 1 some refused"
+            object with these fields. Good lines are done, each bad one is named on standard error. A header with a column \
+            that is not known ends it.",
+        after_help = "Exit code: 0 all lines done, 1 some refused, 65 a header that is not understood"
     )]
     Import {
         file: PathBuf,
