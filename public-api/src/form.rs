@@ -8,14 +8,29 @@ use serde_json::Value;
 
 /// A request is a URL and little else.
 const LARGEST_BODY: usize = 16 * 1024;
+/// Names that a refusal repeats.
+const MOST_NAMED: usize = 8;
+
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Names and values, as many of each name as were given.
 #[derive(Debug, Default)]
 pub(crate) struct Form(Vec<(String, Value)>);
 
 impl Form {
-    pub(crate) fn of_query(request: &HttpRequest) -> Result<Self, Problem> {
-        Self::of_pairs(request.query_string().as_bytes(), "query")
+    /// Of these names and no others.
+    pub(crate) fn of_query(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
+        Self::of_pairs(request.query_string().as_bytes(), "query")?.of_names(known, "query")
+    }
+
+    /// The same of a body. JSON may hold more: there a name is never a piece of a value.
+    pub(crate) async fn of_body_with(
+        request: &HttpRequest,
+        payload: Payload,
+        known: &[&str],
+    ) -> Result<Self, Problem> {
+        let form = Self::of_body(request, payload).await?;
+        if essence(request) == FORM { form.of_names(known, "body") } else { Ok(form) }
     }
 
     /// An empty body is an empty form, whatever its type.
@@ -24,12 +39,9 @@ impl Form {
         if body.is_empty() {
             return Ok(Self::default());
         }
-        let content_type =
-            request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-        match essence.as_str() {
+        match essence(request).as_str() {
             "application/json" => Self::of_json(&body),
-            "application/x-www-form-urlencoded" => Self::of_pairs(&body, "body"),
+            FORM => Self::of_pairs(&body, "body"),
             other if other.ends_with("+json") => Self::of_json(&body),
             _ => Err(Problem::unsupported_media_type(
                 "expected application/json or application/x-www-form-urlencoded",
@@ -55,6 +67,22 @@ impl Form {
         text.ok_or_else(|| Problem::invalid(name, format!("{name} must be a string")))
     }
 
+    /// An `&` that is not encoded ends a value, and what follows it looks like a name: the value would be cut in silence.
+    fn of_names(self, known: &[&str], place: &'static str) -> Result<Self, Problem> {
+        let mut unknown: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
+        unknown.retain(|name| !known.contains(name));
+        unknown.dedup();
+        if unknown.is_empty() {
+            return Ok(self);
+        }
+        let names: Vec<String> =
+            unknown.iter().take(MOST_NAMED).map(|name| format!("`{name:.64}`")).collect();
+        let (names, known) = (names.join(", "), known.join(", "));
+        let why =
+            format!("there is no {names} here; there is {known}, and an `&` within a value is written %26");
+        Err(Problem::invalid(place, why))
+    }
+
     fn of_json(body: &[u8]) -> Result<Self, Problem> {
         match body::json(body)? {
             Value::Object(members) => Ok(Self(members.into_iter().collect())),
@@ -68,4 +96,11 @@ impl Form {
         })?;
         Ok(Self(pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()))
     }
+}
+
+/// The type of the body, without its parameters.
+fn essence(request: &HttpRequest) -> String {
+    let content_type =
+        request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

@@ -74,6 +74,9 @@ pub(crate) fn resources() -> Vec<Resource> {
 pub(crate) const ACCEPTED: &str =
     "Request is being processed asynchronously. The result will be sent to the provided callback URL.";
 
+/// The one parameter.
+const CALLBACK_URL: &str = "callback_url";
+
 /// The broker has confirmed it
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Accepted {
@@ -168,11 +171,11 @@ async fn accept(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let asked = acceptance.asked_now();
-    let mut form = Form::of_query(request)?;
+    let mut form = Form::of_query(request, &[CALLBACK_URL])?;
     if request.method() == Method::POST {
-        form = form.and(Form::of_body(request, payload).await?);
+        form = form.and(Form::of_body_with(request, payload, &[CALLBACK_URL]).await?);
     }
-    let callback_url = form.text("callback_url")?;
+    let callback_url = form.text(CALLBACK_URL)?;
     let question = acceptance.question(path.0.parse()?, PresentedToken::new(&path.1), callback_url)?;
     let key = match *request.method() {
         Method::POST => IdempotencyKey::of(request)?,

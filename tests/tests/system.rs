@@ -6,6 +6,7 @@ mod system {
     mod acl_administration;
     mod acl_import;
     mod acl_service;
+    mod bodies;
     mod brokers;
     mod callback_hosts;
     mod celery_autoscale;

@@ -5,6 +5,9 @@ use serde_json::Value;
 use super::compression;
 use crate::message::Message;
 
+/// What some programs put before a text in UTF-8. It is no part of the text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// The body as JSON, typed markers in it as they came.
 ///
 /// # Errors
@@ -17,14 +20,16 @@ pub(super) fn read(message: &Message) -> Result<Value, String> {
         return Err(format!("content encoding {other:.64} is not utf-8"));
     }
     let text = compression::plain(message)?;
-    let value = serde_json::from_slice(&text).map_err(|error| explain(&text, &error))?;
-    match too_large_integer(&text) {
+    // Celery's workers refuse it; it changes nothing of what was meant.
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
+    let value = serde_json::from_slice(text).map_err(|error| explain(text, &error))?;
+    match too_large_integer(text) {
         None => Ok(value),
         Some(digits) => Err(format!("an integer of {digits} digits does not fit into 64 bits")),
     }
 }
 
-/// Whether it is JSON and may be an object, without reading it all.
+/// Whether it is JSON and may be an object, without reading it all. A byte order mark may stand before it.
 pub(super) fn may_be_object(message: &Message) -> bool {
     message.properties.content_type.as_deref().is_none_or(is_json)
         && compression::first_byte(message) == Some(b'{')
@@ -42,14 +47,22 @@ fn is_utf8(encoding: &str) -> bool {
         .any(|name| encoding.eq_ignore_ascii_case(name))
 }
 
-/// Python writes numbers that JSON does not have, and "expected value" does not say so.
+/// Python writes numbers that JSON does not have, halves of characters that no text has, and lists as deep as it likes; what
+/// serde says of them does not say so.
 fn explain(text: &[u8], error: &serde_json::Error) -> String {
     let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let at = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
     let name = ["NaN", "Infinity"].into_iter().find(|name| at.starts_with(name.as_bytes()));
+    let (said, column) = (error.to_string(), error.column());
     match name {
-        Some(name) => format!("{name} is no number of JSON, at column {}", error.column()),
-        None => error.to_string(),
+        Some(name) => format!("{name} is no number of JSON, at column {column}"),
+        None if said.contains("surrogate") || said.contains("end of hex escape") => {
+            format!("half of a surrogate pair is no character, at column {column}")
+        }
+        None if said.contains("recursion limit") => {
+            format!("lists and objects are nested deeper than 127 levels, at column {column}")
+        }
+        None => said,
     }
 }
 
@@ -139,6 +152,25 @@ mod tests {
         message.properties.content_type = Some("Application/JSON; charset=utf-8".to_owned());
         message.properties.content_encoding = Some("UTF-8".to_owned());
         assert_eq!(read(&message), Ok(json!([])));
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_no_part_of_the_body() {
+        assert_eq!(read(&body("\u{feff}[[1], {}, {}]")), Ok(json!([[1], {}, {}])));
+        assert!(may_be_object(&body("\u{feff} {}")) && !may_be_object(&body("\u{feff}[]")));
+        assert!(read(&body("\u{feff}\u{feff}[]")).is_err());
+    }
+
+    #[test]
+    fn half_a_surrogate_pair_and_more_than_127_levels_are_refused_by_name() {
+        let nested = |levels: usize| body(&("[".repeat(levels) + &"]".repeat(levels)));
+        assert!(read(&nested(127)).is_ok());
+        assert!(read(&nested(128)).unwrap_err().contains("deeper than 127 levels"));
+        for half in ["\\ud83d", "\\udd0c", "\\ud83d\\ud83d"] {
+            let why = read(&body(&format!("[\"{half}\"]"))).unwrap_err();
+            assert!(why.contains("half of a surrogate pair"), "{half}: {why}");
+        }
+        assert_eq!(read(&body("[\"\\ud83d\\udd0c\"]")), Ok(json!(["🔌"])));
     }
 
     proptest! {

@@ -27,9 +27,9 @@ pub(super) fn plain(message: &Message) -> Result<Cow<'_, [u8]>, String> {
     Ok(Cow::Owned(plain))
 }
 
-/// The first byte that is no space, without decompressing more than that.
+/// The first byte that is neither a space nor of a byte order mark, without decompressing more than that.
 pub(super) fn first_byte(message: &Message) -> Option<u8> {
-    let visible = |byte: &u8| !byte.is_ascii_whitespace();
+    let visible = |byte: &u8| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte);
     match decoder(message).ok()? {
         None => message.body.iter().copied().find(visible),
         Some(decoder) => {

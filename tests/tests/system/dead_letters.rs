@@ -11,6 +11,8 @@ use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STATION, record_once};
 use tests::eventually;
 
+use super::python::python;
+
 struct Publisher {
     channel: lapin::Channel,
     _connection: Connection,
@@ -94,6 +96,68 @@ async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
     );
     let kept = letters.iter().filter(|letter| letter["properties"]["headers"]["note"] == "kept").count();
     assert_eq!(kept, 7, "custom headers are kept");
+}
+
+/// What Celery sends and its Python workers run, and ours does not.
+const BEYOND_JSON: &str = r#"
+import sys, time
+from datetime import datetime, timedelta, timezone
+from celery import Celery
+from kombu import Queue
+app = Celery(broker=sys.argv[1])
+app.conf.broker_transport_options = {"confirm_publish": True}
+app.conf.task_queues = [Queue("celery", queue_arguments={"x-queue-type": "quorum"})]
+station, driver, url = sys.argv[2:]
+def ask(id, driver=driver, **options):
+    arguments = [station, driver, url, time.time_ns() + 60 * 10**9]
+    app.send_task("authorization_worker.tasks.authorize", arguments, task_id=id, **options)
+def nested(levels):
+    value = "x"
+    for _ in range(levels): value = [value]
+    return value
+kolkata_once = timezone(timedelta(hours=5, minutes=53, seconds=28))
+later = datetime.now(kolkata_once) + timedelta(hours=1)
+ask("half at the end", driver=driver + "\ud83d")
+ask("half within", driver="\udd0c" + driver)
+ask("levels 127", driver=nested(125))
+ask("levels 128", driver=nested(126))
+ask("eta", eta=later)
+ask("expires", expires=later)
+"#;
+
+#[tokio::test]
+async fn half_a_surrogate_pair_json_deeper_than_127_levels_and_an_offset_with_seconds_are_dead_letters() {
+    let mut deployment = Deployment::new().await;
+    let _services = deployment.start().await;
+    let output =
+        python(&deployment, BEYOND_JSON, &[STATION, DRIVER, "http://127.0.0.1:9/"]).output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mut letters = Vec::new();
+    eventually("six dead letters", async || {
+        letters.extend(deployment.drain("celery.dead").await);
+        (letters.len() == 6).then_some(())
+    })
+    .await;
+    let text =
+        |letter: &Value, name: &str| letter["properties"]["headers"][name].as_str().unwrap().to_owned();
+    let mut reasons: Vec<String> = letters
+        .iter()
+        .map(|it| format!("{}: {}: {}", text(it, "id"), text(it, "dead_reason"), text(it, "dead_detail")))
+        .collect();
+    reasons.sort_unstable();
+    insta::assert_snapshot!(reasons.join("\n"));
+}
+
+#[tokio::test]
+async fn a_task_behind_a_byte_order_mark_is_done() {
+    let mut deployment = Deployment::new().await;
+    let _services = deployment.start().await;
+    let host = CallbackHost::start().await;
+    let publisher = Publisher::connect(&deployment).await;
+    let arguments = json!([[STATION, DRIVER, host.url("/ok/marked"), u64::MAX >> 1], {}, {}]);
+    let id = "01a1fdc4-3193-72e3-bff0-3fbc4117778f";
+    publisher.publish(Some((authorize::NAME, id)), "application/json", &format!("\u{feff}{arguments}")).await;
+    host.all_of(&[id.to_owned()]).await;
 }
 
 #[tokio::test]
