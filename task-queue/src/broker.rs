@@ -25,8 +25,8 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// A delay may be cut to what the broker can hold (RabbitMQ: eight and a half years), and is never shorter otherwise.
     /// Whoever must not be early looks at the clock when the message comes.
     ///
-    /// An error does not mean that it has it not: a confirm may have been lost. Publishing again is right, and the
-    /// tasks must bear being run twice.
+    /// [`PublishError::Unconfirmed`] does not mean that it has it not: only the confirm may be missing. Publishing again is
+    /// right, and the tasks must bear being run twice.
     async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError>;
 
     /// Sends a message to a queue that somebody may be waiting at, such as a client for a result. It is not kept, and
@@ -130,24 +130,45 @@ pub enum Settled {
     Stale,
 }
 
-/// Why a message was not published.
+/// Why there is no confirm of a message. But for [`PublishError::Unconfirmed`] the broker certainly has not got it.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// There is no connection to the broker now.
+    /// The message was given to the connection, and no confirm came: in time, or before the connection was lost. It may be
+    /// in its queue all the same, or come there once the broker reads again.
+    #[error("the broker did not confirm the message, which it may have: {0}")]
+    Unconfirmed(String),
+    /// There is no connection to the broker now, or it takes nothing for now.
     #[error("the broker cannot be published to: {0}")]
     Unavailable(String),
-    /// No confirm came in time. The broker may have the message all the same.
-    #[error("the broker did not confirm within {0:?}")]
-    Unconfirmed(Duration),
     /// The queue does not exist and could not be made.
     #[error("the broker has no queue `{0}`")]
     Unroutable(String),
     /// The broker refused it, because the queue is full or has lost its leader. That may heal.
     #[error("the broker refused the message: the queue is full, or has lost its leader")]
     Refused,
-    /// A property, the routing key or the headers are larger than AMQP carries. That never heals.
-    #[error("a property is longer than 255 bytes, or the headers are larger than a frame")]
-    TooLarge,
+    /// A property, the routing key or the headers are larger than this connection carries, or the body than this broker
+    /// takes. That never heals.
+    #[error("it is too large: {0}")]
+    TooLarge(TooLarge),
+}
+
+/// What of a message is too large.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TooLarge {
+    /// The routing key, a property or the name of a header.
+    #[error("a name or property is longer than 255 bytes")]
+    Name,
+    /// All headers and properties together, which go in one frame.
+    #[error("its headers need a frame of {needed} bytes, and the broker agreed to {agreed}")]
+    Headers {
+        /// The size of that frame.
+        needed: usize,
+        /// The largest frame of this connection.
+        agreed: usize,
+    },
+    /// The body.
+    #[error("the broker takes no body of {0} bytes (max_message_size)")]
+    Body(usize),
 }
 
 /// Why a broker cannot be used.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+pub(crate) use self::stats::MemorySamples;
 use crate::broker::Bus;
 use crate::clock::Clock;
 use crate::events::{self, Events, Vitals};
@@ -53,6 +54,7 @@ pub(crate) struct Panel {
     pub(crate) consumers: Arc<Consumers>,
     pub(crate) bus: Option<Bus>,
     pub(crate) conf: Map<String, Value>,
+    pub(crate) memory: MemorySamples,
     /// What was revoked, for [`run`] to tell those who wait for it.
     pub(crate) marks: mpsc::Sender<Vec<String>>,
     /// Cancelled to end the worker.

@@ -7,7 +7,7 @@ pub mod review;
 
 use serde_json::{Value, json};
 
-use crate::message::{Headers, MOST_HEADERS, Message, headers_size};
+use crate::message::{Headers, Message, headers_size};
 use crate::protocol::NotATask;
 
 /// The queue of a queue's dead letters.
@@ -77,19 +77,26 @@ pub const REPLAYED_AT: &str = "replayed_at_ms";
 /// Header of a replayed message: its `retries` at that time, so that it can be tried as often as a new one.
 pub const REPLAYED_RETRIES: &str = "replayed_retries";
 
-/// A header that says more than this was none of Celery's.
-const LONGEST_ESSENTIAL: usize = 4096;
+/// A header that takes more than this part of the room was none of Celery's.
+const ESSENTIAL: usize = 16;
 
 /// The message as it is buried: the same body, properties and headers, and the reason beside them. Without an expiry,
-/// or the broker would drop it after all.
-pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at_ms: u64) -> Message {
+/// or the broker would drop it after all. Headers of more than `room` bytes are left out but for what a replay needs.
+pub(crate) fn bury(
+    message: &Message,
+    room: usize,
+    queue: &str,
+    deliveries: u32,
+    reason: &Reason,
+    at_ms: u64,
+) -> Message {
     let mut dead = message.without_broker_headers();
     dead.properties.expiration = None;
     let size = headers_size(&dead.headers);
     let mut detail = reason.detail.clone();
-    if size > MOST_HEADERS {
+    if size > room {
         // With our notes beside them they would not fit into AMQP's one frame of headers any more.
-        dead.headers.retain(|name, value| is_essential(name, value));
+        dead.headers.retain(|name, value| is_essential(name, value, room / ESSENTIAL));
         detail = format!("{detail} (its headers of {size} bytes were left out)");
     }
     let notes: [(&str, Value); 5] = [
@@ -105,9 +112,9 @@ pub fn bury(message: &Message, queue: &str, deliveries: u32, reason: &Reason, at
 }
 
 /// What the task could not be run without, unless it is out of all proportion.
-fn is_essential(name: &str, value: &Value) -> bool {
+fn is_essential(name: &str, value: &Value, longest: usize) -> bool {
     let essential = ["id", "task", "retries", "compression", "eta", "expires"];
-    essential.contains(&name) && value.to_string().len() <= LONGEST_ESSENTIAL
+    essential.contains(&name) && value.to_string().len() <= longest
 }
 
 /// The message as it is replayed: the same id, without what was noted when it was buried. Nothing when it does not say

@@ -27,6 +27,11 @@ impl Moment {
         moment.checked_to_offset(UtcOffset::UTC).map(Self)
     }
 
+    /// So many seconds after 1970 began; nothing where that is no year of four digits.
+    pub(crate) fn from_unix(seconds: i64) -> Option<Self> {
+        OffsetDateTime::from_unix_timestamp(seconds).ok().map(Self)
+    }
+
     /// How long after `earlier` it is; nothing when it is not.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::try_from(self.0 - earlier.0).unwrap_or_default()

@@ -17,6 +17,9 @@ pub use repr::repr;
 pub use request::{TaskRequest, TimeLimit, Timing};
 pub use signature::Signature;
 
+/// The Celery whose messages, events and answers ours are like. Monitors judge a worker by it.
+pub(crate) const CELERY_VERSION: &str = "5.7.0";
+
 /// Why a message is not a task that can be run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotATask {

@@ -1,5 +1,6 @@
 //! The worker: takes deliveries, runs their tasks side by side, and settles each only after its outcome is durable.
 
+mod burial;
 mod canvas;
 mod consumers;
 mod errback;
@@ -24,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
-use crate::control::{self, ControlConfig, Panel};
+use crate::control::{self, ControlConfig, MemorySamples, Panel};
 use crate::events::Events;
 use crate::node::Node;
 use crate::protocol::Origin;
@@ -193,6 +194,7 @@ impl Worker {
             consumers: Arc::new(consumers),
             bus,
             conf: config.conf,
+            memory: MemorySamples::default(),
             marks,
             shutdown: shutdown.clone(),
             started: Instant::now(),

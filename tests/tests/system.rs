@@ -23,6 +23,7 @@ mod system {
     mod crashes;
     mod dead_letters;
     mod decisions;
+    mod delay_ladder;
     mod destinations;
     mod doctor;
     mod documents;
@@ -35,6 +36,7 @@ mod system {
     mod limits;
     mod links;
     mod load;
+    mod message_sizes;
     mod metrics;
     mod openapi;
     mod python;

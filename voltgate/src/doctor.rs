@@ -3,6 +3,7 @@
 mod broker;
 mod finding;
 mod machine;
+mod management;
 mod services;
 mod settings;
 mod store;

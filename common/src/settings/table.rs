@@ -25,6 +25,8 @@ macro_rules! settings {
 settings! {
     BROKER_URL = "amqp://guest:guest@127.0.0.1:5672/%2f", "amqp://…, amqps://… or embedded:DIR",
         "The broker that holds the tasks", url;
+    BROKER_MANAGEMENT_URL = "", "http://USER:PASSWORD@HOST:PORT or https://… of RabbitMQ's management API, or nothing",
+        "Lets `voltgate doctor` see the policies and bindings of the delay queues, which AMQP does not show", url;
     TASK_QUEUE = "celery", "a queue name of 1 to 150 characters of A-Z a-z 0-9 - . _",
         "The queue that tasks are published to and taken from";
     TASK_QUEUE_TYPE = "quorum", "quorum or classic",

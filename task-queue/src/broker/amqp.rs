@@ -5,6 +5,7 @@
 pub(super) mod bus;
 mod consumer;
 pub(super) mod examination;
+mod ladder;
 mod link;
 mod publisher;
 mod table;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bytes::Bytes;
 use embedded_db::rusqlite::{self, OptionalExtension, Row, params};
-use embedded_db::{Database, DirectoryLock};
+use embedded_db::{Database, DbError, DirectoryLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -74,6 +74,15 @@ impl EmbeddedBroker {
     }
 }
 
+/// Only what SQLite refused within its transaction is certainly not there: a commit that fails may have reached the disk, and
+/// a thread that is gone may have committed before.
+fn unwritten(error: DbError) -> PublishError {
+    match error {
+        DbError::Sqlite(error) => PublishError::Unavailable(error.to_string()),
+        error @ (DbError::Commit(_) | DbError::Closed) => PublishError::Unconfirmed(error.to_string()),
+    }
+}
+
 #[async_trait]
 impl Broker for EmbeddedBroker {
     async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError> {
@@ -91,7 +100,7 @@ impl Broker for EmbeddedBroker {
             )?
             .execute(params![queue, due_ms, properties, headers, &body[..]])
         };
-        self.shared.db.write(insert).await.map_err(|error| unavailable(error.to_string()))?;
+        self.shared.db.write(insert).await.map_err(unwritten)?;
         self.shared.ready.notify_waiters();
         Ok(())
     }
@@ -185,7 +194,7 @@ impl Consumer {
     }
 
     /// Takes what is ready, as far as there is room; `None` when nothing was.
-    async fn take_some(&self) -> Result<Option<usize>, embedded_db::DbError> {
+    async fn take_some(&self) -> Result<Option<usize>, DbError> {
         let Ok(first) = Arc::clone(&self.free).acquire_owned().await else { return Ok(None) };
         let room = 1 + self.free.available_permits().min(256);
         let queue = Arc::clone(&self.queue);
@@ -196,11 +205,11 @@ impl Consumer {
             let rows = shared.db.write(move |tx| take(tx, &queue, room)).await?;
             let count = rows.1.len();
             hand_on(&shared, &rows.0, rows.1, first, &free, &tell).await;
-            Ok::<_, embedded_db::DbError>(count)
+            Ok::<_, DbError>(count)
         });
         match taking.await {
             Ok(count) => Ok(Some(count?).filter(|count| *count > 0)),
-            Err(_) => Err(embedded_db::DbError::Closed),
+            Err(_) => Err(DbError::Closed),
         }
     }
 
@@ -326,7 +335,7 @@ impl Drop for Lease {
     }
 }
 
-async fn give_back(shared: Arc<Shared>, seq: i64) -> Result<(), embedded_db::DbError> {
+async fn give_back(shared: Arc<Shared>, seq: i64) -> Result<(), DbError> {
     let sql = "UPDATE message SET taken = 0 WHERE seq = ?1";
     shared.db.write(move |tx| tx.prepare_cached(sql)?.execute([seq])).await?;
     shared.ready.notify_waiters();

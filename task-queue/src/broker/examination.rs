@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 use super::embedded::EmbeddedBroker;
 use super::{Broker, BrokerError};
 
+/// Levels of Celery's ladder of delays, each an exchange and a queue `celery_delayed_N`; level N holds a message for 2^N s.
+pub const DELAY_LEVELS: u32 = 28;
+
 /// What was found.
 #[derive(Debug, Clone)]
 pub struct BrokerFacts {
@@ -13,12 +16,36 @@ pub struct BrokerFacts {
     pub product: &'static str,
     /// The queues that were asked about.
     pub queues: Vec<QueueFacts>,
-    /// Whether Celery's ladder of delays is there.
-    pub delays: bool,
+    /// How delayed messages are held.
+    pub delays: DelayFacts,
     /// How long a message took there and back, confirmed; or why it did not get through.
     pub round_trip: Result<Duration, String>,
     /// The broker is short of memory or disk and takes no messages.
     pub blocked: bool,
+}
+
+/// What was found about delays.
+#[derive(Debug, Clone)]
+pub enum DelayFacts {
+    /// The broker holds them in the queues themselves.
+    Own,
+    /// Celery's ladder is needed and is not there.
+    NoLadder,
+    /// Celery's ladder.
+    Ladder(LadderFacts),
+    /// The broker did not let it be looked at; why.
+    Unknown(String),
+}
+
+/// What was found about Celery's ladder of delay queues.
+#[derive(Debug, Clone, Default)]
+pub struct LadderFacts {
+    /// The exchanges and queues of it that are not there.
+    pub missing: Vec<String>,
+    /// Queues that were declared in another way than kombu's and ours, with what the broker says of them.
+    pub different: Vec<String>,
+    /// Messages that wait on it.
+    pub messages: u64,
 }
 
 /// What was found about a queue.
@@ -62,5 +89,11 @@ async fn embedded(directory: &Path, queues: &[String]) -> Result<BrokerFacts, Br
         facts.push(QueueFacts { name: name.clone(), state: Some(state) });
     }
     let product = "a SQLite file";
-    Ok(BrokerFacts { product, queues: facts, delays: true, round_trip: Ok(began.elapsed()), blocked: false })
+    Ok(BrokerFacts {
+        product,
+        queues: facts,
+        delays: DelayFacts::Own,
+        round_trip: Ok(began.elapsed()),
+        blocked: false,
+    })
 }

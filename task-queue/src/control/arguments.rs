@@ -17,6 +17,10 @@ impl Raised {
         Self(format!("ValueError({})", quoted(told)))
     }
 
+    pub(super) fn import_error(told: &str) -> Self {
+        Self(format!("ImportError({})", quoted(told)))
+    }
+
     pub(super) fn key_error(key: &str) -> Self {
         Self(format!("KeyError({})", quoted(key)))
     }

@@ -33,7 +33,10 @@ fn find(method: &str) -> Option<Command> {
         "report" => |_, _| ok(stats::report()),
         "stats" => |panel, _| Ok(panel.stats()),
         "conf" | "dump_conf" => |panel, _| Ok(panel.conf()),
-        "memsample" => |_, _| Ok(stats::memory().into()),
+        "memsample" => |panel, _| Ok(panel.memory.sample().into()),
+        "memdump" => |panel, _| Ok(panel.memory.dump().into()),
+        // As a Python worker without that library answers it: there are no objects of Python to draw.
+        "objgraph" => |_, _| Err(Raised::import_error("Requires the objgraph library")),
         "registered" | "dump_tasks" => inspect::registered,
         "active" | "dump_active" => inspect::active,
         "reserved" | "dump_reserved" => inspect::reserved,

@@ -1,11 +1,17 @@
 //! Answers about the worker itself: its numbers, its configuration, its memory.
 
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError};
+
 use serde_json::{Map, Value, json};
 
 use super::Panel;
+use crate::protocol::CELERY_VERSION;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MASK: &str = "********";
+/// As many as `memdump` shows.
+const SAMPLES: usize = 10;
 
 impl Panel {
     /// What `stats` answers, with every key that Celery's has; Flower reads several of them without asking.
@@ -72,12 +78,36 @@ impl Panel {
 pub(super) fn report() -> String {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     format!(
-        "\nsoftware -> celery:{VERSION} (task-queue) kombu:none py:none (Rust)\nplatform -> system:{os} arch:{arch}\n"
+        "\nsoftware -> celery:{CELERY_VERSION} (task-queue {VERSION}) kombu:none py:none (Rust)\nplatform -> system:{os} arch:{arch}\n"
     )
 }
 
-/// What `memsample` answers: the resident memory.
-pub(super) fn memory() -> String {
+/// What `memsample` has answered since the last `memdump`, the newest.
+#[derive(Debug, Default)]
+pub(crate) struct MemorySamples(Mutex<VecDeque<String>>);
+
+impl MemorySamples {
+    /// What `memsample` answers: the resident memory.
+    pub(super) fn sample(&self) -> String {
+        let (now, mut samples) = (memory(), self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        samples.truncate(SAMPLES - 1);
+        samples.push_front(now.clone());
+        now
+    }
+
+    /// What `memdump` answers: those samples, and the memory now.
+    pub(super) fn dump(&self) -> String {
+        let samples = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let mut lines: Vec<String> =
+            samples.iter().rev().map(|sample| format!("-    > {sample},\n")).collect();
+        if !lines.is_empty() {
+            lines.insert(0, "- rss (sample):\n".to_owned());
+        }
+        format!("{}- rss (end): {}.\n", lines.concat(), memory())
+    }
+}
+
+fn memory() -> String {
     let megabytes = f64::from(u32::try_from(resident_kib()).unwrap_or(u32::MAX)) / 1024.0;
     format!("{megabytes:.3}MB")
 }

@@ -26,8 +26,8 @@ pub enum ReviewError {
     /// The queue cannot be read, or a letter cannot be settled.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// A letter could not be put back into its queue; it is still here.
-    #[error(transparent)]
+    /// A letter was not confirmed in its queue; it is still here.
+    #[error("{0}; the letter stays here, and may be replayed again")]
     Publish(#[from] PublishError),
 }
 

@@ -54,7 +54,7 @@ async fn send_all(events: &Events, sender: &mut BusSender) -> Result<(), Publish
         };
         match sender.send(&exchange(), &key, &message(events, &body)).await {
             Ok(()) => {}
-            Err(PublishError::TooLarge) => tracing::warn!("events are too large to be sent"),
+            Err(PublishError::TooLarge(why)) => tracing::warn!(%why, "events are too large to be sent"),
             Err(error) => {
                 keep(events, batch);
                 return Err(error);

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Events;
+use crate::protocol::CELERY_VERSION;
 
 /// Celery's own. A worker that is not heard of for twice this long counts as gone.
 const EVERY: Duration = Duration::from_secs(2);
@@ -24,7 +25,7 @@ impl Vitals {
     pub(crate) fn fields(self, freq: f64) -> Value {
         json!({
             "freq": freq, "active": self.active, "processed": self.processed, "loadavg": load_average(),
-            "sw_ident": env!("CARGO_PKG_NAME"), "sw_ver": env!("CARGO_PKG_VERSION"), "sw_sys": "Linux",
+            "sw_ident": env!("CARGO_PKG_NAME"), "sw_ver": CELERY_VERSION, "sw_sys": "Linux",
         })
     }
 }

@@ -16,13 +16,11 @@ pub(super) fn read(message: &Message) -> Result<Value, String> {
     if let Some(other) = message.properties.content_type.as_deref().filter(|kind| !is_json(kind)) {
         return Err(format!("content type {other:.64} is not application/json"));
     }
-    if let Some(other) = message.properties.content_encoding.as_deref().filter(|name| !is_utf8(name)) {
-        return Err(format!("content encoding {other:.64} is not utf-8"));
-    }
     let text = compression::plain(message)?;
+    let encoding = message.properties.content_encoding.as_deref();
     // Celery's workers refuse it; it changes nothing of what was meant.
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
-    let value = serde_json::from_slice(text).map_err(|error| explain(text, &error))?;
+    let value = serde_json::from_slice(text).map_err(|error| explain(text, &error, encoding))?;
     match too_large_integer(text) {
         None => Ok(value),
         Some(digits) => Err(format!("an integer of {digits} digits does not fit into 64 bits")),
@@ -40,16 +38,25 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// `binary` is what kombu calls bytes that it does not decode itself.
+/// JSON is read as UTF-8 whatever the content encoding says, as kombu reads it: celery-ts calls plain zlib `base64`. Only a
+/// body that is none is explained by it.
 fn is_utf8(encoding: &str) -> bool {
     ["", "utf-8", "utf8", "us-ascii", "ascii", "binary"]
         .iter()
         .any(|name| encoding.eq_ignore_ascii_case(name))
 }
 
+fn explain(text: &[u8], error: &serde_json::Error, encoding: Option<&str>) -> String {
+    let why = explain_json(text, error);
+    match encoding.filter(|name| !is_utf8(name)) {
+        Some(other) => format!("{why} (read as UTF-8; its content encoding is {other:.64})"),
+        None => why,
+    }
+}
+
 /// Python writes numbers that JSON does not have, halves of characters that no text has, and lists as deep as it likes; what
 /// serde says of them does not say so.
-fn explain(text: &[u8], error: &serde_json::Error) -> String {
+fn explain_json(text: &[u8], error: &serde_json::Error) -> String {
     let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let at = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
     let name = ["NaN", "Infinity"].into_iter().find(|name| at.starts_with(name.as_bytes()));
@@ -143,10 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn another_content_type_or_encoding_is_named() {
-        let mut message = body("[]");
+    fn json_is_read_whatever_its_content_encoding_says() {
+        for encoding in ["base64", "utf-16", "gzip", "application/x-gzip", "latin-1", "", "UTF-8", "Binary"] {
+            let mut message = body(r#"["é"]"#);
+            message.properties.content_encoding = Some(encoding.to_owned());
+            assert_eq!(read(&message), Ok(json!(["é"])), "{encoding}");
+        }
+    }
+
+    #[test]
+    fn another_content_type_is_named_and_an_encoding_where_the_body_cannot_be_read() {
+        let mut message = body("[\0]\0");
         message.properties.content_encoding = Some("utf-16".to_owned());
         assert!(read(&message).unwrap_err().contains("utf-16"));
+        message = body("[]");
         message.properties.content_type = Some("application/x-yaml".to_owned());
         assert!(read(&message).unwrap_err().contains("application/x-yaml"));
         message.properties.content_type = Some("Application/JSON; charset=utf-8".to_owned());

@@ -19,8 +19,11 @@ pub(super) async fn send(broker: &Arc<dyn Broker>, meta: &TaskMeta) -> Result<()
     };
     let message = Message { properties, headers: Headers::new(), body: Bytes::from(meta.to_json()) };
     match broker.reply(reply_to, &message).await {
-        // Its id or its reply queue is longer than AMQP carries: nobody can be waiting by such a name.
-        Err(PublishError::TooLarge) => Ok(()),
+        // Sent again, it would be refused again, with all that is under way beside it.
+        Err(PublishError::TooLarge(why)) => {
+            tracing::error!(id = meta.task_id, %why, "a result cannot be sent to whoever waits for it");
+            Ok(())
+        }
         sent => Ok(sent?),
     }
 }

@@ -2,9 +2,8 @@
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use ::metrics::counter;
 use futures_util::FutureExt;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -19,7 +18,6 @@ use super::revoked::Revoked;
 use crate::broker::{Broker, Delivery, PublishError};
 use crate::dead_letter::{self, Reason, reasons};
 use crate::message::Message;
-use crate::metrics;
 use crate::moment::Moment;
 use crate::protocol::{NotATask, TaskRequest, Timing, protocol1, replaced};
 use crate::task::{Declared, Failure, Outcome, Retry, TaskContext, Tasks};
@@ -83,13 +81,15 @@ impl Opened {
 impl Job {
     /// Reads a message, and tells that its task was received.
     pub(super) fn open(&self, mut delivery: Delivery) -> Opened {
-        let original = std::mem::take(&mut delivery.message);
+        let original = Arc::new(std::mem::take(&mut delivery.message));
         // One that cannot be read stays as it is, and its decoding says why.
-        let message = Arc::new(protocol1::upgrade(&original).ok().flatten().unwrap_or(original));
+        let upgraded = protocol1::upgrade(&original).ok().flatten();
+        let message = upgraded.map_or_else(|| Arc::clone(&original), Arc::new);
         let task = TaskRequest::decode(&message).map(|request| InHand {
             declared: self.tasks.declared(&request.name).unwrap_or(Declared::UNKNOWN),
             request: Arc::new(request),
             message: Arc::clone(&message),
+            original: Arc::clone(&original),
             queue: Arc::clone(&delivery.queue),
             deliveries: delivery.deliveries,
             ticket: self.lifecycle.registry.ticket(),
@@ -124,7 +124,8 @@ impl Job {
                 done => done,
             },
             Err(not_a_task) => {
-                self.bury(&message, &held.queue, held.deliveries, &not_a_task.clone().into()).await
+                let reason = not_a_task.clone().into();
+                self.bury([&message, &message], &held.queue, held.deliveries, &reason).await
             }
         };
         held.settle(done, &self.broker).await;
@@ -230,7 +231,7 @@ impl Job {
                 Err(why) => self.failed(task, &Failure::new("ValueError", why)).await,
             },
             Outcome::Dead(reason) => {
-                self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
+                self.bury_task(task, &reason).await?;
                 if reason.word == reasons::REVOKED {
                     return Ok(self.lifecycle.revoked(task, task.revocation(false)).await?);
                 }
@@ -282,8 +283,7 @@ impl Job {
         let told = vec![Value::from(reason.clone()), Value::from(requeue)];
         let failure = Failure::of("celery.exceptions", "Reject", told);
         if !requeue {
-            let reason = Reason::new(reasons::REJECTED, reason);
-            self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
+            self.bury_task(task, &Reason::new(reasons::REJECTED, reason)).await?;
         }
         self.lifecycle.rejected(task, &failure, requeue).await?;
         // As in Celery, what was acknowledged before it began cannot be put back any more.
@@ -303,70 +303,34 @@ impl Job {
         }
     }
 
-    /// Given back, it would run again and again. What follows from it is left out: that may be what is too large.
-    async fn bury_unpublishable(&self, task: &InHand, error: &PublishError) -> Result<(), Undone> {
-        let detail = format!("what follows from it cannot be published: {error}");
-        let reason = Reason::new(reasons::UNPUBLISHABLE, detail);
-        self.tell_given_up(task, &reason).await;
-        self.bury(&task.message, &task.queue, task.deliveries, &reason).await?;
-        Ok(self.lifecycle.failed(task, &reason.as_failure(&task.request)).await?)
-    }
-
     /// What made the task unfit may make telling it unfit too: it gets one try, and the letter is buried all the same.
     async fn given_up(&self, task: &InHand, reason: Reason) -> Outcome {
         self.tell_given_up(task, &reason).await;
         Outcome::Dead(reason)
     }
 
-    async fn tell_given_up(&self, task: &InHand, reason: &Reason) {
+    pub(super) async fn tell_given_up(&self, task: &InHand, reason: &Reason) {
         let telling = AssertUnwindSafe(self.tasks.given_up(self.context(task), reason)).catch_unwind();
         let _ = tokio::time::timeout(TELLING_LIMIT, telling).await;
     }
 
-    async fn bury(
-        &self,
-        message: &Message,
-        queue: &str,
-        deliveries: u32,
-        reason: &Reason,
-    ) -> Result<(), Undone> {
-        let id = format!("{:.64}", message.text_header("id").unwrap_or("-"));
-        tracing::warn!(id, queue, reason = reason.word, detail = reason.detail, "dead letter");
-        let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-        let at_ms = u64::try_from(now_ms).unwrap_or(u64::MAX);
-        let dead = dead_letter::bury(message, queue, deliveries, reason, at_ms);
-        self.publish(&dead_letter::queue_of(queue), &dead, Duration::ZERO).await?;
-        counter!(metrics::DEAD_LETTERS, "reason" => reason.word).increment(1);
-        Ok(())
-    }
-
     /// Publishes until the broker confirms; what that takes is a part of the delay.
-    async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), Undone> {
+    pub(super) async fn publish(
+        &self,
+        queue: &str,
+        message: &Message,
+        delay: Duration,
+    ) -> Result<(), Undone> {
         let (mut pauses, asked) = (Pauses::until(&self.give_up), Instant::now());
         loop {
             match self.broker.publish(queue, message, delay.saturating_sub(asked.elapsed())).await {
                 Ok(()) => return Ok(()),
-                Err(error @ PublishError::TooLarge) => return Err(Undone::Unpublished(error)),
+                Err(error @ PublishError::TooLarge(_)) => return Err(Undone::Unpublished(error)),
                 Err(error) => {
                     tracing::warn!(queue, %error, "an outcome is not confirmed yet; publishing again");
                 }
             }
             pauses.pause().await?;
-        }
-    }
-}
-
-impl Reason {
-    /// What a client that waits for the result is told of a dead letter.
-    fn as_failure(&self, request: &TaskRequest) -> Failure {
-        let told = vec![Value::from(self.detail.clone())];
-        match self.word {
-            reasons::UNKNOWN_TASK => {
-                Failure::of("celery.exceptions", "NotRegistered", vec![request.name.clone().into()])
-            }
-            reasons::INVALID_ARGUMENTS => Failure::of("builtins", "TypeError", told),
-            reasons::POISON => Failure::of("billiard.exceptions", "WorkerLostError", told),
-            _ => Failure::of("builtins", "RuntimeError", told),
         }
     }
 }

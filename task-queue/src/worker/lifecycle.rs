@@ -20,6 +20,8 @@ use crate::task::{Declared, Failure, Shown};
 /// A task that was taken from a queue and is not settled yet.
 #[derive(Debug, Clone)]
 pub(crate) struct InHand {
+    /// As it came, where it was of protocol 1.
+    pub(crate) original: Arc<Message>,
     /// What its message says.
     pub(crate) request: Arc<TaskRequest>,
     /// The message, as protocol 2.

@@ -105,7 +105,9 @@ impl Registry {
     /// The broker holds it until then.
     pub(crate) fn schedule(&self, task: &InHand, eta: Moment) {
         self.with(|inner| {
-            inner.scheduled.push_back((eta, task.clone()));
+            // Shown by what it was read as: a second body would be memory for nothing.
+            let task = InHand { original: Arc::clone(&task.message), ..task.clone() };
+            inner.scheduled.push_back((eta, task));
             let size = |(_, task): &(Moment, InHand)| task.message.body.len();
             let mut bytes: usize = inner.scheduled.iter().map(size).sum();
             while inner.scheduled.len() > MOST_SCHEDULED || bytes > MOST_SCHEDULED_BYTES {
@@ -206,10 +208,12 @@ mod tests {
     fn task(id: usize, bytes: usize) -> InHand {
         let headers = json!({"task": "t", "id": id.to_string(), "eta": "2100-01-01T00:00:00"});
         let body = json!([["x".repeat(bytes)], {}, {}]).to_string().into();
-        let message = Message { headers: headers.as_object().unwrap().clone(), body, ..Message::default() };
+        let headers = headers.as_object().unwrap().clone();
+        let message = Arc::new(Message { headers, body, ..Message::default() });
         InHand {
             request: Arc::new(TaskRequest::decode(&message).unwrap()),
-            message: Arc::new(message),
+            original: Arc::clone(&message),
+            message,
             queue: "celery".into(),
             deliveries: 1,
             declared: Declared::UNKNOWN,

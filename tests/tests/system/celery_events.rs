@@ -55,6 +55,7 @@ print(json.dumps({
     "revoked": {node: sorted(event["expired"] for event in of(node, "task-revoked")) for node in both},
     "states": {node: [state.tasks[id].state for id in ids[node]] for node in both},
     "results": {node: state.tasks[ids[node][0]].result for node in both},
+    "versions": {node: of(node, "worker-heartbeat")[0]["sw_ver"] for node in both},
     "alive": {node: state.workers[node].alive for node in both},
     "clocks": {node: clocks(node) == sorted(set(clocks(node))) for node in both},
 }))

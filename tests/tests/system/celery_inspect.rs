@@ -18,6 +18,7 @@ pub(super) fn shape(value: &Value) -> Value {
 }
 
 const EVERY_COMMAND: &str = r#"
+import re
 both = ["ours@test", "python@test"]
 running = {queue: slow(60, queue) for queue in ["q.ours", "q.python"]}
 until(lambda: all(len(reply) == 1 for reply in ask("active", 2, both).values()))
@@ -37,6 +38,8 @@ compare("registered"); compare("dump_tasks"); compare("registered", taskinfoitem
 answer = ask("query_task", 2, both, ids=ids)
 replies.append(["query_task", False, {node: list(found.values()) for node, found in answer.items()}])
 assert ours("memsample").endswith("MB")
+assert re.fullmatch(r"- rss \(sample\):\n-    > [\d.]+MB,\n- rss \(end\): [\d.]+MB\.\n", ours("memdump")), "a sample and the end"
+compare("objgraph"); compare("objgraph", num=10, max_depth=3, type="Request")
 compare("query_task", ids="nosuch")
 compare("revoked"); compare("dump_revoked")
 compare("revoke", task_id="one"); compare("revoke", task_id=["one"], signal="KILL")
@@ -66,6 +69,23 @@ compare("election", id="1", topic="t", action=None)
 print(json.dumps(replies))
 app.control.broadcast("revoke", {"task_id": ids, "terminate": True, "signal": "KILL"})
 "#;
+
+const KNOWN: &str = r#"
+from celery.worker.control import Panel
+names = sorted(name for name in Panel.data if name != "shutdown")
+answers = {name: ours(name) for name in names}
+unknown = [name for name in names if answers[name] == {"error": f"KeyError('{name}')"}]
+print(json.dumps([len(names), unknown]))
+"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_command_that_celery_knows_is_unknown_to_a_worker_of_ours() {
+    let deployment = Deployment::new().await;
+    let ours = Ours::start(&deployment).await;
+    let known = client(&deployment, KNOWN, &[]).await;
+    assert!(known[0].as_u64().unwrap() > 30 && known[1] == json!([]), "{known}");
+    ours.stop().await;
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_command_is_answered_as_a_python_worker_answers_it() {

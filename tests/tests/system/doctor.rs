@@ -148,3 +148,40 @@ async fn a_system_in_one_process_is_looked_at_while_it_runs() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn each_level_of_the_delays_is_looked_at_and_the_policy_that_loses_what_they_hold_is_named() {
+    let mut deployment = Deployment::new().await;
+    let services = deployment.start().await;
+    let deployment = deployment.clone().with("BROKER_MANAGEMENT_URL", &deployment.servers.broker_api);
+    let delays = async || {
+        let output = doctor(&deployment.environment, &["--api", &services.api_url, "--json"]).await;
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let checks = report["checks"].as_array().unwrap().clone();
+        let of_delays = |check: &Value| check["check"].as_str().unwrap().starts_with("broker delay");
+        checks.into_iter().filter(of_delays).collect::<Vec<_>>()
+    };
+    let results = |checks: &[Value]| checks.iter().map(|check| check["result"].clone()).collect::<Vec<_>>();
+    eventually("all of it to be well", async || {
+        let checks = delays().await;
+        (results(&checks) == ["ok", "ok", "ok"]).then_some(())
+    })
+    .await;
+    services.worker.kill().await;
+    let (api, vhost) = (&deployment.servers.broker_api, &deployment.vhost);
+    let policy = serde_json::json!({"pattern": "^celery_delayed_7$", "apply-to": "queues",
+        "definition": {"expires": 600_000, "max-length": 10}});
+    let put = deployment.http.put(format!("{api}/api/policies/{vhost}/short")).json(&policy).send().await;
+    assert!(put.unwrap().status().is_success());
+    let deleted = deployment.http.delete(format!("{api}/api/queues/{vhost}/celery_delayed_5")).send().await;
+    assert!(deleted.unwrap().status().is_success());
+    let checks = eventually("it to be ill", async || {
+        let checks = delays().await;
+        (results(&checks) == ["failure", "failure", "failure"]).then_some(checks)
+    })
+    .await;
+    let detail = |number: usize| checks[number]["detail"].as_str().unwrap();
+    assert!(detail(0).ends_with("missing: queue celery_delayed_5"), "{}", detail(0));
+    assert_eq!(detail(1), "celery_delayed_7: expires is 600000; celery_delayed_7: max-length is 10");
+    assert!(detail(2).starts_with("missing: celery_delayed_5 to celery_delayed_5 by "), "{}", detail(2));
+}

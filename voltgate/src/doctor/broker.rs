@@ -3,10 +3,13 @@
 use authorization_queue::config::broker_url;
 use common::settings::{STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, TASK_QUEUE_TYPE};
 use common::tasks::deliver_callback;
-use task_queue::broker::examination::{BrokerFacts, QueueFacts, QueueState, examine};
+use task_queue::broker::examination::{
+    BrokerFacts, DelayFacts, LadderFacts, QueueFacts, QueueState, examine,
+};
 use task_queue::dead_letter;
 
 use super::finding::Finding;
+use super::management;
 
 /// So many waiting are more than a worker has in hand and fetches.
 const MANY: u64 = 1000;
@@ -21,7 +24,13 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let Ok(limit) = settings.seconds(&STARTUP_TIMEOUT_SEC, 3600) else { return Vec::new() };
     let at = url.to_string();
     match examine(url.expose(), &names, limit).await {
-        Ok(facts) => judge(&facts, &at, settings),
+        Ok(facts) => {
+            let mut findings = judge(&facts, &at, settings);
+            if matches!(facts.delays, DelayFacts::Ladder(_)) {
+                findings.extend(management::look(settings, settings.text(&TASK_QUEUE)).await);
+            }
+            findings
+        }
         Err(error) => vec![unreachable(&error.to_string(), &at)],
     }
 }
@@ -50,15 +59,39 @@ fn judge(facts: &BrokerFacts, at: &str, settings: &Settings) -> Vec<Finding> {
             false => living(queue, settings.text(&TASK_QUEUE_TYPE)),
         });
     }
-    findings.push(match facts.delays {
-        true => Finding::ok("broker delays", "they can be held"),
-        false => Finding::warning(
-            "broker delays",
+    findings.push(delays(&facts.delays));
+    findings
+}
+
+fn delays(facts: &DelayFacts) -> Finding {
+    let check = "broker delays";
+    match facts {
+        DelayFacts::Own => Finding::ok(check, "they can be held"),
+        DelayFacts::NoLadder => Finding::warning(
+            check,
             "Celery's ladder of delay queues is not there yet",
             "a worker makes it when it starts: start one, with permission to configure celery_delayed_.*",
         ),
-    });
-    findings
+        DelayFacts::Unknown(why) => Finding::warning(
+            check,
+            format!("Celery's ladder of delay queues cannot be looked at: {why}"),
+            "give the user permission to configure celery_delayed_.*",
+        ),
+        DelayFacts::Ladder(LadderFacts { missing, .. }) if !missing.is_empty() => Finding::failure(
+            check,
+            format!("of Celery's ladder of delay queues is missing: {}", missing.join(", ")),
+            "a worker that runs makes it anew within half a minute; what deletes it, a policy with `expires` perhaps, \
+             loses the retries in it",
+        ),
+        DelayFacts::Ladder(LadderFacts { different, .. }) if !different.is_empty() => Finding::warning(
+            check,
+            format!("declared in another way than kombu's: {}", different.join("; ")),
+            "it is used as it is; drain it and delete the queue, and a worker makes it anew",
+        ),
+        DelayFacts::Ladder(LadderFacts { messages, .. }) => {
+            Finding::ok(check, format!("every level is there; messages that wait: {messages}"))
+        }
+    }
 }
 
 fn way_through(facts: &BrokerFacts) -> Finding {

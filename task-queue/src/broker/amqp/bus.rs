@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Session};
 use super::{table, topology};
-use crate::broker::{BrokerError, PublishError, QueueType};
+use crate::broker::{BrokerError, PublishError, QueueType, TooLarge};
 use crate::message::Message;
 
 /// A broker that does not answer a method within this is not going to.
@@ -156,7 +156,8 @@ impl BusSender {
         message: &Message,
     ) -> Result<(), PublishError> {
         let sent = tokio::time::timeout(METHOD_LIMIT, self.try_send(exchange, key, message)).await;
-        let sent = sent.unwrap_or(Err(PublishError::Unconfirmed(METHOD_LIMIT)));
+        let sent =
+            sent.unwrap_or(Err(PublishError::Unconfirmed(format!("no answer within {METHOD_LIMIT:?}"))));
         if sent.is_err() {
             self.channel = None;
         }
@@ -185,9 +186,12 @@ impl BusSender {
                 opening.await.map_err(|error| unavailable(error.to_string()))?
             }
         };
-        let properties = table::to_properties(message).ok_or(PublishError::TooLarge)?;
+        let properties =
+            table::to_properties(message, session.frame_max()).map_err(PublishError::TooLarge)?;
         let (name, key) = (table::short(&exchange.name), table::short(key));
-        let (Some(name), Some(key)) = (name, key) else { return Err(PublishError::TooLarge) };
+        let (Some(name), Some(key)) = (name, key) else {
+            return Err(PublishError::TooLarge(TooLarge::Name));
+        };
         let properties = properties.with_delivery_mode(TRANSIENT);
         let options = BasicPublishOptions::default();
         let sent = channel.basic_publish(name, key, options, &message.body, properties).await;

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Session};
 use super::unsettled::{Tellers, Unsettled, Way};
-use super::{table, topology};
+use super::{ladder, table, topology};
 use crate::broker::{Deliveries, Delivery, Settle, Topology};
 
 /// Between two tries on a connection that works, for instance while the queue is being deleted.
@@ -140,7 +140,7 @@ impl Subscription {
 
     async fn open(&self, session: &Session) -> lapin::Result<(Channel, Consumer)> {
         topology::declare_queue(&session.connection, &self.queue, self.topology.queue_type).await?;
-        topology::rejoin_ladder(&session.connection, &self.queue).await?;
+        ladder::rejoin(&session.connection, &self.queue).await?;
         let channel = session.connection.create_channel().await?;
         let consumer = self.begin(&channel).await?;
         Ok((channel, consumer))

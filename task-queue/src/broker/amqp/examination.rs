@@ -3,15 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use lapin::options::{
-    BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, ExchangeDeclareOptions, QueueDeclareOptions,
-};
+use lapin::options::{BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::{FieldTable, ShortString};
-use lapin::{BasicProperties, Connection, ConnectionProperties, ExchangeKind};
+use lapin::{BasicProperties, Connection, ConnectionProperties};
 
-use super::{link, topology};
+use super::{ladder, link, topology};
 use crate::broker::BrokerError;
-use crate::broker::examination::{BrokerFacts, QueueFacts, QueueState};
+use crate::broker::examination::{BrokerFacts, DelayFacts, LadderFacts, QueueFacts, QueueState};
 
 /// Of a message there and back.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(3);
@@ -39,7 +37,11 @@ async fn look(connection: &Connection, queues: &[String]) -> BrokerFacts {
     for name in queues {
         facts.push(QueueFacts { name: name.clone(), state: state(connection, name).await.ok() });
     }
-    let delays = has_ladder(connection).await.is_ok();
+    let delays = match ladder(connection).await {
+        Ok(None) => DelayFacts::NoLadder,
+        Ok(Some(ladder)) => DelayFacts::Ladder(ladder),
+        Err(error) => DelayFacts::Unknown(error.to_string()),
+    };
     let round_trip = match tokio::time::timeout(ROUND_TRIP_LIMIT, round_trip(connection)).await {
         Ok(result) => result.map_err(|error| error.to_string()),
         Err(_) => Err(format!("no confirm within {ROUND_TRIP_LIMIT:?}")),
@@ -64,16 +66,31 @@ async fn kind(connection: &Connection, queue: &str) -> Option<&'static str> {
     }
 }
 
-async fn has_ladder(connection: &Connection) -> lapin::Result<()> {
-    let channel = connection.create_channel().await?;
-    let passive = ExchangeDeclareOptions { passive: true, ..ExchangeDeclareOptions::default() };
-    let asking = channel.exchange_declare(
-        topology::DELIVERY.into(),
-        ExchangeKind::Topic,
-        passive,
-        FieldTable::default(),
-    );
-    asking.await
+/// Nothing where there is no ladder. What a policy does to it, and what it is bound to, AMQP does not show.
+async fn ladder(connection: &Connection) -> lapin::Result<Option<LadderFacts>> {
+    if !ladder::exists(connection).await? {
+        return Ok(None);
+    }
+    let mut facts = LadderFacts::default();
+    for level in 0..ladder::LEVELS {
+        let name = ladder::level_name(level);
+        if !ladder::has_exchange(connection, &name).await? {
+            facts.missing.push(format!("exchange {name}"));
+        }
+        let Ok(state) = topology::state(connection, name.as_str()).await else {
+            facts.missing.push(format!("queue {name}"));
+            continue;
+        };
+        facts.messages += u64::from(state.ready);
+        let channel = connection.create_channel().await?;
+        // As in `kind`: it exists, so that the broker agrees or says what it is like.
+        if let Err(error) =
+            channel.queue_declare(name.clone(), topology::DURABLE, ladder::arguments(level)).await
+        {
+            facts.different.push(format!("queue {name}: {error}"));
+        }
+    }
+    Ok(Some(facts))
 }
 
 /// Through a queue that is gone with the connection. A broker that has raised an alarm stops reading at the publish.

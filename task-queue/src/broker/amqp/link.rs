@@ -19,6 +19,10 @@ use crate::metrics;
 /// A peer that is silent for twice this long is dead. RabbitMQ's own 60 s would leave a half-open connection unnoticed
 /// for two minutes.
 pub(super) const HEARTBEAT_SECS: u16 = 5;
+/// RabbitMQ's own. Left to it, the largest frame is as large as the broker offers, and lapin's buffers are many times that.
+pub(super) const LARGEST_FRAME: u32 = 131_072;
+/// lapin's smallest, as it is RabbitMQ 4's; AMQP's own would be 4096.
+const SMALLEST_FRAME: u32 = 8192;
 /// lapin's handshake has no limit of its own.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
@@ -135,7 +139,7 @@ impl Link {
     }
 }
 
-/// Where to connect to, and how often to say that we are there.
+/// Where to connect to, how often to say that we are there, and how large a frame may be; the broker may want it smaller.
 pub(super) fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
     let mut uri: AMQPUri = url.parse().map_err(|_| BrokerError::BadUrl)?;
     if uri.vhost.is_empty() {
@@ -143,6 +147,9 @@ pub(super) fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
         "/".clone_into(&mut uri.vhost);
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
+    // 0 would leave it to the broker.
+    let asked = uri.query.frame_max.filter(|asked| *asked > 0).unwrap_or(LARGEST_FRAME);
+    uri.query.frame_max = Some(asked.clamp(SMALLEST_FRAME, LARGEST_FRAME));
     Ok(uri)
 }
 
@@ -219,6 +226,13 @@ async fn hold(
     let _ = tokio::time::timeout(CLOSE_LIMIT, session.connection.close(200, "goodbye".into())).await;
 }
 
+impl Session {
+    /// The largest frame that both ends agreed to, in bytes.
+    pub(super) fn frame_max(&self) -> usize {
+        self.connection.configuration().frame_max() as usize
+    }
+}
+
 impl Connector {
     async fn open(&self) -> lapin::Result<Session> {
         let role = self.role.name();
@@ -229,5 +243,24 @@ impl Connector {
         let channel = connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions::default()).await?;
         Ok(Session { connection, channel, ladder: OnceCell::new(), lost: CancellationToken::new() })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_frame_is_larger_than_ours_whatever_the_url_asks_for() {
+        for (query, size) in [
+            ("", LARGEST_FRAME),
+            ("?frame_max=0", LARGEST_FRAME),
+            ("?frame_max=4294967295", LARGEST_FRAME),
+            ("?frame_max=16384", 16_384),
+            ("?frame_max=1", SMALLEST_FRAME),
+        ] {
+            let uri = parse(&format!("amqp://127.0.0.1/%2f{query}")).unwrap();
+            assert_eq!(uri.query.frame_max, Some(size), "{query}");
+        }
     }
 }

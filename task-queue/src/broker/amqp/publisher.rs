@@ -4,20 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lapin::Confirmation;
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
+use lapin::{Confirmation, ErrorKind};
 use tokio::time::{Instant, timeout_at};
 
 use super::link::{Link, Session};
-use super::{table, topology};
-use crate::broker::{PublishError, Topology};
+use super::{ladder, table, topology};
+use crate::broker::{PublishError, TooLarge, Topology};
 use crate::message::Message;
 
-/// Declaring 28 quorum queues for the first time takes a broker seconds.
-const LADDER_LIMIT: Duration = Duration::from_secs(30);
-
-/// AMQP's "need not survive a restart of the broker".
+/// AMQP's delivery modes: "survives a restart of the broker", and "need not".
+const PERSISTENT: u8 = 2;
 const FLEETING: u8 = 1;
 
 const BLOCKED: &str = "it is short of memory or disk and takes no messages for now";
@@ -67,74 +65,93 @@ impl Publisher {
         message: &Message,
         delay: Duration,
     ) -> Result<(), PublishError> {
-        if delay.is_zero() {
-            return self.publish_surely(queue, (ShortString::from(""), queue.to_owned()), message).await;
+        if !delay.is_zero() {
+            return self.publish_later(queue, message, delay).await;
         }
-        let asked = Instant::now();
-        self.ensure_ladder().await?;
-        // Making the ladder took its part of the delay. Rounded up: a retry that comes early may be refused by what asked
-        // for the delay.
-        let left = delay.saturating_sub(asked.elapsed());
-        let seconds = u64::try_from(left.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
-        // A level of the ladder lets a message go at its own expiration, where that is earlier than the level's.
-        let lasting = message.without_expiration();
-        self.publish_surely(queue, topology::delayed_route(queue, seconds), &lasting).await
-    }
-
-    /// Without a queue of that name nobody waits for it any more, which is as good.
-    pub(super) async fn reply(&self, queue: &str, message: &Message) -> Result<(), PublishError> {
-        let fleeting = |properties: lapin::BasicProperties| properties.with_delivery_mode(FLEETING);
-        let properties = table::to_properties(message).map(fleeting).ok_or(PublishError::TooLarge)?;
-        match self.send((ShortString::from(""), queue.to_owned()), &message.body, properties).await {
-            Ok(()) | Err(PublishError::Unroutable(_)) => Ok(()),
-            Err(error) => Err(error),
-        }
-    }
-
-    async fn publish_surely(
-        &self,
-        queue: &str,
-        route: (ShortString, String),
-        message: &Message,
-    ) -> Result<(), PublishError> {
-        match self.publish_to(route.clone(), message).await {
+        let route = || (ShortString::from(""), queue.to_owned());
+        match self.send(route(), message, PERSISTENT).await {
             Err(PublishError::Unroutable(_)) => {
                 // Somebody deleted the queue while we were connected.
                 self.declare_again(queue).await?;
-                self.publish_to(route, message).await
+                self.send(route(), message, PERSISTENT).await
             }
             result => result,
         }
     }
 
-    async fn publish_to(&self, route: (ShortString, String), message: &Message) -> Result<(), PublishError> {
-        let properties = table::to_properties(message).ok_or(PublishError::TooLarge)?;
-        self.send(route, &message.body, properties).await
+    async fn publish_later(
+        &self,
+        queue: &str,
+        message: &Message,
+        delay: Duration,
+    ) -> Result<(), PublishError> {
+        let asked = Instant::now();
+        self.ensure_ladder().await?;
+        // A level of the ladder lets a message go at its own expiration, where that is earlier than the level's.
+        let lasting = message.without_expiration();
+        let route = || {
+            // Making the ladder took its part of the delay. Rounded up: a retry that comes early may be refused by what
+            // asked for the delay.
+            let left = delay.saturating_sub(asked.elapsed());
+            let seconds = u64::try_from(left.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
+            ladder::route(queue, seconds)
+        };
+        match self.send(route(), &lasting, PERSISTENT).await {
+            Err(PublishError::Unroutable(_)) => {
+                // Somebody deleted a level, or the queue itself, while we were connected.
+                self.declare_again(queue).await?;
+                let session = self.session().await?;
+                self.declare_ladder(
+                    &session,
+                    &[self.topology.queues.as_slice(), &[queue.to_owned()]].concat(),
+                )
+                .await?;
+                self.send(route(), &lasting, PERSISTENT).await
+            }
+            result => result,
+        }
+    }
+
+    /// Without a queue of that name nobody waits for it any more, which is as good.
+    pub(super) async fn reply(&self, queue: &str, message: &Message) -> Result<(), PublishError> {
+        match self.send((ShortString::from(""), queue.to_owned()), message, FLEETING).await {
+            Ok(()) | Err(PublishError::Unroutable(_)) => Ok(()),
+            Err(error) => Err(error),
+        }
     }
 
     async fn send(
         &self,
         (exchange, key): (ShortString, String),
-        body: &[u8],
-        properties: lapin::BasicProperties,
+        message: &Message,
+        delivery_mode: u8,
     ) -> Result<(), PublishError> {
         let limit = self.topology.publish_timeout;
         let deadline = Instant::now() + limit;
-        let key_text = table::short(&key).ok_or(PublishError::TooLarge)?;
+        let key_text = table::short(&key).ok_or(PublishError::TooLarge(TooLarge::Name))?;
         let session = self.session_until(deadline).await?;
+        let properties =
+            table::to_properties(message, session.frame_max()).map_err(PublishError::TooLarge)?;
+        let properties = properties.with_delivery_mode(delivery_mode);
         if session.connection.status().blocked() {
             // Nothing is read from us until the alarm is over: waiting would only end in the time limit.
             return Err(PublishError::Unavailable(BLOCKED.to_owned()));
         }
+        if !session.channel.status().connected() {
+            session.lost.cancel();
+            return Err(PublishError::Unavailable("the connection was lost just now".to_owned()));
+        }
+        // From here on it may be on its way, and lapin sends what it has taken also after a time limit of ours.
         let confirms_before = self.confirms.load(Ordering::Relaxed);
         let publishing = async {
             let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
+            let body = &message.body[..];
             session.channel.basic_publish(exchange, key_text, mandatory, body, properties).await?.await
         };
         let outcome = timeout_at(deadline, publishing).await;
         let Ok(outcome) = outcome else {
             self.suspect(&session, confirms_before);
-            return Err(PublishError::Unconfirmed(limit));
+            return Err(PublishError::Unconfirmed(format!("no answer within {limit:?}")));
         };
         self.confirms.fetch_add(1, Ordering::Relaxed);
         match outcome {
@@ -143,12 +160,15 @@ impl Publisher {
             Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
             Ok(Confirmation::NotRequested) => {
                 session.lost.cancel();
-                Err(PublishError::Unavailable("the channel is not in confirm mode".to_owned()))
+                Err(PublishError::Unconfirmed("the channel is not in confirm mode".to_owned()))
             }
             Err(error) => {
                 // One failed channel is enough to begin again: it is the only one that publishes.
                 session.lost.cancel();
-                Err(PublishError::Unavailable(error.to_string()))
+                if is_about_size(&error, message.body.len()) {
+                    return Err(PublishError::TooLarge(TooLarge::Body(message.body.len())));
+                }
+                Err(PublishError::Unconfirmed(error.to_string()))
             }
         }
     }
@@ -170,17 +190,33 @@ impl Publisher {
         }
     }
 
-    /// Once a session: a broker that came back empty needs the ladder anew.
+    /// Once a session, as a broker that came back empty needs the ladder anew; from then on it is looked after.
     pub(super) async fn ensure_ladder(&self) -> Result<(), PublishError> {
         let session = self.session().await?;
         let declare = || async {
-            let declaring = topology::declare_ladder(&session.connection, &self.topology.queues);
-            match tokio::time::timeout(LADDER_LIMIT, declaring).await {
-                Ok(Ok(())) => Ok(()),
-                Ok(Err(error)) => Err(PublishError::Unavailable(format!("the delay queues: {error}"))),
-                Err(_) => Err(PublishError::Unconfirmed(LADDER_LIMIT)),
-            }
+            self.declare_ladder(&session, &self.topology.queues).await?;
+            tokio::spawn(ladder::keep(Arc::clone(&session), self.topology.queues.clone()));
+            Ok(())
         };
         session.ladder.get_or_try_init(declare).await.copied()
     }
+
+    async fn declare_ladder(&self, session: &Session, queues: &[String]) -> Result<(), PublishError> {
+        let unavailable = |why: String| PublishError::Unavailable(format!("the delay queues: {why}"));
+        match tokio::time::timeout(ladder::LIMIT, ladder::declare(&session.connection, queues)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(unavailable(error.to_string())),
+            Err(_) => Err(unavailable(format!("not declared within {:?}", ladder::LIMIT))),
+        }
+    }
+}
+
+/// Whether the broker ended the channel because of a body of this size. All that was under way on the channel gets the same
+/// error, so the size says which it was.
+fn is_about_size(error: &lapin::Error, size: usize) -> bool {
+    let message = match error.kind() {
+        ErrorKind::ProtocolError(error) => error.get_message().as_str().to_owned(),
+        _ => return false,
+    };
+    message.contains(&format!("message size {size} is larger"))
 }

@@ -5,18 +5,22 @@ use lapin::BasicProperties;
 use lapin::types::{AMQPValue, FieldArray, FieldTable, LongString, ShortString};
 use serde_json::{Map, Number, Value};
 
+use crate::broker::TooLarge;
 use crate::message::{Headers, Message, Properties, headers_size};
+use crate::moment::Moment;
 
-/// AMQP's "survives a restart of the broker".
-const PERSISTENT: u8 = 2;
-
-/// Headers and properties go in one frame, RabbitMQ's being of this size; a larger one costs the connection. What is beside
-/// the headers is at most eight texts of 256 bytes and a few numbers.
-const LARGEST_HEADERS: usize = 131_072 - 8 * 256 - 64;
+/// What is round the properties in their frame: the frame's own type, channel, size and end, and class, weight, size of the
+/// body and flags. With it two properties that each message has: the delivery mode and the priority.
+const ROUND_PROPERTIES: usize = 8 + 14 + 2;
+/// Celery's headers that are moments.
+const MOMENTS: [&str; 2] = ["eta", "expires"];
 
 pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message {
     let text = |field: &Option<ShortString>| field.as_ref().map(|text| text.as_str().to_owned());
-    let headers = properties.headers().as_ref().map(to_map).unwrap_or_default();
+    let mut headers = properties.headers().as_ref().map(to_map).unwrap_or_default();
+    if let Some(table) = properties.headers() {
+        headers.extend(MOMENTS.iter().filter_map(|name| written_moment(table, name)));
+    }
     let properties = Properties {
         content_type: text(properties.content_type()),
         content_encoding: text(properties.content_encoding()),
@@ -31,14 +35,48 @@ pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message
     Message { properties, headers, body: Bytes::from(body) }
 }
 
-/// `None` when a text is longer than AMQP's short strings can be (255 bytes), or the headers than a frame.
-pub(super) fn to_properties(message: &Message) -> Option<BasicProperties> {
-    let from = &message.properties;
-    if headers_size(&message.headers) > LARGEST_HEADERS {
-        return None;
+/// A moment that came as AMQP's timestamp, as Celery would have written it. py-amqp reads it as a `datetime`, which Celery
+/// takes.
+fn written_moment(table: &FieldTable, name: &str) -> Option<(String, Value)> {
+    let AMQPValue::Timestamp(seconds) = table.inner().get(name)? else { return None };
+    let moment = Moment::from_unix(i64::try_from(*seconds).ok()?)?;
+    Some((name.to_owned(), Value::from(moment.to_string())))
+}
+
+/// Measured before anything is sent: a frame of headers that is larger than `frame_max` costs the connection, and would
+/// again.
+///
+/// # Errors
+/// A text is longer than AMQP's short strings can be (255 bytes), or the headers than a frame.
+pub(super) fn to_properties(message: &Message, frame_max: usize) -> Result<BasicProperties, TooLarge> {
+    let needed = ROUND_PROPERTIES + texts_size(&message.properties) + headers_size(&message.headers);
+    if needed > frame_max {
+        return Err(TooLarge::Headers { needed, agreed: frame_max });
     }
-    let mut to =
-        BasicProperties::default().with_delivery_mode(PERSISTENT).with_headers(to_table(&message.headers)?);
+    properties(message).ok_or(TooLarge::Name)
+}
+
+/// Each with a byte of length.
+fn texts_size(properties: &Properties) -> usize {
+    let Properties {
+        content_type,
+        content_encoding,
+        correlation_id,
+        reply_to,
+        expiration,
+        message_id,
+        kind,
+        app_id,
+        priority: _,
+    } = properties;
+    let texts =
+        [content_type, content_encoding, correlation_id, reply_to, expiration, message_id, kind, app_id];
+    texts.into_iter().flatten().map(|text| 1 + text.len()).sum()
+}
+
+fn properties(message: &Message) -> Option<BasicProperties> {
+    let from = &message.properties;
+    let mut to = BasicProperties::default().with_headers(to_table(&message.headers)?);
     macro_rules! copy {
         ($($field:ident => $with:ident),*) => {
             $(if let Some(text) = &from.$field { to = to.$with(short(text)?); })*
@@ -134,16 +172,36 @@ mod tests {
     #[test]
     fn a_text_too_long_for_amqp_is_refused_not_cut() {
         let long = Properties { correlation_id: Some("x".repeat(256)), ..Properties::default() };
-        assert!(to_properties(&Message { properties: long, ..Message::default() }).is_none());
+        let message = Message { properties: long, ..Message::default() };
+        assert_eq!(to_properties(&message, 131_072), Err(TooLarge::Name));
     }
 
     #[test]
-    fn headers_larger_than_a_frame_are_refused_and_their_size_is_what_goes_over_the_wire() {
-        let size = |length: usize| {
+    fn headers_larger_than_the_frame_that_was_agreed_on_are_refused() {
+        let fits = |length: usize, frame_max| {
             let headers = json!({"a": "x".repeat(length)}).as_object().unwrap().clone();
-            to_properties(&Message { headers, ..Message::default() }).is_some()
+            let needed = ROUND_PROPERTIES + headers_size(&headers);
+            let result = to_properties(&Message { headers, ..Message::default() }, frame_max);
+            assert!(result.is_ok() || result == Err(TooLarge::Headers { needed, agreed: frame_max }));
+            result.is_ok()
         };
-        assert!(size(100_000) && !size(131_000));
+        assert!(fits(131_000, 131_072) && !fits(131_072, 131_072));
+        assert!(fits(4000, 4096) && !fits(4096, 4096));
+    }
+
+    #[test]
+    fn an_eta_or_expires_that_is_a_timestamp_of_amqp_is_the_moment_that_celery_would_have_written() {
+        let mut table = FieldTable::default();
+        table.insert("eta".into(), AMQPValue::Timestamp(1_795_246_335));
+        table.insert("expires".into(), AMQPValue::Timestamp(u64::MAX));
+        table.insert("sent".into(), AMQPValue::Timestamp(7));
+        let message = to_message(&BasicProperties::default().with_headers(table), Vec::new());
+        let expected = json!({"eta": "2026-11-21T07:32:15+00:00", "expires": u64::MAX, "sent": 7});
+        assert_eq!(Value::Object(message.headers), expected);
+    }
+
+    #[test]
+    fn the_size_of_headers_is_what_goes_over_the_wire() {
         let headers = json!({"a": [1, 5_000_000_000_i64, null, true, 1.5, "é"], "bc": {"d": {}}});
         // Names with a byte of length; values with a byte of type; texts, lists and tables with four of length.
         let list = 1 + 4 + (1 + 4) + (1 + 8) + 1 + 2 + (1 + 8) + (1 + 4 + 2);
@@ -172,7 +230,7 @@ mod tests {
         #[test]
         fn headers_survive_the_way_there_and_back(headers in prop::collection::btree_map("[a-z_-]{1,20}", header(), 0..6)) {
             let message = Message { headers: headers.into_iter().collect(), ..Message::default() };
-            let properties = to_properties(&message).unwrap();
+            let properties = to_properties(&message, 131_072).unwrap();
             prop_assert_eq!(to_message(&properties, Vec::new()), message);
         }
     }

@@ -1,0 +1,153 @@
+//! Messages that are larger than this connection, or this broker, carries. Sent all the same, each would end the publishing
+//! connection, with all that is under way on it, again and again.
+
+use std::fs;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde_json::{Value, json};
+use task_queue::broker::TooLarge;
+use task_queue::message::Headers;
+use task_queue::protocol::{Origin, TaskOptions};
+use task_queue::{
+    Broker, Message, Outcome, PublishError, QueueType, Retry, Task, TaskContext, TaskMessage, Tasks,
+    Topology, Worker, WorkerConfig, connect,
+};
+use tempfile::TempDir;
+use test_servers::RabbitMq;
+use tests::{PATIENCE, eventually};
+use tokio_util::sync::CancellationToken;
+
+/// A broker with settings of its own.
+async fn rabbitmq(settings: &'static str) -> (RabbitMq, TempDir) {
+    let directory = tempfile::Builder::new().prefix("voltgate-test-").tempdir().unwrap();
+    let below = directory.path().to_owned();
+    fs::create_dir_all(below.join("etc/conf.d")).unwrap();
+    fs::write(below.join("etc/conf.d/10-sizes.conf"), settings).unwrap();
+    let started = tokio::task::spawn_blocking(move || RabbitMq::start(&below).unwrap());
+    (started.await.unwrap(), directory)
+}
+
+async fn connected(rabbitmq: &RabbitMq) -> Arc<dyn Broker> {
+    let topology = Topology {
+        queues: vec!["celery".to_owned()],
+        queue_type: QueueType::Quorum,
+        publish_timeout: Duration::from_secs(10),
+        name: "sizes".to_owned(),
+    };
+    connect(&format!("{}/%2f", rabbitmq.amqp_url()), topology, PATIENCE).await.unwrap()
+}
+
+/// How large its frames may be, as the broker knows its connections.
+async fn frame_sizes(rabbitmq: &RabbitMq) -> Vec<u64> {
+    let url = format!("{}/api/connections", rabbitmq.api_url());
+    let connections: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
+    connections.as_array().unwrap().iter().filter_map(|each| each["frame_max"].as_u64()).collect()
+}
+
+fn with_header(length: usize) -> Message {
+    let headers = Headers::from_iter([("long".to_owned(), json!("x".repeat(length)))]);
+    Message { headers, body: Bytes::from_static(b"[]"), ..Message::default() }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frame_is_never_larger_than_131072_bytes_whatever_the_broker_offers() {
+    for offered in ["frame_max = 0\n", "frame_max = 16777216\n"] {
+        let (rabbitmq, _directory) = rabbitmq(offered).await;
+        let broker = connected(&rabbitmq).await;
+        let sizes = eventually("the connection to be listed", async || {
+            Some(frame_sizes(&rabbitmq).await).filter(|sizes| !sizes.is_empty())
+        })
+        .await;
+        assert_eq!(sizes, [131_072], "{offered}");
+        broker.publish("celery", &with_header(130_000), Duration::ZERO).await.unwrap();
+        broker.close().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_does_not_fit_into_the_agreed_frame_or_the_brokers_limit_is_refused_and_disturbs_nothing() {
+    let (rabbitmq, _directory) = rabbitmq("frame_max = 8192\nmax_message_size = 100000\n").await;
+    let broker = connected(&rabbitmq).await;
+    broker.publish("celery", &with_header(8000), Duration::ZERO).await.unwrap();
+    let refused = broker.publish("celery", &with_header(8192), Duration::ZERO).await;
+    let Err(PublishError::TooLarge(TooLarge::Headers { needed, agreed: 8192 })) = refused else {
+        panic!("{refused:?}")
+    };
+    assert!(needed > 8192);
+    let body = |length: usize| Message { body: Bytes::from(vec![b' '; length]), ..Message::default() };
+    broker.publish("celery", &body(100_000), Duration::ZERO).await.unwrap();
+    let refused = broker.publish("celery", &body(100_001), Duration::ZERO).await;
+    assert!(matches!(refused, Err(PublishError::TooLarge(TooLarge::Body(100_001)))), "{refused:?}");
+    broker.publish("celery", &body(10), Duration::ZERO).await.unwrap();
+    assert_eq!(broker.depth("celery").await.unwrap(), 3);
+}
+
+/// Is tried again once, with a header of as many bytes as it is asked for.
+struct Grow;
+
+#[derive(serde::Deserialize)]
+struct GrowArgs {
+    header: usize,
+}
+
+#[async_trait]
+impl Task for Grow {
+    const NAME: &'static str = "tests.grow";
+    const PARAMETERS: &'static [&'static str] = &["header"];
+    type Args = GrowArgs;
+
+    async fn run(&self, args: GrowArgs, context: TaskContext) -> Outcome {
+        if context.retries > 0 || args.header == 0 {
+            return Outcome::Done;
+        }
+        let headers = Headers::from_iter([("long".to_owned(), json!("x".repeat(args.header)))]);
+        Retry { headers, ..Retry::after(Duration::ZERO) }.into()
+    }
+}
+
+fn grow(id: &str, header: usize, headers: Headers) -> Message {
+    let task = TaskMessage {
+        name: Grow::NAME,
+        id: id.to_owned(),
+        args: vec![json!(header)],
+        argsrepr: "()".to_owned(),
+        headers,
+        options: TaskOptions::default(),
+    };
+    task.encode(&Origin::new())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_outcome_cannot_be_published_is_a_dead_letter_that_fits_and_the_next_is_run() {
+    let (rabbitmq, _directory) = rabbitmq("frame_max = 8192\nmax_message_size = 100000\n").await;
+    let broker = connected(&rabbitmq).await;
+    let tasks = Tasks::default().register(Grow).unwrap();
+    let config = WorkerConfig { queues: vec![("celery".to_owned(), 10)], grace: Duration::from_secs(5) };
+    let stop = CancellationToken::new();
+    let _stop = stop.clone().drop_guard();
+    tokio::spawn(Worker::new(Arc::clone(&broker), tasks, config).run(stop));
+    broker.publish("celery", &grow("too large again", 9000, Headers::new()), Duration::ZERO).await.unwrap();
+    // As large as it may be when it comes, so that nothing can be written beside its headers.
+    let full = Headers::from_iter([("tenant".to_owned(), json!("x".repeat(7200)))]);
+    let mut unknown = grow("full", 0, full);
+    unknown.headers.insert("task".to_owned(), json!("tests.nosuch"));
+    broker.publish("celery", &unknown, Duration::ZERO).await.unwrap();
+    // Decompressed it is larger than the broker takes.
+    let plain =
+        json!({"task": "tests.nosuch", "id": "compressed", "args": [" ".repeat(200_000)], "kwargs": {}});
+    let compressed = Message {
+        headers: Headers::from_iter([("compression".to_owned(), json!("zstd"))]),
+        body: Bytes::from(zstd::encode_all(plain.to_string().as_bytes(), 3).unwrap()),
+        ..Message::default()
+    };
+    broker.publish("celery", &compressed, Duration::ZERO).await.unwrap();
+    broker.publish("celery", &grow("fine", 0, Headers::new()), Duration::ZERO).await.unwrap();
+    eventually("three dead letters and an empty queue", async || {
+        let (dead, waiting) = (broker.depth("celery.dead").await.ok()?, broker.depth("celery").await.ok()?);
+        (dead == 3 && waiting == 0).then_some(())
+    })
+    .await;
+}
