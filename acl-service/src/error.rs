@@ -52,7 +52,9 @@ impl AclError {
             Self::Store(error @ StoreError::BadCursor) => Problem::invalid("cursor", error.to_string()),
             Self::Store(error) => {
                 tracing::error!(%error, "the access lists cannot be reached");
-                Problem::unavailable("store", "the access lists cannot be reached", Duration::from_secs(1))
+                // A write that had no answer may be there.
+                let detail = "the access lists cannot be reached; a change may have been made, and may be asked for again";
+                Problem::unavailable("store", detail, Duration::from_secs(1))
             }
         }
     }

@@ -6,9 +6,10 @@ use std::fmt;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ACCEPT_ENCODING, ALLOW, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use common::api_key::Scope;
+use common::ids::RequestId;
 use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -24,6 +25,7 @@ pub struct Problem {
     field: &'static str,
     headers: Vec<(&'static str, String)>,
     report: Option<Box<Value>>,
+    request_id: Option<RequestId>,
 }
 
 /// A refusal, as RFC 9457 has it.
@@ -45,11 +47,14 @@ pub(crate) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     report: Option<&'a Value>,
+    /// The request that may be processed all the same, where that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
 }
 
 impl Problem {
     fn new(kind: &'static Kind, field: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), field, headers: Vec::new(), report: None }
+        Self { kind, detail: detail.into(), field, headers: Vec::new(), report: None, request_id: None }
     }
 
     /// 400: this field is missing or malformed.
@@ -131,6 +136,15 @@ impl Problem {
     pub fn unavailable(part: &'static str, detail: impl Into<String>, retry_after: Duration) -> Self {
         Self::new(&kind::UNAVAILABLE, part, detail).retry_after(retry_after)
     }
+
+    /// 503 where it is not known whether the request was taken: a part did not confirm it. It is named, so that the client
+    /// knows it when it is processed after all.
+    pub fn unconfirmed(part: &'static str, detail: &str, request: RequestId, retry_after: Duration) -> Self {
+        let place = format!("/requests/{request}");
+        let detail = format!("not confirmed, may still be processed: {detail}; GET {place} shows it then");
+        Self { request_id: Some(request), ..Self::unavailable(part, detail, retry_after) }
+            .with_header(LOCATION.as_str(), place)
+    }
 }
 
 impl Problem {
@@ -185,6 +199,7 @@ impl ResponseError for Problem {
             detail: &self.detail,
             field: self.field,
             report: self.report.as_deref(),
+            request_id: self.request_id,
         };
         response.body(serde_json::to_vec(&body).unwrap_or_default())
     }

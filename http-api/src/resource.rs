@@ -91,7 +91,8 @@ async fn within(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let answered = tokio::time::timeout(limit, next.call(request)).await;
     answered.unwrap_or_else(|_| {
-        let detail = format!("there was no answer within {} seconds", limit.as_secs());
+        let seconds = limit.as_secs();
+        let detail = format!("there was no answer within {seconds} seconds; what was asked for may be done");
         Err(Problem::unavailable("server", detail, Duration::from_secs(1)).into())
     })
 }

@@ -15,11 +15,15 @@ use common::tasks::deliver_callback::DeliverCallback;
 use common::trace_context::TraceContext;
 use http_api::observation::name_request;
 use store::{Accepted, Record, Store};
+use task_queue::PublishError;
 
 use crate::accepted_notes::AcceptedNotes;
 use crate::error::ApiError;
 use crate::idempotency::{self, IdempotencyKey};
 use crate::queue_age::QueueAge;
+
+/// Shorter than the time limit of every handler that accepts.
+const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
 /// What accepting needs.
 #[derive(Clone)]
@@ -45,6 +49,17 @@ pub(crate) struct Question {
     pub(crate) station_id: StationId,
     pub(crate) driver_token: PresentedToken,
     pub(crate) callback_url: String,
+}
+
+/// A publish may take several of its time limits, where it has to make the queue first. The answer, which names the
+/// request, has to come before the server gives up on the handler.
+async fn confirmed(
+    request: RequestId,
+    publishing: impl Future<Output = Result<(), PublishError>>,
+) -> Result<(), ApiError> {
+    let published = tokio::time::timeout(ANSWER_WITHIN, publishing).await;
+    let late = |_| Err(PublishError::Unconfirmed(format!("no answer within {ANSWER_WITHIN:?}")));
+    published.unwrap_or_else(late).map_err(|error| ApiError::unpublished(request, error))
 }
 
 impl Acceptance {
@@ -85,9 +100,10 @@ impl Acceptance {
         let claim = idempotency::claim(&self.store, &key, &question, asked.at).await?;
         let request = claim.request;
         if !claim.confirmed {
-            // Either nobody published it yet, or whoever did may have died before the confirm. The worker bears both,
-            // and a client that was refused before has a whole deadline now.
-            self.publish(request, &question, Asked { at: claim.at, ..asked }, trace).await?;
+            // Either nobody published it yet, or whoever did may have had no confirm. The worker bears both, as the request
+            // keeps its id, and a client that was refused before has a whole deadline now.
+            let published = self.publish(request, &question, Asked { at: claim.at, ..asked }, trace).await;
+            published.map_err(|error| if claim.is_new { error } else { error.after_another_try(request) })?;
             idempotency::confirm(&self.store, &key, &question, claim).await;
         }
         Ok(request)
@@ -106,7 +122,7 @@ impl Acceptance {
             start_time_ns: record.key.start_ns,
             attempts_made,
         };
-        self.queue.redeliver(&task, clock::now(), trace).await?;
+        confirmed(request, self.queue.redeliver(&task, clock::now(), trace)).await?;
         tracing::info!(%request, "its decision is told once more, as asked for");
         Ok(())
     }
@@ -128,7 +144,7 @@ impl Acceptance {
             callback_url: question.callback_url.clone(),
             expiry_time_ns: asked.deadline,
         };
-        self.queue.request(request, &task, asked.at, trace).await?;
+        confirmed(request, self.queue.request(request, &task, asked.at, trace)).await?;
         counter!(metrics::REQUESTS_ACCEPTED).increment(1);
         self.queue_age.add(request);
         self.notes.add(Accepted {

@@ -29,7 +29,7 @@ const CALLBACK_URL: &str = "callback_url";
 
 /// To be registered, and to be held against the document.
 pub(crate) fn resources() -> [Resource; 4] {
-    let limit = check_authority::LONGEST_WAIT + Duration::from_secs(15);
+    let limit = check_authority::LONGEST_WAIT + Duration::from_secs(30);
     [
         resource("/api/chargingRequestValidator/", &[("POST", Access::AUTHORIZE)])
             .route(web::post().to(charging_request_validator)),

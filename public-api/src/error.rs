@@ -6,7 +6,7 @@ use ::metrics::counter;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use common::callback_url::CallbackUrlError;
-use common::ids::NotUuid;
+use common::ids::{NotUuid, RequestId};
 use common::metrics;
 use http_api::Problem;
 use store::StoreError;
@@ -30,9 +30,17 @@ pub(crate) enum ApiError {
     /// The key stands for another request.
     #[error("the idempotency key was used before for another request")]
     IdempotencyKeyReused,
-    /// The task could not be published for certain.
+    /// The task was certainly not published.
     #[error("the task queue: {0}")]
-    Queue(#[from] PublishError),
+    Queue(PublishError),
+    /// The task may have been published.
+    #[error("the task queue: {why}")]
+    Unconfirmed {
+        /// Its request.
+        request: RequestId,
+        /// What is not known.
+        why: String,
+    },
     /// A request would be answered `unknown`, because those before it wait for too long.
     #[error("the task queue is older than the deadline of a request")]
     QueueTooOld,
@@ -42,6 +50,26 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
+    /// Why there is no confirm of this request's task.
+    pub(crate) fn unpublished(request: RequestId, error: PublishError) -> Self {
+        match error {
+            PublishError::Unconfirmed(why) => Self::Unconfirmed { request, why },
+            PublishError::Unavailable(_)
+            | PublishError::Unroutable(_)
+            | PublishError::Refused
+            | PublishError::TooLarge(_) => Self::Queue(error),
+        }
+    }
+
+    /// The same for a request that was tried before, and may be in the queue since then.
+    #[must_use]
+    pub(crate) fn after_another_try(self, request: RequestId) -> Self {
+        match self {
+            Self::Queue(_) | Self::QueueTooOld => Self::Unconfirmed { request, why: self.to_string() },
+            other => other,
+        }
+    }
+
     /// Counts a request to authorize as refused. Gives what was wrong, as the metric of refusals says it.
     pub(crate) fn count(&self) -> &'static str {
         let reason = self.reason();
@@ -59,6 +87,7 @@ impl ApiError {
             },
             Self::IdempotencyKeyReused => "idempotency_key",
             Self::Queue(_) => "task_queue",
+            Self::Unconfirmed { .. } => "unconfirmed",
             Self::QueueTooOld => "queue_too_old",
             Self::Store(_) => "store",
         }
@@ -73,8 +102,17 @@ impl ApiError {
             Self::IdempotencyKeyReused => Problem::conflicting_reuse("idempotency-key", self.to_string()),
             Self::Queue(error) => {
                 tracing::error!(%error, "a request could not be accepted");
-                let detail = "the request was not accepted: the task queue did not confirm it in time";
+                let detail = "the request was not accepted: the task queue does not take it for now";
                 Problem::unavailable("task_queue", detail, after)
+            }
+            Self::Unconfirmed { request, why } => {
+                tracing::error!(%request, why, "it is not known whether a request was accepted");
+                Problem::unconfirmed(
+                    "task_queue",
+                    "the task queue did not confirm it in time",
+                    *request,
+                    after,
+                )
             }
             Self::QueueTooOld => {
                 let detail = "the request was not accepted: it would be taken in hand after its deadline";

@@ -1,7 +1,8 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is the same request.
 //!
-//! The key is claimed before the task is published and marked after the confirm. A crash between the two leaves a claim
-//! that is not confirmed; the client's next try publishes again under the same request id and the same deadline.
+//! The key is claimed before the task is published and marked after the confirm. A crash or a missing confirm between the two
+//! leaves a claim that is not confirmed, and never frees it: the task may be in the queue. The client's next try publishes
+//! again under the same request id, so that there is one decision whatever became of the first.
 
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub(crate) struct Claim {
     pub(crate) at: Nanos,
     /// The task is known to be in the queue.
     pub(crate) confirmed: bool,
+    /// No other try has claimed it before, so that the task is certainly not in the queue yet.
+    pub(crate) is_new: bool,
 }
 
 /// The claim as it is kept.
@@ -65,19 +68,16 @@ pub(crate) async fn claim(
     question: &Question,
     at: Nanos,
 ) -> Result<Claim, ApiError> {
-    let mine = Kept::new(&Claim { request: RequestId::new(), at, confirmed: false }, question);
+    let new = Claim { request: RequestId::new(), at, confirmed: false, is_new: true };
+    let mine = Kept::new(&new, question);
     let held = store.keyed.put_if_absent(&key.name(), &text(&mine), KEEP).await.map_err(ApiError::Store)?;
-    let kept = match held {
-        None => mine,
-        Some(held) => {
-            let held: Kept = serde_json::from_str(&held).map_err(|_| ApiError::IdempotencyKeyReused)?;
-            if held.question != mine.question {
-                return Err(ApiError::IdempotencyKeyReused);
-            }
-            held
-        }
-    };
-    Ok(Claim { request: kept.request, at: kept.asked_ns.unwrap_or(at), confirmed: kept.confirmed })
+    let Some(held) = held else { return Ok(new) };
+    let held: Kept = serde_json::from_str(&held).map_err(|_| ApiError::IdempotencyKeyReused)?;
+    if held.question != mine.question {
+        return Err(ApiError::IdempotencyKeyReused);
+    }
+    let at = held.asked_ns.unwrap_or(at);
+    Ok(Claim { request: held.request, at, confirmed: held.confirmed, is_new: false })
 }
 
 /// Notes that the task is in the queue. When this fails the next try publishes once more, which does no harm.
@@ -90,7 +90,7 @@ pub(crate) async fn confirm(store: &Store, key: &IdempotencyKey, question: &Ques
 
 impl Kept {
     fn new(claim: &Claim, question: &Question) -> Self {
-        let Claim { request, at, confirmed } = *claim;
+        let Claim { request, at, confirmed, is_new: _ } = *claim;
         Self { request, asked_ns: Some(at), question: fingerprint(question), confirmed }
     }
 }

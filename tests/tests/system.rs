@@ -16,10 +16,12 @@ mod system {
     mod celery_hostile;
     mod celery_inspect;
     mod celery_messages;
+    mod celery_neighbours;
     mod celery_results;
     mod celery_workers;
     mod chaos;
     mod charge_service;
+    mod confirms;
     mod crashes;
     mod dead_letters;
     mod decisions;

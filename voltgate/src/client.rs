@@ -57,10 +57,16 @@ impl Service {
 
     /// Sends, and reads the answer; a refusal becomes a failure that says what the service said.
     pub(crate) async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
-        let unreachable = |error| self.unreachable(error);
-        let response = request.send().await.map_err(unreachable)?;
+        let (http, request) = request.build_split();
+        let request = request.map_err(|error| self.unreachable(error))?;
+        let changes = !request.method().is_safe();
+        let unanswered = |error: reqwest::Error| match changes && !error.is_connect() {
+            true => self.undecided(&error.without_url()),
+            false => self.unreachable(error),
+        };
+        let response = http.execute(request).await.map_err(unanswered)?;
         let status = response.status();
-        let body: Value = response.json().await.map_err(unreachable)?;
+        let body: Value = response.json().await.map_err(unanswered)?;
         if !status.is_success() {
             return Err(self.refused(status, &body));
         }
@@ -88,8 +94,18 @@ impl Service {
         }
     }
 
+    /// A time limit, or a connection that was lost, refuses nothing.
+    fn undecided(&self, error: &reqwest::Error) -> Failure {
+        let (what, at, why) = (self.what, &self.base, root_cause(error));
+        Failure::Broken(format!("{what} at {at} did not answer, and may have done what was asked for: {why}"))
+    }
+
     fn refused(&self, status: StatusCode, body: &Value) -> Failure {
         let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("?");
+        if let Some(request) = body.get("request_id").and_then(Value::as_str) {
+            let (what, detail) = (self.what, text("detail"));
+            return Failure::Broken(format!("{what} ({status}): request {request}: {detail}"));
+        }
         Failure::Refused(format!("{} refused ({status}): {}: {}", self.what, text("field"), text("detail")))
     }
 }

@@ -21,8 +21,9 @@ metrics! {
     REQUESTS_ACCEPTED = "voltgate_requests_accepted_total", Counter, [], [],
         "Requests that were answered 202, the broker having confirmed them";
     REQUESTS_REFUSED = "voltgate_requests_refused_total", Counter, ["reason"],
-        ["station_id", "driver_token", "callback_url", "request", "idempotency_key", "task_queue", "queue_too_old", "store"],
-        "Requests to authorize that were not accepted, by what was wrong";
+        ["station_id", "driver_token", "callback_url", "request", "idempotency_key", "task_queue", "unconfirmed", "queue_too_old",
+            "store"],
+        "Requests to authorize that were not accepted, by what was wrong; with `unconfirmed` they may be processed all the same";
     DECISIONS = "voltgate_decisions_total", Counter, ["status"],
         ["allowed", "not_allowed", "unknown", "invalid"],
         "Decisions that were made and recorded";

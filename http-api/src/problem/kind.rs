@@ -76,5 +76,6 @@ kinds! {
         "The key, or the address, comes too often; `Retry-After` says when it may come again.";
     Internal = INTERNAL: INTERNAL_SERVER_ERROR, "internal", "Something broke", "A defect of ours.";
     Unavailable = UNAVAILABLE: SERVICE_UNAVAILABLE, "unavailable", "A part of the service is not available",
-        "A part that this needs does not answer, `field` says which. Nothing was done, or `report` says what was.";
+        "A part that this needs does not answer, `field` says which. Nothing was done, unless `detail` says that \
+         something may have been; `request_id` names a request that may still be processed, `report` says what was done.";
 }

@@ -38,7 +38,7 @@ pub(super) struct NewEntry {
 /// What became of an entry
 #[derive(Serialize, ToSchema)]
 pub(super) struct Inserted {
-    /// `success`, `exists` or `error`
+    /// `success`, `exists` or `error`; with `error` an entry may have been made where acl-service did not answer in time
     flag: &'static str,
 }
 
@@ -108,7 +108,8 @@ pub(super) async fn insert(
         Ok(true) => "success",
         Ok(false) => "exists",
         Err(error) => {
-            tracing::warn!(%error, "insertACL did not make an entry");
+            let made = matches!(&error, NotInserted::Unreachable(error) if !error.is_connect());
+            tracing::warn!(%error, may_be_made = made, "insertACL has no answer that an entry was made");
             "error"
         }
     };

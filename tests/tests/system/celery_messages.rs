@@ -19,12 +19,12 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::python::python;
 
 /// One run of a task, as its worker saw it.
-struct Run {
-    id: String,
-    retries: u32,
-    value: Value,
+pub(super) struct Run {
+    pub(super) id: String,
+    pub(super) retries: u32,
+    pub(super) value: Value,
     message: Arc<Message>,
-    at: SystemTime,
+    pub(super) at: SystemTime,
 }
 
 /// Notes each run; what is asked to be tried again is, once.
@@ -53,13 +53,13 @@ impl Task for Note {
 }
 
 /// A worker in this process, and what it ran. It stops when this is dropped.
-struct Notes {
+pub(super) struct Notes {
     runs: mpsc::UnboundedReceiver<Run>,
     _stop: DropGuard,
 }
 
 impl Notes {
-    async fn start(broker: &Arc<dyn Broker>) -> Self {
+    pub(super) async fn start(broker: &Arc<dyn Broker>) -> Self {
         let (tell, runs) = mpsc::unbounded_channel();
         let tasks = Tasks::default().register(Note(tell)).unwrap();
         let config = WorkerConfig { queues: vec![("celery".to_owned(), 10)], grace: Duration::from_secs(5) };
@@ -68,7 +68,7 @@ impl Notes {
         Self { runs, _stop: stop.drop_guard() }
     }
 
-    async fn next(&mut self) -> Run {
+    pub(super) async fn next(&mut self) -> Run {
         tokio::time::timeout(PATIENCE, self.runs.recv()).await.expect("a run in time").unwrap()
     }
 }
@@ -82,12 +82,12 @@ fn topology(queue_type: QueueType) -> Topology {
     }
 }
 
-async fn broker(deployment: &Deployment, queue_type: QueueType) -> Arc<dyn Broker> {
+pub(super) async fn broker(deployment: &Deployment, queue_type: QueueType) -> Arc<dyn Broker> {
     connect(&deployment.environment["BROKER_URL"], topology(queue_type), PATIENCE).await.unwrap()
 }
 
 /// Runs a Python client: `send` is at hand, which sends `tests.note`. Gives the lines that it printed.
-async fn client(deployment: &Deployment, queue_type: QueueType, script: &str) -> Vec<String> {
+pub(super) async fn client(deployment: &Deployment, queue_type: QueueType, script: &str) -> Vec<String> {
     const PRELUDE: &str = r#"
 import datetime, decimal, json, sys, uuid
 from celery import Celery
@@ -179,57 +179,6 @@ for name in ["zlib", "zstd"]:
         assert_eq!((&headers["compression"], &headers["tenant"]), (&json!(compression), &json!(name)));
         assert_eq!((&headers["parent_id"], second.message.properties.priority), (&json!(id), Some(4)));
     }
-}
-
-#[tokio::test]
-async fn json_is_read_whatever_content_encoding_a_client_gives_it() {
-    let deployment = Deployment::new().await;
-    let broker = broker(&deployment, QueueType::Quorum).await;
-    let mut notes = Notes::start(&broker).await;
-    // The first is what celery-ts sends.
-    let script = r#"
-import zlib
-body = json.dumps([["h\u00e9"], {"again": True}, {}], ensure_ascii=False).encode()
-for encoding, compression in [("base64", "application/x-gzip"), ("base64", None), ("utf-16", None), ("gzip", "zlib"), ("", None)]:
-    headers = {"task": "tests.note", "id": f"{encoding} {compression}"}
-    if compression: headers["compression"] = compression
-    # As bytes with a type of its own, kombu leaves them as they are.
-    raw(zlib.compress(body) if compression else body, headers, content_type="application/json", content_encoding=encoding)
-"#;
-    client(&deployment, QueueType::Quorum, script).await;
-    for _ in 0..10 {
-        assert_eq!(notes.next().await.value, "hé");
-    }
-    assert_eq!(broker.depth("celery.dead").await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn an_eta_or_expires_that_is_a_timestamp_of_amqp_is_honoured_and_kept_by_a_retry() {
-    let deployment = Deployment::new().await;
-    let broker = broker(&deployment, QueueType::Quorum).await;
-    let mut notes = Notes::start(&broker).await;
-    // py-amqp sends a `datetime` as a timestamp.
-    let script = r#"
-utc = now.replace(tzinfo=None, microsecond=0)
-def stamped(id, again=False, **moments):
-    raw([[id], {"again": again}, {}], {"task": "tests.note", "id": id, **moments}, serializer="json")
-stamped("expired", expires=utc - seconds(5))
-stamped("later", eta=utc + seconds(4), expires=utc + seconds(600))
-stamped("now", again=True, eta=utc - seconds(5), expires=utc + seconds(600))
-print((utc + seconds(4)).replace(tzinfo=datetime.timezone.utc).timestamp())
-"#;
-    let printed = client(&deployment, QueueType::Quorum, script).await;
-    let due = SystemTime::UNIX_EPOCH + Duration::from_secs_f64(printed[0].parse().unwrap());
-    let mut ran = Vec::new();
-    for _ in 0..3 {
-        let run = notes.next().await;
-        assert!(run.id != "later" || run.at >= due, "it ran early");
-        ran.push((run.id, run.retries));
-    }
-    ran.sort();
-    let expected = [("later", 0), ("now", 0), ("now", 1)].map(|(id, retries)| (id.to_owned(), retries));
-    assert_eq!(ran, expected, "what had expired is not among them");
-    assert_eq!(broker.depth("celery.dead").await.unwrap(), 0);
 }
 
 #[tokio::test]
