@@ -38,6 +38,7 @@ pub(crate) struct Copied {
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "`parse` reads it, so that each refusal names its field")]
 pub(crate) struct CopyTo {
     to: StationId,

@@ -90,6 +90,7 @@ pub(crate) struct Timed {
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "`tokens` reads it, so that a refusal names the item")]
 pub(crate) struct DriverTokens {
     #[schema(max_items = 10_000)]
@@ -97,6 +98,7 @@ pub(crate) struct DriverTokens {
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "`pairs` reads it, so that a refusal names the pair")]
 pub(crate) struct Pairs {
     #[schema(max_items = 5_000)]
@@ -104,6 +106,7 @@ pub(crate) struct Pairs {
 }
 
 #[derive(ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "`pairs` reads it, so that a refusal names the pair")]
 pub(crate) struct Pair {
     station_id: StationId,

@@ -83,7 +83,10 @@ impl CallbackUrl {
         }
         // WHATWG parsing drops tabs, newlines and outer spaces, turns `\` into `/` and accepts `http:host`.
         // Other programs do not, and two readings of one URL are how guards are passed.
-        if let Some(error) = text.chars().zip(1..).find_map(|(character, at)| misread(character, at)) {
+        let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
+        if !text.bytes().all(is_plain)
+            && let Some(error) = text.chars().zip(1..).find_map(|(character, at)| misread(character, at))
+        {
             return Err(error);
         }
         if !text.contains("://") {

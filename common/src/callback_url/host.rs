@@ -9,7 +9,7 @@ pub enum NeverPublic {
     /// A name without a dot, which each network reads in its own way.
     #[error("a name without a dot is no public host")]
     SingleLabel,
-    /// A name below a top-level domain of [`RESERVED`].
+    /// A name below a top-level domain that has no public hosts.
     #[error("names in .{0} are reserved and have no public hosts")]
     Reserved(&'static str),
     /// The name ends in what no top-level domain can be: those are letters, two at least, or begin with `xn--`.
@@ -65,7 +65,8 @@ pub(super) fn may_be_public(name: &str) -> Result<(), NeverPublic> {
 /// # Errors
 /// [`NeverPublic::NotDottedDecimal`].
 pub(super) fn is_dotted_decimal(given: &str, address: Ipv4Addr) -> Result<(), NeverPublic> {
-    if given == address.to_string() { Ok(()) } else { Err(NeverPublic::NotDottedDecimal) }
+    // Nor does the standard library read another form, such as one with leading zeros.
+    if given.parse() == Ok(address) { Ok(()) } else { Err(NeverPublic::NotDottedDecimal) }
 }
 
 #[cfg(test)]
