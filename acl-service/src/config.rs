@@ -4,10 +4,19 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use common::settings::{
-    AUTHORIZATION_SERVICE_PORT, BIND_ADDRESS, SHUTDOWN_GRACE_SEC, SettingError, Settings,
+    API_KEY_BOOTSTRAP, AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_PORT, BIND_ADDRESS, REDIS_URL,
+    SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
 };
 use http_api::config::ServerConfig;
 use store::config::StoreConfig;
+
+/// What it is, for `--help`.
+pub const ABOUT: &str = "Serves the access lists over HTTP: who may charge at which station. Nothing else reads or writes them. \
+     Any number of them may run.";
+
+/// What most installations have to decide.
+pub const MATTER_MOST: &[&Setting] =
+    &[&REDIS_URL, &BIND_ADDRESS, &AUTHORIZATION_SERVICE_PORT, &AUTHORIZATION_SERVICE_KEY, &API_KEY_BOOTSTRAP];
 
 /// What acl-service needs to know.
 #[derive(Debug, Clone)]

@@ -3,9 +3,10 @@
 use std::process::ExitCode;
 
 use acl_service::app::App;
-use acl_service::config::Config;
+use acl_service::config::{ABOUT, Config, MATTER_MOST};
+use command_line::COMMIT;
 use common::exit::{Failure, report};
-use common::settings::Settings;
+use common::settings::{Settings, help};
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
 use store::Writes;
@@ -17,7 +18,10 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    report(run().await)
+    match command_line::without_arguments("acl-service", ABOUT, help(MATTER_MOST)) {
+        Ok(()) => report(run().await),
+        Err(code) => code,
+    }
 }
 
 async fn run() -> Result<(), Failure> {
@@ -28,7 +32,7 @@ async fn run() -> Result<(), Failure> {
     let Some(store) = unless_stopped(&shutdown, config.store.open(&[Writes::AccessLists])).await? else {
         return Ok(());
     };
-    let app = App::build(&config, store)?.with_metrics(exposition()?);
+    let app = App::build(&config, store)?.with_metrics(exposition(COMMIT)?);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "acl-service listens");
     let ran = app.run(shutdown).await;
     traces.flush().await;

@@ -95,7 +95,11 @@ const UNAVAILABLE: u8 = 69;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    measured(Cli::parse()).await.unwrap_or_else(|error| {
+    let cli = match command_line::parse() {
+        Ok(cli) => cli,
+        Err(code) => return code,
+    };
+    measured(cli).await.unwrap_or_else(|error| {
         eprintln!("bench: {error:#}");
         ExitCode::from(UNAVAILABLE)
     })

@@ -51,11 +51,11 @@ pub enum Kind {
 #[derive(Clone)]
 pub struct Exposition(PrometheusHandle);
 
-/// Counts from here on. Only a `main` may call it, once.
+/// Counts from here on, and says that this commit does. Only a `main` may call it, once.
 ///
 /// # Errors
 /// Somebody counts already.
-pub fn install() -> Result<Exposition, BuildError> {
+pub fn install(commit: &'static str) -> Result<Exposition, BuildError> {
     let handle = PrometheusBuilder::new().set_buckets(BUCKETS)?.install_recorder()?;
     for metric in ALL {
         match metric.kind {
@@ -76,7 +76,7 @@ pub fn install() -> Result<Exposition, BuildError> {
             counter!(metric.name).absolute(0);
         }
     }
-    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
+    gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "commit" => commit).set(1.0);
     Ok(Exposition(handle))
 }
 

@@ -3,6 +3,7 @@
 
 mod error;
 mod given;
+mod help;
 mod table;
 
 use std::collections::BTreeMap;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use error::SettingError;
+pub use help::help;
 pub use table::*;
 use url::Url;
 

@@ -79,12 +79,13 @@ impl LogConfig {
     }
 }
 
-/// Counts from here on, for whoever scrapes it. Only a `main` may call it, once.
+/// Counts from here on, for whoever scrapes it, in a program built from this commit. Only a `main` may call it, once.
 ///
 /// # Errors
 /// Somebody counts already.
-pub fn exposition() -> Result<Exposition, Failure> {
-    metrics::install().map_err(|error| Failure::Broken(format!("the metrics cannot be set up: {error}")))
+pub fn exposition(commit: &'static str) -> Result<Exposition, Failure> {
+    metrics::install(commit)
+        .map_err(|error| Failure::Broken(format!("the metrics cannot be set up: {error}")))
 }
 
 /// A word alone would otherwise be taken as a part of the program, and nothing would be logged at all.

@@ -6,13 +6,30 @@ use std::time::Duration;
 use authorization_queue::config::BrokerConfig;
 use common::address_guard::AddressGuard;
 use common::settings::{
-    AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, CHARGE_SERVICE_API, PUBLIC_API_PORT, SHUTDOWN_GRACE_SEC,
-    SettingError, Settings, TLS_CA_FILE,
+    API_KEY_BOOTSTRAP, AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS,
+    CHARGE_SERVICE_API, PUBLIC_API_PORT, REDIS_URL, SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
+    TLS_CA_FILE, TRUSTED_PROXIES,
 };
 use common::webhook_signature::WebhookSigner;
 use http_api::config::ServerConfig;
 use store::config::StoreConfig;
 use url::Url;
+
+/// What it is, for `--help`.
+pub const ABOUT: &str = "Takes requests over HTTP, puts each into the broker as a task and answers 202 when the broker has \
+     confirmed it. Shows what became of them. Any number of them may run.";
+
+/// What most installations have to decide.
+pub const MATTER_MOST: &[&Setting] = &[
+    &BROKER_URL,
+    &REDIS_URL,
+    &BIND_ADDRESS,
+    &PUBLIC_API_PORT,
+    &API_KEY_BOOTSTRAP,
+    &AUTHORIZATION_TIMEOUT_SEC,
+    &CALLBACK_ALLOWED_NETWORKS,
+    &TRUSTED_PROXIES,
+];
 
 /// What public-api needs to know.
 #[derive(Debug, Clone)]

@@ -2,12 +2,13 @@
 
 use std::process::ExitCode;
 
+use command_line::COMMIT;
 use common::exit::{Failure, report};
-use common::settings::Settings;
+use common::settings::{Settings, help};
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
 use public_api::app::App;
-use public_api::config::Config;
+use public_api::config::{ABOUT, Config, MATTER_MOST};
 use store::Writes;
 use tikv_jemallocator::Jemalloc;
 
@@ -17,7 +18,10 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    report(run().await)
+    match command_line::without_arguments("public-api", ABOUT, help(MATTER_MOST)) {
+        Ok(()) => report(run().await),
+        Err(code) => code,
+    }
 }
 
 async fn run() -> Result<(), Failure> {
@@ -26,7 +30,7 @@ async fn run() -> Result<(), Failure> {
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
     // Before the first connection, which is counted.
-    let exposition = exposition()?;
+    let exposition = exposition(COMMIT)?;
     let connecting = async {
         Ok((config.store.open(&[Writes::Notes]).await?, config.broker.connect("public-api").await?))
     };

@@ -10,6 +10,7 @@ mod conformance_worker {
 }
 
 use std::error::Error;
+use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
@@ -43,8 +44,11 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
-    let arguments = Arguments::parse();
+async fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let arguments: Arguments = match command_line::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return Ok(code),
+    };
     tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).init();
     let topology = Topology {
         queues: vec![arguments.queue.clone()],
@@ -75,5 +79,5 @@ async fn main() -> Result<(), Box<dyn Error>> {
     tracing::info!(hostname = arguments.hostname, "ready");
     worker.run(shutdown).await?;
     broker.close().await;
-    Ok(())
+    Ok(ExitCode::SUCCESS)
 }

@@ -21,6 +21,7 @@ mod system {
     mod celery_workers;
     mod chaos;
     mod charge_service;
+    mod command_line;
     mod confirms;
     mod crashes;
     mod dead_letters;

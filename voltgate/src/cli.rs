@@ -17,7 +17,7 @@ use crate::{acl, authorize, bench, dead, demo, doctor, keys, log, up};
 ///
 /// Settings come from the environment and from voltgate.toml; docs/configure.md has the table.
 #[derive(Debug, Parser)]
-#[command(name = "voltgate", version)]
+#[command(name = "voltgate")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use tikv_jemallocator::Jemalloc;
 use voltgate::cli::{Cli, run};
 
@@ -12,12 +11,8 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match Cli::try_parse() {
+    match command_line::parse::<Cli>() {
         Ok(cli) => run(cli).await,
-        Err(error) => {
-            let _ = error.print();
-            // clap would say 2; 64 is what every other misuse of ours ends with. Help and version are no misuse.
-            ExitCode::from(if error.use_stderr() { common::exit::USAGE } else { 0 })
-        }
+        Err(code) => code,
     }
 }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 
+use command_line::COMMIT;
 use common::api_key::ApiKey;
 use common::exit::Failure;
 use common::metrics::Exposition;
@@ -39,7 +40,7 @@ pub struct System {
 pub(crate) async fn run(settings: &Settings, data: &Path) -> Result<(), Failure> {
     let traces = LogConfig::from_settings(settings)?.install("voltgate");
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    let exposition = exposition()?;
+    let exposition = exposition(COMMIT)?;
     let settings = embedded(settings.clone(), data);
     let Some(system) = unless_stopped(&shutdown, System::build(&settings)).await? else { return Ok(()) };
     let system = system.with_metrics(&exposition);

@@ -7,8 +7,9 @@ use authorization_queue::config::BrokerConfig;
 use common::address_guard::AddressGuard;
 use common::api_key::ApiKey;
 use common::settings::{
-    AUTHORIZATION_SERVICE_KEY, BIND_ADDRESS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC,
-    CALLBACK_WINDOW_SEC, SHUTDOWN_GRACE_SEC, SettingError, Settings, TLS_CA_FILE, WORKER_AUTOSCALE,
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BIND_ADDRESS, BROKER_URL,
+    CALLBACK_ALLOWED_NETWORKS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, REDIS_URL,
+    SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings, TLS_CA_FILE, WEBHOOK_SECRET, WORKER_AUTOSCALE,
     WORKER_CONCURRENCY, WORKER_HEALTH_PORT, WORKER_HOSTNAME, WORKER_STATE_FILE, WORKER_TASK_EVENTS,
 };
 use common::webhook_signature::WebhookSigner;
@@ -16,6 +17,22 @@ use http_api::config::ServerConfig;
 use store::config::StoreConfig;
 use task_queue::{Autoscale, ControlConfig};
 use url::Url;
+
+/// What it is, for `--help`.
+pub const ABOUT: &str = "Decides requests, records each decision and calls the client back. It takes tasks from the broker, asks \
+     acl-service, and writes to the store. Any number of them may run.";
+
+/// What most installations have to decide.
+pub const MATTER_MOST: &[&Setting] = &[
+    &BROKER_URL,
+    &REDIS_URL,
+    &AUTHORIZATION_SERVICE_URL,
+    &AUTHORIZATION_SERVICE_KEY,
+    &CALLBACK_ALLOWED_NETWORKS,
+    &WEBHOOK_SECRET,
+    &WORKER_CONCURRENCY,
+    &WORKER_HEALTH_PORT,
+];
 
 /// What the worker needs to know.
 #[derive(Debug, Clone)]

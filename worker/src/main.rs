@@ -2,14 +2,15 @@
 
 use std::process::ExitCode;
 
+use command_line::COMMIT;
 use common::exit::{Failure, report};
-use common::settings::Settings;
+use common::settings::{Settings, help};
 use common::shutdown::{self, unless_stopped};
 use common::telemetry::{LogConfig, exposition};
 use store::Writes;
 use tikv_jemallocator::Jemalloc;
 use worker::app::App;
-use worker::config::Config;
+use worker::config::{ABOUT, Config, MATTER_MOST};
 
 /// glibc takes a fifth of what a request costs, most of it for pieces of more than a kilobyte (`bench/README.md`).
 #[global_allocator]
@@ -17,7 +18,10 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    report(run().await)
+    match command_line::without_arguments("worker", ABOUT, help(MATTER_MOST)) {
+        Ok(()) => report(run().await),
+        Err(code) => code,
+    }
 }
 
 async fn run() -> Result<(), Failure> {
@@ -26,7 +30,7 @@ async fn run() -> Result<(), Failure> {
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
     // Before the first connection, which is counted. Without a port nobody could scrape it.
-    let exposition = config.health.map(|_| exposition()).transpose()?;
+    let exposition = config.health.map(|_| exposition(COMMIT)).transpose()?;
     let connecting =
         async { Ok((config.store.open(&[Writes::Records]).await?, config.broker.connect("worker").await?)) };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };

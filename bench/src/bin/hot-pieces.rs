@@ -1,17 +1,30 @@
 //! `hot-pieces PIECE TIMES` does a piece so often, for valgrind to count; without arguments it counts all of them and prints
 //! the baseline that is kept in `bench/hot-pieces.json`.
 
-use anyhow::{Result, bail};
-use bench::hot_pieces::{count, work};
+use std::process::ExitCode;
 
-fn main() -> Result<()> {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match &arguments[..] {
-        [piece, times] => work(piece, times.parse()?),
-        [] => {
-            println!("{}", serde_json::to_string_pretty(&count(&std::env::current_exe()?)?)?);
-            Ok(())
-        }
-        _ => bail!("usage: hot-pieces [PIECE TIMES]"),
+use anyhow::Result;
+use bench::hot_pieces::{count, work};
+use clap::Parser;
+
+/// Counts the instructions of the pieces that are run most often, and prints the baseline.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Do this one only, for valgrind to count
+    #[arg(requires = "times")]
+    piece: Option<String>,
+    /// How often
+    times: Option<u64>,
+}
+
+fn main() -> Result<ExitCode> {
+    let arguments: Arguments = match command_line::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return Ok(code),
+    };
+    match (arguments.piece, arguments.times) {
+        (Some(piece), Some(times)) => work(&piece, times)?,
+        _ => println!("{}", serde_json::to_string_pretty(&count(&std::env::current_exe()?)?)?),
     }
+    Ok(ExitCode::SUCCESS)
 }

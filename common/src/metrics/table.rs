@@ -16,8 +16,8 @@ macro_rules! metrics {
 }
 
 metrics! {
-    BUILD_INFO = "voltgate_build_info", Gauge, ["version"], [],
-        "1, with the version that runs";
+    BUILD_INFO = "voltgate_build_info", Gauge, ["version", "commit"], [],
+        "1, with the version that runs and the commit that it was built from";
     REQUESTS_ACCEPTED = "voltgate_requests_accepted_total", Counter, [], [],
         "Requests that were answered 202, the broker having confirmed them";
     REQUESTS_REFUSED = "voltgate_requests_refused_total", Counter, ["reason"],

@@ -13,6 +13,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
+use clap::Parser;
 use nix::sys::prctl::set_child_subreaper;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -21,13 +22,20 @@ use signal_hook::iterator::Signals;
 use tempfile::TempDir;
 use test_servers::{RabbitMq, Redis, descendants, packages, python};
 
-const USAGE: u8 = 64;
 const UNAVAILABLE: u8 = 69;
 const PATIENT_FOR: Duration = Duration::from_secs(10);
 const GIVES_UP_AFTER: Duration = Duration::from_secs(20);
 const POLL: Duration = Duration::from_millis(50);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Runs a command beside a private RabbitMQ and Redis and a Python with Celery, and ends as it does.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// The command and its arguments; `VOLTGATE_TEST_*` name the servers to it
+    #[arg(required = true, trailing_var_arg = true)]
+    command: Vec<OsString>,
+}
 
 enum Event {
     Signal(i32),
@@ -41,14 +49,10 @@ struct Servers {
 }
 
 fn main() -> ExitCode {
-    let mut command = std::env::args_os().skip(1).collect::<Vec<_>>();
-    if command.first().is_some_and(|first| first == "--") {
-        command.remove(0);
-    }
-    if command.is_empty() {
-        eprintln!("usage: with-servers [--] COMMAND ARGUMENTS...");
-        return ExitCode::from(USAGE);
-    }
+    let Arguments { command } = match command_line::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let outcome = watch_signals().and_then(|(sender, events)| {
         thread::spawn(move || sender.send(Event::Finished(run(&command))));
         match events.recv()? {

@@ -32,7 +32,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match command_line::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     if let Err(error) = tokio::task::block_in_place(packages::install_missing) {
         eprintln!("chaos: {error:#}");
         return ExitCode::from(UNAVAILABLE);

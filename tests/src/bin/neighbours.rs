@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made shall fail loudly")]
 
 use std::collections::HashMap;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use tests::callback_host::CallbackHost;
@@ -15,7 +16,12 @@ const REQUESTS: usize = 2000;
 const PACE: Duration = Duration::from_millis(10);
 
 #[tokio::main]
-async fn main() {
+async fn main() -> ExitCode {
+    let about =
+        "Measures how long a healthy host waits for its callbacks while others hang, or drip, beside it.";
+    if let Err(code) = command_line::without_arguments("neighbours", about, String::new()) {
+        return code;
+    }
     println!(
         "{:<12} {:>8} {:>8} {:>8} {:>8}   healthy callbacks, {REQUESTS} a row",
         "other host", "p50", "p99", "max", "p99"
@@ -32,6 +38,7 @@ async fn main() {
         let name = trouble.map_or("none", |path| &path[1..]);
         println!("{name:<12} {p50:>5.1} ms {p99:>5.1} ms {max:>5.1} ms {ratio:>7.2}x");
     }
+    ExitCode::SUCCESS
 }
 
 /// From the client's call to the callback, sorted.

@@ -41,7 +41,15 @@ async fn a_scrape_after_three_requests_counts_three() {
     })
     .await;
     let (api, acl) = (scrape(&services.api_url).await, scrape(&services.acl_url).await);
+    let build = format!(
+        "voltgate_build_info{{version=\"{}\",commit=\"{}\"}}",
+        env!("CARGO_PKG_VERSION"),
+        command_line::COMMIT
+    );
     for (text, series, expected) in [
+        (&api, build.as_str(), 1.0),
+        (&acl, &build, 1.0),
+        (&worker, &build, 1.0),
         (&api, "voltgate_requests_accepted_total", 3.0),
         (&api, "voltgate_requests_refused_total{reason=\"station_id\"}", 1.0),
         (&api, "voltgate_broker_connected{role=\"publish\"}", 1.0),

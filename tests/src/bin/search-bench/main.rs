@@ -7,8 +7,10 @@ mod kinds;
 mod records;
 
 use std::path::Path;
+use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Parser;
 use common::clock;
 use redis::aio::MultiplexedConnection;
 use store::{Filter, Place, Store, StoreOptions};
@@ -27,12 +29,29 @@ const WRITE_EVERY: Duration = Duration::from_millis(5);
 const WEIGHED: u64 = 1000;
 const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(60);
 
+/// Measures finding requests among many.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Among how many
+    #[arg(default_value_t = 10_000_000)]
+    records: u64,
+    /// The URL of a Redis that was filled before
+    redis: Option<String>,
+}
+
 #[tokio::main]
-async fn main() {
-    let mut arguments = std::env::args().skip(1);
-    let count = arguments.next().map_or(10_000_000, |count| count.parse().unwrap());
+async fn main() -> ExitCode {
+    let arguments: Arguments = match command_line::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
+    measure(arguments).await;
+    ExitCode::SUCCESS
+}
+
+async fn measure(Arguments { records: count, redis }: Arguments) {
     let directory = tempfile::tempdir().unwrap();
-    let (url, server) = match arguments.next() {
+    let (url, server) = match redis {
         Some(url) => (url, None),
         None => {
             let server = Redis::start(directory.path()).unwrap();

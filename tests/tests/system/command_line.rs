@@ -1,0 +1,105 @@
+//! Every program of ours reads its command line before it does anything else.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use tests::process::Process;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// By the sources, so that a new program is among them.
+fn programs() -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    let members = manifest.split_once("members = [").unwrap().1.split_once(']').unwrap().0;
+    let members =
+        members.lines().map(|line| line.trim().trim_matches(['"', ','])).filter(|name| !name.is_empty());
+    let mut programs = Vec::new();
+    for member in members {
+        let crate_root = root().join(member);
+        if crate_root.join("src/main.rs").exists() {
+            programs.push(member.to_owned());
+        }
+        for place in ["src/bin", "examples"] {
+            let Ok(entries) = std::fs::read_dir(crate_root.join(place)) else { continue };
+            for path in entries.map(|entry| entry.unwrap().path()) {
+                if path.extension().is_some_and(|kind| kind == "rs") || path.join("main.rs").exists() {
+                    programs.push(path.file_stem().unwrap().to_str().unwrap().to_owned());
+                }
+            }
+        }
+    }
+    programs
+}
+
+/// Settings that no program gets past: one that read them would say so.
+fn unreadable() -> BTreeMap<String, String> {
+    [("VOLTGATE_CONFIG", "/nowhere/voltgate.toml"), ("BROKER_URL", "nonsense"), ("REDIS_URL", "nonsense")]
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .into()
+}
+
+#[tokio::test]
+async fn help_and_version_of_every_program_are_printed_before_anything_is_opened() {
+    let programs = programs();
+    for service in ["public-api", "worker", "acl-service", "voltgate", "with-servers", "conformance_worker"] {
+        assert!(programs.iter().any(|name| name == service), "{programs:?}");
+    }
+    for program in programs {
+        for (argument, expected) in [
+            ("--version", command_line::VERSION),
+            ("-V", command_line::VERSION),
+            ("--help", "Usage: "),
+            ("-h", "Usage: "),
+        ] {
+            let (code, out, err) = Process::run(&program, &[argument], &unreadable()).await;
+            assert_eq!((code, err.as_str()), (Some(0), ""), "{program} {argument}");
+            assert!(out.contains(expected), "{program} {argument}: {out}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_argument_that_no_program_knows_ends_it_with_64_and_is_named() {
+    for program in programs() {
+        let (code, out, err) = Process::run(&program, &["--no-such-argument"], &unreadable()).await;
+        assert_eq!((code, out.as_str()), (Some(64), ""), "{program}: {err}");
+        assert!(err.contains("--no-such-argument"), "{program}: {err}");
+    }
+    for service in ["public-api", "worker", "acl-service"] {
+        for (argument, named) in
+            [("stray", "stray"), ("-x", "-x"), ("--queues=celery", "--queues"), ("", "''")]
+        {
+            let (code, _, err) = Process::run(service, &[argument], &unreadable()).await;
+            assert!(code == Some(64) && err.contains(named), "{service} {argument}: {code:?} {err}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_help_of_a_service_names_the_settings_that_matter_most() {
+    for (service, setting) in [
+        ("public-api", "BROKER_URL"),
+        ("worker", "CALLBACK_ALLOWED_NETWORKS"),
+        ("acl-service", "AUTHORIZATION_SERVICE_PORT"),
+    ] {
+        let (_, out, _) = Process::run(service, &["--help"], &BTreeMap::new()).await;
+        for part in [setting, "REDIS_URL", "voltgate.toml", "`voltgate settings`", "environment"] {
+            assert!(out.contains(part), "{service}: {part} is missing in\n{out}");
+        }
+    }
+}
+
+#[test]
+fn the_version_carries_the_commit_that_was_built() {
+    let git = std::process::Command::new("git")
+        .args(["rev-parse", "--short=12", "HEAD"])
+        .current_dir(root())
+        .output();
+    let head = git.ok().filter(|output| output.status.success() && root().join(".git").exists());
+    let head = head.map(|output| String::from_utf8(output.stdout).unwrap().trim().to_owned());
+    let given = option_env!("VOLTGATE_COMMIT").map(str::to_owned).filter(|commit| !commit.is_empty());
+    assert_eq!(command_line::COMMIT, given.or(head).unwrap_or_else(|| "unknown".to_owned()));
+    assert!(command_line::VERSION.contains(command_line::COMMIT));
+}
