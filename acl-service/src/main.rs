@@ -32,9 +32,10 @@ async fn run() -> Result<(), Failure> {
     let Some(store) = unless_stopped(&shutdown, config.store.open(&[Writes::AccessLists])).await? else {
         return Ok(());
     };
-    let app = App::build(&config, store)?.with_metrics(exposition(COMMIT)?);
+    let app = App::build(&config, store.clone())?.with_metrics(exposition(COMMIT)?);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "acl-service listens");
     let ran = app.run(shutdown).await;
+    store.close().await;
     traces.flush().await;
     ran
 }

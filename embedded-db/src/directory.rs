@@ -4,6 +4,8 @@ use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::{DataFile, Staging};
+
 /// Held for as long as a process uses a directory. The operating system lets go of it when the process dies.
 #[derive(Debug, Clone)]
 pub struct DirectoryLock {
@@ -20,21 +22,27 @@ pub enum DirectoryError {
          so run everything with `voltgate up`, or use amqp:// and redis:// to run several"
     )]
     InUse(PathBuf),
+    /// A copy was being put there when the machine or the process died.
+    #[error("{0} holds only a part of a backup that was being restored: empty it, and restore again")]
+    HalfRestored(PathBuf),
     /// It cannot be created or written.
     #[error("{0} cannot be used: {1}")]
     Unusable(PathBuf, std::io::Error),
 }
 
 impl DirectoryLock {
-    /// Creates the directory where it is missing and takes `DIR/NAME.lock`.
+    /// Creates the directory where it is missing and takes the lock of a file in it.
     ///
     /// # Errors
     /// [`DirectoryError`], which names the directory.
-    pub fn take(directory: &Path, name: &str) -> Result<Self, DirectoryError> {
+    pub fn take(directory: &Path, file: DataFile) -> Result<Self, DirectoryError> {
         let unusable = |error| DirectoryError::Unusable(directory.to_owned(), error);
         std::fs::create_dir_all(directory).map_err(unusable)?;
-        let file = File::create(directory.join(format!("{name}.lock"))).map_err(unusable)?;
+        let file = File::create(directory.join(file.lock_name())).map_err(unusable)?;
         match file.try_lock() {
+            Ok(()) if Staging::was_interrupted(directory) => {
+                Err(DirectoryError::HalfRestored(directory.to_owned()))
+            }
             Ok(()) => Ok(Self { directory: directory.to_owned(), _file: Arc::new(file) }),
             Err(TryLockError::WouldBlock) => Err(DirectoryError::InUse(directory.to_owned())),
             Err(TryLockError::Error(error)) => Err(unusable(error)),

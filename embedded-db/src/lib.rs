@@ -3,22 +3,36 @@
 //! `synchronous=FULL` makes every commit durable before a caller is told, which costs one `fdatasync`; sharing it between
 //! all callers that wait is what makes it fast. A write that fails undoes itself alone.
 
+mod copy;
+mod data_file;
 mod directory;
 mod reader;
+mod staging;
+mod thread;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+pub use copy::{check, copy};
+pub use data_file::DataFile;
 pub use directory::{DirectoryError, DirectoryLock};
 pub use rusqlite;
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, OpenFlags, Transaction};
+pub use staging::Staging;
 
-/// A database file that is open. Cheap to clone; the file closes with the last clone.
+/// A database file that is open. Cheap to clone; the file closes with the last clone, or by [`Database::close`].
 #[derive(Debug, Clone)]
 pub struct Database {
-    writer: writer::Writer,
+    open: Arc<Open>,
+}
+
+#[derive(Debug)]
+struct Open {
+    // Before the writer: the last connection that closes leaves nothing beside the file.
     reader: reader::Reader,
+    writer: writer::Writer,
 }
 
 /// Why a database file did not do what was asked.
@@ -30,9 +44,15 @@ pub enum DbError {
     /// The whole commit failed, so that nothing of it holds.
     #[error("the commit failed: {0}")]
     Commit(String),
-    /// The thread that owns the file is gone; the process has to be restarted.
+    /// The file is closed, or the thread that owns it is gone; the process has to be restarted.
     #[error("the database file is closed")]
     Closed,
+    /// The file is not what it should be.
+    #[error("{0}")]
+    Damaged(String),
+    /// A file cannot be read or written.
+    #[error("{0}: {1}")]
+    File(PathBuf, std::io::Error),
 }
 
 impl Database {
@@ -41,11 +61,23 @@ impl Database {
     /// # Errors
     /// The file cannot be opened, or is not a database.
     pub fn open(path: &Path, schema: &str) -> Result<Self, DbError> {
-        let connection = connect(path)?;
+        Self::opened(path, schema, OpenFlags::SQLITE_OPEN_CREATE)
+    }
+
+    /// The same for a file that is there.
+    ///
+    /// # Errors
+    /// There is none, it cannot be opened, or is not a database.
+    pub fn open_existing(path: &Path, schema: &str) -> Result<Self, DbError> {
+        Self::opened(path, schema, OpenFlags::empty())
+    }
+
+    fn opened(path: &Path, schema: &str, creating: OpenFlags) -> Result<Self, DbError> {
+        let connection = connect(path, creating)?;
         connection.execute_batch(schema)?;
+        let reader = reader::Reader::start(connect(path, OpenFlags::empty())?)?;
         let writer = writer::Writer::start(connection)?;
-        let reader = reader::Reader::start(connect(path)?)?;
-        Ok(Self { writer, reader })
+        Ok(Self { open: Arc::new(Open { reader, writer }) })
     }
 
     /// Runs `work` within the next commit. When this returns `Ok`, it is on disk.
@@ -59,7 +91,7 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.writer.run(work).await
+        self.open.writer.run(work).await
     }
 
     /// Runs `work` over what is committed.
@@ -71,12 +103,20 @@ impl Database {
         T: Send + 'static,
         F: FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     {
-        self.reader.run(work).await
+        self.open.reader.run(work).await
+    }
+
+    /// Finishes what waits and closes the file, for all clones. Everything is in the file itself then, so that it may be
+    /// copied; where no other process has it open, no `-wal` and no `-shm` stay beside it.
+    pub async fn close(&self) {
+        self.open.reader.close().await;
+        self.open.writer.close().await;
     }
 }
 
-fn connect(path: &Path) -> Result<Connection, DbError> {
-    let connection = Connection::open(path)?;
+fn connect(path: &Path, creating: OpenFlags) -> Result<Connection, DbError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX | creating;
+    let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(10))?;
     connection.pragma_update(None, "journal_mode", "wal")?;
     connection.pragma_update(None, "synchronous", "full")?;

@@ -1,32 +1,27 @@
 //! Reads: a thread with a connection of its own, so that no read waits for a commit and none blocks the async runtime.
 
 use rusqlite::Connection;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::DbError;
+use crate::thread::Thread;
 
 /// Reads that may wait; a caller beyond waits for room.
 const WAITING: usize = 4096;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;
 
-#[derive(Debug, Clone)]
-pub(crate) struct Reader {
-    jobs: mpsc::Sender<Job>,
-}
+#[derive(Debug)]
+pub(crate) struct Reader(Thread<Job>);
 
 impl Reader {
     pub(crate) fn start(connection: Connection) -> Result<Self, DbError> {
-        let (jobs, mut waiting) = mpsc::channel::<Job>(WAITING);
-        std::thread::Builder::new()
-            .name("db-reader".to_owned())
-            .spawn(move || {
-                while let Some(job) = waiting.blocking_recv() {
-                    job(&connection);
-                }
-            })
-            .map_err(|error| DbError::Commit(error.to_string()))?;
-        Ok(Self { jobs })
+        let thread = Thread::<Job>::start("db-reader", WAITING, move |mut waiting| {
+            while let Some(job) = waiting.blocking_recv() {
+                job(&connection);
+            }
+        });
+        Ok(Self(thread?))
     }
 
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, DbError>
@@ -38,7 +33,11 @@ impl Reader {
         let job: Job = Box::new(move |connection| {
             let _ = answer.send(work(connection));
         });
-        self.jobs.send(job).await.map_err(|_| DbError::Closed)?;
+        self.0.send(job).await?;
         Ok(answered.await.map_err(|_| DbError::Closed)??)
+    }
+
+    pub(crate) async fn close(&self) {
+        self.0.close().await;
     }
 }

@@ -4,6 +4,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::DbError;
+use crate::thread::Thread;
 
 /// Writes in one commit. More would make the first of them wait for the last without saving much more of the sync.
 const BATCH: usize = 512;
@@ -15,19 +16,18 @@ const WAITING: usize = 4096;
 type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 
-#[derive(Debug, Clone)]
-pub(crate) struct Writer {
-    jobs: mpsc::Sender<Job>,
-}
+#[derive(Debug)]
+pub(crate) struct Writer(Thread<Job>);
 
 impl Writer {
-    pub(crate) fn start(connection: Connection) -> Result<Self, DbError> {
-        let (jobs, waiting) = mpsc::channel(WAITING);
-        std::thread::Builder::new()
-            .name("db-writer".to_owned())
-            .spawn(move || write_until_closed(connection, waiting))
-            .map_err(|error| DbError::Commit(error.to_string()))?;
-        Ok(Self { jobs })
+    pub(crate) fn start(mut connection: Connection) -> Result<Self, DbError> {
+        let thread = Thread::<Job>::start("db-writer", WAITING, move |waiting| {
+            write_until_closed(&mut connection, waiting);
+            if let Err(error) = close(connection) {
+                tracing::warn!(%error, "the embedded database could not be closed; its data is safe in its -wal file");
+            }
+        });
+        Ok(Self(thread?))
     }
 
     pub(crate) async fn run<T, F>(&self, work: F) -> Result<T, DbError>
@@ -45,8 +45,12 @@ impl Writer {
                 });
             })
         });
-        self.jobs.send(job).await.map_err(|_| DbError::Closed)?;
+        self.0.send(job).await?;
         answered.await.map_err(|_| DbError::Closed)?
+    }
+
+    pub(crate) async fn close(&self) {
+        self.0.close().await;
     }
 }
 
@@ -64,11 +68,11 @@ fn alone<T>(
     result
 }
 
-fn write_until_closed(mut connection: Connection, mut waiting: mpsc::Receiver<Job>) {
+fn write_until_closed(connection: &mut Connection, mut waiting: mpsc::Receiver<Job>) {
     let mut batch = Vec::with_capacity(BATCH);
     while waiting.blocking_recv_many(&mut batch, BATCH) > 0 {
         let mut answers = Vec::with_capacity(batch.len());
-        let committed = commit(&mut connection, &mut batch, &mut answers).map_err(|error| error.to_string());
+        let committed = commit(connection, &mut batch, &mut answers).map_err(|error| error.to_string());
         if let Err(error) = &committed {
             tracing::error!(error, "a commit to the embedded database failed");
         }
@@ -90,4 +94,10 @@ fn commit(
         answers.push(job(&mut transaction));
     }
     transaction.commit()
+}
+
+/// Everything into the file itself. SQLite would do so for the last connection only, and a command may have another one.
+fn close(connection: Connection) -> rusqlite::Result<()> {
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
+    connection.close().map_err(|(_, error)| error)
 }

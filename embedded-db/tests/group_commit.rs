@@ -1,7 +1,9 @@
 //! What callers may rely on when many of them write at once.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use embedded_db::{Database, DbError, DirectoryError, DirectoryLock};
+use embedded_db::{DataFile, Database, DbError, DirectoryError, DirectoryLock};
+
+const QUEUE: DataFile = DataFile { stem: "queue", table: "message" };
 
 const SCHEMA: &str = "CREATE TABLE IF NOT EXISTS entry (name TEXT PRIMARY KEY) STRICT";
 
@@ -58,9 +60,9 @@ async fn what_was_written_is_there_when_the_file_is_opened_again() {
 #[test]
 fn a_directory_belongs_to_one_owner_at_a_time() {
     let directory = tempfile::tempdir().unwrap();
-    let lock = DirectoryLock::take(directory.path(), "queue").unwrap();
-    let second = DirectoryLock::take(directory.path(), "queue");
+    let lock = DirectoryLock::take(directory.path(), QUEUE).unwrap();
+    let second = DirectoryLock::take(directory.path(), QUEUE);
     assert!(matches!(second, Err(DirectoryError::InUse(_))));
     drop(lock);
-    DirectoryLock::take(directory.path(), "queue").unwrap();
+    DirectoryLock::take(directory.path(), QUEUE).unwrap();
 }

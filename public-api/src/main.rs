@@ -35,10 +35,11 @@ async fn run() -> Result<(), Failure> {
         Ok((config.store.open(&[Writes::Notes]).await?, config.broker.connect("public-api").await?))
     };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
-    let app = App::build(&config, store, broker.clone())?.with_metrics(exposition);
+    let app = App::build(&config, store.clone(), broker.clone())?.with_metrics(exposition);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "public-api listens");
     let ran = app.run(shutdown).await;
     broker.close().await;
+    store.close().await;
     traces.flush().await;
     ran
 }

@@ -13,10 +13,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use common::clock;
-use embedded_db::{Database, DbError, DirectoryError, DirectoryLock};
+use embedded_db::{DataFile, Database, DbError, DirectoryLock};
 use tokio::task::AbortHandle;
 
 use crate::{StoreError, StoreOptions};
+
+/// What of a directory is the store's.
+pub const STORE_FILE: DataFile = DataFile { stem: "store", table: "access_entry" };
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS access_entry (
@@ -124,25 +127,28 @@ pub(crate) struct EmbeddedStore {
 
 impl EmbeddedStore {
     pub(crate) fn open(directory: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        let lock = DirectoryLock::take(directory, "store")?;
-        Self::opened(directory, options, Some(lock))
+        let lock = DirectoryLock::take(directory, STORE_FILE)?;
+        let db = Database::open(&STORE_FILE.within(directory), SCHEMA).map_err(unavailable)?;
+        Ok(Self::of(db, options, Some(lock)))
     }
 
-    /// Beside the process that the directory belongs to, if it runs: SQLite lets both write.
+    /// Beside the process that the directory belongs to, if it runs: SQLite lets both write. Makes no file, or what is meant
+    /// for one directory would end up in another.
     pub(crate) fn beside(directory: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
-        let unusable = |error| DirectoryError::Unusable(directory.to_owned(), error);
-        std::fs::create_dir_all(directory).map_err(unusable)?;
-        Self::opened(directory, options, None)
+        let file = STORE_FILE.within(directory);
+        if !STORE_FILE.is_in(directory) {
+            return Err(StoreError::Unavailable(format!("{} does not exist", file.display())));
+        }
+        Ok(Self::of(Database::open_existing(&file, SCHEMA).map_err(unavailable)?, options, None))
     }
 
-    fn opened(
-        directory: &Path,
-        options: &StoreOptions,
-        lock: Option<DirectoryLock>,
-    ) -> Result<Self, StoreError> {
-        let db = Database::open(&directory.join("store.db"), SCHEMA).map_err(unavailable)?;
+    fn of(db: Database, options: &StoreOptions, lock: Option<DirectoryLock>) -> Self {
         let sweeper = tokio::spawn(sweep(db.clone())).abort_handle();
-        Ok(Self { db, options: options.clone(), sweeper, _lock: lock })
+        Self { db, options: options.clone(), sweeper, _lock: lock }
+    }
+
+    pub(crate) fn database(&self) -> &Database {
+        &self.db
     }
 
     fn expiry_ms(&self, keep: Duration) -> i64 {
@@ -177,8 +183,10 @@ async fn sweep(db: Database) {
             }
             tx.execute("DELETE FROM api_key WHERE gone_ms < ?1", [now_ms()]).map(drop)
         });
-        if let Err(error) = swept.await {
-            tracing::warn!(%error, "expired records could not be deleted");
+        match swept.await {
+            Ok(()) => {}
+            Err(DbError::Closed) => return,
+            Err(error) => tracing::warn!(%error, "expired records could not be deleted"),
         }
     }
 }

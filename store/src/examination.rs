@@ -7,7 +7,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client};
 
-use crate::StoreError;
+use crate::{STORE_FILE, StoreError};
 
 /// What is written to see whether it can be; gone after some seconds.
 const PROBE: &str = "voltgate:doctor";
@@ -55,7 +55,7 @@ pub struct RedisFacts {
 /// It cannot be reached within `limit`.
 pub async fn examine(url: &str, key_prefix: &str, limit: Duration) -> Result<StoreFacts, StoreError> {
     if let Some(directory) = url.strip_prefix("embedded:") {
-        let exists = Path::new(directory).join("store.db").is_file();
+        let exists = STORE_FILE.is_in(Path::new(directory));
         return Ok(StoreFacts::Embedded { exists });
     }
     let client = Client::open(url).map_err(|_| StoreError::BadUrl)?;

@@ -20,6 +20,8 @@ use std::time::Duration;
 
 pub use access::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery};
 pub use audit::{AuditEntry, AuditFilter, AuditTrail, AuditedChange, Counts, Effect, Stage};
+pub use embedded::STORE_FILE;
+use embedded_db::Database;
 pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use keyed::{KeyedState, Writes};
 pub use keys::{KeyRecord, Keys};
@@ -50,6 +52,8 @@ pub struct Store {
     pub keyed: Arc<dyn KeyedState>,
     /// Who may call the services.
     pub keys: Arc<dyn Keys>,
+    /// Of an embedded one.
+    database: Option<Database>,
 }
 
 /// How a store is opened.
@@ -91,7 +95,7 @@ impl Store {
     /// It cannot be reached within `limit`, or refuses.
     pub async fn open(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
         if let Some(directory) = url.strip_prefix("embedded:") {
-            return Ok(Self::of(embedded::EmbeddedStore::open(directory.as_ref(), &options)?));
+            return Ok(Self::embedded(embedded::EmbeddedStore::open(directory.as_ref(), &options)?));
         }
         if url.starts_with("redis://") {
             return Ok(Self::of(redis::RedisStore::connect(url, options, limit).await?));
@@ -105,9 +109,22 @@ impl Store {
     /// It cannot be reached within `limit`, or refuses.
     pub async fn open_beside(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
         if let Some(directory) = url.strip_prefix("embedded:") {
-            return Ok(Self::of(embedded::EmbeddedStore::beside(directory.as_ref(), &options)?));
+            return Ok(Self::embedded(embedded::EmbeddedStore::beside(directory.as_ref(), &options)?));
         }
         Self::open(url, options, limit).await
+    }
+
+    /// Finishes what waits and closes the file of an embedded store, for all clones: it is whole from then on, and may be
+    /// copied. Of Redis nothing has to be closed.
+    pub async fn close(&self) {
+        if let Some(database) = &self.database {
+            database.close().await;
+        }
+    }
+
+    fn embedded(store: embedded::EmbeddedStore) -> Self {
+        let database = Some(store.database().clone());
+        Self { database, ..Self::of(store) }
     }
 
     fn of<S>(store: S) -> Self
@@ -124,6 +141,7 @@ impl Store {
             search: store.clone(),
             keyed: store.clone(),
             keys: store,
+            database: None,
         }
     }
 }

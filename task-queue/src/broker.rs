@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use amqp::bus::{Account, Bus, BusSender, Exchange, Heard, PrivateQueue};
+pub use embedded::QUEUE_FILE;
 
 use crate::message::Message;
 
@@ -73,7 +74,8 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// Whether the broker is there at all. One that is short of memory is, although it takes nothing for now.
     fn is_connected(&self) -> bool;
 
-    /// Says goodbye, within a few seconds. What was not settled comes back to others.
+    /// Says goodbye, within a few seconds. What was not settled comes back to others. The files of an embedded one are whole
+    /// from then on, and may be copied.
     async fn close(&self);
 }
 

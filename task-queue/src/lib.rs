@@ -17,7 +17,9 @@ pub mod result_backend;
 pub mod task;
 pub mod worker;
 
-pub use broker::{Broker, BrokerError, Delivery, PublishError, QueueType, Topology, connect, connect_beside};
+pub use broker::{
+    Broker, BrokerError, Delivery, PublishError, QUEUE_FILE, QueueType, Topology, connect, connect_beside,
+};
 pub use control::ControlConfig;
 pub use message::Message;
 pub use moment::Moment;

@@ -31,6 +31,7 @@ pub struct System {
     api: public_api::app::App,
     worker: worker::app::App,
     broker: Arc<dyn Broker>,
+    store: Store,
     acl_address: SocketAddr,
     loopback_callbacks: bool,
     settings: Settings,
@@ -86,8 +87,8 @@ impl System {
             charge_service.acl_service = worker_config.acl_service.clone();
         }
         let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
-        let worker = worker::app::App::build(&worker_config, store, broker.clone())?;
-        Ok(Self { acl, api, worker, broker, acl_address, loopback_callbacks, settings })
+        let worker = worker::app::App::build(&worker_config, store.clone(), broker.clone())?;
+        Ok(Self { acl, api, worker, broker, store, acl_address, loopback_callbacks, settings })
     }
 
     /// With `GET /metrics` on each port, which shows the same everywhere: that of all three.
@@ -151,6 +152,7 @@ impl System {
         };
         let (api, worker, acl) = tokio::join!(api, worker, acl);
         self.broker.close().await;
+        self.store.close().await;
         api.and(worker).and(acl)
     }
 

@@ -34,13 +34,14 @@ async fn run() -> Result<(), Failure> {
     let connecting =
         async { Ok((config.store.open(&[Writes::Records]).await?, config.broker.connect("worker").await?)) };
     let Some((store, broker)) = unless_stopped(&shutdown, connecting).await? else { return Ok(()) };
-    let mut app = App::build(&config, store, broker.clone())?;
+    let mut app = App::build(&config, store.clone(), broker.clone())?;
     if let Some(exposition) = exposition {
         app = app.with_metrics(exposition);
     }
     tracing::info!(queue = config.broker.task_queue, concurrency = config.concurrency, "worker takes tasks");
     let ran = app.run(shutdown).await;
     broker.close().await;
+    store.close().await;
     traces.flush().await;
     ran
 }

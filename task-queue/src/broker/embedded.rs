@@ -8,12 +8,16 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use async_trait::async_trait;
 use bytes::Bytes;
 use embedded_db::rusqlite::{self, OptionalExtension, Row, params};
-use embedded_db::{Database, DbError, DirectoryLock};
+use embedded_db::{DataFile, Database, DbError, DirectoryLock};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use super::{Broker, BrokerError, Deliveries, Delivery, PublishError, Settle, Settled};
 use crate::message::Message;
+
+/// What of a directory is the broker's.
+pub const QUEUE_FILE: DataFile = DataFile { stem: "queue", table: "message" };
 
 const SCHEMA: &str = "
     CREATE TABLE IF NOT EXISTS message (
@@ -32,6 +36,9 @@ const SCHEMA: &str = "
 /// replay` does.
 const LONGEST_SLEEP: Duration = Duration::from_millis(500);
 
+/// How long closing waits for messages that are just being given back.
+const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+
 #[derive(Debug)]
 pub(super) struct EmbeddedBroker {
     shared: Arc<Shared>,
@@ -46,31 +53,30 @@ struct Shared {
     ready: Notify,
     /// Consumers of this process; nobody else may have any.
     consumers: AtomicU64,
+    /// Consumers, and what gives messages back.
+    tasks: TaskTracker,
 }
 
 impl EmbeddedBroker {
     /// Messages that were in hand when the process died are ready again from here on.
     pub(super) fn open(directory: &Path) -> Result<Self, BrokerError> {
-        let lock = DirectoryLock::take(directory, "queue")?;
+        let lock = DirectoryLock::take(directory, QUEUE_FILE)?;
         let recover = format!("{SCHEMA} UPDATE message SET taken = 0 WHERE taken = 1;");
-        let db = Database::open(&directory.join("queue.db"), &recover)?;
-        Ok(Self {
-            shared: Arc::new(Shared { db, ready: Notify::new(), consumers: AtomicU64::new(0) }),
-            _lock: Some(lock),
-        })
+        Ok(Self::of(Database::open(&QUEUE_FILE.within(directory), &recover)?, Some(lock)))
     }
 
     /// A guest beside the process that owns the directory: what that one has in hand stays its own.
     pub(super) fn beside(directory: &Path) -> Result<Self, BrokerError> {
-        let file = directory.join("queue.db");
-        if !file.exists() {
+        let file = QUEUE_FILE.within(directory);
+        if !QUEUE_FILE.is_in(directory) {
             return Err(BrokerError::Unreachable(format!("{} does not exist", file.display())));
         }
-        let db = Database::open(&file, SCHEMA)?;
-        Ok(Self {
-            shared: Arc::new(Shared { db, ready: Notify::new(), consumers: AtomicU64::new(0) }),
-            _lock: None,
-        })
+        Ok(Self::of(Database::open_existing(&file, SCHEMA)?, None))
+    }
+
+    fn of(db: Database, lock: Option<DirectoryLock>) -> Self {
+        let (ready, consumers, tasks) = (Notify::new(), AtomicU64::new(0), TaskTracker::new());
+        Self { shared: Arc::new(Shared { db, ready, consumers, tasks }), _lock: lock }
     }
 }
 
@@ -79,7 +85,7 @@ impl EmbeddedBroker {
 fn unwritten(error: DbError) -> PublishError {
     match error {
         DbError::Sqlite(error) => PublishError::Unavailable(error.to_string()),
-        error @ (DbError::Commit(_) | DbError::Closed) => PublishError::Unconfirmed(error.to_string()),
+        error => PublishError::Unconfirmed(error.to_string()),
     }
 }
 
@@ -126,7 +132,7 @@ impl Broker for EmbeddedBroker {
             tell,
         };
         self.shared.consumers.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(consumer.run(stop));
+        self.shared.tasks.spawn(consumer.run(stop));
         Ok(deliveries)
     }
 
@@ -155,7 +161,12 @@ impl Broker for EmbeddedBroker {
         true
     }
 
-    async fn close(&self) {}
+    async fn close(&self) {
+        self.shared.tasks.close();
+        // What is not given back by then is ready again at the next start.
+        let _ = tokio::time::timeout(GIVEN_BACK_WITHIN, self.shared.tasks.wait()).await;
+        self.shared.db.close().await;
+    }
 }
 
 struct Consumer {
@@ -201,7 +212,7 @@ impl Consumer {
         // A caller that stops waiting leaves the rows taken until the next start; the write itself is short, so it is
         // spawned, and always finishes together with the handing on.
         let (shared, free, tell) = (Arc::clone(&self.shared), Arc::clone(&self.free), self.tell.clone());
-        let taking = tokio::spawn(async move {
+        let taking = self.shared.tasks.spawn(async move {
             let rows = shared.db.write(move |tx| take(tx, &queue, room)).await?;
             let count = rows.1.len();
             hand_on(&shared, &rows.0, rows.1, first, &free, &tell).await;
@@ -326,11 +337,12 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let (false, Ok(runtime)) = (self.settled, tokio::runtime::Handle::try_current()) {
             let (shared, seq) = (Arc::clone(&self.shared), self.seq);
-            runtime.spawn(async move {
+            let giving_back = async move {
                 if let Err(error) = give_back(shared, seq).await {
                     tracing::error!(%error, "a message could not be given back; it comes again at the next start");
                 }
-            });
+            };
+            self.shared.tasks.spawn_on(giving_back, &runtime);
         }
     }
 }

@@ -88,6 +88,7 @@ async fn embedded(directory: &Path, queues: &[String]) -> Result<BrokerFacts, Br
         let state = QueueState { messages, consumers: None, kind: Some("embedded") };
         facts.push(QueueFacts { name: name.clone(), state: Some(state) });
     }
+    broker.close().await;
     let product = "a SQLite file";
     Ok(BrokerFacts {
         product,
