@@ -21,19 +21,28 @@ struct Accepted {
 
 pub(crate) async fn run(settings: &Settings, args: AuthorizeArgs) -> Result<ExitCode, Failure> {
     let api = Service::public_api(settings, args.api.as_deref())?;
-    let mut receiver = match args.callback_url {
-        Some(_) => None,
-        None => Some(CallbackReceiver::start()?),
-    };
-    let callback_url =
-        args.callback_url.or_else(|| receiver.as_ref().map(|receiver| receiver.url("decision")));
-    let asked = Instant::now();
-    let (http, url) = api.url(&["station", &args.station, "driver", &args.token, "authorize"]);
-    let accepted: Accepted = api.send(http.post(url).json(&json!({ "callback_url": callback_url }))).await?;
-    let Some(receiver) = &mut receiver else {
-        print(args.json, &accepted, None);
+    if let Some(callback_url) = &args.callback_url {
+        print(args.json, &ask(&api, &args, callback_url).await?, None);
         return Ok(ExitCode::SUCCESS);
-    };
+    }
+    let mut receiver = CallbackReceiver::start()?;
+    let decided = decision(&api, &args, &mut receiver).await;
+    receiver.stop().await;
+    decided
+}
+
+async fn ask(api: &Service, args: &AuthorizeArgs, callback_url: &str) -> Result<Accepted, Failure> {
+    let (http, url) = api.url(&["station", &args.station, "driver", &args.token, "authorize"]);
+    api.send(http.post(url).json(&json!({ "callback_url": callback_url }))).await
+}
+
+async fn decision(
+    api: &Service,
+    args: &AuthorizeArgs,
+    receiver: &mut CallbackReceiver,
+) -> Result<ExitCode, Failure> {
+    let asked = Instant::now();
+    let accepted = ask(api, args, &receiver.url("decision")).await?;
     let received = receiver.next("decision", Duration::from_secs(args.wait)).await.ok_or_else(|| {
         Failure::Broken(format!(
             "no callback within {} seconds; the worker may be stopped, or may not call back to this machine \

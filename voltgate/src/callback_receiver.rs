@@ -11,6 +11,7 @@ use http_api::Access;
 use http_api::server::{Bound, resource};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 /// What a callback says.
@@ -21,11 +22,17 @@ pub(crate) struct Received {
     pub(crate) status: Decision,
 }
 
-/// A receiver that answers 200 for as long as it lives.
+/// How long a callback in hand may take to be answered when nothing is waited for any more.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A receiver that answers 200 until it is stopped. It must be: a process that ends between hearing a callback and answering
+/// it makes the worker try again at a port where nothing listens, and a dead letter of what arrived.
+#[must_use]
 pub(crate) struct CallbackReceiver {
     base: String,
     received: mpsc::Receiver<(String, Received)>,
     stop: CancellationToken,
+    serving: JoinHandle<Result<(), Failure>>,
 }
 
 impl CallbackReceiver {
@@ -40,8 +47,8 @@ impl CallbackReceiver {
                 .app_data(tell.clone())
                 .service(resource("/{name}", &[("POST", Access::Open)]).route(web::post().to(receive)));
         };
-        tokio::spawn(bound.serve("callbacks", routes, Duration::from_secs(1), stop.clone()));
-        Ok(Self { base, received, stop })
+        let serving = tokio::spawn(bound.serve("callbacks", routes, GRACE, stop.clone()));
+        Ok(Self { base, received, stop, serving })
     }
 
     /// A URL of it; the name comes back with the callback.
@@ -61,11 +68,12 @@ impl CallbackReceiver {
         };
         tokio::time::timeout(limit, next).await.ok().flatten()
     }
-}
 
-impl Drop for CallbackReceiver {
-    fn drop(&mut self) {
+    /// Answers what has come, and takes no more.
+    pub(crate) async fn stop(self) {
         self.stop.cancel();
+        // It ends by itself within its grace, unless something is broken.
+        let _ = tokio::time::timeout(2 * GRACE, self.serving).await;
     }
 }
 
@@ -74,6 +82,8 @@ async fn receive(
     name: Path<String>,
     body: Json<Received>,
 ) -> HttpResponse {
-    let _ = tell.send((name.into_inner(), body.into_inner())).await;
-    HttpResponse::Ok().finish()
+    // Without room nobody waits for it any more, and the answer must not either.
+    let _ = tell.try_send((name.into_inner(), body.into_inner()));
+    // Closed, so that stopping need not wait for a connection that is kept for another call.
+    HttpResponse::Ok().force_close().finish()
 }

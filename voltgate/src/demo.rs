@@ -30,7 +30,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         (&AUTHORIZATION_TIMEOUT_SEC, "1".to_owned()),
     ]);
     let system = System::build(&settings).await?;
-    let stage = Stage {
+    let mut stage = Stage {
         api: Service::public_api(&settings, Some(&format!("http://{}", system.api_address())))?,
         acl: Service::acl(&settings, Some(&format!("http://{}", system.acl_address())))?,
         receiver: CallbackReceiver::start()?,
@@ -41,6 +41,8 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let shown = stage.show(started, acl_stops, directory.path()).await;
     shutdown.cancel();
     let stopped = running.await.map_err(|error| Failure::Broken(error.to_string()))?;
+    // Last: whoever still calls back is answered.
+    stage.receiver.stop().await;
     shown.and(stopped)
 }
 
@@ -54,7 +56,7 @@ struct Stage {
 
 impl Stage {
     async fn show(
-        mut self,
+        &mut self,
         started: Instant,
         acl_stops: CancellationToken,
         directory: &std::path::Path,

@@ -119,12 +119,14 @@ async fn answer(mut stream: TcpStream, received: Arc<Received>) -> std::io::Resu
     let mut buffer = BytesMut::with_capacity(1024);
     while stream.read_buf(&mut buffer).await? > 0 && buffer.len() <= MOST_READ {
         while let Some(call) = parse(&buffer) {
+            buffer.advance(call.length);
+            // Before it is noted: the process may end with the last of them, and what was not answered comes again.
+            let answered = stream.write_all(ANSWER).await;
             match call.callback {
                 Some(callback) => received.note(callback),
                 None => drop(received.foreign.fetch_add(1, Ordering::Relaxed)),
             }
-            buffer.advance(call.length);
-            stream.write_all(ANSWER).await?;
+            answered?;
         }
     }
     Ok(())
