@@ -37,6 +37,9 @@ pub enum Failure {
         /// The cause.
         why: String,
     },
+    /// A command was used wrongly.
+    #[error("{0}")]
+    Usage(String),
     /// A running system refused what it was asked.
     #[error("{0}")]
     Refused(String),
@@ -49,7 +52,7 @@ impl Failure {
     /// The code to exit with.
     pub fn code(&self) -> u8 {
         match self {
-            Self::Setting(_) => USAGE,
+            Self::Setting(_) | Self::Usage(_) => USAGE,
             Self::Unreachable { .. } | Self::Unusable { .. } => UNAVAILABLE,
             Self::Refused(_) => REFUSED,
             Self::Broken(_) => SOFTWARE,

@@ -6,6 +6,7 @@ mod system {
     mod acl_administration;
     mod acl_import;
     mod acl_service;
+    mod backups;
     mod bodies;
     mod brokers;
     mod callback_hosts;
@@ -42,6 +43,7 @@ mod system {
     mod message_sizes;
     mod metrics;
     mod openapi;
+    mod places;
     mod python;
     mod records;
     mod records_live;

@@ -28,10 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct BenchArgs {
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
     #[arg(long)]
-    url: Option<String>,
+    pub(crate) url: Option<String>,
     /// acl-service's URL, where the drivers are admitted [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
     #[arg(long)]
-    acl: Option<String>,
+    pub(crate) acl: Option<String>,
     /// Open loop: so many requests a second, whatever becomes of them
     #[arg(long, conflicts_with = "connections")]
     rate: Option<f64>,
@@ -101,7 +101,7 @@ pub(crate) async fn run(settings: &Settings, args: BenchArgs) -> Result<ExitCode
 /// To warm up, and to measure.
 fn plans(args: &BenchArgs) -> Result<(Plan, Plan), Failure> {
     if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= MOST_A_SECOND)) {
-        return Err(Failure::Refused(format!("--rate: expected more than 0 and at most {MOST_A_SECOND}")));
+        return Err(Failure::Usage(format!("--rate: expected more than 0 and at most {MOST_A_SECOND}")));
     }
     let in_hand = usize::from(args.connections);
     let measuring = Plan {
@@ -122,7 +122,7 @@ fn session(settings: &Settings, args: &BenchArgs) -> Result<Session, Failure> {
         None => format!("http://127.0.0.1:{}", settings.port(&PUBLIC_API_PORT)?),
     };
     let sink = Sink::start((args.listen.ip(), args.listen.port()));
-    let sink = sink.map_err(|error| Failure::Refused(format!("--listen {}: {error}", args.listen)))?;
+    let sink = sink.map_err(|error| Failure::Usage(format!("--listen {}: {error}", args.listen)))?;
     let front_door = FrontDoor {
         api: origin(&url)?,
         key: settings.optional::<ApiKey>(&VOLTGATE_KEY)?.map(|key| key.reveal()),
@@ -134,11 +134,11 @@ fn session(settings: &Settings, args: &BenchArgs) -> Result<Session, Failure> {
 }
 
 fn origin(url: &str) -> Result<Origin, Failure> {
-    Origin::parse(url).map_err(|error| Failure::Refused(error.to_string()))
+    Origin::parse(url).map_err(|error| Failure::Usage(error.to_string()))
 }
 
 fn seconds(option: &str, given: f64) -> Result<Duration, Failure> {
-    let bad = || Failure::Refused(format!("--{option} {given}: expected seconds, at most 86400"));
+    let bad = || Failure::Usage(format!("--{option} {given}: expected seconds, at most 86400"));
     Duration::try_from_secs_f64(given)
         .ok()
         .filter(|time| *time <= Duration::from_secs(86_400))

@@ -1,17 +1,13 @@
 //! The command line: which commands there are and what each is handed.
 
 use std::path::PathBuf;
-use std::pin::Pin;
-use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use common::api_key::{KeyId, Scopes};
-use common::exit::{Failure, report};
-use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
 
 use crate::acl::args::AclArgs;
 use crate::keys::Expiry;
-use crate::{acl, authorize, bench, dead, demo, doctor, keys, log, up};
+use crate::{bench, log};
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -20,19 +16,22 @@ use crate::{acl, authorize, bench, dead, demo, doctor, keys, log, up};
 #[command(name = "voltgate")]
 pub struct Cli {
     #[command(subcommand)]
-    command: Command,
+    pub(crate) command: Command,
     /// The API key to present to the services [default: VOLTGATE_KEY, which other users of this machine cannot see]
     #[arg(long, global = true)]
-    key: Option<String>,
+    pub(crate) key: Option<String>,
+    /// Say on standard error which queue, store and services are used, and what names them
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+pub(crate) enum Command {
     /// Run acl-service, worker and public-api in this process; without BROKER_URL and REDIS_URL no server is needed
     Up {
-        /// Where the embedded queue and store are kept
-        #[arg(long, default_value = "voltgate-data")]
-        data: PathBuf,
+        /// Where the embedded queue and store are kept; not beside BROKER_URL or REDIS_URL [default: voltgate-data]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
     },
     /// Start everything in a temporary directory and show one request for each of the four decisions
     Demo,
@@ -55,6 +54,22 @@ enum Command {
     /// Look at every dependency and setting, and say what to do about what is wrong
     #[command(after_help = "Exit code: 0 nothing fails, though there may be warnings; 1 something fails")]
     Doctor(DoctorArgs),
+    /// Copy the queue and the store of `voltgate up`, also while it runs, into a directory that is empty or does not exist
+    Backup {
+        /// Where the copies are put
+        directory: PathBuf,
+        /// Where `voltgate up` keeps its queue and store [default: what BROKER_URL and REDIS_URL say, or voltgate-data]
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+    },
+    /// Put a backup into a directory for `voltgate up`; one that holds anything, or is worked with, is refused
+    Restore {
+        /// What `voltgate backup` has made
+        backup: PathBuf,
+        /// Where `voltgate up` will keep its queue and store
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+    },
     /// Print the table of all settings, as Markdown
     Settings,
     /// Print the OpenAPI document of a service
@@ -62,7 +77,7 @@ enum Command {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Documented {
+pub(crate) enum Documented {
     PublicApi,
     AclService,
 }
@@ -77,7 +92,7 @@ pub(crate) struct AuthorizeArgs {
     #[arg(long)]
     pub(crate) callback_url: Option<String>,
     /// How many seconds to wait for the decision
-    #[arg(long, default_value_t = 65)]
+    #[arg(long, default_value_t = 65, conflicts_with = "callback_url")]
     pub(crate) wait: u64,
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
     #[arg(long)]
@@ -91,9 +106,9 @@ pub(crate) struct AuthorizeArgs {
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
     pub(crate) command: DeadCommand,
-    /// Where `voltgate up` keeps its queue; used where it exists and BROKER_URL is not set
-    #[arg(long, global = true, default_value = "voltgate-data")]
-    pub(crate) data: PathBuf,
+    /// Where `voltgate up` keeps its queue [default: what BROKER_URL says, or voltgate-data where that exists]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Print JSON for machines
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -107,9 +122,9 @@ pub(crate) struct DoctorArgs {
     /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
     #[arg(long)]
     pub(crate) acl: Option<String>,
-    /// Where `voltgate up` keeps its queue and store, unless BROKER_URL and REDIS_URL are set [default: voltgate-data, where
+    /// Where `voltgate up` keeps its queue and store [default: what BROKER_URL and REDIS_URL say, or voltgate-data where
     /// that exists]
-    #[arg(long)]
+    #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON for machines
     #[arg(long)]
@@ -155,9 +170,9 @@ pub(crate) struct DeadFilter {
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
     pub(crate) command: KeysCommand,
-    /// Where `voltgate up` keeps its store; used where it exists and neither REDIS_URL nor REDIS_HOST is set
-    #[arg(long, global = true, default_value = "voltgate-data")]
-    pub(crate) data: PathBuf,
+    /// Where `voltgate up` keeps its store [default: what REDIS_URL says, or voltgate-data where that exists]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
     /// Print JSON for machines
     #[arg(long, global = true)]
     pub(crate) json: bool,
@@ -194,44 +209,4 @@ impl DeadFilter {
     pub(crate) fn is_empty(&self) -> bool {
         self.id.is_none() && self.reason.is_none() && self.host.is_none() && self.older_than.is_none()
     }
-}
-
-/// A command that runs. Boxed, because the compiler bounds how deep futures may lie in each other.
-type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
-
-fn start(command: Command, settings: &Settings) -> Running<'_> {
-    match command {
-        Command::Up { data } => {
-            Box::pin(async move { up::run(settings, &data).await.map(|()| ExitCode::SUCCESS) })
-        }
-        Command::Demo => Box::pin(async { demo::run(settings).await.map(|()| ExitCode::SUCCESS) }),
-        Command::Authorize(args) => Box::pin(authorize::run(settings, args)),
-        Command::Acl(args) => Box::pin(acl::run(settings, args)),
-        Command::Bench(args) => Box::pin(bench::run(settings, args)),
-        Command::Dead(args) => Box::pin(dead::run(settings, args)),
-        Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
-        Command::Keys(args) => Box::pin(keys::run(settings, args)),
-        Command::Log(args) => Box::pin(log::run(settings, args)),
-        Command::Settings => Box::pin(async {
-            print!("{}", markdown_table());
-            Ok(ExitCode::SUCCESS)
-        }),
-        Command::Openapi { service } => Box::pin(async move {
-            let document = match service {
-                Documented::PublicApi => public_api::openapi::document(true),
-                Documented::AclService => acl_service::openapi::document(),
-            };
-            println!("{}", document.to_pretty_json().map_err(|error| Failure::Broken(error.to_string()))?);
-            Ok(ExitCode::SUCCESS)
-        }),
-    }
-}
-
-/// Runs the command.
-pub async fn run(cli: Cli) -> ExitCode {
-    let settings = match Settings::load() {
-        Ok(settings) => settings.with(cli.key.map(|key| (&VOLTGATE_KEY, key))),
-        Err(error) => return report(Err(error.into())),
-    };
-    start(cli.command, &settings).await.unwrap_or_else(|failure| report(Err(failure)))
 }

@@ -37,12 +37,17 @@ impl Service {
     fn new(settings: &Settings, what: &'static str, base: &str) -> Result<Self, Failure> {
         let shown = without_password(base);
         let broken = |error: reqwest::Error| Failure::Broken(format!("{what} at {shown}: {error}"));
-        let expected = || Failure::Refused(format!("{what}: `{shown}` is no http:// or https:// URL"));
+        let expected = || Failure::Usage(format!("{what}: `{shown}` is no http:// or https:// URL"));
         let base_url = server_url::http(base).ok_or_else(expected)?;
         let (key, authorities) = (settings.optional::<ApiKey>(&VOLTGATE_KEY)?, settings.file(&TLS_CA_FILE)?);
         let builder = service_client::builder(key.as_ref(), authorities.as_deref()).map_err(broken)?;
         let http = builder.timeout(Duration::from_secs(30)).build().map_err(broken)?;
         Ok(Self { http, shown: without_password(base_url.as_str()), base: base_url, what })
+    }
+
+    /// Which one.
+    pub(crate) fn name(&self) -> &'static str {
+        self.what
     }
 
     /// Where it is, as it may be shown.

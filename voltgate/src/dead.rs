@@ -15,12 +15,14 @@ use task_queue::{Broker, Message, connect_beside};
 
 use crate::cli::{DeadArgs, DeadCommand, DeadFilter};
 use crate::terminal;
-use crate::up::embedded;
 
 pub(crate) async fn run(settings: &Settings, args: DeadArgs) -> Result<ExitCode, Failure> {
-    let settings = if args.data.exists() { embedded(settings.clone(), &args.data) } else { settings.clone() };
-    let broker = connect(&settings).await?;
-    let letters = DeadLetters { broker: Arc::clone(&broker), queue: settings.text(&TASK_QUEUE).to_owned() };
+    let broker = connect(settings).await?;
+    let letters = DeadLetters {
+        broker: Arc::clone(&broker),
+        at: broker_url(settings)?.to_string(),
+        queue: settings.text(&TASK_QUEUE).to_owned(),
+    };
     let done = letters.run(args).await;
     broker.close().await;
     done
@@ -38,6 +40,8 @@ async fn connect(settings: &Settings) -> Result<Arc<dyn Broker>, Failure> {
 
 struct DeadLetters {
     broker: Arc<dyn Broker>,
+    /// Where it is, as it may be shown.
+    at: String,
     queue: String,
 }
 
@@ -58,8 +62,9 @@ impl DeadLetters {
             let judge =
                 |letter: &Message| if filter.fits(letter, now_ms) { each(letter) } else { Fate::Keep };
             let reviewed = review(&self.broker, &queue, filter.limit, now_ms, judge).await;
-            reviewed
-                .map_err(|error| Failure::Broken(format!("{}: {error}", dead_letter::queue_of(&queue))))?;
+            reviewed.map_err(|error| {
+                Failure::Broken(format!("{} of {}: {error}", dead_letter::queue_of(&queue), self.at))
+            })?;
         }
         Ok(())
     }
@@ -99,7 +104,7 @@ impl DeadLetters {
     async fn change(&self, filter: &DeadFilter, fate: Fate, as_json: bool) -> Result<ExitCode, Failure> {
         if !filter.all && filter.is_empty() {
             let what = "say which letters: --id, --reason, --host, --older-than, or --all";
-            return Err(Failure::Refused(what.to_owned()));
+            return Err(Failure::Usage(what.to_owned()));
         }
         let mut count = 0;
         self.each(filter, |_| {

@@ -4,14 +4,17 @@ use std::time::{Duration, Instant};
 
 use common::decision::Decision;
 use common::exit::Failure;
-use common::settings::{AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_TIMEOUT_SEC, PUBLIC_API_PORT, Settings};
+use common::settings::{
+    AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_TIMEOUT_SEC, BROKER_URL, PUBLIC_API_PORT, REDIS_URL, Settings,
+};
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::callback_receiver::CallbackReceiver;
 use crate::client::Service;
+use crate::places::embedded;
 use crate::terminal;
-use crate::up::{System, embedded};
+use crate::up::System;
 
 const STATION: &str = "123e4567-e89b-12d3-a456-426614174000";
 const ADMITTED: &str = "sample-driver-token-0001";
@@ -24,7 +27,10 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         tempfile::tempdir().map_err(|error| Failure::Broken(format!("no temporary directory: {error}")))?;
     let started = Instant::now();
     // Nothing of the machine's own settings: a demonstration shows the same everywhere.
-    let settings = embedded(settings.only_logging(), directory.path()).with([
+    let place = embedded(directory.path())?;
+    let settings = settings.only_logging().with([
+        (&BROKER_URL, place.clone()),
+        (&REDIS_URL, place),
         (&PUBLIC_API_PORT, "0".to_owned()),
         (&AUTHORIZATION_SERVICE_PORT, "0".to_owned()),
         (&AUTHORIZATION_TIMEOUT_SEC, "1".to_owned()),

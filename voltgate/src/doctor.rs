@@ -8,7 +8,6 @@ mod services;
 mod settings;
 mod store;
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use common::exit::Failure;
@@ -17,19 +16,12 @@ use serde_json::json;
 
 use crate::cli::DoctorArgs;
 use crate::terminal;
-use crate::up::embedded;
 use finding::{Finding, Severity};
 
 pub(crate) async fn run(settings: &Settings, args: DoctorArgs) -> Result<ExitCode, Failure> {
-    // One that is named is meant, also where it is missing: that is what is wrong then.
-    let usual = Some(PathBuf::from("voltgate-data")).filter(|directory| directory.exists());
-    let settings = match args.data.clone().or(usual) {
-        Some(directory) => embedded(settings.clone(), &directory),
-        None => settings.clone(),
-    };
     let (broker, store, services) =
-        tokio::join!(broker::look(&settings), store::look(&settings), services::look(&settings, &args));
-    let findings: Vec<Finding> = settings::look(&settings)
+        tokio::join!(broker::look(settings), store::look(settings), services::look(settings, &args));
+    let findings: Vec<Finding> = settings::look(settings)
         .into_iter()
         .chain([machine::open_files()])
         .chain(broker)

@@ -17,7 +17,6 @@ use time::format_description::well_known::Rfc3339;
 
 use crate::cli::{KeysArgs, KeysCommand};
 use crate::terminal;
-use crate::up::embedded;
 
 const LONGEST_NAME: usize = 100;
 
@@ -56,17 +55,23 @@ impl FromStr for Expiry {
 }
 
 pub(crate) async fn run(settings: &Settings, args: KeysArgs) -> Result<ExitCode, Failure> {
-    let settings = if args.data.exists() { embedded(settings.clone(), &args.data) } else { settings.clone() };
-    let keys = StoreConfig::from_settings(&settings)?.open_beside().await?.keys;
-    match args.command {
-        KeysCommand::Create { name, scope, expires } => create(&keys, name, scope, expires, args.json).await,
-        KeysCommand::List => list(&keys, args.json).await,
-        KeysCommand::Revoke { id } => revoke(&keys, &id, args.json).await,
-    }
+    let config = StoreConfig::from_settings(settings)?;
+    let store = config.open_beside().await?;
+    let (keys, at) = (&store.keys, config.url().to_string());
+    let done = match args.command {
+        KeysCommand::Create { name, scope, expires } => {
+            create(keys, &at, name, scope, expires, args.json).await
+        }
+        KeysCommand::List => list(keys, &at, args.json).await,
+        KeysCommand::Revoke { id } => revoke(keys, &at, &id, args.json).await,
+    };
+    store.close().await;
+    done
 }
 
 async fn create(
     keys: &Arc<dyn Keys>,
+    at: &str,
     name: String,
     scopes: Scopes,
     expires: Option<Expiry>,
@@ -75,7 +80,7 @@ async fn create(
     if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
         let expected =
             format!("--name: expected 1 to {LONGEST_NAME} characters, none of them control characters");
-        return Err(Failure::Refused(expected));
+        return Err(Failure::Usage(expected));
     }
     let key = ApiKey::generate().map_err(|error| Failure::Broken(error.to_string()))?;
     let now = now_ms();
@@ -93,22 +98,22 @@ async fn create(
         last_used_ms: None,
         revoked_ms: None,
     };
-    keys.insert(&record).await.map_err(|error| unkept(&error))?;
+    keys.insert(&record).await.map_err(|error| unkept(at, &error))?;
     if as_json {
         let mut shown = shown(&record);
         shown["key"] = key.reveal().into();
         println!("{shown}");
     } else {
         println!("{}", key.reveal());
-        eprintln!("This is the only time that the key is shown. Its id is {}.", record.id);
+        eprintln!("This is the only time that the key is shown. Its id is {}. The store is {at}.", record.id);
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(keys: &Arc<dyn Keys>, as_json: bool) -> Result<ExitCode, Failure> {
-    let records = keys.list().await.map_err(|error| unkept(&error))?;
+async fn list(keys: &Arc<dyn Keys>, at: &str, as_json: bool) -> Result<ExitCode, Failure> {
+    let records = keys.list().await.map_err(|error| unkept(at, &error))?;
     if records.is_empty() && !as_json {
-        println!("no keys");
+        println!("no keys in {at}");
         return Ok(ExitCode::SUCCESS);
     }
     let row = |id: &str, state: &str, scopes: &str, ends: &str, used: &str, name: &str| {
@@ -134,12 +139,12 @@ async fn list(keys: &Arc<dyn Keys>, as_json: bool) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-async fn revoke(keys: &Arc<dyn Keys>, id: &KeyId, as_json: bool) -> Result<ExitCode, Failure> {
-    let revoked = keys.revoke(id, now_ms()).await.map_err(|error| unkept(&error))?;
+async fn revoke(keys: &Arc<dyn Keys>, at: &str, id: &KeyId, as_json: bool) -> Result<ExitCode, Failure> {
+    let revoked = keys.revoke(id, now_ms()).await.map_err(|error| unkept(at, &error))?;
     match (as_json, revoked) {
         (true, _) => println!("{}", json!({ "id": id.as_str(), "revoked": revoked })),
         (false, true) => println!("revoked {id}; the services let it in for five seconds more at most"),
-        (false, false) => println!("there is no key {id}"),
+        (false, false) => println!("there is no key {id} in {at}"),
     }
     Ok(ExitCode::from(u8::from(!revoked)))
 }
@@ -177,6 +182,6 @@ fn now_ms() -> u64 {
     clock::now() / 1_000_000
 }
 
-fn unkept(error: &StoreError) -> Failure {
-    Failure::Broken(format!("the store of keys: {error}"))
+fn unkept(at: &str, error: &StoreError) -> Failure {
+    Failure::Broken(format!("the store of keys at {at}: {error}"))
 }

@@ -3,6 +3,7 @@
 
 mod acl;
 mod authorize;
+mod backup;
 mod bench;
 mod callback_receiver;
 pub mod cli;
@@ -12,5 +13,7 @@ mod demo;
 mod doctor;
 mod keys;
 mod log;
+mod places;
+pub mod run;
 mod terminal;
 pub mod up;

@@ -54,7 +54,7 @@ pub(crate) struct LogArgs {
     show_tokens: bool,
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
     #[arg(long)]
-    api: Option<String>,
+    pub(crate) api: Option<String>,
 }
 
 /// A page of `GET /requests`.

@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use tikv_jemallocator::Jemalloc;
-use voltgate::cli::{Cli, run};
+use voltgate::cli::Cli;
+use voltgate::run::run;
 
 /// glibc takes a fifth of what a request costs, most of it for pieces of more than a kilobyte (`bench/README.md`).
 #[global_allocator]

@@ -2,7 +2,6 @@
 //! is no second way through the code.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
 use std::sync::Arc;
 
 use command_line::COMMIT;
@@ -38,30 +37,16 @@ pub struct System {
 }
 
 /// `voltgate up`.
-pub(crate) async fn run(settings: &Settings, data: &Path) -> Result<(), Failure> {
+pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let traces = LogConfig::from_settings(settings)?.install("voltgate");
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
     let exposition = exposition(COMMIT)?;
-    let settings = embedded(settings.clone(), data);
-    let Some(system) = unless_stopped(&shutdown, System::build(&settings)).await? else { return Ok(()) };
+    let Some(system) = unless_stopped(&shutdown, System::build(settings)).await? else { return Ok(()) };
     let system = system.with_metrics(&exposition);
     system.introduce();
     let ran = system.run(shutdown).await;
     traces.flush().await;
     ran
-}
-
-/// The same settings, with what is not set kept in files of this directory and offered to this machine only.
-pub fn embedded(settings: Settings, data: &Path) -> Settings {
-    let directory = format!("embedded:{}", data.display());
-    let mut ours = Vec::new();
-    if !settings.is_given(&BROKER_URL) {
-        ours.push((&BROKER_URL, directory.clone()));
-    }
-    if ![&REDIS_URL, &REDIS_HOST, &REDIS_PORT].iter().any(|setting| settings.is_given(setting)) {
-        ours.push((&REDIS_URL, directory));
-    }
-    settings.with(ours)
 }
 
 impl System {

@@ -278,7 +278,7 @@ async fn an_operator_lists_replays_and_purges_dead_letters() {
     assert!(code == Some(0) && one.contains("callback_gone") && one.contains("dead_detail"), "{one}");
     assert_eq!(voltgate_dead(environment, &["show", "nobody"]).await.0, Some(1));
     let (code, text) = voltgate_dead(environment, &["replay"]).await;
-    assert!(code == Some(65) && text.contains("--all"), "{text}");
+    assert!(code == Some(64) && text.contains("--all"), "{text}");
 
     assert_eq!(
         voltgate_dead(environment, &["replay", "--id", &mended]).await,

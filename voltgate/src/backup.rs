@@ -1,0 +1,142 @@
+//! `voltgate backup` and `voltgate restore`: whole copies of what `voltgate up` keeps in its directory.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use common::exit::Failure;
+use common::settings::Settings;
+use embedded_db::{DataFile, DbError, DirectoryError, DirectoryLock, Staging, check, copy};
+use store::STORE_FILE;
+use task_queue::QUEUE_FILE;
+
+use crate::places::Part;
+
+/// First the queue. A request that is in its copy may be decided and told by the time the store is copied, and keeps that
+/// decision when it is taken again. The other way about, one that was accepted in between would be in neither.
+const ORDER: [Part; 2] = [Part::Queue, Part::Store];
+/// What is in a directory in which nothing is kept.
+const NOTHING: [&str; 1] = ["lost+found"];
+
+/// Copies what the settings name, also while it is worked with, into a directory that is empty or not there yet.
+pub(crate) async fn backup(settings: &Settings, target: PathBuf) -> Result<ExitCode, Failure> {
+    let mut sources = Vec::new();
+    for part in ORDER {
+        match part.directory(settings)? {
+            Some(directory) => sources.push((part.file(), directory)),
+            None => eprintln!("{} is not in this backup", part.place(None, settings, settings)?),
+        }
+    }
+    if sources.is_empty() {
+        let why = "neither the queue nor the store is in a directory: name that of `voltgate up` with --data; for RabbitMQ and \
+                   Redis see docs/back-up.md";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    blocking(move || {
+        unused(&target)?;
+        let staging = Staging::of(&target).map_err(|error| unwritten(&target, &error))?;
+        for (file, directory) in &sources {
+            let copied = file.within(staging.place());
+            copy(&file.within(directory), &copied).and_then(|()| check(&copied, file)).map_err(broken)?;
+        }
+        staging.publish().map_err(|error| unwritten(&target, &error))?;
+        for (file, directory) in &sources {
+            println!("{} of {} is in {}", file.name(), directory.display(), target.display());
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+    .await
+}
+
+/// Puts a backup into a directory that is empty or not there yet.
+pub(crate) async fn restore(backup: PathBuf, target: PathBuf) -> Result<ExitCode, Failure> {
+    blocking(move || {
+        let files: Vec<DataFile> =
+            ORDER.map(Part::file).into_iter().filter(|file| file.is_in(&backup)).collect();
+        if files.is_empty() || Staging::was_interrupted(&backup) {
+            let why = "is no backup, or one that was not finished: name a directory that `voltgate backup` has made";
+            return Err(Failure::Usage(format!("{} {why}", backup.display())));
+        }
+        for file in &files {
+            check(&file.within(&backup), file).map_err(|error| Failure::Refused(error.to_string()))?;
+        }
+        // Held until everything is in its place.
+        let _locks = if target.is_dir() { Some(locks(&target)?) } else { None };
+        unused(&target)?;
+        let staging = Staging::of(&target).map_err(|error| unwritten(&target, &error))?;
+        for file in &files {
+            let restored = file.within(staging.place());
+            write(&file.within(&backup), &restored).map_err(|error| unwritten(&restored, &error))?;
+            check(&restored, file).map_err(broken)?;
+        }
+        staging.publish().map_err(|error| unwritten(&target, &error))?;
+        for file in ORDER.map(Part::file) {
+            let (name, backup) = (file.name(), backup.display());
+            if files.contains(&file) {
+                println!("{name} of {backup} is in {}", target.display());
+            } else {
+                eprintln!("there is no {name} in {backup}: `voltgate up` will make an empty one, unless a server has it");
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    })
+    .await
+}
+
+async fn blocking(
+    work: impl FnOnce() -> Result<ExitCode, Failure> + Send + 'static,
+) -> Result<ExitCode, Failure> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Broken(error.to_string()))?
+}
+
+/// Whoever works with the directory has them.
+fn locks(directory: &Path) -> Result<[DirectoryLock; 2], Failure> {
+    let take = |file| {
+        DirectoryLock::take(directory, file).map_err(|error| Failure::Unreachable {
+            what: "the directory",
+            at: directory.display().to_string(),
+            why: match error {
+                DirectoryError::InUse(_) => "a process works with it: stop that first".to_owned(),
+                other => other.to_string(),
+            },
+        })
+    };
+    Ok([take(QUEUE_FILE)?, take(STORE_FILE)?])
+}
+
+/// Locks of processes that are gone may stay.
+fn unused(directory: &Path) -> Result<(), Failure> {
+    if !directory.exists() {
+        return Ok(());
+    }
+    if !directory.is_dir() {
+        return Err(Failure::Usage(format!("{} is no directory", directory.display())));
+    }
+    let locks = ORDER.map(|part| part.file().lock_name());
+    for entry in fs::read_dir(directory).map_err(|error| unwritten(directory, &error))? {
+        let name = entry.map_err(|error| unwritten(directory, &error))?.file_name();
+        let name = name.to_string_lossy();
+        if !NOTHING.contains(&&*name) && !locks.iter().any(|lock| *lock == name) {
+            let why =
+                "nothing is written over what is there: name a directory that is empty or does not exist";
+            return Err(Failure::Usage(format!("{} holds {name}; {why}", directory.display())));
+        }
+    }
+    Ok(())
+}
+
+/// Byte for byte, and to the disk; with the permissions of a new file, as a backup may be kept read-only.
+fn write(from: &Path, to: &Path) -> std::io::Result<()> {
+    let mut written = File::create_new(to)?;
+    std::io::copy(&mut File::open(from)?, &mut written)?;
+    written.sync_all()
+}
+
+fn unwritten(place: &Path, error: &std::io::Error) -> Failure {
+    Failure::Broken(format!("{} cannot be written: {error}", place.display()))
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
+fn broken(error: DbError) -> Failure {
+    Failure::Broken(error.to_string())
+}

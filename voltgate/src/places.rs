@@ -1,0 +1,251 @@
+//! Where a command finds the queue and the store, said in one place: by `--data`, by the settings, or as usual. Two of them
+//! that do not say the same are refused, because one would be passed over in silence.
+
+use std::path::{Path, PathBuf};
+
+use authorization_queue::config::broker_url;
+use common::exit::Failure;
+use common::server_url::ServerUrl;
+use common::settings::{BROKER_URL, REDIS_HOST, REDIS_PORT, REDIS_URL, Setting, Settings, without_password};
+use embedded_db::DataFile;
+use store::STORE_FILE;
+use store::config::StoreConfig;
+use task_queue::QUEUE_FILE;
+
+/// Where `voltgate up` keeps what it has, and where other commands look for it.
+pub(crate) const USUAL: &str = "voltgate-data";
+
+/// What of a system a command works on itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Queue,
+    Store,
+}
+
+/// What a command does with a directory in which there is nothing yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// Makes what is needed.
+    Made,
+    /// Says so, as one of many things.
+    Reported,
+    /// Ends: what is meant for one directory must not end up in another.
+    Refused,
+}
+
+impl Part {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Queue => "queue",
+            Self::Store => "store",
+        }
+    }
+
+    /// Its file in a directory.
+    pub(crate) fn file(self) -> DataFile {
+        match self {
+            Self::Queue => QUEUE_FILE,
+            Self::Store => STORE_FILE,
+        }
+    }
+
+    /// Those that say where it is. The first takes a directory.
+    fn settings(self) -> &'static [&'static Setting] {
+        match self {
+            Self::Queue => &[&BROKER_URL],
+            Self::Store => &[&REDIS_URL, &REDIS_HOST, &REDIS_PORT],
+        }
+    }
+
+    fn given(self, settings: &Settings) -> impl Iterator<Item = &'static Setting> {
+        self.settings().iter().copied().filter(|setting| settings.is_given(setting))
+    }
+
+    fn url(self, settings: &Settings) -> Result<ServerUrl, Failure> {
+        Ok(match self {
+            Self::Queue => broker_url(settings)?,
+            Self::Store => StoreConfig::from_settings(settings)?.url().clone(),
+        })
+    }
+
+    /// The directory that it is kept in; nothing where a server has it.
+    pub(crate) fn directory(self, settings: &Settings) -> Result<Option<PathBuf>, Failure> {
+        Ok(self.url(settings)?.expose().strip_prefix("embedded:").map(PathBuf::from))
+    }
+
+    /// A line that says where it is and what says so.
+    pub(crate) fn place(
+        self,
+        data: Option<&Path>,
+        given: &Settings,
+        settled: &Settings,
+    ) -> Result<String, Failure> {
+        let said = match (data, self.given(given).next()) {
+            (Some(_), _) => "--data",
+            (None, Some(setting)) => setting.name,
+            (None, None) if self.directory(settled)?.is_some() => "the usual directory",
+            (None, None) => "the default",
+        };
+        Ok(format!("{}: {} ({said})", self.name(), self.url(settled)?))
+    }
+}
+
+/// The settings with the places of these parts in them.
+///
+/// # Errors
+/// `--data` and a setting name different places, or there is nothing at the place.
+pub(crate) fn settle(
+    settings: &Settings,
+    data: Option<&Path>,
+    parts: &[Part],
+    missing: Missing,
+) -> Result<Settings, Failure> {
+    let usual = Path::new(USUAL);
+    let directory = match data {
+        Some(directory) => Some(directory),
+        None => (missing == Missing::Made || usual.exists()).then_some(usual),
+    };
+    let Some(directory) = directory else { return there(settings.clone(), parts, missing) };
+    let url = embedded(directory)?;
+    let mut ours = Vec::new();
+    for part in parts {
+        let given: Vec<_> = part.given(settings).collect();
+        let same = given.iter().all(|setting| is_same(settings.text(setting), &url));
+        if let (Some(_), false, Some(setting)) = (data, same, given.first()) {
+            return Err(both(*part, directory, setting, settings));
+        }
+        if given.is_empty() {
+            ours.push((part.settings()[0], url.clone()));
+        }
+    }
+    there(settings.clone().with(ours), parts, missing)
+}
+
+/// The URL of a directory.
+///
+/// # Errors
+/// Its name cannot be a part of one.
+pub(crate) fn embedded(directory: &Path) -> Result<String, Failure> {
+    let absolute = std::path::absolute(directory).ok();
+    // A setting is trimmed; a directory of another name would be taken.
+    let name = absolute.as_deref().and_then(Path::to_str).filter(|name| name.trim_end() == *name);
+    let expected = "expected a path in UTF-8 that does not end with a blank";
+    let name = name.ok_or_else(|| Failure::Usage(format!("{}: {expected}", directory.display())))?;
+    Ok(format!("embedded:{name}"))
+}
+
+fn is_same(text: &str, url: &str) -> bool {
+    let directory = text.strip_prefix("embedded:").map(Path::new);
+    directory.is_some_and(|directory| embedded(directory).is_ok_and(|named| named == url))
+}
+
+fn both(part: Part, data: &Path, setting: &Setting, settings: &Settings) -> Failure {
+    let (part, data, name) = (part.name(), data.display(), setting.name);
+    let value = without_password(settings.text(setting));
+    Failure::Usage(format!(
+        "--data {data} and {name}={value} both say where the {part} is: leave one of them out (for a queue and a store in \
+         different places set BROKER_URL and REDIS_URL; either may be embedded:DIR)"
+    ))
+}
+
+/// What is embedded has to be in its directory, unless the command makes it or looks for what is wrong.
+fn there(settings: Settings, parts: &[Part], missing: Missing) -> Result<Settings, Failure> {
+    for part in parts.iter().filter(|_| missing == Missing::Refused) {
+        let Some(directory) = part.directory(&settings)? else { continue };
+        let (file, shown) = (part.file(), directory.display());
+        if !file.is_in(&directory) {
+            let what = if directory.exists() {
+                format!("holds no {}", file.name())
+            } else {
+                "does not exist".to_owned()
+            };
+            return Err(Failure::Usage(format!(
+                "{shown} {what}, so it is no data directory of Voltgate: name the one of `voltgate up` with --data"
+            )));
+        }
+    }
+    Ok(settings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALL: &[Part] = &[Part::Queue, Part::Store];
+
+    fn refused(
+        given: &[(&'static Setting, &str)],
+        data: Option<&Path>,
+        parts: &[Part],
+        missing: Missing,
+    ) -> String {
+        let settings = Settings::of(given.iter().map(|(setting, value)| (*setting, (*value).to_owned())));
+        match settle(&settings, data, parts, missing) {
+            Err(failure @ Failure::Usage(_)) => failure.to_string(),
+            other => panic!("{given:?} {data:?} {parts:?}: {:?}", other.map(|settled| settled.shown())),
+        }
+    }
+
+    #[test]
+    fn a_directory_beside_a_setting_that_names_another_place_is_refused_and_both_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path();
+        for (setting, value, shown) in [
+            (&BROKER_URL, "amqp://me:s3cret@host", "amqp://me:****@host"),
+            (&BROKER_URL, "embedded:/elsewhere", "embedded:/elsewhere"),
+            (&REDIS_URL, "redis://:s3cret@host/3", "redis://:****@host/3"),
+            (&REDIS_HOST, "redis.example", "redis.example"),
+            (&REDIS_PORT, "6380", "6380"),
+        ] {
+            for missing in [Missing::Made, Missing::Reported, Missing::Refused] {
+                let why = refused(&[(setting, value)], Some(data), ALL, missing);
+                let named = format!("{}={shown}", setting.name);
+                assert!(why.contains(&named) && why.contains(&data.display().to_string()), "{why}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_setting_that_a_command_does_not_need_is_no_matter() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("store.db"), "").unwrap();
+        let settings = Settings::of([(&BROKER_URL, "amqp://host".to_owned())]);
+        let settled = settle(&settings, Some(directory.path()), &[Part::Store], Missing::Refused).unwrap();
+        assert_eq!(Part::Store.directory(&settled).unwrap().as_deref(), Some(directory.path()));
+        assert_eq!(settled.text(&BROKER_URL), "amqp://host");
+    }
+
+    #[test]
+    fn a_directory_that_is_named_twice_is_named_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let same = format!("embedded:{}", directory.path().display());
+        let settings = Settings::of([(&REDIS_URL, same.clone())]);
+        let settled = settle(&settings, Some(directory.path()), ALL, Missing::Made).unwrap();
+        assert_eq!((settled.text(&REDIS_URL), settled.text(&BROKER_URL)), (same.as_str(), same.as_str()));
+    }
+
+    #[test]
+    fn a_directory_without_what_is_looked_for_is_refused_wherever_it_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("queue.db"), "").unwrap();
+        let nowhere = directory.path().join("typo");
+        for data in [directory.path(), &nowhere] {
+            let why = refused(&[], Some(data), &[Part::Store], Missing::Refused);
+            assert!(why.contains(&data.display().to_string()) && why.contains("--data"), "{why}");
+            let url = embedded(data).unwrap();
+            refused(&[(&REDIS_URL, &url)], None, &[Part::Store], Missing::Refused);
+        }
+        assert!(!nowhere.exists());
+        settle(&Settings::default(), Some(directory.path()), &[Part::Queue], Missing::Refused).unwrap();
+    }
+
+    #[test]
+    fn a_directory_whose_name_a_setting_cannot_hold_is_refused() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        for name in [&b"data "[..], b"data\t", b"d\xffata"] {
+            let data = Path::new(OsStr::from_bytes(name));
+            refused(&[], Some(data), ALL, Missing::Made);
+        }
+    }
+}

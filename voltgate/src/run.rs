@@ -1,0 +1,123 @@
+//! Runs a command: settles where its queue and its store are, then hands over.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::process::ExitCode;
+
+use common::exit::{Failure, report};
+use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
+
+use crate::cli::{Cli, Command, Documented};
+use crate::client::Service;
+use crate::places::{Missing, Part, settle};
+use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, up};
+
+/// A command that runs. Boxed, because the compiler bounds how deep futures may lie in each other.
+type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
+
+/// Runs the command.
+pub async fn run(cli: Cli) -> ExitCode {
+    match prepared(&cli) {
+        Ok(settings) => start(cli.command, &settings).await.unwrap_or_else(|failure| report(Err(failure))),
+        Err(failure) => report(Err(failure)),
+    }
+}
+
+fn prepared(cli: &Cli) -> Result<Settings, Failure> {
+    let Cli { command, key, verbose } = cli;
+    if key.is_some() && !command.calls_services() {
+        let name = command.name();
+        return Err(Failure::Usage(format!(
+            "--key is of no use to `voltgate {name}`, which calls no service"
+        )));
+    }
+    let given = Settings::load()?.with(key.clone().map(|key| (&VOLTGATE_KEY, key)));
+    let (data, parts, missing) = command.works_on();
+    let settled = settle(&given, data, parts, missing)?;
+    if *verbose {
+        for part in parts {
+            eprintln!("{}", part.place(data, &given, &settled)?);
+        }
+        for service in command.services(&settled)? {
+            eprintln!("{}: {}", service.name(), service.base());
+        }
+    }
+    Ok(settled)
+}
+
+impl Command {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Up { .. } => "up",
+            Self::Demo => "demo",
+            Self::Authorize(_) => "authorize",
+            Self::Acl(_) => "acl",
+            Self::Dead(_) => "dead",
+            Self::Keys(_) => "keys",
+            Self::Log(_) => "log",
+            Self::Bench(_) => "bench",
+            Self::Doctor(_) => "doctor",
+            Self::Backup { .. } => "backup",
+            Self::Restore { .. } => "restore",
+            Self::Settings => "settings",
+            Self::Openapi { .. } => "openapi",
+        }
+    }
+
+    fn calls_services(&self) -> bool {
+        matches!(self, Self::Authorize(_) | Self::Acl(_) | Self::Log(_) | Self::Bench(_) | Self::Doctor(_))
+    }
+
+    /// What was given as `--data`, what is opened at its place, and what becomes of one where there is nothing.
+    fn works_on(&self) -> (Option<&Path>, &'static [Part], Missing) {
+        match self {
+            Self::Up { data } => (data.as_deref(), &[Part::Queue, Part::Store], Missing::Made),
+            Self::Doctor(args) => (args.data.as_deref(), &[Part::Queue, Part::Store], Missing::Reported),
+            Self::Backup { data, .. } => (data.as_deref(), &[Part::Queue, Part::Store], Missing::Refused),
+            Self::Dead(args) => (args.data.as_deref(), &[Part::Queue], Missing::Refused),
+            Self::Keys(args) => (args.data.as_deref(), &[Part::Store], Missing::Refused),
+            _ => (None, &[], Missing::Reported),
+        }
+    }
+
+    fn services(&self, settings: &Settings) -> Result<Vec<Service>, Failure> {
+        let api = |option: &Option<String>| Service::public_api(settings, option.as_deref());
+        let acl = |option: &Option<String>| Service::acl(settings, option.as_deref());
+        Ok(match self {
+            Self::Authorize(args) => vec![api(&args.api)?],
+            Self::Log(args) => vec![api(&args.api)?],
+            Self::Acl(args) => vec![acl(&args.acl)?],
+            Self::Bench(args) => vec![api(&args.url)?, acl(&args.acl)?],
+            Self::Doctor(args) => vec![api(&args.api)?, acl(&args.acl)?],
+            _ => Vec::new(),
+        })
+    }
+}
+
+fn start(command: Command, settings: &Settings) -> Running<'_> {
+    match command {
+        Command::Up { .. } => Box::pin(async move { up::run(settings).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Demo => Box::pin(async { demo::run(settings).await.map(|()| ExitCode::SUCCESS) }),
+        Command::Authorize(args) => Box::pin(authorize::run(settings, args)),
+        Command::Acl(args) => Box::pin(acl::run(settings, args)),
+        Command::Bench(args) => Box::pin(bench::run(settings, args)),
+        Command::Dead(args) => Box::pin(dead::run(settings, args)),
+        Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
+        Command::Keys(args) => Box::pin(keys::run(settings, args)),
+        Command::Log(args) => Box::pin(log::run(settings, args)),
+        Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),
+        Command::Restore { backup, data } => Box::pin(backup::restore(backup, data)),
+        Command::Settings => Box::pin(async {
+            print!("{}", markdown_table());
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Openapi { service } => Box::pin(async move {
+            let document = match service {
+                Documented::PublicApi => public_api::openapi::document(true),
+                Documented::AclService => acl_service::openapi::document(),
+            };
+            println!("{}", document.to_pretty_json().map_err(|error| Failure::Broken(error.to_string()))?);
+            Ok(ExitCode::SUCCESS)
+        }),
+    }
+}
