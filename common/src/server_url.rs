@@ -14,13 +14,16 @@ pub(crate) use shown::{MASK, unless_secret};
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl(String);
 
+/// A name in the query, and whether its value is good.
+pub type Parameter = (&'static str, fn(&str) -> bool);
+
 /// What a URL may be made of.
 #[derive(Debug)]
 pub struct Allowed {
     /// Such as `amqp`.
     pub schemes: &'static [&'static str],
-    /// Names of the query, and whether their values are good. Clients pass over others in silence, so they are refused.
-    pub parameters: &'static [(&'static str, fn(&str) -> bool)],
+    /// What the client heeds. It passes over others in silence, so they are refused.
+    pub parameters: &'static [Parameter],
     /// Whether the client can dial `[::1]`.
     pub ipv6: bool,
 }
