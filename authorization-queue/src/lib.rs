@@ -90,6 +90,20 @@ impl AuthorizationQueue {
         self.broker.publish(&self.callbacks, &message.encode(&self.origin), Duration::ZERO).await
     }
 
+    /// Takes up a delivery again whose message is lost, bounded as it was.
+    ///
+    /// # Errors
+    /// The broker did not confirm it in time.
+    pub async fn take_up(
+        &self,
+        task: &DeliverCallback,
+        counting: Counting,
+        trace: &TraceContext,
+    ) -> Result<(), PublishError> {
+        let message = self.delivery(task, counting, trace).encode(&self.origin);
+        self.broker.publish(&self.callbacks, &message, Duration::ZERO).await
+    }
+
     /// A further attempt to call back, to be made after a while. It keeps the request's id, and is a part of its trace.
     pub fn deliver_later(
         &self,

@@ -5,6 +5,7 @@ mod audit;
 mod groups;
 mod keyed;
 mod keys;
+mod overdue;
 mod records;
 mod schedule;
 mod search;
@@ -87,6 +88,11 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS record_by_station ON record (station_id, start_ns, request_id);
     CREATE INDEX IF NOT EXISTS record_by_driver ON record (driver_token, start_ns, request_id);
     CREATE INDEX IF NOT EXISTS record_by_status ON record (status, start_ns, request_id);
+    CREATE TABLE IF NOT EXISTS delivery (
+        request_id TEXT    PRIMARY KEY,
+        over_by_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS delivery_by_time ON delivery (over_by_ms);
     CREATE TABLE IF NOT EXISTS feed (
         seq          INTEGER PRIMARY KEY AUTOINCREMENT,
         start_ns     INTEGER NOT NULL,

@@ -9,6 +9,7 @@ pub mod examination;
 mod groups;
 mod keyed;
 mod keys;
+mod overdue;
 mod period;
 mod records;
 mod redis;
@@ -25,6 +26,7 @@ use embedded_db::Database;
 pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use keyed::{KeyedState, Writes};
 pub use keys::{KeyRecord, Keys};
+pub use overdue::OverdueDeliveries;
 pub use period::{EmptyPeriod, Millis, Period};
 pub use records::{
     Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
@@ -46,6 +48,8 @@ pub struct Store {
     pub audit: Arc<dyn AuditTrail>,
     /// What was decided.
     pub records: Arc<dyn Records>,
+    /// Which deliveries have lost their message. Only the worker uses it.
+    pub overdue: Arc<dyn OverdueDeliveries>,
     /// Finding what was decided.
     pub search: Arc<dyn Search>,
     /// Small values that expire.
@@ -129,7 +133,16 @@ impl Store {
 
     fn of<S>(store: S) -> Self
     where
-        S: AccessLists + Schedule + Groups + AuditTrail + Records + Search + KeyedState + Keys + 'static,
+        S: AccessLists
+            + Schedule
+            + Groups
+            + AuditTrail
+            + Records
+            + OverdueDeliveries
+            + Search
+            + KeyedState
+            + Keys
+            + 'static,
     {
         let store = Arc::new(store);
         Self {
@@ -138,6 +151,7 @@ impl Store {
             groups: store.clone(),
             audit: store.clone(),
             records: store.clone(),
+            overdue: store.clone(),
             search: store.clone(),
             keyed: store.clone(),
             keys: store,

@@ -9,6 +9,7 @@ mod groups;
 mod index;
 mod keyed;
 mod keys;
+mod overdue;
 mod records;
 mod schedule;
 mod scripts;

@@ -18,14 +18,15 @@ use tokio_util::sync::CancellationToken;
 use crate::callback::standing::Standings;
 use crate::config::Config;
 use crate::error::WorkerError;
-use crate::measurements;
 use crate::tasks::{self, Parts};
+use crate::{measurements, overdue};
 
 /// The service, put together and not yet working.
 pub struct App {
     worker: Worker,
     broker: Arc<dyn Broker>,
     store: Store,
+    queue: AuthorizationQueue,
     health: Option<Bound>,
     standings: Standings,
     broker_config: BrokerConfig,
@@ -49,7 +50,7 @@ impl App {
             // Further attempts have slots of their own, so that first attempts never wait behind hosts that fail.
             (queue.callbacks().to_owned(), config.concurrency),
         ];
-        let parts = Parts::new(config, store.clone(), queue)?;
+        let parts = Parts::new(config, store.clone(), queue.clone())?;
         let standings = parts.standings.clone();
         let tasks = tasks::list(parts).map_err(WorkerError::from)?;
         let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace })
@@ -59,6 +60,7 @@ impl App {
             worker,
             broker,
             store,
+            queue,
             health,
             standings,
             broker_config: config.broker.clone(),
@@ -83,7 +85,7 @@ impl App {
         let health = async {
             let served = match self.health {
                 Some(bound) => {
-                    let routes = health_routes(Arc::clone(&broker), self.store);
+                    let routes = health_routes(Arc::clone(&broker), self.store.clone());
                     bound.serve("worker", routes, self.grace, stop.clone()).await
                 }
                 None => return Ok(()),
@@ -99,6 +101,7 @@ impl App {
         tokio::select! {
             (worked, served) = async { tokio::join!(work, health) } => worked.and(served),
             () = measurements::watch(&self.standings) => Ok(()),
+            () = overdue::watch(&self.store, &self.queue) => Ok(()),
             lost = self.broker_config.lost(&broker) => Err(lost),
         }
     }

@@ -6,5 +6,6 @@ mod callback;
 pub mod config;
 mod error;
 mod measurements;
+mod overdue;
 mod patience;
 mod tasks;

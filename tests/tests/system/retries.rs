@@ -209,3 +209,27 @@ async fn a_replay_that_finds_no_room_at_once_keeps_the_window_of_the_replay() {
     assert_eq!(replay.ended().await, Some(0));
     host.all_of(&requests).await;
 }
+
+#[tokio::test]
+async fn a_delivery_whose_message_is_lost_becomes_undeliverable_with_a_dead_letter() {
+    let mut deployment = Deployment::new().await.with("CALLBACK_WINDOW_SEC", 9);
+    let services = deployment.start().await;
+    let (host, http) = (CallbackHost::start().await, &deployment.http);
+    let request = services.ask(http, DRIVER, &host.url("/retry-after/7")).await;
+    // As if somebody had deleted the queue of the ladder that holds it.
+    eventually("the delayed message to be taken away", async || {
+        for level in 0..4 {
+            if !deployment.drain(&format!("celery_delayed_{level}")).await.is_empty() {
+                return Some(());
+            }
+        }
+        None
+    })
+    .await;
+    let shown = services.record_once(http, &request, "undeliverable").await;
+    assert_eq!((host.received().len(), &shown["state"]), (1, &"undeliverable".into()), "{shown}");
+    eventually("the dead letter", async || {
+        (deployment.messages_in("celery.callbacks.dead").await? == 1).then_some(())
+    })
+    .await;
+}

@@ -20,6 +20,7 @@ use crate::callback::retry::{Verdict, judge};
 use crate::callback::standing::Standing;
 use crate::callback::{Answered, AttemptError, Body, Callback, reasons};
 use crate::measurements;
+use crate::overdue;
 use crate::patience::{GivenUp, until_stored};
 
 /// The bounds of parking.
@@ -116,6 +117,9 @@ pub(crate) async fn deliver(
         Verdict::Never(_) => DeliveryState::Undeliverable,
     };
     let attempt = Attempt { number, at_ns, took_ms, outcome: outcome.clone() };
+    if let Verdict::Again(_) = verdict {
+        expect(parts, task, window_end, give_up).await?;
+    }
     let held = record(parts, task, &attempt, state, give_up).await?;
     if held == DeliveryState::Delivered && !turn.redelivery {
         // By this attempt, or by another worker's while this one was cut off.
@@ -231,8 +235,20 @@ async fn park(
     if last < SHORTEST_PARKED {
         return too_late(parts, task, turn, why, give_up).await;
     }
+    expect(parts, task, window_end, give_up).await?;
     measurements::parked(if why == FAILING { "failing" } else { "busy" });
     Ok(Delivered::Parked(after.clamp(SHORTEST_PARKED, last)))
+}
+
+/// Before a further message is published, so that its loss is noticed.
+async fn expect(
+    parts: &Parts,
+    task: &DeliverCallback,
+    window_end: Nanos,
+    give_up: &CancellationToken,
+) -> Result<(), GivenUp> {
+    let over_by = overdue::over_by(window_end, parts.callback_config.window);
+    until_stored(give_up, || parts.store.overdue.expect(task.request_id, over_by)).await
 }
 
 async fn too_late(

@@ -1,0 +1,81 @@
+//! Looks for deliveries that have lost their message, as when somebody deletes a queue of delays with what it holds. Each is put
+//! into its queue again, where it is found to be too late: it becomes undeliverable, with a dead letter, and stays `decided` no
+//! longer.
+
+use std::time::Duration;
+
+use authorization_queue::AuthorizationQueue;
+use common::clock::{self, Nanos};
+use common::ids::RequestId;
+use common::tasks::deliver_callback::{Counting, DeliverCallback};
+use common::trace_context::TraceContext;
+use store::{DeliveryState, Millis, Record, Store, StoreError};
+
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// Of one look. The rest waits for the next.
+const AT_ONCE: u32 = 100;
+/// How much longer than its window a delivery may take: its last message may have to wait for a worker.
+const SHORTEST_MARGIN: Duration = Duration::from_secs(5);
+const LONGEST_MARGIN: Duration = Duration::from_secs(600);
+
+/// When a delivery has to be over whose window ends then.
+pub(crate) fn over_by(window_end: Nanos, window: Duration) -> Millis {
+    window_end.saturating_add(clock::nanos(window.clamp(SHORTEST_MARGIN, LONGEST_MARGIN))) / 1_000_000
+}
+
+/// Looks until dropped.
+pub(crate) async fn watch(store: &Store, queue: &AuthorizationQueue) {
+    loop {
+        tokio::time::sleep(LOOK_EVERY).await;
+        if let Err(error) = look(store, queue).await {
+            tracing::warn!(%error, "overdue deliveries cannot be looked for");
+        }
+    }
+}
+
+async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<(), StoreError> {
+    let claimed = store.overdue.claim_overdue(clock::now() / 1_000_000, AT_ONCE).await?;
+    let mut over = Vec::new();
+    for request in claimed {
+        match store.records.find(request).await? {
+            Some(record) if record.delivery == DeliveryState::Pending => {
+                take_up(queue, request, record).await;
+            }
+            // Delivered, undeliverable, or expired.
+            _ => over.push(request),
+        }
+    }
+    store.overdue.over(&over).await
+}
+
+/// Stays claimed until its record says that it is over; what could not be published is due again then.
+async fn take_up(queue: &AuthorizationQueue, request: RequestId, record: Record) {
+    let attempts_made = record.attempts.last().map_or(0, |last| last.number);
+    let task = DeliverCallback {
+        request_id: request,
+        station_id: record.key.station_id,
+        driver_token: record.key.driver_token,
+        callback_url: record.decided.callback_url,
+        status: record.decided.decision,
+        start_time_ns: record.key.start_ns,
+        attempts_made,
+    };
+    let counting = Counting { window_from_ns: record.decided.decided_ns, uncounted: 0 };
+    match queue.take_up(&task, counting, &TraceContext::new()).await {
+        Ok(()) => tracing::warn!(%request, "its delivery had lost its message, and is taken up again"),
+        Err(error) => tracing::warn!(%request, %error, "an overdue delivery cannot be taken up for now"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delivery_may_outlast_its_window_by_a_second_one_within_bounds() {
+        let end = 1_000_000_000_000;
+        for (window, margin_ms) in [(1, 5_000), (60, 60_000), (86_400, 600_000)] {
+            assert_eq!(over_by(end, Duration::from_secs(window)), 1_000_000 + margin_ms);
+        }
+    }
+}
