@@ -22,7 +22,10 @@ struct Arguments {
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = match command_line::parse() {
+        Ok(arguments) => arguments,
+        Err(code) => return code,
+    };
     let earlier = match Earlier::build(&arguments.commit) {
         Ok(earlier) => earlier,
         Err(error) => {
