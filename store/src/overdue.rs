@@ -8,8 +8,9 @@ use common::ids::RequestId;
 
 use crate::{Millis, StoreError};
 
-/// How long what is claimed belongs to the claimer; after that it is due again.
-pub(crate) const LEASE: Duration = Duration::from_secs(60);
+/// How long what is claimed belongs to the claimer; after that it is due again. Long, because each claim may publish a message
+/// for a delivery that only waits for a busy worker.
+pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
 /// When deliveries have to be over. Several processes may work it off side by side.
 #[async_trait]

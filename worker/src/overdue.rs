@@ -12,8 +12,8 @@ use common::trace_context::TraceContext;
 use store::{DeliveryState, Millis, Record, Store, StoreError};
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// Of one look. The rest waits for the next.
-const AT_ONCE: u32 = 100;
+/// Claimed at once. As long as there are more, they are claimed too: most are over by now, and must not pile up.
+const AT_ONCE: u32 = 200;
 /// How much longer than its window a delivery may take: its last message may have to wait for a worker.
 const SHORTEST_MARGIN: Duration = Duration::from_secs(5);
 const LONGEST_MARGIN: Duration = Duration::from_secs(600);
@@ -27,15 +27,23 @@ pub(crate) fn over_by(window_end: Nanos, window: Duration) -> Millis {
 pub(crate) async fn watch(store: &Store, queue: &AuthorizationQueue) {
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
-        if let Err(error) = look(store, queue).await {
-            tracing::warn!(%error, "overdue deliveries cannot be looked for");
+        loop {
+            match look(store, queue).await {
+                Ok(claimed) if claimed == AT_ONCE as usize => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "overdue deliveries cannot be looked for");
+                    break;
+                }
+            }
         }
     }
 }
 
-async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<(), StoreError> {
+/// Takes up some; returns how many were claimed.
+async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<usize, StoreError> {
     let claimed = store.overdue.claim_overdue(clock::now() / 1_000_000, AT_ONCE).await?;
-    let mut over = Vec::new();
+    let (count, mut over) = (claimed.len(), Vec::new());
     for request in claimed {
         match store.records.find(request).await? {
             Some(record) if record.delivery == DeliveryState::Pending => {
@@ -45,7 +53,8 @@ async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<(), StoreErro
             _ => over.push(request),
         }
     }
-    store.overdue.over(&over).await
+    store.overdue.over(&over).await?;
+    Ok(count)
 }
 
 /// Stays claimed until its record says that it is over; what could not be published is due again then.

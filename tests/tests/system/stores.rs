@@ -255,16 +255,16 @@ async fn an_overdue_delivery_is_claimed_by_one_at_a_time_until_it_is_over() {
         let claim = async |now| overdue.claim_overdue(now, 10).await.unwrap();
         overdue.expect(first, 1_000).await.unwrap();
         overdue.expect(second, 2_000).await.unwrap();
-        overdue.expect(second, 500_000).await.unwrap();
+        overdue.expect(second, 5_000_000).await.unwrap();
         assert!(claim(999).await.is_empty(), "{kind}");
         assert_eq!(claim(1_000).await, [first], "{kind}");
-        assert!(claim(60_999).await.is_empty(), "{kind}: it is claimed");
-        assert_eq!(claim(61_000).await, [first], "{kind}: the claim has ended");
+        assert!(claim(600_999).await.is_empty(), "{kind}: it is claimed");
+        assert_eq!(claim(601_000).await, [first], "{kind}: the claim has ended");
         overdue.over(&[first]).await.unwrap();
         overdue.over(&[]).await.unwrap();
-        assert_eq!(claim(500_000).await, [second], "{kind}: the later moment holds");
+        assert_eq!(claim(5_000_000).await, [second], "{kind}: the later moment holds");
         overdue.over(&[second]).await.unwrap();
-        assert!(claim(10_000_000).await.is_empty(), "{kind}");
+        assert!(claim(100_000_000).await.is_empty(), "{kind}");
     }
 }
 
