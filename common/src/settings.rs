@@ -40,6 +40,8 @@ pub enum Shown {
     Plain,
     /// It is a URL that may hold a password.
     Url,
+    /// It is a host, before which a login may stand by mistake.
+    Host,
     /// Nothing.
     Secret,
 }
@@ -221,7 +223,8 @@ impl Settings {
         let text = self.text(setting);
         match setting.shown {
             Shown::Plain => server_url::unless_secret(text),
-            Shown::Url => without_password(text),
+            Shown::Host if !text.contains('@') => server_url::unless_secret(text),
+            Shown::Url | Shown::Host => without_password(text),
             Shown::Secret => server_url::MASK.to_owned(),
         }
     }
@@ -332,6 +335,12 @@ mod tests {
             let settings = Settings::of([(&CALLBACK_TIMEOUT_SEC, text.to_owned())]);
             assert!(settings.seconds(&CALLBACK_TIMEOUT_SEC, 3600).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn the_host_of_a_server_is_shown() {
+        let settings = Settings::of([(&REDIS_HOST, "redis.example".to_owned())]);
+        assert_eq!(settings.masked(&REDIS_HOST), "redis.example");
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use authorization_queue::config::broker_url;
 use common::exit::Failure;
 use common::server_url::ServerUrl;
-use common::settings::{BROKER_URL, REDIS_HOST, REDIS_PORT, REDIS_URL, Setting, Settings, without_password};
+use common::settings::{BROKER_URL, REDIS_HOST, REDIS_PORT, REDIS_URL, Setting, Settings};
 use embedded_db::DataFile;
 use store::STORE_FILE;
 use store::config::StoreConfig;
@@ -141,7 +141,7 @@ fn is_same(text: &str, url: &str) -> bool {
 
 fn both(part: Part, data: &Path, setting: &Setting, settings: &Settings) -> Failure {
     let (part, data, name) = (part.name(), data.display(), setting.name);
-    let value = without_password(settings.text(setting));
+    let value = settings.masked(setting);
     Failure::Usage(format!(
         "--data {data} and {name}={value} both say where the {part} is: leave one of them out (for a queue and a store in \
          different places set BROKER_URL and REDIS_URL; either may be embedded:DIR)"

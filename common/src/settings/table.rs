@@ -19,6 +19,7 @@ macro_rules! settings {
     };
     (@) => { Shown::Plain };
     (@ url) => { Shown::Url };
+    (@ host) => { Shown::Host };
     (@ secret) => { Shown::Secret };
 }
 
@@ -38,7 +39,7 @@ settings! {
     REDIS_URL = "", "redis://[user:password@]host[:port][/database] or embedded:DIR",
         "Access lists and records; wins over REDIS_HOST and REDIS_PORT", url;
     REDIS_HOST = "127.0.0.1", "a host name or address",
-        "Where Redis is, when REDIS_URL is not set", url;
+        "Where Redis is, when REDIS_URL is not set", host;
     REDIS_PORT = "6379", "a port",
         "Where Redis is, when REDIS_URL is not set";
     REDIS_KEY_PREFIX = "", "a text without spaces, at most 64 characters",
