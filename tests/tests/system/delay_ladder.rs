@@ -19,7 +19,14 @@ struct Ladder {
 
 impl Ladder {
     async fn in_use() -> Self {
-        let deployment = Deployment::new().await;
+        let mut ladder = Self::of(Deployment::new().await).await;
+        ladder.delay("warm", 1).await;
+        ladder.comes("warm").await;
+        ladder
+    }
+
+    /// Not used so far, so that nothing of it is declared yet.
+    async fn of(deployment: Deployment) -> Self {
         let topology = Topology {
             queues: vec!["work".to_owned()],
             queue_type: QueueType::Quorum,
@@ -28,10 +35,7 @@ impl Ladder {
         };
         let broker = connect(&deployment.environment["BROKER_URL"], topology, PATIENCE).await.unwrap();
         let deliveries = broker.consume("work", 10, CancellationToken::new()).await.unwrap();
-        let mut ladder = Self { deployment, broker, deliveries };
-        ladder.delay("warm", 1).await;
-        ladder.comes("warm").await;
-        ladder
+        Self { deployment, broker, deliveries }
     }
 
     async fn delay(&self, text: &str, seconds: u64) {
@@ -104,15 +108,7 @@ async fn a_ladder_with_levels_of_another_type_is_used_as_it_is() {
     let classic = serde_json::json!({"durable": true, "arguments": arguments});
     let response = deployment.http.put(url).json(&classic).send().await.unwrap();
     assert!(response.status().is_success());
-    let topology = Topology {
-        queues: vec!["work".to_owned()],
-        queue_type: QueueType::Quorum,
-        publish_timeout: Duration::from_secs(10),
-        name: "ladder".to_owned(),
-    };
-    let broker = connect(&deployment.environment["BROKER_URL"], topology, PATIENCE).await.unwrap();
-    let deliveries = broker.consume("work", 10, CancellationToken::new()).await.unwrap();
-    let mut ladder = Ladder { deployment, broker, deliveries };
+    let mut ladder = Ladder::of(deployment).await;
     ladder.delay("classic", 1).await;
     ladder.comes("classic").await;
 }
