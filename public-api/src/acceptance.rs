@@ -11,7 +11,6 @@ use common::clock::{self, Nanos, StartTimes};
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::metrics;
 use common::tasks::authorize::Authorize;
-use common::tasks::deliver_callback::DeliverCallback;
 use common::trace_context::TraceContext;
 use http_api::observation::name_request;
 use store::{Accepted, Record, Store};
@@ -111,17 +110,8 @@ impl Acceptance {
 
     /// Publishes the delivery of a decision once more.
     pub(crate) async fn redeliver(&self, record: Record, trace: &TraceContext) -> Result<(), ApiError> {
-        let attempts_made = record.attempts.last().map_or(0, |last| last.number);
         let request = record.decided.request_id;
-        let task = DeliverCallback {
-            request_id: request,
-            station_id: record.key.station_id,
-            driver_token: record.key.driver_token,
-            callback_url: record.decided.callback_url,
-            status: record.decided.decision,
-            start_time_ns: record.key.start_ns,
-            attempts_made,
-        };
+        let task = record.next_delivery();
         confirmed(request, self.queue.redeliver(&task, clock::now(), trace)).await?;
         tracing::info!(%request, "its decision is told once more, as asked for");
         Ok(())

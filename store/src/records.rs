@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use common::clock::Nanos;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
+use common::tasks::deliver_callback::DeliverCallback;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -209,6 +210,19 @@ impl Record {
     /// Where it stands among all records.
     pub fn place(&self) -> Place {
         Place { start_ns: self.key.start_ns, request_id: self.decided.request_id }
+    }
+
+    /// The task that delivers its decision after the attempts that were made.
+    pub fn next_delivery(self) -> DeliverCallback {
+        DeliverCallback {
+            attempts_made: self.attempts.last().map_or(0, |last| last.number),
+            request_id: self.decided.request_id,
+            station_id: self.key.station_id,
+            driver_token: self.key.driver_token,
+            callback_url: self.decided.callback_url,
+            status: self.decided.decision,
+            start_time_ns: self.key.start_ns,
+        }
     }
 }
 

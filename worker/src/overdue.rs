@@ -7,7 +7,7 @@ use std::time::Duration;
 use authorization_queue::AuthorizationQueue;
 use common::clock::{self, Nanos};
 use common::ids::RequestId;
-use common::tasks::deliver_callback::{Counting, DeliverCallback};
+use common::tasks::deliver_callback::Counting;
 use common::trace_context::TraceContext;
 use store::{DeliveryState, Millis, Record, Store, StoreError};
 
@@ -59,18 +59,8 @@ async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<usize, StoreE
 
 /// Stays claimed until its record says that it is over; what could not be published is due again then.
 async fn take_up(queue: &AuthorizationQueue, request: RequestId, record: Record) {
-    let attempts_made = record.attempts.last().map_or(0, |last| last.number);
-    let task = DeliverCallback {
-        request_id: request,
-        station_id: record.key.station_id,
-        driver_token: record.key.driver_token,
-        callback_url: record.decided.callback_url,
-        status: record.decided.decision,
-        start_time_ns: record.key.start_ns,
-        attempts_made,
-    };
     let counting = Counting { window_from_ns: record.decided.decided_ns, uncounted: 0 };
-    match queue.take_up(&task, counting, &TraceContext::new()).await {
+    match queue.take_up(&record.next_delivery(), counting, &TraceContext::new()).await {
         Ok(()) => tracing::warn!(%request, "its delivery had lost its message, and is taken up again"),
         Err(error) => tracing::warn!(%request, %error, "an overdue delivery cannot be taken up for now"),
     }
