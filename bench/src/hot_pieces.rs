@@ -8,11 +8,11 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use authorization::tasks::authorize::{Authorize, NAME, PARAMETERS};
 use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::settings::{Settings, WEBHOOK_SECRET};
-use common::tasks::authorize::{Authorize, NAME, PARAMETERS};
 use common::trace_context::TraceContext;
 use common::webhook_signature::WebhookSigner;
 use store::RecordKey;

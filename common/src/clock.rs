@@ -40,6 +40,11 @@ pub fn nanos(span: Duration) -> Nanos {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// How long ago `moment` was; nothing if it is ahead, as on a machine whose clock differs.
+pub fn since(moment: Nanos) -> Duration {
+    Duration::from_nanos(now().saturating_sub(moment))
+}
+
 /// What is left until `moment`; nothing once it has passed.
 pub fn until(moment: Nanos) -> Duration {
     Duration::from_nanos(moment.saturating_sub(now()))

@@ -25,6 +25,41 @@ pub enum Decision {
 #[error("`{0}` is no decision (allowed, not_allowed, unknown, invalid)")]
 pub struct NoDecision(String);
 
+/// Which way a request came in. A record without one came over the API.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// Over public-api, or from a Celery client.
+    #[default]
+    Api,
+    /// From a charge point that speaks OCPP.
+    Ocpp,
+}
+
+/// A text that is no source.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is no source (api, ocpp)")]
+pub struct NoSource(String);
+
+impl Source {
+    /// The word used in records and answers.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Api => "api",
+            Self::Ocpp => "ocpp",
+        }
+    }
+}
+
+impl FromStr for Source {
+    type Err = NoSource;
+
+    fn from_str(text: &str) -> Result<Self, NoSource> {
+        let source = [Self::Api, Self::Ocpp].into_iter().find(|source| source.as_str() == text);
+        source.ok_or_else(|| NoSource(text.to_owned()))
+    }
+}
+
 impl Decision {
     /// The word used in callbacks, records and metrics.
     pub fn as_str(self) -> &'static str {

@@ -10,9 +10,9 @@ use backoff::backoff::Backoff;
 #[derive(Debug, Clone, Copy)]
 pub struct RetryPolicy {
     /// The wait after the first failure, before jitter.
-    pub first: Duration,
+    pub initial: Duration,
     /// No wait is longer than this, before jitter.
-    pub longest: Duration,
+    pub max: Duration,
 }
 
 /// Whether an attempt that failed may heal.
@@ -52,19 +52,19 @@ impl RetryPolicy {
     /// The wait after the `failures`-th failure in a row (from 1): exponential with full jitter, so that the callers of
     /// a host that was gone do not come back all at once.
     pub fn wait_after(&self, failures: u32) -> Duration {
-        let doubled = self.first.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)));
+        let doubled = self.initial.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)));
         let mut once = ExponentialBackoffBuilder::new()
-            .with_initial_interval(doubled.min(self.longest) / 2)
+            .with_initial_interval(doubled.min(self.max) / 2)
             .with_randomization_factor(1.0)
             .with_max_elapsed_time(None)
             .build();
-        once.next_backoff().unwrap_or(self.longest)
+        once.next_backoff().unwrap_or(self.max)
     }
 
     fn waits(&self, limit: Duration) -> impl Backoff + use<> {
         ExponentialBackoffBuilder::new()
-            .with_initial_interval(self.first)
-            .with_max_interval(self.longest)
+            .with_initial_interval(self.initial)
+            .with_max_interval(self.max)
             .with_multiplier(2.0)
             .with_randomization_factor(0.5)
             .with_max_elapsed_time(Some(limit))
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     const POLICY: RetryPolicy =
-        RetryPolicy { first: Duration::from_millis(20), longest: Duration::from_millis(200) };
+        RetryPolicy { initial: Duration::from_millis(20), max: Duration::from_millis(200) };
 
     #[tokio::test]
     async fn a_transient_failure_is_tried_again_until_it_heals() {

@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::metrics::counter;
-use authorization_queue::AuthorizationQueue;
+use authorization::AuthorizationQueue;
+use authorization::tasks::authorize::Authorize;
+use authorization::tasks::deliver_callback::DeliverCallback;
 use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
 use common::clock::{self, Nanos, StartTimes};
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::metrics;
-use common::tasks::authorize::Authorize;
 use common::trace_context::TraceContext;
+use http_api::Problem;
 use http_api::observation::name_request;
 use store::{Accepted, Record, Store};
 use task_queue::PublishError;
@@ -111,7 +113,9 @@ impl Acceptance {
     /// Publishes the delivery of a decision once more.
     pub(crate) async fn redeliver(&self, record: Record, trace: &TraceContext) -> Result<(), ApiError> {
         let request = record.decided.request_id;
-        let task = record.next_delivery();
+        let Some(task) = DeliverCallback::of(record) else {
+            return Err(Problem::conflict("request_id", "it has no callback to deliver").into());
+        };
         confirmed(request, self.queue.redeliver(&task, clock::now(), trace)).await?;
         tracing::info!(%request, "its decision is told once more, as asked for");
         Ok(())

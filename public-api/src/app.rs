@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ::metrics::histogram;
-use authorization_queue::AuthorizationQueue;
-use authorization_queue::config::BrokerConfig;
+use authorization::AuthorizationQueue;
+use authorization::config::BrokerConfig;
 use common::exit::Failure;
 use common::metrics::{self, Exposition};
 use common::webhook_signature::WebhookSigner;

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use authorization_queue::config::BrokerConfig;
+use authorization::config::BrokerConfig;
 use common::address_guard::AddressGuard;
 use common::settings::{
     API_KEY_BOOTSTRAP, AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ::metrics::gauge;
-use authorization_queue::AuthorizationQueue;
+use authorization::AuthorizationQueue;
 use common::metrics;
 use task_queue::{Broker, dead_letter};
 

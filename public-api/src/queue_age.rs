@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use authorization_queue::AuthorizationQueue;
+use authorization::AuthorizationQueue;
 use common::ids::RequestId;
 use store::Store;
 

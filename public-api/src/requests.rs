@@ -10,7 +10,7 @@ use actix_web::http::header::LOCATION;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use common::clock::Nanos;
-use common::decision::Decision;
+use common::decision::{Decision, Source};
 use common::ids::{NotUuid, PresentedToken, RequestId, StationId};
 use http_api::Problem;
 use http_api::observation::trace_of;
@@ -61,6 +61,8 @@ pub(crate) struct Shown {
     deadline_ns: Option<Nanos>,
     #[schema(required)]
     decided_ns: Option<Nanos>,
+    /// Which way the request came in
+    source: Source,
     attempts: Vec<Attempt>,
 }
 
@@ -159,6 +161,7 @@ impl From<Accepted> for Shown {
             start_time_ns: accepted.start_ns,
             deadline_ns: accepted.deadline_ns,
             decided_ns: None,
+            source: Source::Api,
             attempts: Vec::new(),
         }
     }
@@ -176,12 +179,13 @@ impl From<Record> for Shown {
             station_id: record.key.station_id,
             driver_token: record.key.driver_token,
             status: Some(record.decided.decision),
-            callback_url: Some(record.decided.callback_url),
+            callback_url: record.decided.callback_url,
             callback_status: record.callback_status,
             delivery: record.delivery,
             start_time_ns: record.key.start_ns,
             deadline_ns: Some(record.decided.deadline_ns),
             decided_ns: Some(record.decided.decided_ns),
+            source: record.decided.source,
             attempts: record.attempts,
         }
     }

@@ -88,6 +88,15 @@ const SCHEMA: &str = "
     CREATE INDEX IF NOT EXISTS record_by_station ON record (station_id, start_ns, request_id);
     CREATE INDEX IF NOT EXISTS record_by_driver ON record (driver_token, start_ns, request_id);
     CREATE INDEX IF NOT EXISTS record_by_status ON record (status, start_ns, request_id);
+    CREATE TABLE IF NOT EXISTS record_source (
+        start_ns     INTEGER NOT NULL,
+        station_id   TEXT    NOT NULL,
+        driver_token TEXT    NOT NULL,
+        source       TEXT    NOT NULL,
+        expires_ms   INTEGER NOT NULL,
+        PRIMARY KEY (start_ns, station_id, driver_token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS record_source_expiry ON record_source (expires_ms);
     CREATE TABLE IF NOT EXISTS delivery (
         request_id TEXT    PRIMARY KEY,
         over_by_ms INTEGER NOT NULL
@@ -177,6 +186,7 @@ async fn sweep(db: Database) {
             for (table, key) in [
                 ("request", "request_id"),
                 ("record", "start_ns, station_id, driver_token"),
+                ("record_source", "start_ns, station_id, driver_token"),
                 ("feed", "seq"),
                 ("keyed", "key"),
                 ("audit", "id"),

@@ -2,6 +2,7 @@
 //! SQLite file. The URL chooses, in [`Store::open`] and nowhere else.
 
 mod access;
+mod attempt_outcome;
 mod audit;
 pub mod config;
 mod embedded;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use access::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery};
+pub use attempt_outcome::AttemptOutcome;
 pub use audit::{AuditEntry, AuditFilter, AuditTrail, AuditedChange, Counts, Effect, Stage};
 pub use embedded::STORE_FILE;
 use embedded_db::Database;

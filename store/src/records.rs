@@ -2,13 +2,12 @@
 
 use async_trait::async_trait;
 use common::clock::Nanos;
-use common::decision::Decision;
+use common::decision::{Decision, Source};
 use common::ids::{PresentedToken, RequestId, StationId};
-use common::tasks::deliver_callback::DeliverCallback;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Place, StoreError};
+use crate::{AttemptOutcome, Place, StoreError};
 
 /// The records of all requests. A change is durable when it returns, as far as the backend is.
 #[async_trait]
@@ -109,12 +108,14 @@ pub struct Decided {
     pub request_id: RequestId,
     /// The decision.
     pub decision: Decision,
-    /// Where it will be sent.
-    pub callback_url: String,
+    /// Where it will be sent, if anywhere.
+    pub callback_url: Option<String>,
     /// Until when it had to be made.
     pub deadline_ns: Nanos,
     /// When it was made.
     pub decided_ns: Nanos,
+    /// Which way the request came in.
+    pub source: Source,
 }
 
 /// How the delivery of a decision stands.
@@ -139,7 +140,8 @@ pub struct Attempt {
     /// How long it took.
     pub took_ms: u64,
     /// The HTTP status, or a word for the error and what it was. Never a response's body.
-    pub outcome: String,
+    #[schema(value_type = String)]
+    pub outcome: AttemptOutcome,
 }
 
 /// Everything that is known about a request.
@@ -210,19 +212,6 @@ impl Record {
     /// Where it stands among all records.
     pub fn place(&self) -> Place {
         Place { start_ns: self.key.start_ns, request_id: self.decided.request_id }
-    }
-
-    /// The task that delivers its decision after the attempts that were made.
-    pub fn next_delivery(self) -> DeliverCallback {
-        DeliverCallback {
-            attempts_made: self.attempts.last().map_or(0, |last| last.number),
-            request_id: self.decided.request_id,
-            station_id: self.key.station_id,
-            driver_token: self.key.driver_token,
-            callback_url: self.decided.callback_url,
-            status: self.decided.decision,
-            start_time_ns: self.key.start_ns,
-        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a broker is to us, and the one place where a URL chooses between the two.
 
 mod amqp;
+pub mod diagnostics;
 mod embedded;
-pub mod examination;
 
 use std::fmt;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ pub enum QueueType {
     Classic,
 }
 
-/// One message in hand. It must be settled; when it is dropped instead, an embedded broker gives it back at once, and
+/// One message in flight. It must be settled; when it is dropped instead, an embedded broker gives it back at once, and
 /// RabbitMQ when the connection ends.
 #[derive(Debug)]
 pub struct Delivery {
@@ -119,7 +119,7 @@ pub struct Delivery {
 
 #[derive(Debug)]
 enum Settle {
-    Amqp(amqp::unsettled::Unsettled),
+    Amqp(amqp::acks::AckTag),
     Embedded(embedded::Lease),
 }
 
@@ -230,7 +230,7 @@ impl Delivery {
     /// The broker could not be told; the message comes again.
     pub async fn ack(self) -> Result<Settled, BrokerError> {
         match self.settle {
-            Settle::Amqp(unsettled) => Ok(unsettled.ack()),
+            Settle::Amqp(tag) => Ok(tag.ack()),
             Settle::Embedded(lease) => lease.ack().await,
         }
     }
@@ -241,7 +241,7 @@ impl Delivery {
     /// The broker could not be told; the message comes again.
     pub async fn ack_at_once(self) -> Result<Settled, BrokerError> {
         match self.settle {
-            Settle::Amqp(unsettled) => unsettled.ack_at_once().await,
+            Settle::Amqp(tag) => tag.ack_at_once().await,
             Settle::Embedded(lease) => lease.ack().await,
         }
     }
@@ -250,17 +250,17 @@ impl Delivery {
     ///
     /// # Errors
     /// The broker could not be told; the message comes again by itself.
-    pub async fn give_back(self) -> Result<Settled, BrokerError> {
+    pub async fn requeue(self) -> Result<Settled, BrokerError> {
         match self.settle {
-            Settle::Amqp(unsettled) => unsettled.give_back().await,
-            Settle::Embedded(lease) => lease.give_back().await,
+            Settle::Amqp(tag) => tag.requeue().await,
+            Settle::Embedded(lease) => lease.requeue().await,
         }
     }
 
     /// Whether settling it has no effect any more, because the connection it came by is gone.
     pub fn is_stale(&self) -> bool {
         match &self.settle {
-            Settle::Amqp(unsettled) => unsettled.lost().is_cancelled(),
+            Settle::Amqp(tag) => tag.lost().is_cancelled(),
             Settle::Embedded(_) => false,
         }
     }
@@ -268,7 +268,7 @@ impl Delivery {
     /// Waits until it is stale.
     pub async fn stale(&self) {
         match &self.settle {
-            Settle::Amqp(unsettled) => unsettled.lost().cancelled().await,
+            Settle::Amqp(tag) => tag.lost().cancelled().await,
             Settle::Embedded(_) => std::future::pending().await,
         }
     }

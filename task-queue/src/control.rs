@@ -3,10 +3,10 @@
 
 mod arguments;
 mod commands;
+mod gossip;
 mod inspect;
 mod mailbox;
 mod matcher;
-mod neighbours;
 mod revoke;
 mod stats;
 
@@ -22,10 +22,10 @@ pub(crate) use self::stats::MemorySamples;
 use crate::broker::Bus;
 use crate::clock::Clock;
 use crate::events::{self, Events, Vitals};
+use crate::execution::{Consumers, Limits, Pool, Registry, Revoked};
 use crate::node::Node;
 use crate::result_backend::ResultBackend;
 use crate::task::Tasks;
-use crate::worker::{Consumers, Limits, Pool, Registry, Revoked};
 
 /// How a worker is known to others, and what it tells them.
 #[derive(Debug, Clone, Default)]
@@ -42,7 +42,7 @@ pub struct ControlConfig {
 }
 
 /// All that commands work with.
-pub(crate) struct Panel {
+pub(crate) struct ControlState {
     pub(crate) node: Node,
     pub(crate) clock: Arc<Clock>,
     pub(crate) tasks: Arc<Tasks>,
@@ -62,7 +62,7 @@ pub(crate) struct Panel {
     pub(crate) started: Instant,
 }
 
-impl Panel {
+impl ControlState {
     fn vitals(&self) -> Vitals {
         Vitals { active: self.registry.active(), processed: self.registry.processed() }
     }
@@ -71,11 +71,11 @@ impl Panel {
 /// Ids that were revoked, command by command.
 pub(crate) type Marks = mpsc::Receiver<Vec<String>>;
 /// Commands whose revoked ids wait to be told of.
-pub(crate) const MOST_MARKS: usize = 1000;
+pub(crate) const MAX_MARKS: usize = 1000;
 
-/// Listens, answers and tells until `gone`: the worker is still there while it finishes what it has in hand.
+/// Listens, answers and tells until `gone`: the worker is still there while it finishes what it has in flight.
 pub(crate) async fn run(
-    panel: &Panel,
+    panel: &ControlState,
     bus: &Bus,
     config: &ControlConfig,
     (backend, mut marks): (ResultBackend, Marks),
@@ -97,7 +97,7 @@ pub(crate) async fn run(
         keeping,
         revoke::mark(&backend, &mut marks, gone),
         mailbox::serve(panel, bus, gone),
-        neighbours::greet(panel, bus, gone),
-        neighbours::vote(panel, bus, gone),
+        gossip::greet(panel, bus, gone),
+        gossip::vote(panel, bus, gone),
     );
 }

@@ -2,13 +2,14 @@
 //! We publish them ourselves, confirmed, because RabbitMQ's own dead-lettering would need arguments on the queue that
 //! Celery clients do not declare.
 
-pub mod reasons;
+mod reasons;
 pub mod review;
 
 use serde_json::{Value, json};
 
 use crate::message::{Headers, Message, headers_size};
 use crate::protocol::NotATask;
+pub use reasons::{DeadReason, DeadReasonCode};
 
 /// The queue of a queue's dead letters.
 pub fn queue_of(queue: &str) -> String {
@@ -20,21 +21,21 @@ pub fn is_one(queue: &str) -> bool {
     queue.ends_with(".dead")
 }
 
-/// Why a task is dead: a word to filter by, a sentence for people, and what its task adds.
+/// Why and how a task failed for good: a reason to filter by, a sentence for people, and what its task adds.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Reason {
-    /// One of [`reasons`], or of the task's own. Part of what operators script against.
-    pub word: &'static str,
+pub struct DeadLetter {
+    /// The queue's, or the task's own.
+    pub reason: DeadReasonCode,
     /// What happened, without personal data.
     pub detail: String,
     /// Further headers, such as [`ATTEMPTS`].
     pub notes: Headers,
 }
 
-impl Reason {
-    /// A reason.
-    pub fn new(word: &'static str, detail: impl Into<String>) -> Self {
-        Self { word, detail: detail.into(), notes: Headers::new() }
+impl DeadLetter {
+    /// A dead letter without further headers.
+    pub fn new(reason: impl Into<DeadReasonCode>, detail: impl Into<String>) -> Self {
+        Self { reason: reason.into(), detail: detail.into(), notes: Headers::new() }
     }
 
     /// The same with a further header.
@@ -45,26 +46,26 @@ impl Reason {
     }
 }
 
-impl From<NotATask> for Reason {
+impl From<NotATask> for DeadLetter {
     fn from(not_a_task: NotATask) -> Self {
-        let word = match not_a_task {
-            NotATask::Foreign => reasons::NOT_A_TASK,
-            NotATask::Undecodable(_) => reasons::UNDECODABLE,
-            NotATask::BadMoment { .. } => reasons::INVALID_HEADER,
+        let reason = match not_a_task {
+            NotATask::Foreign => DeadReason::NotATask,
+            NotATask::Undecodable(_) => DeadReason::Undecodable,
+            NotATask::BadMoment { .. } => DeadReason::InvalidHeader,
         };
-        Self::new(word, not_a_task.to_string())
+        Self::new(reason, not_a_task.to_string())
     }
 }
 
-/// Header: [`Reason::word`].
+/// Header: [`DeadLetter::reason`].
 pub const REASON: &str = "dead_reason";
-/// Header: [`Reason::detail`].
+/// Header: [`DeadLetter::detail`].
 pub const DETAIL: &str = "dead_detail";
 /// Header: the queue that it was taken from, and that a replay goes to.
 pub const QUEUE: &str = "dead_queue";
-/// Header: how often it was handed to a worker.
+/// Header: how often it was delivered to a worker.
 pub const DELIVERIES: &str = "dead_deliveries";
-/// Header: when it was buried, in milliseconds since 1970.
+/// Header: when it was dead-lettered, in milliseconds since 1970.
 pub const AT: &str = "dead_at_ms";
 /// Header, where the task says so: how often it was tried.
 pub const ATTEMPTS: &str = "dead_attempts";
@@ -80,44 +81,44 @@ pub const REPLAYED_RETRIES: &str = "replayed_retries";
 /// A header that takes more than this part of the room was none of Celery's.
 const ESSENTIAL: usize = 16;
 
-/// The message as it is buried: the same body, properties and headers, and the reason beside them. Without an expiry,
-/// or the broker would drop it after all. Headers of more than `room` bytes are left out but for what a replay needs.
-pub(crate) fn bury(
+/// The message to dead-letter: the same body, properties and headers, with the reason added. It has no expiry, or the
+/// broker would drop it after all. If its headers take more than `room` bytes, only those that a replay needs are kept.
+pub(crate) fn annotate(
     message: &Message,
     room: usize,
     queue: &str,
     deliveries: u32,
-    reason: &Reason,
+    letter: &DeadLetter,
     at_ms: u64,
 ) -> Message {
     let mut dead = message.without_broker_headers();
     dead.properties.expiration = None;
     let size = headers_size(&dead.headers);
-    let mut detail = reason.detail.clone();
+    let mut detail = letter.detail.clone();
     if size > room {
         // With our notes beside them they would not fit into AMQP's one frame of headers any more.
         dead.headers.retain(|name, value| is_essential(name, value, room / ESSENTIAL));
         detail = format!("{detail} (its headers of {size} bytes were left out)");
     }
     let notes: [(&str, Value); 5] = [
-        (REASON, json!(reason.word)),
+        (REASON, json!(letter.reason.as_str())),
         (DETAIL, json!(detail)),
         (QUEUE, json!(queue)),
         (DELIVERIES, json!(deliveries)),
         (AT, json!(at_ms)),
     ];
-    dead.headers.extend(reason.notes.clone());
+    dead.headers.extend(letter.notes.clone());
     dead.headers.extend(notes.map(|(name, value)| (name.to_owned(), value)));
     dead
 }
 
 /// What the task could not be run without, unless it is out of all proportion.
-fn is_essential(name: &str, value: &Value, longest: usize) -> bool {
+fn is_essential(name: &str, value: &Value, max: usize) -> bool {
     let essential = ["id", "task", "retries", "compression", "eta", "expires"];
-    essential.contains(&name) && value.to_string().len() <= longest
+    essential.contains(&name) && value.to_string().len() <= max
 }
 
-/// The message as it is replayed: the same id, without what was noted when it was buried. Nothing when it does not say
+/// The message as it is replayed: the same id, without what was noted when it was dead-lettered. Nothing when it does not say
 /// which queue it came from.
 pub fn revive(dead: &Message, at_ms: u64) -> Option<(String, Message)> {
     let queue = dead.text_header(QUEUE)?.to_owned();

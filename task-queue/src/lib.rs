@@ -2,32 +2,35 @@
 //! the worker that runs them. It knows nothing of what the tasks are about.
 #![warn(missing_docs)]
 
+mod backoff;
 pub mod broker;
 mod clock;
 pub mod control;
 pub mod dead_letter;
 mod events;
+mod execution;
 pub mod message;
 mod metrics;
-pub mod moment;
 mod node;
 pub mod protocol;
 mod python;
 pub mod result_backend;
 pub mod task;
+pub mod timestamp;
 pub mod worker;
 
 pub use broker::{
     Broker, BrokerError, Delivery, PublishError, QUEUE_FILE, QueueType, Topology, connect, connect_beside,
 };
 pub use control::ControlConfig;
+pub use execution::Autoscale;
 pub use message::Message;
-pub use moment::Moment;
 pub use node::Node;
 pub use protocol::{NotATask, TaskMessage, TaskOptions, TaskRequest};
 pub use result_backend::{ResultBackend, ResultError};
 pub use task::{Failure, FollowUp, Outcome, Retry, Task, TaskContext, Tasks};
-pub use worker::{Autoscale, Worker, WorkerConfig};
+pub use timestamp::Timestamp;
+pub use worker::{Worker, WorkerConfig};
 
 /// The README's examples compile.
 #[cfg(doctest)]

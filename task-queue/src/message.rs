@@ -85,7 +85,7 @@ impl Message {
 
 /// Half of RabbitMQ's default frame, which all headers and properties have to fit into: room for what is added to them on
 /// a message's way.
-pub(crate) const MOST_HEADERS: usize = 64 * 1024;
+pub(crate) const MAX_HEADERS: usize = 64 * 1024;
 
 /// The bytes that the headers take as an AMQP table.
 pub(crate) fn headers_size(headers: &Headers) -> usize {

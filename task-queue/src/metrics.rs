@@ -1,10 +1,10 @@
-//! What is counted here, by the facade `metrics`: whoever runs a worker installs a recorder, or nothing is counted.
+//! The metrics of this crate, by the facade `metrics`. The names have no prefix: the program that installs a recorder adds its own.
 
-/// Gauge: tasks in hand, waiting for a slot or running.
-pub(crate) const TASKS_IN_FLIGHT: &str = "voltgate_tasks_in_flight";
-/// Counter: tasks that were buried, by `reason`.
-pub(crate) const DEAD_LETTERS: &str = "voltgate_dead_letters_total";
+/// Gauge: tasks in flight, waiting for a slot or running.
+pub(crate) const TASKS_IN_FLIGHT: &str = "tasks_in_flight";
+/// Counter: dead-lettered tasks, by `reason`.
+pub(crate) const DEAD_LETTERS: &str = "dead_letters_total";
 /// Gauge: 1 while there is a connection, by `role`.
-pub(crate) const BROKER_CONNECTED: &str = "voltgate_broker_connected";
-/// Counter: connections that were made anew, by `role`.
-pub(crate) const BROKER_RECONNECTS: &str = "voltgate_broker_reconnects_total";
+pub(crate) const BROKER_CONNECTED: &str = "broker_connected";
+/// Counter: reconnects, by `role`.
+pub(crate) const BROKER_RECONNECTS: &str = "broker_reconnects_total";

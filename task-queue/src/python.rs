@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::protocol::repr;
 
-const LONGEST: usize = 1024;
+const MAX_CHARS: usize = 1024;
 
 /// What `repr` makes of a value.
 pub(crate) fn short_repr(value: &Value) -> String {
@@ -32,7 +32,7 @@ pub(crate) fn quoted(text: &str) -> String {
 
 /// The text, cut where it becomes too long.
 pub(crate) fn shortened(text: String) -> String {
-    match text.char_indices().nth(LONGEST) {
+    match text.char_indices().nth(MAX_CHARS) {
         None => text,
         Some((end, _)) => format!("{}...", &text[..end]),
     }
@@ -53,6 +53,6 @@ mod tests {
         assert_eq!((tuple_repr(&[]), tuple_repr(&[json!(1)])), ("()".to_owned(), "(1,)".to_owned()));
         assert_eq!(tuple_repr(&[json!("a"), json!(null)]), "('a', None)");
         assert_eq!((set_repr(["a"].into_iter()), set_repr([].into_iter())), ("{'a'}".into(), "set()".into()));
-        assert_eq!(short_repr(&json!("é".repeat(2000))).chars().count(), LONGEST + 3);
+        assert_eq!(short_repr(&json!("é".repeat(2000))).chars().count(), MAX_CHARS + 3);
     }
 }

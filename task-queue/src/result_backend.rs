@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::broker::{Broker, PublishError};
-use crate::moment::Moment;
+use crate::timestamp::Timestamp;
 use redis::RedisBackend;
 
 /// Celery's `result_expires`: how long a result is kept.
@@ -71,7 +71,7 @@ pub(crate) struct TaskMeta {
 
 impl ResultBackend {
     /// The backend of this URL. It is connected to when the first result is there, so that one that is away is waited for
-    /// then, with the result in hand.
+    /// then, with the result in flight.
     ///
     /// # Errors
     /// [`ResultError::BadUrl`].
@@ -134,7 +134,7 @@ impl TaskMeta {
     /// As Celery writes it.
     fn to_json(&self) -> String {
         let children: Vec<Value> = self.children.iter().map(|id| json!([[id, null], null])).collect();
-        let done = self.status.is_ready().then(|| Moment::now().to_string());
+        let done = self.status.is_ready().then(|| Timestamp::now().to_string());
         let mut meta = json!({
             "status": self.status.as_str(), "result": self.result, "traceback": self.traceback,
             "children": children, "date_done": done, "task_id": self.task_id,

@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
-use crate::dead_letter::{Reason, reasons};
+use crate::dead_letter::{DeadLetter, DeadReason};
 use crate::message::Message;
 use crate::protocol::TaskRequest;
 pub use outcome::{Failure, FollowUp, Outcome, Retry};
@@ -37,7 +37,7 @@ pub trait Task: Send + Sync + 'static {
     /// The parameters whose values nobody may see: not in an event, and not in an answer to remote control.
     const MASKED: &'static [&'static str] = &[];
     /// Whether an end that is not its own, because it is revoked or takes too long, has to be accounted for: it is then
-    /// given up and buried with the reason. Celery, and everything else here, just drops such a task.
+    /// given up and dead-lettered with the reason. Celery, and everything else here, just drops such a task.
     const ACCOUNTED_FOR: bool = false;
     /// The bound arguments.
     type Args: DeserializeOwned + Send;
@@ -45,9 +45,9 @@ pub trait Task: Send + Sync + 'static {
     /// Does it. May be called again for the same id after a crash, so the second run must not do harm.
     async fn run(&self, args: Self::Args, context: TaskContext) -> Outcome;
 
-    /// Called before it is buried for a reason that is not its own: it was handed out too often, it panicked, or it was
+    /// Called before it is dead-lettered for a reason that is not its own: it was handed out too often, it panicked, or it was
     /// ended and is [accounted for](Self::ACCOUNTED_FOR).
-    async fn given_up(&self, _args: Self::Args, _context: TaskContext, _reason: &Reason) {}
+    async fn abandoned(&self, _args: Self::Args, _context: TaskContext, _letter: &DeadLetter) {}
 }
 
 /// What a run knows beside its arguments.
@@ -67,13 +67,13 @@ pub struct TaskContext {
     pub message: Arc<Message>,
     /// To publish further tasks.
     pub broker: Arc<dyn Broker>,
-    /// Cancelled when the grace time is over: give up waiting and return [`Outcome::GiveBack`].
-    pub give_up: CancellationToken,
+    /// Cancelled when the grace time is over: give up waiting and return [`Outcome::Requeue`].
+    pub cancel: CancellationToken,
 }
 
 /// What a task has declared of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Declared {
+pub struct TaskDeclaration {
     /// [`Task::PARAMETERS`].
     pub parameters: &'static [&'static str],
     /// [`Task::IGNORE_RESULT`].
@@ -90,7 +90,7 @@ pub struct Declared {
     pub accounted_for: bool,
 }
 
-impl Declared {
+impl TaskDeclaration {
     /// Of a task that is not in the list.
     pub(crate) const UNKNOWN: Self = Self {
         parameters: &[],
@@ -106,17 +106,17 @@ impl Declared {
 /// A task whose arguments are not bound yet.
 #[async_trait]
 trait AnyTask: Send + Sync {
-    fn declared(&self) -> Declared;
+    fn declared(&self) -> TaskDeclaration;
     async fn run(&self, context: TaskContext) -> Outcome;
-    async fn given_up(&self, context: TaskContext, reason: &Reason);
+    async fn abandoned(&self, context: TaskContext, letter: &DeadLetter);
 }
 
 struct Bound<T>(T);
 
 #[async_trait]
 impl<T: Task> AnyTask for Bound<T> {
-    fn declared(&self) -> Declared {
-        Declared {
+    fn declared(&self) -> TaskDeclaration {
+        TaskDeclaration {
             parameters: T::PARAMETERS,
             ignore_result: T::IGNORE_RESULT,
             track_started: T::TRACK_STARTED,
@@ -130,13 +130,13 @@ impl<T: Task> AnyTask for Bound<T> {
     async fn run(&self, context: TaskContext) -> Outcome {
         match arguments::<T>(&context.request) {
             Ok(args) => self.0.run(args, context).await,
-            Err(why) => Outcome::Dead(Reason::new(reasons::INVALID_ARGUMENTS, why)),
+            Err(why) => Outcome::Dead(DeadLetter::new(DeadReason::InvalidArguments, why)),
         }
     }
 
-    async fn given_up(&self, context: TaskContext, reason: &Reason) {
+    async fn abandoned(&self, context: TaskContext, letter: &DeadLetter) {
         if let Ok(args) = arguments::<T>(&context.request) {
-            self.0.given_up(args, context, reason).await;
+            self.0.abandoned(args, context, letter).await;
         }
     }
 }
@@ -170,7 +170,7 @@ impl Tasks {
     }
 
     /// What a task has declared; nothing for one that is not in the list.
-    pub fn declared(&self, name: &str) -> Option<Declared> {
+    pub fn declared(&self, name: &str) -> Option<TaskDeclaration> {
         self.by_name.get(name).map(|task| task.declared())
     }
 
@@ -179,14 +179,14 @@ impl Tasks {
             Some(task) => task.run(context).await,
             None => {
                 let detail = format!("no task here is called {:.200}", context.request.name);
-                Outcome::Dead(Reason::new(reasons::UNKNOWN_TASK, detail))
+                Outcome::Dead(DeadLetter::new(DeadReason::UnknownTask, detail))
             }
         }
     }
 
-    pub(crate) async fn given_up(&self, context: TaskContext, reason: &Reason) {
+    pub(crate) async fn abandoned(&self, context: TaskContext, letter: &DeadLetter) {
         if let Some(task) = self.by_name.get(context.request.name.as_str()) {
-            task.given_up(context, reason).await;
+            task.abandoned(context, letter).await;
         }
     }
 }

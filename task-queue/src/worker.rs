@@ -1,21 +1,5 @@
 //! The worker: takes deliveries, runs their tasks side by side, and settles each only after its outcome is durable.
 
-mod burial;
-mod canvas;
-mod consumers;
-mod errback;
-mod held;
-mod job;
-mod lifecycle;
-mod limits;
-mod line;
-mod patience;
-mod pool;
-mod registry;
-mod results;
-mod retry;
-mod revoked;
-
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,23 +9,15 @@ use tokio_util::task::TaskTracker;
 
 use crate::broker::{Broker, BrokerError};
 use crate::clock::Clock;
-use crate::control::{self, ControlConfig, MemorySamples, Panel};
+use crate::control::{self, ControlConfig, ControlState, MemorySamples};
 use crate::events::Events;
+use crate::execution::{
+    Autoscale, Canvas, Consumers, Job, Lifecycle, Limits, Pool, Registry, Results, Revoked,
+};
 use crate::node::Node;
 use crate::protocol::Origin;
 use crate::result_backend::ResultBackend;
 use crate::task::Tasks;
-use canvas::Canvas;
-pub(crate) use consumers::{Consumers, TaskQueue};
-use job::Job;
-pub(crate) use lifecycle::InHand;
-use lifecycle::Lifecycle;
-pub(crate) use limits::{Limits, Rate};
-pub use pool::Autoscale;
-pub(crate) use pool::Pool;
-pub(crate) use registry::{Registry, Stage};
-use results::Results;
-pub(crate) use revoked::{Revoked, as_list};
 
 /// How long remote control may take to say goodbye.
 const FAREWELL: Duration = Duration::from_secs(3);
@@ -49,10 +25,10 @@ const FAREWELL: Duration = Duration::from_secs(3);
 /// What a worker takes from where.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
-    /// The queues, each with how many tasks of it may be in hand at once. What follows a task goes to the first, where it
+    /// The queues, each with how many tasks of it may be in flight at once. What follows a task goes to the first, where it
     /// names none.
     pub queues: Vec<(String, u16)>,
-    /// How long stopping waits for the tasks in hand.
+    /// How long stopping waits for the tasks in flight.
     pub grace: Duration,
 }
 
@@ -90,7 +66,7 @@ impl Worker {
     }
 
     /// Takes so many times as many messages as tasks run at once. RabbitMQ drops a message that expires in a queue and
-    /// tells nobody; one that is in hand is revoked, and its caller told.
+    /// tells nobody; one that is in flight is revoked, and its caller told.
     #[must_use]
     pub fn with_prefetch_multiplier(mut self, multiplier: u16) -> Self {
         self.prefetch_multiplier = multiplier.max(1);
@@ -111,15 +87,15 @@ impl Worker {
         self
     }
 
-    /// Works until `shutdown`, then finishes what is in hand within the grace time and gives the rest back. Remote control
+    /// Works until `shutdown`, then finishes what is in flight within the grace time and gives the rest back. Remote control
     /// cancels `shutdown` too, when it is told to.
     ///
     /// # Errors
     /// A queue cannot be consumed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BrokerError> {
-        let (in_hand, give_up) = (TaskTracker::new(), CancellationToken::new());
-        let (tell, marks) = mpsc::channel(control::MOST_MARKS);
-        let panel = Arc::new(self.panel(&in_hand, &give_up, &shutdown, tell));
+        let (in_flight, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let (tell, marks) = mpsc::channel(control::MAX_MARKS);
+        let panel = Arc::new(self.panel(&in_flight, &cancel, &shutdown, tell));
         // Before the first task comes.
         if let Some(file) = self.control.as_ref().and_then(|config| config.state_file.as_ref()) {
             panel.revoked.restore(file);
@@ -136,7 +112,7 @@ impl Worker {
         tokio::join!(panel.pool.follow(&panel.registry, &shutdown), self.prepare_delays(&shutdown));
         shutdown.cancelled().await;
         panel.consumers.ended().await;
-        self.finish(&in_hand, &give_up).await;
+        self.finish(&in_flight, &cancel).await;
         gone.cancel();
         if let Some(mut control) = control
             && tokio::time::timeout(FAREWELL, &mut control).await.is_err()
@@ -149,11 +125,11 @@ impl Worker {
     /// All that a worker is made of. Without remote control there is nobody to ask it anything, and nothing is told.
     fn panel(
         &self,
-        in_hand: &TaskTracker,
-        give_up: &CancellationToken,
+        in_flight: &TaskTracker,
+        cancel: &CancellationToken,
         shutdown: &CancellationToken,
         marks: mpsc::Sender<Vec<String>>,
-    ) -> Panel {
+    ) -> ControlState {
         let config = self.control.clone().unwrap_or_default();
         let bus = self.control.as_ref().and_then(|_| self.broker.bus());
         let node = config.hostname.as_deref().map(Node::named).unwrap_or_default();
@@ -164,7 +140,7 @@ impl Worker {
         let results = Results {
             backend: self.results.clone(),
             broker: Arc::clone(&self.broker),
-            give_up: give_up.clone(),
+            cancel: cancel.clone(),
             node: node.clone(),
         };
         let default_queue = self.config.queues.first().map(|(queue, _)| queue.clone()).unwrap_or_default();
@@ -176,13 +152,13 @@ impl Worker {
             canvas: Arc::new(Canvas { origin: Origin::new(), default_queue }),
             revoked: Arc::clone(&revoked),
             limits: Arc::clone(&limits),
-            give_up: give_up.clone(),
+            cancel: cancel.clone(),
         };
         let base = self.config.queues.iter().map(|(_, concurrency)| *concurrency).max().unwrap_or(1);
         let pool =
             Arc::new(Pool::new(usize::from(base), usize::from(self.prefetch_multiplier), self.autoscale));
-        let consumers = Consumers::new(job, Arc::clone(&pool), in_hand.clone(), shutdown.clone());
-        Panel {
+        let consumers = Consumers::new(job, Arc::clone(&pool), in_flight.clone(), shutdown.clone());
+        ControlState {
             node,
             clock,
             tasks: Arc::clone(&self.tasks),
@@ -213,12 +189,12 @@ impl Worker {
         }
     }
 
-    async fn finish(&self, in_hand: &TaskTracker, give_up: &CancellationToken) {
-        in_hand.close();
-        if tokio::time::timeout(self.config.grace, in_hand.wait()).await.is_err() {
-            tracing::warn!(tasks = in_hand.len(), "the grace time is over; giving back what is in hand");
-            give_up.cancel();
-            let _ = tokio::time::timeout(Duration::from_secs(1), in_hand.wait()).await;
+    async fn finish(&self, in_flight: &TaskTracker, cancel: &CancellationToken) {
+        in_flight.close();
+        if tokio::time::timeout(self.config.grace, in_flight.wait()).await.is_err() {
+            tracing::warn!(tasks = in_flight.len(), "the grace time is over; requeueing what is in flight");
+            cancel.cancel();
+            let _ = tokio::time::timeout(Duration::from_secs(1), in_flight.wait()).await;
         }
     }
 }

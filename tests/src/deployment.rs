@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::tasks::deliver_callback;
+use authorization::tasks::deliver_callback;
 use redis::AsyncCommands;
 use serde_json::{Value, json};
 use task_queue::{Broker, QueueType, Topology};

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use common::api_key::ApiKey;
+use common::error_chain::root_cause;
 use common::exit::Failure;
 use common::server_url::{self, without_password};
 use common::service_client;
@@ -113,12 +114,4 @@ impl Service {
         }
         Failure::Refused(format!("{} refused ({status}): {}: {}", self.what, text("field"), text("detail")))
     }
-}
-
-fn root_cause(error: &dyn std::error::Error) -> String {
-    let mut root = error;
-    while let Some(source) = root.source() {
-        root = source;
-    }
-    root.to_string()
 }

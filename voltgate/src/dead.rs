@@ -4,11 +4,11 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authorization_queue::config::broker_url;
+use authorization::config::broker_url;
+use authorization::tasks::deliver_callback;
 use common::clock;
 use common::exit::Failure;
 use common::settings::{STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE};
-use common::tasks::deliver_callback;
 use serde_json::{Value, json};
 use task_queue::dead_letter::{self, review::Fate, review::review};
 use task_queue::{Broker, Message, connect_beside};

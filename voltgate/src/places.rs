@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use authorization_queue::config::broker_url;
+use authorization::config::broker_url;
 use common::exit::Failure;
 use common::server_url::ServerUrl;
 use common::settings::{BROKER_URL, REDIS_HOST, REDIS_PORT, REDIS_URL, Setting, Settings};

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
-use authorization_queue::AuthorizationQueue;
-use authorization_queue::config::BrokerConfig;
+use authorization::AuthorizationQueue;
+use authorization::config::BrokerConfig;
 use common::exit::Failure;
 use common::metrics::Exposition;
 use http_api::server::{Bound, Status, healthz, resource};
@@ -15,7 +15,7 @@ use store::{Store, Writes};
 use task_queue::{Broker, Worker, WorkerConfig};
 use tokio_util::sync::CancellationToken;
 
-use crate::callback::standing::Standings;
+use crate::callback::circuit_breaker::Breakers;
 use crate::config::Config;
 use crate::error::WorkerError;
 use crate::tasks::{self, Parts};
@@ -28,7 +28,7 @@ pub struct App {
     store: Store,
     queue: AuthorizationQueue,
     health: Option<Bound>,
-    standings: Standings,
+    breakers: Breakers,
     broker_config: BrokerConfig,
     grace: Duration,
 }
@@ -51,7 +51,7 @@ impl App {
             (queue.callbacks().to_owned(), config.concurrency),
         ];
         let parts = Parts::new(config, store.clone(), queue.clone())?;
-        let standings = parts.standings.clone();
+        let breakers = parts.breakers.clone();
         let tasks = tasks::list(parts).map_err(WorkerError::from)?;
         let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace })
             .with_autoscale(config.autoscale)
@@ -62,7 +62,7 @@ impl App {
             store,
             queue,
             health,
-            standings,
+            breakers,
             broker_config: config.broker.clone(),
             grace: config.grace,
         })
@@ -74,7 +74,7 @@ impl App {
         Self { health: self.health.map(|bound| bound.with_metrics(Some(exposition))), ..self }
     }
 
-    /// Works until `shutdown`, then finishes or gives back what is in hand. The broker stays the caller's to close.
+    /// Works until `shutdown`, then finishes or requeues what is in flight. The broker stays the caller's to close.
     ///
     /// # Errors
     /// The queue cannot be consumed, or the broker did not come back.
@@ -100,7 +100,7 @@ impl App {
         };
         tokio::select! {
             (worked, served) = async { tokio::join!(work, health) } => worked.and(served),
-            () = measurements::watch(&self.standings) => Ok(()),
+            () = measurements::watch(&self.breakers) => Ok(()),
             () = overdue::watch(&self.store, &self.queue) => Ok(()),
             lost = self.broker_config.lost(&broker) => Err(lost),
         }

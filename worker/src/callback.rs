@@ -2,12 +2,12 @@
 
 pub(crate) mod address_limits;
 mod attempt_error;
+pub(crate) mod circuit_breaker;
 mod connections;
 pub(crate) mod origin_limits;
-pub(crate) mod reasons;
+mod reasons;
 mod resolver;
 pub(crate) mod retry;
-pub(crate) mod standing;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,6 +16,7 @@ use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
 use common::clock;
 use common::decision::Decision;
+use common::error_chain::root_cause;
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::trace_context::TraceContext;
 use common::webhook_signature::WebhookSigner;
@@ -26,19 +27,19 @@ use tokio::time::{Instant, timeout_at};
 use tracing::{Instrument, trace_span};
 use url::Host;
 
-pub(crate) use attempt_error::{AttemptError, root_cause};
+pub(crate) use attempt_error::AttemptError;
+pub(crate) use reasons::UndeliverableReason;
 
-use address_limits::{AddressLimits, Places};
+use address_limits::{AddressLimits, Permits};
 
 use crate::config::Config;
 use crate::error::WorkerError;
-use crate::measurements::class;
 use connections::Connections;
-use origin_limits::most_of_one;
+use origin_limits::max_per_origin;
 use resolver::VettedResolver;
 
 /// A host that sends more is not listened to further.
-const MOST_READ: usize = 4096;
+const MAX_READ: usize = 4096;
 
 /// The body, exactly as the contract has it.
 #[derive(Debug, Serialize)]
@@ -62,12 +63,32 @@ pub(crate) struct Answered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Whole,
-    /// It went on beyond [`MOST_READ`].
+    /// It went on beyond [`MAX_READ`].
     TooLong,
     /// Its end did not come within the attempt's time limit.
     TooSlow,
     /// It was cut off, or was not what its headers announced.
     Broken(String),
+}
+
+/// What an attempt came to, as metrics and traces name it.
+pub(crate) fn class(result: &Result<Answered, AttemptError>) -> &'static str {
+    match result {
+        Ok(answered) => answered.class(),
+        Err(error) => error.class(),
+    }
+}
+
+impl Answered {
+    fn class(&self) -> &'static str {
+        match self.status.as_u16() {
+            200..=299 => "2xx",
+            300..=399 => "3xx",
+            400..=499 => "4xx",
+            500..=599 => "5xx",
+            _ => "broken",
+        }
+    }
 }
 
 /// The one client for all callbacks. It dials only what the guard admits.
@@ -86,7 +107,7 @@ impl CallbackClient {
         let resolver =
             VettedResolver::new(config.guard.clone(), config.concurrency).map_err(WorkerError::Resolver)?;
         Ok(Self {
-            connections: Arc::new(Connections::new(resolver.clone(), most_of_one(config.concurrency))?),
+            connections: Arc::new(Connections::new(resolver.clone(), max_per_origin(config.concurrency))?),
             resolver,
             addresses: AddressLimits::new(config.concurrency),
             guard: config.guard.clone(),
@@ -100,12 +121,12 @@ impl CallbackClient {
         Ok(CallbackUrl::parse(url, &self.guard)?)
     }
 
-    /// One attempt: look-up, connection, TLS, the answer's head and its body within one limit. `well` is what [`AddressLimits`]
+    /// One attempt: look-up, connection, TLS, the answer's head and its body within one limit. `healthy` is what [`AddressLimits`]
     /// wants to know of the origin.
     pub(crate) async fn attempt(
         &self,
         url: &CallbackUrl,
-        well: bool,
+        healthy: bool,
         request: RequestId,
         callback: &Callback<'_>,
         trace: &TraceContext,
@@ -116,8 +137,8 @@ impl CallbackClient {
         let deadline = Instant::now() + self.timeout;
         let attempt = async {
             let answering = async {
-                let places = self.places(url, well).await?;
-                Ok((places, self.post(url, request, callback, &trace).await?))
+                let permits = self.permits(url, healthy).await?;
+                Ok((permits, self.post(url, request, callback, &trace).await?))
             };
             let answered = timeout_at(deadline, answering).await;
             let (_places, response) = answered.unwrap_or(Err(AttemptError::Timeout))?;
@@ -133,17 +154,17 @@ impl CallbackClient {
         result
     }
 
-    async fn places(&self, url: &CallbackUrl, well: bool) -> Result<Places, AttemptError> {
-        let places = match url.url().host() {
-            Some(Host::Ipv4(address)) => self.addresses.enter(&[address.into()], well),
-            Some(Host::Ipv6(address)) => self.addresses.enter(&[address.into()], well),
+    async fn permits(&self, url: &CallbackUrl, healthy: bool) -> Result<Permits, AttemptError> {
+        let permits = match url.url().host() {
+            Some(Host::Ipv4(address)) => self.addresses.enter(&[address.into()], healthy),
+            Some(Host::Ipv6(address)) => self.addresses.enter(&[address.into()], healthy),
             Some(Host::Domain(name)) => {
                 let addresses = self.resolver.look_up(name).await;
-                self.addresses.enter(&addresses.map_err(|error| AttemptError::from(&error))?, well)
+                self.addresses.enter(&addresses.map_err(|error| AttemptError::from(&error))?, healthy)
             }
             None => None,
         };
-        places.ok_or(AttemptError::Crowded)
+        permits.ok_or(AttemptError::Crowded)
     }
 
     async fn post(
@@ -191,7 +212,7 @@ async fn read_to_its_end(mut response: Response) -> Body {
             Ok(None) => return Body::Whole,
             Err(error) => return Body::Broken(root_cause(&error.without_url())),
         }
-        if read > MOST_READ {
+        if read > MAX_READ {
             return Body::TooLong;
         }
     }

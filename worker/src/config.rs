@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use authorization_queue::config::BrokerConfig;
+use authorization::AclAccess;
+use authorization::config::BrokerConfig;
 use common::address_guard::AddressGuard;
-use common::api_key::ApiKey;
 use common::settings::{
     AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BIND_ADDRESS, BROKER_URL,
     CALLBACK_ALLOWED_NETWORKS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, REDIS_URL,
@@ -53,7 +53,7 @@ pub struct Config {
     pub callback: CallbackConfig,
     /// How callbacks are signed.
     pub signer: WebhookSigner,
-    /// How many requests, and how many further callback attempts, may be in hand at once; the most, where that varies.
+    /// How many requests, and how many further callback attempts, may be in flight at once; the most, where that varies.
     pub concurrency: u16,
     /// The bounds of that number, where it follows the work.
     pub autoscale: Option<Autoscale>,
@@ -63,15 +63,6 @@ pub struct Config {
     pub health: Option<(IpAddr, u16)>,
     /// How long stopping may take.
     pub grace: Duration,
-}
-
-/// What the worker presents to acl-service, and whom it trusts to be acl-service.
-#[derive(Debug, Clone, Default)]
-pub struct AclAccess {
-    /// The key, where one is set.
-    pub key: Option<ApiKey>,
-    /// Certificates of further authorities, as PEM.
-    pub authorities: Option<Vec<u8>>,
 }
 
 /// How callbacks are made.

@@ -1,11 +1,9 @@
 //! worker: takes requests from the queue, asks acl-service, records the decision and calls the client back.
 
-mod acl_client;
 pub mod app;
 mod callback;
 pub mod config;
 mod error;
 mod measurements;
 mod overdue;
-mod patience;
 mod tasks;

@@ -4,10 +4,10 @@
 
 use std::time::Duration;
 
-use authorization_queue::AuthorizationQueue;
+use authorization::AuthorizationQueue;
+use authorization::tasks::deliver_callback::{Counting, DeliverCallback};
 use common::clock::{self, Nanos};
 use common::ids::RequestId;
-use common::tasks::deliver_callback::Counting;
 use common::trace_context::TraceContext;
 use store::{DeliveryState, Millis, Record, Store, StoreError};
 
@@ -15,12 +15,12 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// Claimed at once. As long as there are more, they are claimed too: most are over by now, and must not pile up.
 const AT_ONCE: u32 = 200;
 /// How much longer than its window a delivery may take: its last message may have to wait for a worker.
-const SHORTEST_MARGIN: Duration = Duration::from_secs(5);
-const LONGEST_MARGIN: Duration = Duration::from_secs(600);
+const MIN_MARGIN: Duration = Duration::from_secs(5);
+const MAX_MARGIN: Duration = Duration::from_secs(600);
 
 /// When a delivery has to be over whose window ends then.
 pub(crate) fn over_by(window_end: Nanos, window: Duration) -> Millis {
-    window_end.saturating_add(clock::nanos(window.clamp(SHORTEST_MARGIN, LONGEST_MARGIN))) / 1_000_000
+    window_end.saturating_add(clock::nanos(window.clamp(MIN_MARGIN, MAX_MARGIN))) / 1_000_000
 }
 
 /// Looks until dropped.
@@ -60,7 +60,8 @@ async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<usize, StoreE
 /// Stays claimed until its record says that it is over; what could not be published is due again then.
 async fn take_up(queue: &AuthorizationQueue, request: RequestId, record: Record) {
     let counting = Counting { window_from_ns: record.decided.decided_ns, uncounted: 0 };
-    match queue.take_up(&record.next_delivery(), counting, &TraceContext::new()).await {
+    let Some(delivery) = DeliverCallback::of(record) else { return };
+    match queue.restore(&delivery, counting, &TraceContext::new()).await {
         Ok(()) => tracing::warn!(%request, "its delivery had lost its message, and is taken up again"),
         Err(error) => tracing::warn!(%request, %error, "an overdue delivery cannot be taken up for now"),
     }

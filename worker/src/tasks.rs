@@ -1,47 +1,45 @@
 //! The one list of tasks, and what they share.
 
+mod attempt_number;
 mod authorize;
 mod deliver_callback;
 mod delivery;
 
 use std::sync::Arc;
 
-use authorization_queue::AuthorizationQueue;
-use common::clock::StartTimes;
+use authorization::{AclClient, AuthorizationQueue, Decider};
 use store::Store;
 use task_queue::Tasks;
 use task_queue::task::DuplicateTask;
 
-use crate::acl_client::AclClient;
 use crate::callback::CallbackClient;
+use crate::callback::circuit_breaker::Breakers;
 use crate::callback::origin_limits::OriginLimits;
-use crate::callback::standing::Standings;
 use crate::config::{CallbackConfig, Config};
 use crate::error::WorkerError;
 
 /// What tasks work with.
 pub(crate) struct Parts {
-    acl: AclClient,
+    decider: Decider,
     callbacks: CallbackClient,
     origins: OriginLimits,
-    pub(crate) standings: Standings,
+    pub(crate) breakers: Breakers,
     callback_config: CallbackConfig,
     store: Store,
     queue: AuthorizationQueue,
-    start_times: StartTimes,
 }
 
 impl Parts {
     pub(crate) fn new(config: &Config, store: Store, queue: AuthorizationQueue) -> Result<Self, WorkerError> {
+        let acl = AclClient::new(config.acl_service.clone(), &config.acl_access)?;
         Ok(Self {
-            acl: AclClient::new(config.acl_service.clone(), &config.acl_access)?,
+            decider: Decider::new(acl, store.clone()),
             callbacks: CallbackClient::new(config)?,
             origins: OriginLimits::new(config.concurrency, config.callback.timeout),
-            standings: Standings::new(Arc::clone(&store.keyed), &config.callback),
+            breakers: Breakers::new(Arc::clone(&store.keyed), &config.callback),
             callback_config: config.callback,
             store,
             queue,
-            start_times: StartTimes::default(),
         })
     }
 }

@@ -10,7 +10,7 @@ use common::ids::{DriverToken, RequestId, StationId};
 use http_api::Problem;
 use http_api::observation::trace_of;
 use serde::Serialize;
-use task_queue::Moment;
+use task_queue::Timestamp;
 use utoipa::ToSchema;
 
 use crate::acceptance::{Acceptance, Asked};
@@ -72,7 +72,7 @@ async fn check(
     let form = Form::of_body(request, payload).await?;
     let question = super::question(acceptance, &form)?;
     let expected = || Problem::invalid("request_time", "expected a moment as ISO 8601 writes it");
-    let age = Moment::now().since(Moment::parse(&form.text("request_time")?).ok_or_else(expected)?);
+    let age = Timestamp::now().since(Timestamp::parse(&form.text("request_time")?).ok_or_else(expected)?);
     let now = clock::now();
     let asked = acceptance.asked(now.saturating_sub(clock::nanos(age)));
     if age > TOO_OLD {

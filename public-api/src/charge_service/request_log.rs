@@ -9,7 +9,7 @@ use common::ids::{PresentedToken, RequestId, StationId};
 use http_api::problem::refusals::Unavailable;
 use serde::Serialize;
 use store::{Filter, Record, StoreError};
-use task_queue::Moment;
+use task_queue::Timestamp;
 use utoipa::ToSchema;
 
 use crate::acceptance::Acceptance;
@@ -64,7 +64,7 @@ impl From<Record> for Logged {
             id: record.decided.request_id,
             station_id: record.key.station_id,
             driver_token: record.key.driver_token,
-            callback_url: record.decided.callback_url,
+            callback_url: record.decided.callback_url.unwrap_or_default(),
             request_time: written(record.key.start_ns),
             decision_time: written(record.decided.decided_ns),
             decision: record.decided.decision,
@@ -74,6 +74,6 @@ impl From<Record> for Logged {
 
 /// ISO 8601, as Django REST framework writes moments of UTC.
 fn written(moment: Nanos) -> String {
-    let moment = Moment::from(UNIX_EPOCH + Duration::from_nanos(moment));
+    let moment = Timestamp::from(UNIX_EPOCH + Duration::from_nanos(moment));
     moment.to_string().replace("+00:00", "Z")
 }

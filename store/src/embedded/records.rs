@@ -1,6 +1,7 @@
 //! Records as rows, and the request's way to its record as in Redis.
 
 use async_trait::async_trait;
+use common::decision::Source;
 use common::ids::{PresentedToken, RequestId};
 use embedded_db::rusqlite::{self, Connection, OptionalExtension, Row, Transaction, params};
 
@@ -48,13 +49,18 @@ impl Records for EmbeddedStore {
                 token,
                 request.to_string(),
                 decided.decision.as_str(),
-                decided.callback_url,
+                decided.callback_url.as_deref().unwrap_or_default(),
                 DeliveryState::Pending.as_str(),
                 signed(decided.deadline_ns),
                 signed(decided.decided_ns),
                 expires_ms,
             ])?;
             if new > 0 {
+                if decided.source != Source::default() {
+                    let source = params![start_ns, station_id, token, decided.source.as_str(), expires_ms];
+                    tx.prepare_cached("INSERT INTO record_source VALUES (?1, ?2, ?3, ?4, ?5)")?
+                        .execute(source)?;
+                }
                 feed(tx, &key, feed_expires_ms)?;
                 tx.prepare_cached("DELETE FROM keyed WHERE key = ?1")?.execute([accepted_key(request)])?;
                 return Ok(Some(Held { key, decision: decided.decision, new: true }));
@@ -86,7 +92,7 @@ impl Records for EmbeddedStore {
             let outcome = if held == record.delivery && held != state {
                 record.callback_status
             } else {
-                attempt.outcome.clone()
+                attempt.outcome.to_string()
             };
             if !repeated {
                 attempt.number = attempt.number.max(count + 1);
@@ -183,7 +189,9 @@ fn key_of(connection: &Connection, request: RequestId) -> rusqlite::Result<Optio
 }
 
 pub(super) fn read(connection: &Connection, key: &RecordKey) -> rusqlite::Result<Option<Record>> {
-    let sql = "SELECT request_id, status, callback_url, callback_status, delivery, deadline_ns, decided_ns, attempts
+    let sql = "SELECT request_id, status, callback_url, callback_status, delivery, deadline_ns, decided_ns, attempts,
+               (SELECT source FROM record_source AS came WHERE came.start_ns = record.start_ns
+                AND came.station_id = record.station_id AND came.driver_token = record.driver_token)
                FROM record WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
     let (start_ns, station_id, token) = columns(key);
     let mut statement = connection.prepare_cached(sql)?;
@@ -195,12 +203,15 @@ pub(super) fn read(connection: &Connection, key: &RecordKey) -> rusqlite::Result
 fn record(key: &RecordKey, row: &Row<'_>) -> rusqlite::Result<Option<Record>> {
     let text = |column: usize| row.get::<_, String>(column);
     let (Ok(request_id), Ok(decision)) = (text(0)?.parse(), text(1)?.parse()) else { return Ok(None) };
+    let source = row.get::<_, Option<String>>(8)?.map_or(Ok(Source::default()), |source| source.parse());
+    let Ok(source) = source else { return Ok(None) };
     let decided = Decided {
         request_id,
         decision,
-        callback_url: text(2)?,
+        callback_url: Some(text(2)?).filter(|url| !url.is_empty()),
         deadline_ns: unsigned(row.get(5)?),
         decided_ns: unsigned(row.get(6)?),
+        source,
     };
     Ok(Some(Record {
         key: key.clone(),

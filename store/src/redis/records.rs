@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use common::clock::Nanos;
+use common::decision::Source;
 use common::ids::{PresentedToken, RequestId, StationId};
 use redis::Pipeline;
 use serde::{Deserialize, Serialize};
@@ -30,6 +31,8 @@ mod field {
     pub(super) const START_NS: &str = "start_time_ns";
     pub(super) const DEADLINE_NS: &str = "deadline_ns";
     pub(super) const DECIDED_NS: &str = "decided_ns";
+    /// Not written for `api`.
+    pub(super) const SOURCE: &str = "source";
     pub(super) const DELIVERY: &str = "delivery";
     pub(super) const ATTEMPTS: &str = "attempts";
     /// `attempt:1` and so on, each a JSON object.
@@ -39,16 +42,16 @@ mod field {
 /// An attempt as its field holds it, which has its number in its name. Redis keeps a hash in one compact piece only while
 /// no value is longer than 64 bytes; else a record takes more than twice the memory.
 #[derive(Serialize, Deserialize)]
-struct Made<'a> {
+struct StoredAttempt {
     at_ns: Nanos,
     took_ms: u64,
-    outcome: Cow<'a, str>,
+    outcome: String,
 }
 
-impl<'a> From<&'a Attempt> for Made<'a> {
-    fn from(attempt: &'a Attempt) -> Self {
+impl From<&Attempt> for StoredAttempt {
+    fn from(attempt: &Attempt) -> Self {
         let Attempt { number: _, at_ns, took_ms, outcome } = attempt;
-        Self { at_ns: *at_ns, took_ms: *took_ms, outcome: outcome.into() }
+        Self { at_ns: *at_ns, took_ms: *took_ms, outcome: outcome.to_string() }
     }
 }
 
@@ -121,7 +124,7 @@ impl Records for RedisStore {
         state: DeliveryState,
     ) -> Result<DeliveryState, StoreError> {
         let hash = self.key(key.to_redis());
-        let details = serde_json::to_string(&Made::from(attempt)).map_err(unavailable)?;
+        let details = serde_json::to_string(&StoredAttempt::from(attempt)).map_err(unavailable)?;
         if state == DeliveryState::Undeliverable {
             let request: Option<String> =
                 self.command(redis::cmd("HGET").arg(&hash).arg(field::REQUEST_ID)).await?;
@@ -131,10 +134,11 @@ impl Records for RedisStore {
                 self.pipeline::<()>(&pipe).await?;
             }
         }
-        let sent = hash.len() + details.len() + attempt.outcome.len();
+        let outcome = attempt.outcome.to_string();
+        let sent = hash.len() + details.len() + outcome.len();
         let mut script = roomy("EVALSHA", 8, sent + 100);
         script.arg(self.connections.scripts.attempted()).arg(1).arg(hash);
-        script.arg(attempt.number).arg(details).arg(state.as_str()).arg(&attempt.outcome);
+        script.arg(attempt.number).arg(details).arg(state.as_str()).arg(outcome);
         script.arg(self.options.retention.as_secs());
         let held: String = self.command(&script).await?;
         Ok(DeliveryState::parse(&held))
@@ -226,7 +230,9 @@ impl RedisStore {
     }
 
     fn decision(&self, record: &str, key: &RecordKey, decided: &Decided) -> redis::Cmd {
-        let named = key.driver_token.expose().len() + decided.callback_url.len();
+        // Empty for a request without a callback.
+        let callback_url = decided.callback_url.as_deref().unwrap_or_default();
+        let named = key.driver_token.expose().len() + callback_url.len();
         let mut script = roomy("EVALSHA", 24, record.len() + named + 400);
         script.arg(self.connections.scripts.decide()).arg(1).arg(self.key(record));
         script.arg(self.options.retention.as_secs());
@@ -234,7 +240,7 @@ impl RedisStore {
             (field::STATUS, decided.decision.as_str()),
             (field::STATION_ID, &key.station_id.to_string()),
             (field::DRIVER_TOKEN, key.driver_token.expose()),
-            (field::CALLBACK_URL, &decided.callback_url),
+            (field::CALLBACK_URL, callback_url),
             (field::CALLBACK_STATUS, DeliveryState::Pending.as_str()),
             (field::DELIVERY, DeliveryState::Pending.as_str()),
             (field::REQUEST_ID, &decided.request_id.to_string()),
@@ -244,6 +250,9 @@ impl RedisStore {
         ];
         for (name, value) in fields {
             script.arg(name).arg(value);
+        }
+        if decided.source != Source::default() {
+            script.arg(field::SOURCE).arg(decided.source.as_str());
         }
         script
     }
@@ -357,16 +366,17 @@ fn record(key: &RecordKey, hash: &HashMap<String, String>) -> Option<Record> {
     let decided = Decided {
         request_id: text(field::REQUEST_ID)?.parse().ok()?,
         decision: text(field::STATUS)?.parse().ok()?,
-        callback_url: text(field::CALLBACK_URL)?.to_owned(),
+        callback_url: text(field::CALLBACK_URL).filter(|url| !url.is_empty()).map(str::to_owned),
         deadline_ns: number(field::DEADLINE_NS).unwrap_or(0),
         decided_ns: number(field::DECIDED_NS).unwrap_or(0),
+        source: text(field::SOURCE).map(str::parse).transpose().ok()?.unwrap_or_default(),
     };
     let count: u32 = text(field::ATTEMPTS).and_then(|text| text.parse().ok()).unwrap_or(0);
     let attempts = (1..=count)
         .filter_map(|number| {
             let details = text(&format!("{}{number}", field::ATTEMPT))?;
-            let Made { at_ns, took_ms, outcome } = serde_json::from_str(details).ok()?;
-            Some(Attempt { number, at_ns, took_ms, outcome: outcome.into_owned() })
+            let StoredAttempt { at_ns, took_ms, outcome } = serde_json::from_str(details).ok()?;
+            Some(Attempt { number, at_ns, took_ms, outcome: outcome.into() })
         })
         .collect();
     Some(Record {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use task_queue::protocol::Signature;
 use task_queue::task::DuplicateTask;
-use task_queue::{Failure, Moment, Outcome, Retry, Tasks};
+use task_queue::{Failure, Outcome, Retry, Tasks, Timestamp};
 
 use super::requests::custom_headers;
 use super::task::{MODULE, task};
@@ -96,7 +96,7 @@ task!(RetryOnce "t.integration.tasks.retry_once" ["*args", "expires=", "max_retr
 { expires: Option<f64>, max_retries: Option<u32>, countdown: Option<f64> } |args, context| {
     match context.retries {
         0 => Retry {
-            expires: args.expires.map(|expires| Moment::now() + seconds(expires)),
+            expires: args.expires.map(|expires| Timestamp::now() + seconds(expires)),
             max_retries: Some(args.max_retries.unwrap_or(1)),
             ..Retry::after(seconds(args.countdown.unwrap_or(0.1)))
         }

@@ -2,15 +2,15 @@
 //! reading the connections that publish, and acknowledgements must not wait behind that. Each is kept by a supervisor of
 //! ours (`link.rs`); lapin's own recovery leaves confirms unanswered and can hang for ever, so it is off.
 
+pub(super) mod acks;
 pub(super) mod bus;
 mod consumer;
-pub(super) mod examination;
+pub(super) mod diagnostics;
 mod ladder;
 mod link;
 mod publisher;
 mod table;
 mod topology;
-pub(super) mod unsettled;
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -21,20 +21,20 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Broker, BrokerError, Deliveries, PublishError, Topology};
 use crate::message::Message;
+use acks::AckFlusher;
 use bus::{Account, Bus};
 use link::{Link, Role};
 use publisher::Publisher;
 use topology::QueueState;
-use unsettled::Tellers;
 
 #[derive(Debug)]
 pub(super) struct AmqpBroker {
     url: String,
     topology: Topology,
     publisher: Publisher,
-    /// Opened by the first consumer: a process that only publishes needs no second connection.
+    /// OpenedDelivery by the first consumer: a process that only publishes needs no second connection.
     consuming: OnceLock<Link>,
-    tellers: Tellers,
+    flusher: AckFlusher,
 }
 
 impl AmqpBroker {
@@ -47,7 +47,7 @@ impl AmqpBroker {
             topology,
             publisher,
             consuming: OnceLock::new(),
-            tellers: Tellers::default(),
+            flusher: AckFlusher::default(),
         })
     }
 
@@ -83,7 +83,7 @@ impl Broker for AmqpBroker {
         stop: CancellationToken,
     ) -> Result<Deliveries, BrokerError> {
         let (link, topology) = (self.consuming()?.clone(), self.topology.clone());
-        Ok(consumer::start(link, topology, queue, prefetch, self.tellers.clone(), stop))
+        Ok(consumer::start(link, topology, queue, prefetch, self.flusher.clone(), stop))
     }
 
     async fn prepare_delays(&self) -> Result<(), PublishError> {
@@ -113,7 +113,7 @@ impl Broker for AmqpBroker {
     }
 
     async fn close(&self) {
-        self.tellers.close().await;
+        self.flusher.close().await;
         if let Some(link) = self.consuming.get() {
             link.close().await;
         }

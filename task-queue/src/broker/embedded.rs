@@ -34,9 +34,9 @@ const SCHEMA: &str = "
 
 /// How long a consumer sleeps when nobody tells it of a message: another process may have put one in, as `voltgate dead
 /// replay` does.
-const LONGEST_SLEEP: Duration = Duration::from_millis(500);
+const MAX_SLEEP: Duration = Duration::from_millis(500);
 
-/// How long closing waits for messages that are just being given back.
+/// How long closing waits for messages that are just being requeued.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
@@ -58,14 +58,14 @@ struct Shared {
 }
 
 impl EmbeddedBroker {
-    /// Messages that were in hand when the process died are ready again from here on.
+    /// Messages that were in flight when the process died are ready again from here on.
     pub(super) fn open(directory: &Path) -> Result<Self, BrokerError> {
         let lock = DirectoryLock::take(directory, QUEUE_FILE)?;
         let recover = format!("{SCHEMA} UPDATE message SET taken = 0 WHERE taken = 1;");
         Ok(Self::of(Database::open(&QUEUE_FILE.within(directory), &recover)?, Some(lock)))
     }
 
-    /// A guest beside the process that owns the directory: what that one has in hand stays its own.
+    /// A guest beside the process that owns the directory: what that one has in flight stays its own.
     pub(super) fn beside(directory: &Path) -> Result<Self, BrokerError> {
         let file = QUEUE_FILE.within(directory);
         if !QUEUE_FILE.is_in(directory) {
@@ -163,7 +163,7 @@ impl Broker for EmbeddedBroker {
 
     async fn close(&self) {
         self.shared.tasks.close();
-        // What is not given back by then is ready again at the next start.
+        // What is not requeued by then is ready again at the next start.
         let _ = tokio::time::timeout(GIVEN_BACK_WITHIN, self.shared.tasks.wait()).await;
         self.shared.db.close().await;
     }
@@ -172,7 +172,7 @@ impl Broker for EmbeddedBroker {
 struct Consumer {
     shared: Arc<Shared>,
     queue: Arc<str>,
-    /// One permit for each message that may be in hand: the prefetch.
+    /// One permit for each message that may be in flight: the prefetch.
     free: Arc<Semaphore>,
     tell: mpsc::Sender<Delivery>,
 }
@@ -198,7 +198,7 @@ impl Consumer {
                 Ok(None) => self.sleep(ready, &stop).await,
                 Err(error) => {
                     tracing::error!(queue = %self.queue, %error, "the embedded queue cannot be read");
-                    let _ = tokio::time::timeout(LONGEST_SLEEP, stop.cancelled()).await;
+                    let _ = tokio::time::timeout(MAX_SLEEP, stop.cancelled()).await;
                 }
             }
         }
@@ -225,7 +225,7 @@ impl Consumer {
     }
 
     async fn sleep(&self, ready: tokio::sync::futures::Notified<'_>, stop: &CancellationToken) {
-        let due = self.next_due().await.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP);
+        let due = self.next_due().await.unwrap_or(MAX_SLEEP).min(MAX_SLEEP);
         tokio::select! {
             () = ready => {}
             () = tokio::time::sleep(due) => {}
@@ -308,7 +308,7 @@ async fn hand_on(
     }
 }
 
-/// A message in hand. Gives itself back when it is dropped unsettled.
+/// A message in flight. Gives itself back when it is dropped unsettled.
 #[derive(Debug)]
 pub(super) struct Lease {
     seq: i64,
@@ -326,9 +326,9 @@ impl Lease {
         Ok(Settled::Done)
     }
 
-    pub(super) async fn give_back(mut self) -> Result<Settled, BrokerError> {
+    pub(super) async fn requeue(mut self) -> Result<Settled, BrokerError> {
         self.settled = true;
-        give_back(Arc::clone(&self.shared), self.seq).await?;
+        requeue(Arc::clone(&self.shared), self.seq).await?;
         Ok(Settled::Done)
     }
 }
@@ -338,8 +338,8 @@ impl Drop for Lease {
         if let (false, Ok(runtime)) = (self.settled, tokio::runtime::Handle::try_current()) {
             let (shared, seq) = (Arc::clone(&self.shared), self.seq);
             let giving_back = async move {
-                if let Err(error) = give_back(shared, seq).await {
-                    tracing::error!(%error, "a message could not be given back; it comes again at the next start");
+                if let Err(error) = requeue(shared, seq).await {
+                    tracing::error!(%error, "a message could not be requeued; it comes again at the next start");
                 }
             };
             self.shared.tasks.spawn_on(giving_back, &runtime);
@@ -347,7 +347,7 @@ impl Drop for Lease {
     }
 }
 
-async fn give_back(shared: Arc<Shared>, seq: i64) -> Result<(), DbError> {
+async fn requeue(shared: Arc<Shared>, seq: i64) -> Result<(), DbError> {
     let sql = "UPDATE message SET taken = 0 WHERE seq = ?1";
     shared.db.write(move |tx| tx.prepare_cached(sql)?.execute([seq])).await?;
     shared.ready.notify_waiters();

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
+use crate::execution::as_list;
 use crate::python::quoted;
-use crate::worker::as_list;
 
 /// An exception, as Python shows it.
 #[derive(Debug, PartialEq, Eq)]

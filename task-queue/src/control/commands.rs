@@ -3,20 +3,24 @@
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, Raised, is_true};
-use super::{Panel, inspect, revoke, stats};
+use super::{ControlState, inspect, revoke, stats};
 use crate::broker::Exchange;
+use crate::execution::{Rate, TaskQueue};
 use crate::protocol::TimeLimit;
-use crate::worker::{Rate, TaskQueue};
 
 /// What a command answers.
 pub(super) type Answer = Result<Value, Raised>;
-type Command = fn(&Panel, &Arguments<'_>) -> Answer;
+type Command = fn(&ControlState, &Arguments<'_>) -> Answer;
 
 /// Carries out a command; nothing where there is no answer to it.
 ///
 /// # Errors
 /// What Python would raise.
-pub(super) fn run(panel: &Panel, method: &str, given: &Map<String, Value>) -> Result<Option<Value>, Raised> {
+pub(super) fn run(
+    panel: &ControlState,
+    method: &str,
+    given: &Map<String, Value>,
+) -> Result<Option<Value>, Raised> {
     if method == "shutdown" {
         tracing::warn!("stopping: remote control says so");
         panel.shutdown.cancel();
@@ -73,7 +77,7 @@ fn nok(told: impl Into<String>) -> Answer {
     Ok(json!({"error": told.into()}))
 }
 
-fn rate_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
+fn rate_limit(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let (name, asked) = (given.required("task_name")?, given.required("rate_limit")?);
     let rate = match Rate::parse(asked) {
         Ok(rate) => rate,
@@ -87,7 +91,7 @@ fn rate_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
     ok(if is_true(asked) { "new rate limit set successfully" } else { "rate limit disabled successfully" })
 }
 
-fn time_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
+fn time_limit(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let name = given.optional_text("task_name").unwrap_or_default();
     if panel.tasks.declared(name).is_none() {
         return nok("unknown task");
@@ -99,7 +103,7 @@ fn time_limit(panel: &Panel, given: &Arguments<'_>) -> Answer {
     ok("time limits set successfully")
 }
 
-fn resize(panel: &Panel, given: &Arguments<'_>, sign: i64, word: &str) -> Answer {
+fn resize(panel: &ControlState, given: &Arguments<'_>, sign: i64, word: &str) -> Answer {
     if panel.pool.autoscale().is_some() {
         return nok(format!("pool_{word} is not supported with autoscale. Adjust autoscale range instead."));
     }
@@ -107,7 +111,7 @@ fn resize(panel: &Panel, given: &Arguments<'_>, sign: i64, word: &str) -> Answer
     ok(format!("pool will {word}"))
 }
 
-fn autoscale(panel: &Panel, given: &Arguments<'_>) -> Answer {
+fn autoscale(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let bound = |name| Ok(given.number(name)?.map(|number| usize::try_from(number).unwrap_or(0)));
     match panel.pool.set_autoscale(bound("max")?, bound("min")?) {
         Some(bounds) => ok(format!("autoscale now max={} min={}", bounds.max, bounds.min)),
@@ -115,7 +119,7 @@ fn autoscale(panel: &Panel, given: &Arguments<'_>) -> Answer {
     }
 }
 
-fn add_consumer(panel: &Panel, given: &Arguments<'_>) -> Answer {
+fn add_consumer(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let name = given.text("queue")?;
     let mut queue = TaskQueue::named(name);
     if let Some(exchange) = given.optional_text("exchange") {
@@ -131,21 +135,21 @@ fn add_consumer(panel: &Panel, given: &Arguments<'_>) -> Answer {
     ok(format!("add consumer {name}"))
 }
 
-fn cancel_consumer(panel: &Panel, given: &Arguments<'_>) -> Answer {
+fn cancel_consumer(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let name = given.text("queue")?;
     panel.consumers.cancel(name);
     ok(format!("no longer consuming from {name}"))
 }
 
-fn enable_events(panel: &Panel, _: &Arguments<'_>) -> Answer {
+fn enable_events(panel: &ControlState, _: &Arguments<'_>) -> Answer {
     ok(if panel.events.enable_tasks() { "task events enabled" } else { "task events already enabled" })
 }
 
-fn disable_events(panel: &Panel, _: &Arguments<'_>) -> Answer {
+fn disable_events(panel: &ControlState, _: &Arguments<'_>) -> Answer {
     ok(if panel.events.disable_tasks() { "task events disabled" } else { "task events already disabled" })
 }
 
-fn heartbeat(panel: &Panel, _: &Arguments<'_>) -> Answer {
+fn heartbeat(panel: &ControlState, _: &Arguments<'_>) -> Answer {
     panel.events.worker("worker-heartbeat", panel.vitals().fields(5.0));
     Ok(Value::Null)
 }

@@ -4,17 +4,17 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::Panel;
+use super::ControlState;
 use super::arguments::Arguments;
 use super::commands::Answer;
-use super::neighbours::ids;
+use super::gossip::ids;
+use crate::execution::{InFlight, Stage, TaskQueue};
 use crate::task::Shown;
-use crate::worker::{InHand, Stage, TaskQueue};
 
 /// What Celery shows of tasks unless it is asked for something else.
 const SHOWN_OF_TASKS: [&str; 3] = ["exchange", "routing_key", "rate_limit"];
 
-pub(super) fn registered(panel: &Panel, given: &Arguments<'_>) -> Answer {
+pub(super) fn registered(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let asked: Vec<&str> = match given.get("taskinfoitems") {
         Some(Value::Array(items)) if !items.is_empty() => items.iter().filter_map(Value::as_str).collect(),
         _ => SHOWN_OF_TASKS.to_vec(),
@@ -29,21 +29,21 @@ pub(super) fn registered(panel: &Panel, given: &Arguments<'_>) -> Answer {
     Ok(shown.collect())
 }
 
-pub(super) fn active(panel: &Panel, given: &Arguments<'_>) -> Answer {
+pub(super) fn active(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let safe = given.is_true("safe");
-    let tasks = panel.registry.in_hand().into_iter();
+    let tasks = panel.registry.in_flight().into_iter();
     let running = tasks.filter(|(stage, _)| matches!(stage, Stage::Active(_)));
     Ok(running.map(|(stage, task)| panel.info(stage, &task, safe)).collect())
 }
 
-pub(super) fn reserved(panel: &Panel, _: &Arguments<'_>) -> Answer {
-    let tasks = panel.registry.in_hand().into_iter();
+pub(super) fn reserved(panel: &ControlState, _: &Arguments<'_>) -> Answer {
+    let tasks = panel.registry.in_flight().into_iter();
     let waiting = tasks.filter(|(stage, _)| *stage == Stage::Reserved);
     Ok(waiting.map(|(stage, task)| panel.info(stage, &task, false)).collect())
 }
 
 /// Those that this worker has sent to the broker until their `eta`, and that have not come back to it.
-pub(super) fn scheduled(panel: &Panel, _: &Arguments<'_>) -> Answer {
+pub(super) fn scheduled(panel: &ControlState, _: &Arguments<'_>) -> Answer {
     let shown = panel.registry.scheduled().into_iter().map(|(eta, task)| {
         let request = panel.info(Stage::Reserved, &task, false);
         json!({"eta": eta.to_string(), "priority": 6, "request": request})
@@ -51,15 +51,15 @@ pub(super) fn scheduled(panel: &Panel, _: &Arguments<'_>) -> Answer {
     Ok(shown.collect())
 }
 
-pub(super) fn query_task(panel: &Panel, given: &Arguments<'_>) -> Answer {
+pub(super) fn query_task(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let ids = given.texts("ids")?;
-    let asked = |task: &InHand| ids.contains(&task.request.id.as_str());
+    let asked = |task: &InFlight| ids.contains(&task.request.id.as_str());
     let mut found = Map::new();
     for (_, task) in panel.registry.scheduled().into_iter().filter(|(_, task)| asked(task)) {
         let info = panel.info(Stage::Reserved, &task, false);
         found.insert(task.request.id.clone(), json!(["scheduled", info]));
     }
-    for (stage, task) in panel.registry.in_hand().into_iter().filter(|(_, task)| asked(task)) {
+    for (stage, task) in panel.registry.in_flight().into_iter().filter(|(_, task)| asked(task)) {
         let state = match stage {
             Stage::Reserved => "reserved",
             Stage::Scheduled(_) => "scheduled",
@@ -70,11 +70,11 @@ pub(super) fn query_task(panel: &Panel, given: &Arguments<'_>) -> Answer {
     Ok(Value::Object(found))
 }
 
-pub(super) fn active_queues(panel: &Panel, _: &Arguments<'_>) -> Answer {
+pub(super) fn active_queues(panel: &ControlState, _: &Arguments<'_>) -> Answer {
     Ok(panel.consumers.queues().iter().map(queue).collect())
 }
 
-pub(super) fn hello(panel: &Panel, given: &Arguments<'_>) -> Answer {
+pub(super) fn hello(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     if given.text("from_node")? == panel.node.as_str() {
         return Ok(Value::Null);
     }
@@ -82,7 +82,7 @@ pub(super) fn hello(panel: &Panel, given: &Arguments<'_>) -> Answer {
     Ok(json!({"revoked": panel.revoked.ids(), "clock": panel.clock.forward()}))
 }
 
-impl Panel {
+impl ControlState {
     /// A task's attribute, as Python prints it; nothing for one that is `None`.
     fn attribute(&self, name: &str, field: &str) -> Option<String> {
         let declared = self.tasks.declared(name)?;
@@ -101,7 +101,7 @@ impl Panel {
         }
     }
 
-    fn info(&self, stage: Stage, task: &InHand, safe: bool) -> Value {
+    fn info(&self, stage: Stage, task: &InFlight, safe: bool) -> Value {
         let (request, shown) = (&task.request, Shown::of(&task.request, &task.declared));
         let (args, kwargs) = match safe {
             true => (shown.argsrepr.into(), shown.kwargsrepr.into()),

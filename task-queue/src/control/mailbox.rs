@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::arguments::{Raised, is_true};
-use super::{Panel, commands, matcher};
+use super::{ControlState, commands, matcher};
 use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
 use crate::message::{Headers, Message, Properties};
 use crate::protocol::repr;
@@ -45,7 +45,7 @@ pub(super) fn exchange() -> Exchange {
 }
 
 /// Carries out what comes until `stop`.
-pub(super) async fn serve(panel: &Panel, bus: &Bus, stop: &CancellationToken) {
+pub(super) async fn serve(panel: &ControlState, bus: &Bus, stop: &CancellationToken) {
     let name = format!("{}.celery.pidbox", panel.node);
     let mut heard = bus.listen(private_queue(name, exchange(), String::new()), stop.clone());
     let mut sender = bus.sender();
@@ -60,7 +60,7 @@ pub(super) async fn serve(panel: &Panel, bus: &Bus, stop: &CancellationToken) {
     }
 }
 
-impl Panel {
+impl ControlState {
     /// The answer and where it goes, if there is one.
     fn handle(&self, message: &Message) -> Option<(ReplyTo, Message)> {
         self.clock.adjust(message.number_header("clock").unwrap_or(0));
@@ -83,7 +83,7 @@ impl Panel {
 
 impl Command {
     /// Whoever asks nonsense is answered what Python would raise.
-    fn run(&self, panel: &Panel) -> Result<Option<Value>, Raised> {
+    fn run(&self, panel: &ControlState) -> Result<Option<Value>, Raised> {
         let Value::String(method) = &self.method else {
             return Err(Raised(format!("KeyError({})", repr(&self.method))));
         };

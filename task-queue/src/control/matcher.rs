@@ -3,12 +3,12 @@
 use regex_lite::{Regex, RegexBuilder};
 
 /// A pattern may be this long, and compile to this many bytes. Matching takes time in proportion to the node's name.
-const LONGEST: usize = 1000;
-const LARGEST: usize = 100_000;
+const MAX_PATTERN: usize = 1000;
+const MAX_COMPILED: usize = 100_000;
 
 /// Whether the pattern matches the node; never, where pattern or matcher cannot be used.
 pub(super) fn matches(node: &str, pattern: &str, matcher: &str) -> bool {
-    if pattern.len() > LONGEST {
+    if pattern.len() > MAX_PATTERN {
         return false;
     }
     let regex = match matcher {
@@ -21,7 +21,7 @@ pub(super) fn matches(node: &str, pattern: &str, matcher: &str) -> bool {
 }
 
 fn compiled(pattern: &str) -> Option<Regex> {
-    let regex = RegexBuilder::new(pattern).size_limit(LARGEST).build();
+    let regex = RegexBuilder::new(pattern).size_limit(MAX_COMPILED).build();
     regex.inspect_err(|error| tracing::debug!(%error, "a pattern cannot be used")).ok()
 }
 
@@ -81,7 +81,7 @@ mod tests {
         let node = "a".repeat(200);
         assert!(!matches(&node, "(((a{1,100}){1,100}){1,100}){1,100}$", "pcre"));
         assert!(!matches(&node, &"(a*)*".repeat(150), "glob"));
-        assert!(!matches(&node, &"x".repeat(LONGEST + 1), "pcre"));
+        assert!(!matches(&node, &"x".repeat(MAX_PATTERN + 1), "pcre"));
         assert!(!matches(&node, "(a*)*b", "pcre"));
         assert!(began.elapsed().as_secs() < 2);
     }

@@ -6,16 +6,16 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::Panel;
+use super::ControlState;
 use super::arguments::{Arguments, Raised};
 use super::commands::{Answer, ok};
+use crate::execution::as_list;
 use crate::protocol::repr;
 use crate::python::set_repr;
 use crate::result_backend::ResultBackend;
-use crate::worker::as_list;
 
 /// A longer id was never published.
-const LONGEST_ID: usize = 255;
+const MAX_ID: usize = 255;
 
 /// There is no process to be sent a signal; its number is told in the event.
 const SIGNALS: [(&str, i32); 9] = [
@@ -30,7 +30,7 @@ const SIGNALS: [(&str, i32); 9] = [
     ("TERM", 15),
 ];
 
-pub(super) fn revoke(panel: &Panel, given: &Arguments<'_>) -> Answer {
+pub(super) fn revoke(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let ids = given.ids("task_id")?;
     if given.is_true("terminate") {
         return end(panel, given, &ids);
@@ -40,12 +40,12 @@ pub(super) fn revoke(panel: &Panel, given: &Arguments<'_>) -> Answer {
     ok(format!("tasks {} flagged as revoked", set_repr(ids.into_iter())))
 }
 
-pub(super) fn terminate(panel: &Panel, given: &Arguments<'_>) -> Answer {
+pub(super) fn terminate(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     given.required("signal")?;
     end(panel, given, &given.ids("task_id")?)
 }
 
-fn end(panel: &Panel, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Answer {
+fn end(panel: &ControlState, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Answer {
     panel.note_revoked(ids);
     let signum = signum(given)?;
     let ended = panel.registry.terminate(signum, |task| ids.contains(task.request.id.as_str()));
@@ -57,12 +57,12 @@ fn end(panel: &Panel, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Answer {
     ok(format!("terminate: {}", ended.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
-impl Panel {
+impl ControlState {
     /// Remembers that these are revoked, and has it said to those who wait for what has not begun.
     fn note_revoked(&self, ids: &BTreeSet<&str>) {
         self.revoked.add(ids.iter().copied());
         let active = self.registry.active_ids();
-        let ids = ids.iter().filter(|id| id.len() <= LONGEST_ID && !active.contains(**id));
+        let ids = ids.iter().filter(|id| id.len() <= MAX_ID && !active.contains(**id));
         if self.marks.try_send(ids.map(|id| (*id).to_owned()).collect()).is_err() {
             tracing::warn!("too much is revoked at once: those who wait hear of it when the tasks come");
         }
@@ -90,7 +90,7 @@ pub(super) async fn mark(
     }
 }
 
-pub(super) fn revoke_by_stamped_headers(panel: &Panel, given: &Arguments<'_>) -> Answer {
+pub(super) fn revoke_by_stamped_headers(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let headers = stamped_headers(given.required("headers")?)?;
     for (header, stamps) in &headers {
         panel.revoked.add_stamps(header, as_list(stamps));
@@ -112,7 +112,7 @@ pub(super) fn revoke_by_stamped_headers(panel: &Panel, given: &Arguments<'_>) ->
 
 /// Ends what bears one of the stamps; gives those that something bore.
 fn end_stamped<'a>(
-    panel: &Panel,
+    panel: &ControlState,
     headers: &'a Map<String, Value>,
     signum: i32,
 ) -> BTreeMap<&'a str, BTreeSet<String>> {

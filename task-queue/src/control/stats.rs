@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use super::Panel;
+use super::ControlState;
 use crate::protocol::CELERY_VERSION;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -13,7 +13,7 @@ const MASK: &str = "********";
 /// As many as `memdump` shows.
 const SAMPLES: usize = 10;
 
-impl Panel {
+impl ControlState {
     /// What `stats` answers, with every key that Celery's has; Flower reads several of them without asking.
     pub(super) fn stats(&self) -> Value {
         let pid = std::process::id();

@@ -1,39 +1,81 @@
-//! The words for why a worker buries a task, in one list. A task that has words of its own lists them in the same way, because
-//! dead letters are counted for each word from 0 on: otherwise an alert would miss the first one.
+//! Why a worker dead-letters a task, in one list. A crate whose tasks have reasons of their own lists them in the same way:
+//! dead letters are counted for each reason from 0 on, because an alert would miss the first one otherwise.
 
-/// Constants for words, and the list `ALL` of them.
+/// What a dead letter's header `dead_reason` says. Operators script against it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadReasonCode {
+    /// The queue's own.
+    Queue(DeadReason),
+    /// One of a task's own list, which [`dead_letter_reasons!`](crate::dead_letter_reasons) made.
+    Task(&'static str),
+}
+
+impl DeadReasonCode {
+    /// As the header and the metrics have it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queue(reason) => reason.as_str(),
+            Self::Task(reason) => reason,
+        }
+    }
+}
+
+impl From<DeadReason> for DeadReasonCode {
+    fn from(reason: DeadReason) -> Self {
+        Self::Queue(reason)
+    }
+}
+
+/// An enum of reasons, their wire names, and the list of all.
 #[macro_export]
 macro_rules! dead_letter_reasons {
-    ($($(#[$about:meta])* $name:ident = $word:literal;)*) => {
-        $($(#[$about])* pub const $name: &str = $word;)*
-        /// Every word of this list.
-        pub const ALL: &[&str] = &[$($name),*];
+    ($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $reason:ident = $word:literal,)* }) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum $name {
+            $($(#[$doc])* $reason,)*
+        }
+
+        impl $name {
+            /// Every one.
+            pub const ALL: &[Self] = &[$(Self::$reason),*];
+
+            /// As the header `dead_reason` and the metrics have it.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$reason => $word,)*
+                }
+            }
+        }
     };
 }
 
 dead_letter_reasons! {
-    /// A message that Celery did not send.
-    NOT_A_TASK = "not_a_task";
-    /// Its body or its headers cannot be read.
-    UNDECODABLE = "undecodable";
-    /// `eta` or `expires` is no moment.
-    INVALID_HEADER = "invalid_header";
-    /// The worker has no task of that name.
-    UNKNOWN_TASK = "unknown_task";
-    /// The arguments are not those of the task.
-    INVALID_ARGUMENTS = "invalid_arguments";
-    /// It asks for what no worker of ours does.
-    UNSUPPORTED = "unsupported";
-    /// What follows from it does not fit into a message.
-    UNPUBLISHABLE = "unpublishable";
-    /// It was handed out again and again and never finished.
-    POISON = "poison";
-    /// Its code panicked.
-    PANICKED = "panicked";
-    /// It is accounted for, and was revoked.
-    REVOKED = "revoked";
-    /// It is accounted for, and ran for too long.
-    TIME_LIMIT = "time_limit";
-    /// It asked for that itself.
-    REJECTED = "rejected";
+    /// Why a worker dead-letters a task, whatever the task is.
+    DeadReason {
+        /// A message that Celery did not send.
+        NotATask = "not_a_task",
+        /// Its body or its headers cannot be read.
+        Undecodable = "undecodable",
+        /// `eta` or `expires` is no timestamp.
+        InvalidHeader = "invalid_header",
+        /// The worker has no task of that name.
+        UnknownTask = "unknown_task",
+        /// The arguments are not those of the task.
+        InvalidArguments = "invalid_arguments",
+        /// It needs a feature of Celery that this worker does not have.
+        Unsupported = "unsupported",
+        /// What follows from it does not fit into a message.
+        Unpublishable = "unpublishable",
+        /// It was delivered again and again and never finished.
+        Poison = "poison",
+        /// Its code panicked.
+        Panicked = "panicked",
+        /// It is accounted for, and was revoked.
+        Revoked = "revoked",
+        /// It is accounted for, and ran for too long.
+        TimeLimit = "time_limit",
+        /// It rejected itself.
+        Rejected = "rejected",
+    }
 }

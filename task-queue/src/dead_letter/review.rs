@@ -65,7 +65,7 @@ pub async fn review(
         kept.push(unseen);
     }
     for letter in kept {
-        letter.give_back().await?;
+        letter.requeue().await?;
     }
     result
 }

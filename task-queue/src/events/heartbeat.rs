@@ -14,7 +14,7 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How busy a worker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Vitals {
-    /// Tasks under way.
+    /// Tasks in flight.
     pub(crate) active: usize,
     /// Tasks taken since the start.
     pub(crate) processed: u64,

@@ -8,9 +8,9 @@ use serde_json::Value;
 use crate::message::Message;
 
 /// A body may be this large; a few kilobytes can be made that say a million times as much.
-const LARGEST: u64 = 16 * 1024 * 1024;
-/// What zstd may keep to look back into: 2^24 is [`LARGEST`].
-const LARGEST_WINDOW_LOG: u32 = 24;
+const MAX_SIZE: u64 = 16 * 1024 * 1024;
+/// What zstd may keep to look back into: 2^24 is [`MAX_SIZE`].
+const MAX_WINDOW_LOG: u32 = 24;
 
 /// The body as it was before it was compressed.
 ///
@@ -19,10 +19,10 @@ const LARGEST_WINDOW_LOG: u32 = 24;
 pub(super) fn plain(message: &Message) -> Result<Cow<'_, [u8]>, String> {
     let Some(mut decoder) = decoder(message)? else { return Ok(Cow::Borrowed(&message.body)) };
     let mut plain = Vec::new();
-    let read = decoder.by_ref().take(LARGEST + 1).read_to_end(&mut plain);
+    let read = decoder.by_ref().take(MAX_SIZE + 1).read_to_end(&mut plain);
     read.map_err(|error| format!("it cannot be decompressed: {error}"))?;
-    if plain.len() as u64 > LARGEST {
-        return Err(format!("it is larger than {LARGEST} bytes once it is decompressed"));
+    if plain.len() as u64 > MAX_SIZE {
+        return Err(format!("it is larger than {MAX_SIZE} bytes once it is decompressed"));
     }
     Ok(Cow::Owned(plain))
 }
@@ -33,7 +33,7 @@ pub(super) fn first_byte(message: &Message) -> Option<u8> {
     match decoder(message).ok()? {
         None => message.body.iter().copied().find(visible),
         Some(decoder) => {
-            BufReader::with_capacity(64, decoder.take(LARGEST)).bytes().map_while(Result::ok).find(visible)
+            BufReader::with_capacity(64, decoder.take(MAX_SIZE)).bytes().map_while(Result::ok).find(visible)
         }
     }
 }
@@ -54,7 +54,7 @@ fn decoder(message: &Message) -> Result<Option<Box<dyn Read + '_>>, String> {
             let unusable = |error: std::io::Error| format!("it cannot be decompressed: {error}");
             let mut decoder =
                 zstd::stream::read::Decoder::with_buffer(&message.body[..]).map_err(unusable)?;
-            decoder.window_log_max(LARGEST_WINDOW_LOG).map_err(unusable)?;
+            decoder.window_log_max(MAX_WINDOW_LOG).map_err(unusable)?;
             Ok(Some(Box::new(decoder)))
         }
         other => Err(format!("compression {other:.64} is not supported")),
@@ -104,7 +104,7 @@ mod tests {
     #[test]
     fn an_unknown_one_is_named_and_a_bomb_is_not_unpacked() {
         assert!(plain(&message("application/x-bz2", vec![1])).unwrap_err().contains("application/x-bz2"));
-        let zeros = vec![b'0'; usize::try_from(LARGEST).unwrap() + 1];
+        let zeros = vec![b'0'; usize::try_from(MAX_SIZE).unwrap() + 1];
         for (name, bomb) in [("zlib", zlib(&zeros)), ("zstd", zstd(&zeros))] {
             assert!(bomb.len() < 100_000 && plain(&message(name, bomb)).unwrap_err().contains("larger"));
         }

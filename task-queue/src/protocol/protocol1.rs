@@ -5,8 +5,8 @@ use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::{NotATask, body};
-use crate::message::{Headers, MOST_HEADERS, Message, headers_size};
-use crate::moment;
+use crate::message::{Headers, MAX_HEADERS, Message, headers_size};
+use crate::timestamp;
 
 /// The fields of the object that are headers of protocol 2.
 const HEADERS: [&str; 17] = [
@@ -58,7 +58,7 @@ pub fn upgrade(message: &Message) -> Result<Option<Message>, NotATask> {
     let mut upgraded = Message { headers: headers(fields), ..message.clone() };
     upgraded.headers.extend(message.headers.clone());
     upgraded.headers.remove("compression");
-    if headers_size(&upgraded.headers) > MOST_HEADERS {
+    if headers_size(&upgraded.headers) > MAX_HEADERS {
         // A body may be as large as it likes, and headers may not: it could never be published again.
         return Err(NotATask::Undecodable("what would be its headers is too large for them".to_owned()));
     }
@@ -75,7 +75,7 @@ fn headers(fields: Map<String, Value>) -> Headers {
 /// `utc: false` with no offset is the local time of a machine that we do not know.
 fn refuse_local_time(fields: &Map<String, Value>) -> Result<(), NotATask> {
     let problem = "is in a time zone that it does not name (`utc` is false)";
-    let local = |header: &str| fields.get(header).and_then(Value::as_str).is_some_and(moment::is_naive);
+    let local = |header: &str| fields.get(header).and_then(Value::as_str).is_some_and(timestamp::is_naive);
     match ["eta", "expires"].into_iter().find(|header| local(header)) {
         Some(header) if fields.get("utc") == Some(&json!(false)) => {
             Err(NotATask::BadMoment { header, problem })

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Signature, body, repr};
 use crate::message::{Headers, Message, Properties};
-use crate::moment::Moment;
+use crate::timestamp::Timestamp;
 
 /// A task to be published.
 #[derive(Debug, Clone)]
@@ -28,10 +28,10 @@ pub struct TaskMessage {
 #[derive(Debug, Clone)]
 pub struct TaskOptions {
     /// Not before. The worker that takes it keeps the rest of the wait in the broker.
-    pub eta: Option<Moment>,
+    pub eta: Option<Timestamp>,
     /// Not after. Not told to the broker, which would drop the message without a trace: the worker that takes it revokes
     /// it.
-    pub expires: Option<Moment>,
+    pub expires: Option<Timestamp>,
     /// 0 to 9.
     pub priority: u8,
     /// What it is called in events and logs, where not by its name.
@@ -77,7 +77,7 @@ impl TaskMessage {
     /// The message on the wire, with the nineteen headers that a Celery client sends.
     pub fn encode(&self, origin: &Origin) -> Message {
         let TaskOptions { eta, expires, priority, shadow, ignore_result } = &self.options;
-        let written = |moment: &Option<Moment>| json!(moment.map(|moment| moment.to_string()));
+        let written = |moment: &Option<Timestamp>| json!(moment.map(|moment| moment.to_string()));
         let mut headers = self.headers.clone();
         let own = [
             ("eta", written(eta)),
@@ -223,7 +223,7 @@ mod tests {
 
     #[test]
     fn options_have_their_place_among_the_nineteen_headers() {
-        let eta = Moment::parse("2026-11-21T07:32:15.5Z").unwrap();
+        let eta = Timestamp::parse("2026-11-21T07:32:15.5Z").unwrap();
         let options = TaskOptions {
             eta: Some(eta),
             expires: Some(eta + Duration::from_secs(60)),

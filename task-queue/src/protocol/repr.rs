@@ -21,7 +21,7 @@ pub fn repr(value: &Value) -> String {
 }
 
 /// Celery shows so much of arguments.
-const MOST_SHOWN: usize = 1024;
+const MAX_SHOWN: usize = 1024;
 
 /// Positional arguments, as Python shows a tuple.
 pub(super) fn arguments(args: &[Value]) -> String {
@@ -38,7 +38,7 @@ pub(super) fn names(kwargs: &Map<String, Value>) -> String {
 }
 
 fn short(shown: &str) -> String {
-    match shown.get(..shown.floor_char_boundary(MOST_SHOWN)) {
+    match shown.get(..shown.floor_char_boundary(MAX_SHOWN)) {
         Some(start) if start.len() < shown.len() => format!("{start}..."),
         _ => shown.to_owned(),
     }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::{NotATask, Signature, binding, body, protocol1, typed_json};
 use crate::message::Message;
-use crate::moment::Moment;
+use crate::timestamp::Timestamp;
 
 /// A task that was taken from a queue. What a client need not say, or says in another type, is missing here, except where
 /// a wrong guess would run the task at the wrong time or lose a part of it.
@@ -29,9 +29,9 @@ pub struct TaskRequest {
     /// How often it was published again already.
     pub retries: u32,
     /// Not to be run before.
-    pub eta: Option<Moment>,
+    pub eta: Option<Timestamp>,
     /// Not to be run after.
-    pub expires: Option<Moment>,
+    pub expires: Option<Timestamp>,
     /// Whether nobody wants its result; where the client does not say, it is as the task has it.
     pub ignore_result: Option<bool>,
     /// How long it may take.
@@ -123,8 +123,8 @@ impl TaskRequest {
     }
 
     /// Whether it is to be run at this moment. One that would have expired when its `eta` comes need not wait for that.
-    pub fn timing(&self, now: Moment) -> Timing {
-        let expired = |expires: Moment| expires < now || self.eta.is_some_and(|eta| expires < eta);
+    pub fn timing(&self, now: Timestamp) -> Timing {
+        let expired = |expires: Timestamp| expires < now || self.eta.is_some_and(|eta| expires < eta);
         if self.expires.is_some_and(expired) {
             return Timing::Expired;
         }
@@ -155,13 +155,13 @@ impl TimeLimit {
 }
 
 /// Neither run now nor at another time, if that is unreadable which was asked for.
-fn moment(message: &Message, header: &'static str) -> Result<Option<Moment>, NotATask> {
+fn moment(message: &Message, header: &'static str) -> Result<Option<Timestamp>, NotATask> {
     let problem = "is no moment of ISO 8601";
     match message.headers.get(header) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) => {
-            Moment::parse(text).map(Some).ok_or(NotATask::BadMoment { header, problem })
+            Timestamp::parse(text).map(Some).ok_or(NotATask::BadMoment { header, problem })
         }
         Some(_) => Err(NotATask::BadMoment { header, problem }),
     }

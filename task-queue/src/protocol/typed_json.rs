@@ -14,7 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use uuid::Uuid;
 
-use crate::moment::Moment;
+use crate::timestamp::Timestamp;
 
 /// The value with every marker in it resolved.
 ///
@@ -52,9 +52,9 @@ fn typed(kind: &str, value: &Value) -> Result<String, String> {
     let text = if kind == "uuid" { value.get("hex") } else { Some(value) }.and_then(Value::as_str);
     let canonical = match (kind, text.unwrap_or_default()) {
         ("uuid", hex) => Uuid::try_parse(hex).ok().map(|uuid| uuid.hyphenated().to_string()),
-        ("datetime", text) => Moment::parse(text).map(|_| text.to_owned()),
-        ("date", text) => Moment::parse(&format!("{text}T00:00")).map(|_| text.to_owned()),
-        ("time", text) => Moment::parse(&format!("2000-01-01T{text}")).map(|_| text.to_owned()),
+        ("datetime", text) => Timestamp::parse(text).map(|_| text.to_owned()),
+        ("date", text) => Timestamp::parse(&format!("{text}T00:00")).map(|_| text.to_owned()),
+        ("time", text) => Timestamp::parse(&format!("2000-01-01T{text}")).map(|_| text.to_owned()),
         ("decimal", text) => text.parse::<f64>().ok().map(|_| text.to_owned()),
         ("bytes", _) => text.map(|text| STANDARD.encode(text)),
         ("base64", text) => STANDARD.decode(text).ok().map(|bytes| STANDARD.encode(bytes)),

@@ -19,7 +19,7 @@ pub(super) async fn send(broker: &Arc<dyn Broker>, meta: &TaskMeta) -> Result<()
     };
     let message = Message { properties, headers: Headers::new(), body: Bytes::from(meta.to_json()) };
     match broker.reply(reply_to, &message).await {
-        // Sent again, it would be refused again, with all that is under way beside it.
+        // Sent again, it would be refused again, with all that is in flight beside it.
         Err(PublishError::TooLarge(why)) => {
             tracing::error!(id = meta.task_id, %why, "a result cannot be sent to whoever waits for it");
             Ok(())

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::dead_letter::Reason;
+use crate::dead_letter::DeadLetter;
 use crate::message::{Headers, Message};
-use crate::moment::Moment;
 use crate::protocol::{Signature, repr};
+use crate::timestamp::Timestamp;
 
 /// How a run ended. The worker acknowledges only after it has carried this out.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Outcome {
     /// Another task does it instead: under the same id, and followed by what this one would be followed by.
     Replaced(Box<Signature>),
     /// It will not work however often it is tried.
-    Dead(Reason),
+    Dead(DeadLetter),
     /// This worker does not take it: back into the queue, or among the dead letters.
     Rejected {
         /// Why.
@@ -47,7 +47,7 @@ pub enum Outcome {
         expired: bool,
     },
     /// Not done; somebody else shall take it at once. For stopping, not for waiting.
-    GiveBack,
+    Requeue,
 }
 
 /// Why a task failed, as an exception of Python that a client can raise again.
@@ -81,7 +81,7 @@ pub struct Retry {
     /// Another priority.
     pub priority: Option<u8>,
     /// Another end of its time.
-    pub expires: Option<Moment>,
+    pub expires: Option<Timestamp>,
 }
 
 /// A message that is published, and confirmed, before the task it follows is acknowledged.

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Declared;
+use super::TaskDeclaration;
 use crate::protocol::TaskRequest;
 use crate::python::{short_repr, shortened, tuple_repr};
 
@@ -19,7 +19,7 @@ pub(crate) struct Shown {
 }
 
 impl Shown {
-    pub(crate) fn of(request: &TaskRequest, declared: &Declared) -> Self {
+    pub(crate) fn of(request: &TaskRequest, declared: &TaskDeclaration) -> Self {
         let masked = |name: &str| declared.masked.contains(&name);
         let (mut args, mut kwargs) = (request.args.clone(), request.kwargs.clone());
         for (index, value) in args.iter_mut().enumerate() {
@@ -58,7 +58,8 @@ mod tests {
 
     #[test]
     fn a_masked_argument_is_seen_neither_by_place_nor_by_name_nor_in_what_the_client_wrote() {
-        let declared = Declared { parameters: &["id", "token"], masked: &["token"], ..Declared::UNKNOWN };
+        let declared =
+            TaskDeclaration { parameters: &["id", "token"], masked: &["token"], ..TaskDeclaration::UNKNOWN };
         for (args, kwargs, argsrepr) in [
             (json!([7, "secret"]), json!({}), "(7, '****')"),
             (json!([7]), json!({"token": "secret"}), "(7,)"),
@@ -72,7 +73,7 @@ mod tests {
 
     #[test]
     fn other_arguments_are_seen_as_the_client_wrote_them() {
-        let shown = Shown::of(&request(&json!([1]), &json!({})), &Declared::UNKNOWN);
+        let shown = Shown::of(&request(&json!([1]), &json!({})), &TaskDeclaration::UNKNOWN);
         assert_eq!((shown.argsrepr.as_str(), shown.args), ("('secret',)", vec![json!(1)]));
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use authorization_queue::AuthorizationQueue;
+use authorization::AuthorizationQueue;
+use authorization::tasks::authorize::Authorize;
 use common::clock;
 use common::ids::{PresentedToken, RequestId};
-use common::tasks::authorize::Authorize;
 use common::trace_context::TraceContext;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};

@@ -85,7 +85,7 @@ async fn a_message_that_is_given_back_comes_again_and_is_counted() {
     for (kind, broker, _directory) in brokers().await {
         publish(&broker, "again", Duration::ZERO).await;
         let mut deliveries = broker.consume("work", 10, CancellationToken::new()).await.unwrap();
-        next(&mut deliveries).await.give_back().await.unwrap();
+        next(&mut deliveries).await.requeue().await.unwrap();
         let second = next(&mut deliveries).await;
         assert_eq!((&second.message.body[..], second.deliveries), (&b"again"[..], 2), "{kind}");
         second.ack().await.unwrap();
@@ -156,7 +156,7 @@ async fn a_consumer_that_stops_leaves_the_rest_to_others() {
         let in_hand = next(&mut deliveries).await;
         stop.cancel();
         while let Some(delivery) = deliveries.recv().await {
-            delivery.give_back().await.unwrap();
+            delivery.requeue().await.unwrap();
         }
         publish(&broker, "second", Duration::ZERO).await;
         assert_eq!(in_hand.ack().await.unwrap(), Settled::Done, "{kind}");

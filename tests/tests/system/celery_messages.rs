@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use task_queue::message::Headers;
 use task_queue::protocol::{Origin, TaskOptions};
 use task_queue::{
-    Broker, Message, Moment, Outcome, QueueType, Retry, Task, TaskContext, TaskMessage, Tasks, Topology,
+    Broker, Message, Outcome, QueueType, Retry, Task, TaskContext, TaskMessage, Tasks, Timestamp, Topology,
     Worker, WorkerConfig, connect,
 };
 use tests::deployment::{DRIVER, Deployment, STATION};
@@ -285,7 +285,7 @@ async fn an_eta_farther_away_than_one_wait_takes_several_and_what_has_expired_by
     let on_disk = connect(&embedded, topology(QueueType::Quorum), PATIENCE).await.unwrap();
     for (kind, broker) in [("embedded", on_disk), ("quorum", broker(&deployment, QueueType::Quorum).await)] {
         let mut notes = Notes::start(&broker).await;
-        let in_seconds = |seconds| Some(Moment::now() + Duration::from_secs(seconds));
+        let in_seconds = |seconds| Some(Timestamp::now() + Duration::from_secs(seconds));
         let due = SystemTime::now() + Duration::from_secs(4);
         let soon = TaskOptions { eta: Some(due.into()), ..TaskOptions::default() };
         let never = TaskOptions { eta: in_seconds(20 * 365 * 86_400), ..TaskOptions::default() };

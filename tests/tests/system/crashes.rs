@@ -1,9 +1,9 @@
 //! Nothing accepted is lost when a process dies in the middle of its work.
 
-use authorization_queue::AuthorizationQueue;
+use authorization::AuthorizationQueue;
+use authorization::tasks::authorize::Authorize;
 use common::clock;
 use common::ids::{PresentedToken, RequestId};
-use common::tasks::authorize::Authorize;
 use common::trace_context::TraceContext;
 use tests::accounting::assert_one_decision_each;
 use tests::callback_host::CallbackHost;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use common::tasks::authorize;
+use authorization::tasks::authorize;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::{AMQPValue, FieldTable, LongString};
 use lapin::{BasicProperties, Connection, ConnectionProperties};

@@ -25,7 +25,7 @@ fn the_architecture_is_read_in_a_few_minutes() {
 #[test]
 fn only_the_retry_policy_uses_the_crate_backoff() {
     let manifests =
-        ["authorization-queue", "embedded-db", "task-queue", "store", "http-api", "worker", "public-api"];
+        ["authorization", "embedded-db", "task-queue", "store", "http-api", "worker", "public-api"];
     for member in manifests {
         assert!(!document(&format!("{member}/Cargo.toml")).contains("backoff"), "{member}");
     }

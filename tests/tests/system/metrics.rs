@@ -98,7 +98,7 @@ async fn what_an_alert_waits_for_is_counted_from_zero_before_it_happens() {
     };
     let (worker, api) =
         (scrape(format!("http://127.0.0.1:{port}")).await, scrape(services.api_url.clone()).await);
-    let readme = document("README.md");
+    let readme = document("docs/dead-letters.md");
     let table = readme.split_once("| `dead_reason` |").unwrap().1.split_once("\n\n").unwrap().0;
     let words =
         table.lines().skip(2).filter_map(|row| row.split('|').nth(1)).flat_map(|cell| cell.split(','));

@@ -52,7 +52,7 @@ async fn a_stream_that_is_not_read_costs_no_memory_holds_up_nobody_and_misses_no
     let store = Store::open(&deployment.servers.redis, options, PATIENCE).await.unwrap();
     let (request, key) = (RequestId::new(), key("x"));
     let long = format!("http://example.com/{}", "x".repeat(LENGTH));
-    let decided = Decided { callback_url: long, ..decided(request, Decision::Allowed) };
+    let decided = Decided { callback_url: Some(long), ..decided(request, Decision::Allowed) };
     store.records.open(request, &key).await.unwrap();
     store.records.decide(&key, &decided).await.unwrap();
     let (mut read, mut unread) =

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use common::api_key::ApiKey;
 use common::clock;
-use common::decision::Decision;
+use common::decision::{Decision, Source};
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use store::{
     Attempt, Change, Changed, Decided, DeliveryState, Held, KeyRecord, Opened, PageQuery, RecordKey, Store,
@@ -44,9 +44,10 @@ pub(super) fn decided(request_id: RequestId, decision: Decision) -> Decided {
     Decided {
         request_id,
         decision,
-        callback_url: "http://example.com/".to_owned(),
+        callback_url: Some("http://example.com/".to_owned()),
         deadline_ns: now,
         decided_ns: now,
+        source: Source::Api,
     }
 }
 
@@ -186,6 +187,20 @@ async fn one_id_used_for_two_questions_has_a_record_for_each() {
 }
 
 #[tokio::test]
+async fn a_record_keeps_its_source_and_may_have_no_callback() {
+    for (kind, store, _directory) in stores().await {
+        for (token, source, callback_url) in
+            [("a", Source::Api, Some("http://example.com/".to_owned())), ("b", Source::Ocpp, None)]
+        {
+            let (request, key) = (RequestId::new(), key(token));
+            let decided = Decided { source, callback_url, ..decided(request, Decision::Allowed) };
+            store.records.decide(&key, &decided).await.unwrap();
+            assert_eq!(store.records.find(request).await.unwrap().unwrap().decided, decided, "{kind}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn every_attempt_is_kept_in_order_and_the_last_one_says_how_it_stands() {
     for (kind, store, _directory) in stores().await {
         let (request, key) = (RequestId::new(), key("x"));
@@ -196,7 +211,7 @@ async fn every_attempt_is_kept_in_order_and_the_last_one_says_how_it_stands() {
                 number,
                 at_ns: clock::now(),
                 took_ms: 5,
-                outcome: outcome.to_owned(),
+                outcome: outcome.to_owned().into(),
             })
             .into();
         for attempt in &attempts {
@@ -222,8 +237,12 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
         let (request, key) = (RequestId::new(), key("x"));
         store.records.open(request, &key).await.unwrap();
         store.records.decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
-        let attempt =
-            |number, outcome: &str, at_ns| Attempt { number, at_ns, took_ms: 5, outcome: outcome.to_owned() };
+        let attempt = |number, outcome: &str, at_ns| Attempt {
+            number,
+            at_ns,
+            took_ms: 5,
+            outcome: outcome.to_owned().into(),
+        };
         let told = [
             (attempt(1, "503", 1), Pending, Pending),
             (attempt(2, "the window is over", 2), Undeliverable, Undeliverable),
@@ -240,9 +259,10 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
         }
         let record = store.records.find(request).await.unwrap().unwrap();
         assert_eq!((record.callback_status.as_str(), record.delivery), ("200", Delivered), "{kind}");
-        let kept: Vec<(u32, &str)> =
-            record.attempts.iter().map(|attempt| (attempt.number, attempt.outcome.as_str())).collect();
+        let kept: Vec<(u32, String)> =
+            record.attempts.iter().map(|attempt| (attempt.number, attempt.outcome.to_string())).collect();
         let all = ["503", "the window is over", "timeout", "500", "200", "timeout", "410"];
+        let all = all.map(str::to_owned);
         assert_eq!(kept, (1..).zip(all).collect::<Vec<_>>(), "{kind}: nothing is written over");
     }
 }

@@ -7,7 +7,8 @@ use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
 use futures_util::{StreamExt, stream};
 use store::{
-    Accepted, Attempt, Decided, DeliveryState, FeedPosition, Filter, Known, RecordKey, Store, StoreOptions,
+    Accepted, Attempt, AttemptOutcome, Decided, DeliveryState, FeedPosition, Filter, Known, RecordKey, Store,
+    StoreOptions,
 };
 use tests::PATIENCE;
 use tests::deployment::Deployment;
@@ -99,7 +100,7 @@ async fn what_could_not_be_delivered_is_found_until_it_was() {
         let waits = put(&store, 20 * SECOND, 0, "x", Decision::Invalid).await;
         let record = store.records.find(given_up).await.unwrap().unwrap();
         for (number, state) in [(1, Pending), (2, Undeliverable), (3, Pending), (4, Delivered)] {
-            let attempt = Attempt { number, at_ns: 1, took_ms: 1, outcome: "503".to_owned() };
+            let attempt = Attempt { number, at_ns: 1, took_ms: 1, outcome: AttemptOutcome::Status(503) };
             store.records.attempted(&record.key, &attempt, state).await.unwrap();
             for delivery in [Pending, Undeliverable, Delivered] {
                 let fits =
@@ -164,7 +165,7 @@ async fn a_page_for_which_too_much_had_to_be_looked_at_is_short_and_the_next_one
     for (kind, store, _directory) in stores().await {
         let rare = put(&store, 600 * SECOND, 0, "x", Decision::Allowed).await;
         let record = store.records.find(rare).await.unwrap().unwrap();
-        let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: "200".to_owned() };
+        let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: AttemptOutcome::Status(200) };
         store.records.attempted(&record.key, &attempt, DeliveryState::Delivered).await.unwrap();
         put_many(&store, 1100, 0, "x", Decision::Allowed).await;
         let delivered = Filter { delivery: Some(DeliveryState::Delivered), ..Filter::default() };
@@ -268,7 +269,7 @@ async fn what_a_crash_left_out_of_the_index_is_entered_by_the_redelivery_and_all
     store.records.open(request_id, &key).await.unwrap();
     store.records.decide(&key, &decided).await.unwrap();
     let mut redis = deployment.servers.redis().await;
-    let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: "404".to_owned() };
+    let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: AttemptOutcome::Status(404) };
     store.records.attempted(&key, &attempt, DeliveryState::Undeliverable).await.unwrap();
     let index: Vec<String> =
         deployment.keys().await.into_iter().filter(|name| name.contains(":by-")).collect();

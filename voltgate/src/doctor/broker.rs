@@ -1,9 +1,9 @@
 //! The broker: whether it can be used, and how the queues stand.
 
-use authorization_queue::config::broker_url;
+use authorization::config::broker_url;
+use authorization::tasks::deliver_callback;
 use common::settings::{STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, TASK_QUEUE_TYPE};
-use common::tasks::deliver_callback;
-use task_queue::broker::examination::{
+use task_queue::broker::diagnostics::{
     BrokerFacts, DelayFacts, LadderFacts, QueueFacts, QueueState, examine,
 };
 use task_queue::dead_letter;

@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use authorization::tasks::deliver_callback;
 use common::settings::{BROKER_MANAGEMENT_URL, BROKER_URL, Settings, without_password};
-use common::tasks::deliver_callback;
 use serde_json::{Map, Value};
-use task_queue::broker::examination::DELAY_LEVELS;
+use task_queue::broker::diagnostics::DELAY_LEVELS;
 use url::Url;
 
 use super::finding::Finding;

@@ -1,4 +1,4 @@
-//! The bulkhead's second wall: how many callbacks may be under way to one address at once, however many names and ports it
+//! The bulkhead's second wall: how many callbacks may be in flight to one address at once, however many names and ports it
 //! has. Without it one machine behind a thousand names would take every slot.
 
 use std::collections::HashMap;
@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct AddressLimits {
     /// For everybody. More than one origin may have, so that one that hangs does not stop its neighbours at once.
     most: usize,
-    /// For origins that are well and have little under way: the neighbours of those that hang.
+    /// For origins that are healthy and have little in flight: the neighbours of those that hang.
     most_for_the_well: usize,
-    under_way: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    in_flight: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// A place at each address that may be dialled. Given back when dropped.
+/// A permit at each address that may be dialled. Given back when dropped.
 #[derive(Debug)]
-pub(crate) struct Places {
+pub(crate) struct Permits {
     limits: AddressLimits,
     blocks: Vec<IpAddr>,
 }
@@ -24,34 +24,34 @@ pub(crate) struct Places {
 impl AddressLimits {
     pub(crate) fn new(concurrency: u16) -> Self {
         let eighths = |count: usize| (usize::from(concurrency) * count).div_ceil(8);
-        Self { most: eighths(5), most_for_the_well: eighths(7), under_way: Arc::default() }
+        Self { most: eighths(5), most_for_the_well: eighths(7), in_flight: Arc::default() }
     }
 
-    /// A place at each of these addresses; nothing when one of them has all that it may have.
-    pub(crate) fn enter(&self, addresses: &[IpAddr], well: bool) -> Option<Places> {
-        let most = if well { self.most_for_the_well } else { self.most };
+    /// A permit at each of these addresses; nothing when one of them has all that it may have.
+    pub(crate) fn enter(&self, addresses: &[IpAddr], healthy: bool) -> Option<Permits> {
+        let most = if healthy { self.most_for_the_well } else { self.most };
         let mut blocks: Vec<IpAddr> = addresses.iter().map(|address| block(*address)).collect();
         blocks.sort_unstable();
         blocks.dedup();
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocks.iter().any(|block| under_way.get(block).is_some_and(|count| *count >= most)) {
+        let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
+        if blocks.iter().any(|block| in_flight.get(block).is_some_and(|count| *count >= most)) {
             return None;
         }
         for block in &blocks {
-            *under_way.entry(*block).or_default() += 1;
+            *in_flight.entry(*block).or_default() += 1;
         }
-        Some(Places { limits: self.clone(), blocks })
+        Some(Permits { limits: self.clone(), blocks })
     }
 }
 
-impl Drop for Places {
+impl Drop for Permits {
     fn drop(&mut self) {
-        let mut under_way = self.limits.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_flight = self.limits.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
         for block in &self.blocks {
-            if let Some(count) = under_way.get_mut(block) {
+            if let Some(count) = in_flight.get_mut(block) {
                 *count -= 1;
                 if *count == 0 {
-                    under_way.remove(block);
+                    in_flight.remove(block);
                 }
             }
         }
@@ -77,7 +77,7 @@ mod tests {
     #[test]
     fn an_address_is_full_whatever_its_names_are_and_others_are_not_touched() {
         let limits = AddressLimits::new(8);
-        let _taken: Vec<Places> = (0..5).map(|_| limits.enter(&[ip("192.0.2.1")], false).unwrap()).collect();
+        let _taken: Vec<Permits> = (0..5).map(|_| limits.enter(&[ip("192.0.2.1")], false).unwrap()).collect();
         assert!(limits.enter(&[ip("192.0.2.1")], false).is_none());
         assert!(limits.enter(&[ip("::ffff:192.0.2.1")], false).is_none());
         assert!(limits.enter(&[ip("192.0.2.2"), ip("192.0.2.1")], false).is_none());
@@ -87,13 +87,14 @@ mod tests {
     #[test]
     fn the_neighbours_of_hosts_that_hang_have_room_left() {
         let limits = AddressLimits::new(8);
-        let hanging: Vec<Places> = (0..5).map(|_| limits.enter(&[ip("192.0.2.1")], false).unwrap()).collect();
-        let well: Vec<Places> = (0..2).map(|_| limits.enter(&[ip("192.0.2.1")], true).unwrap()).collect();
+        let hanging: Vec<Permits> =
+            (0..5).map(|_| limits.enter(&[ip("192.0.2.1")], false).unwrap()).collect();
+        let healthy: Vec<Permits> = (0..2).map(|_| limits.enter(&[ip("192.0.2.1")], true).unwrap()).collect();
         assert!(limits.enter(&[ip("192.0.2.1")], true).is_none());
-        drop(well);
+        drop(healthy);
         assert!(limits.enter(&[ip("192.0.2.1")], true).is_some());
         drop(hanging);
-        assert!(limits.under_way.lock().unwrap().is_empty());
+        assert!(limits.in_flight.lock().unwrap().is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::error::Error;
 
 use common::callback_url::CallbackUrlError;
+use common::error_chain::{cause, root_cause};
 
 use super::resolver::NotResolved;
 
@@ -27,12 +28,28 @@ pub(crate) enum AttemptError {
     /// Not tried: the same URL answered 410 a short while ago.
     #[error("gone: it answered 410 a short while ago and is not called for some minutes")]
     Gone,
-    /// Not tried: its addresses, or the look-up of names, have all that they may have under way. Never in a record.
+    /// Not tried: its addresses, or the look-up of names, have all that they may have in flight. Never in a record.
     #[error("crowded")]
     Crowded,
     /// The connection broke before the head of an answer was there, or what came over it was not HTTP.
     #[error("broken_answer: {0}")]
     Broken(String),
+}
+
+impl AttemptError {
+    /// As metrics, traces and records name it.
+    pub(crate) fn class(&self) -> &'static str {
+        match self {
+            Self::Refused(_) => "refused",
+            Self::Tls(_) => "tls",
+            Self::Dns(_) => "dns",
+            Self::Connect(_) => "connect",
+            Self::Timeout => "timeout",
+            Self::Gone => "gone",
+            Self::Crowded => "crowded",
+            Self::Broken(_) => "broken",
+        }
+    }
 }
 
 impl From<CallbackUrlError> for AttemptError {
@@ -71,32 +88,9 @@ impl From<reqwest::Error> for AttemptError {
     }
 }
 
-fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    std::iter::successors(Some(error), |error| next_cause(*error))
-}
-
-/// An `io::Error` gives out the source of what it wraps, and not what it wraps.
-fn next_cause<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a (dyn Error + 'static)> {
-    match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-        Some(wrapped) => Some(wrapped),
-        None => error.source(),
-    }
-}
-
-fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    causes(error).find_map(|cause| cause.downcast_ref())
-}
-
 /// A certificate that is wrong stays wrong; any other failure of TLS may be the connection's.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let tls = cause::<rustls::Error>(error)?;
     matches!(tls, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)
         .then_some(tls)
-}
-
-/// What is at the bottom of an error, in one line.
-pub(crate) fn root_cause(error: &(dyn Error + 'static)) -> String {
-    let root = causes(error).last().unwrap_or(error).to_string();
-    // An error's text may quote what the host sent.
-    root.chars().filter(|c| !c.is_control()).take(200).collect()
 }

@@ -1,5 +1,5 @@
 //! The HTTP client of the callbacks. reqwest bounds the idle connections of a host and not those of all hosts, so the client
-//! is made anew after so many hosts: the old one's idle connections close, and what is under way over it ends.
+//! is made anew after so many hosts: the old one's idle connections close, and what is in flight over it ends.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -11,11 +11,11 @@ use reqwest::redirect::Policy;
 use super::resolver::VettedResolver;
 
 /// An idle connection takes some 20 kB (measured with 10,000 hosts), so all of them 20 MB.
-const MOST_HOSTS: usize = 1000;
+const MAX_HOSTS: usize = 1000;
 
 pub(super) struct Connections {
     resolver: VettedResolver,
-    /// As many connections as a host may have under way at once are kept: those beyond would be made anew in every burst
+    /// As many connections as a host may have in flight at once are kept: those beyond would be made anew in every burst
     /// (measured with 32: one callback in five).
     kept: usize,
     current: Mutex<Current>,
@@ -40,7 +40,7 @@ impl Connections {
         if !current.hosts.contains(origin) {
             current.hosts.insert(origin.to_owned());
         }
-        if current.hosts.len() > MOST_HOSTS {
+        if current.hosts.len() > MAX_HOSTS {
             current.hosts.clear();
             match client(self.resolver.clone(), self.kept) {
                 Ok(anew) => current.client = anew,
@@ -93,7 +93,7 @@ mod tests {
                 let answer = connections.to(&origin).get(&origin).send().await.unwrap();
                 answer.bytes().await.unwrap();
             }
-            for host in 0..MOST_HOSTS {
+            for host in 0..MAX_HOSTS {
                 drop(connections.to(&format!("http://host-{host}")));
             }
         };

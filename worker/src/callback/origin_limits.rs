@@ -1,7 +1,7 @@
-//! The bulkhead: how many callbacks may be under way to one origin at once. A host has to earn its places, as TCP does it:
-//! it begins with an eighth of the worker's slots, each success gives one more, up to half of them, and each failure halves
-//! what it has. A host that is merely busy is waited for a moment; one that is slow or failing is not, so that it takes a
-//! few slots and never those of the others. What does not fit waits in the broker.
+//! The bulkhead: how many callbacks may be in flight to one origin. The limit grows and shrinks as TCP's window does: it
+//! starts at an eighth of the worker's slots, each success adds one, up to half of the slots, and each failure halves it. A
+//! delivery waits a short time for a host that is merely busy, and not at all for one that is slow or failing, so that such a
+//! host takes few slots. Deliveries without a permit wait in the broker.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -9,32 +9,32 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
-/// A failing host keeps so many, to be noticed when it heals.
-const LEAST: usize = 4;
-/// How much longer than its usual attempts one may take before a host counts as slow, within the two bounds below; for so
-/// long somebody waits for a place of a busy host.
-const PATIENCE: u32 = 4;
-/// Nobody is called slow sooner, and that is all that a host gets which has not answered yet.
-const LEAST_PATIENCE: Duration = Duration::from_millis(50);
-const MOST_PATIENCE: Duration = Duration::from_millis(250);
-/// A host that usually answers within this has a place for everybody who waits for it.
+/// A failing host keeps this many, so that its recovery is noticed.
+const MIN_PERMITS: usize = 4;
+/// A host counts as slow when an attempt takes this many times as long as usual, within the two bounds below. A delivery
+/// waits equally long for a permit of a busy host.
+const SLOW_FACTOR: u32 = 4;
+/// Also the limit for a host that has not answered yet.
+const MIN_WAIT: Duration = Duration::from_millis(50);
+const MAX_WAIT: Duration = Duration::from_millis(250);
+/// For a host that usually answers within this, any number of deliveries may wait.
 const QUICK: Duration = Duration::from_millis(10);
-/// How long the pace and the failures of a host are remembered that nobody calls.
+/// How long the pace and the failures of an unused host are remembered.
 const REMEMBERED: Duration = Duration::from_secs(60);
-/// What is expected of a host that has not answered yet.
+/// The pace assumed of a host that has not answered yet.
 const UNKNOWN_PACE: Duration = Duration::from_secs(1);
-/// How far back those are counted that found no place.
-const COUNTED_FOR: Duration = Duration::from_secs(15);
-/// Beyond so many origins, those with nothing under way are forgotten. More can only be under way at once with more
-/// slots than `WORKER_CONCURRENCY` admits.
-const MOST_ORIGINS: usize = 10_000;
+/// Window over which rejected deliveries are counted.
+const REJECTED_WITHIN: Duration = Duration::from_secs(15);
+/// Beyond this many origins, those with nothing in flight are forgotten. More cannot be in flight at once:
+/// `WORKER_CONCURRENCY` does not admit as many slots.
+const MAX_ORIGINS: usize = 10_000;
 
 #[derive(Debug, Clone)]
 pub(crate) struct OriginLimits {
-    first: usize,
-    most: usize,
-    /// For all origins together, beyond the few that each may have in any case.
-    most_of_all: usize,
+    initial: usize,
+    max: usize,
+    /// For all origins together, beyond the few that each may have anyway.
+    max_of_all: usize,
     /// The longest that an attempt may take.
     attempt: Duration,
     table: Arc<Mutex<Table>>,
@@ -44,157 +44,161 @@ pub(crate) struct OriginLimits {
 struct Table {
     origins: HashMap<String, Origin>,
     /// Of all origins together.
-    under_way: usize,
+    in_flight: usize,
 }
 
 #[derive(Debug)]
 struct Origin {
-    /// When each attempt that is under way began, the oldest first.
-    under_way: Vec<Instant>,
-    /// How many wait for a place, and keep a slot meanwhile.
+    /// When each attempt in flight began, the oldest first.
+    in_flight: Vec<Instant>,
+    /// How many deliveries wait for a permit; each keeps a slot meanwhile.
     waiting: usize,
     limit: usize,
-    /// A failure cost it places that it has not won back.
+    /// A failure lowered the limit, and it has not recovered yet.
     failing: bool,
-    /// How long its attempts take, as far as they were answered: a moving average.
+    /// How long answered attempts take: a moving average.
     pace: Option<Duration>,
-    /// How many found no place lately, and since when that is counted.
-    turned_away: (u32, Instant),
+    /// Deliveries rejected lately, and since when they are counted.
+    rejected: (u32, Instant),
     last_used: Instant,
-    /// Told when a place becomes free.
+    /// Notified when a permit becomes free.
     freed: Arc<Notify>,
 }
 
-/// A place for one attempt. Given back when dropped.
+/// A permit for one attempt, released when dropped.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct Permit {
     limits: OriginLimits,
     origin: String,
     began: Instant,
     answered: Option<bool>,
-    /// See [`Place::is_well`].
-    well: bool,
+    /// See [`Permit::is_healthy`].
+    healthy: bool,
 }
 
-/// How many callbacks one origin may have under way at most: half of a worker's slots.
-pub(crate) fn most_of_one(concurrency: u16) -> usize {
+/// The most callbacks that one origin may have in flight: half of a worker's slots.
+pub(crate) fn max_per_origin(concurrency: u16) -> usize {
     usize::from(concurrency / 2).max(1)
 }
 
-/// What an origin has to offer.
-enum Offer {
-    Place(Place),
-    /// All are taken, by a host that gives one back within this time.
+/// Whether an attempt may begin.
+enum Admission {
+    Permit(Permit),
+    /// All permits are taken, and one is expected back within this time.
     Soon(Arc<Notify>, Duration),
     Full,
 }
 
-/// Who asks for a place.
+/// A delivery that asks for a permit.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Asker {
-    Newcomer,
-    /// It waits already: nobody who comes later goes before it.
-    Waiter,
+enum Waiter {
+    New,
+    /// It waits already, and goes before any that comes later.
+    Queued,
 }
 
 impl OriginLimits {
     pub(crate) fn new(concurrency: u16, attempt: Duration) -> Self {
         let slots = usize::from(concurrency);
-        let most = most_of_one(concurrency);
-        let first = (most / 4).max(LEAST).min(most);
-        Self { first, most, most_of_all: (slots * 3).div_ceil(4), attempt, table: Arc::default() }
+        let max = max_per_origin(concurrency);
+        let initial = (max / 4).max(MIN_PERMITS).min(max);
+        Self { initial, max, max_of_all: (slots * 3).div_ceil(4), attempt, table: Arc::default() }
     }
 
-    /// For how long a delivery that finds no place at this origin stays away, at the earliest and at the latest. The more
-    /// of them there are, the longer: what comes back to no place costs as much as what comes back to one.
-    pub(crate) fn turn_away(&self, origin: &str) -> (Duration, Duration) {
+    /// How long a delivery that gets no permit is deferred: the minimum and the maximum. The more of them there are, the
+    /// longer, since each that returns too early costs as much as one that gets a permit.
+    pub(crate) fn back_off(&self, origin: &str) -> (Duration, Duration) {
         let (mut table, now) = (self.table(), Instant::now());
         let Some(held) = table.origins.get_mut(origin) else { return (self.attempt / 2, self.attempt) };
-        if now - held.turned_away.1 > COUNTED_FOR {
-            held.turned_away = (0, now);
+        if now - held.rejected.1 > REJECTED_WITHIN {
+            held.rejected = (0, now);
         }
-        held.turned_away.0 += 1;
-        let oldest = held.under_way.first().map_or(Duration::ZERO, |oldest| now - *oldest);
+        held.rejected.0 += 1;
+        let oldest = held.in_flight.first().map_or(Duration::ZERO, |oldest| now - *oldest);
         let attempt = held.pace.unwrap_or(UNKNOWN_PACE).max(oldest).min(self.attempt);
-        let places = u32::try_from(held.limit).unwrap_or(u32::MAX).max(1);
-        (attempt / 2, attempt.saturating_mul(1 + held.turned_away.0.div_ceil(places)))
+        let permits = u32::try_from(held.limit).unwrap_or(u32::MAX).max(1);
+        (attempt / 2, attempt.saturating_mul(1 + held.rejected.0.div_ceil(permits)))
     }
 
-    /// A place at this origin; nothing when all that it may have are taken and none comes back soon.
-    pub(crate) async fn enter(&self, origin: &str) -> Option<Place> {
-        let (freed, patience) = match self.offer(origin, Asker::Newcomer) {
-            Offer::Place(place) => return Some(place),
-            Offer::Soon(freed, patience) => (freed, patience),
-            Offer::Full => return None,
+    /// A permit for this origin; `None` if all are taken and none is expected back soon.
+    pub(crate) async fn enter(&self, origin: &str) -> Option<Permit> {
+        let (freed, wait) = match self.admit(origin, Waiter::New) {
+            Admission::Permit(permit) => return Some(permit),
+            Admission::Soon(freed, wait) => (freed, wait),
+            Admission::Full => return None,
         };
-        let _waiting = Waiting::begin(self, origin);
-        let until = tokio::time::Instant::now() + patience;
+        let _waiting = WaitingGuard::begin(self, origin);
+        let until = tokio::time::Instant::now() + wait;
         while tokio::time::timeout_at(until, freed.notified()).await.is_ok() {
-            match self.offer(origin, Asker::Waiter) {
-                Offer::Place(place) => return Some(place),
-                Offer::Soon(..) => {}
-                Offer::Full => return None,
+            match self.admit(origin, Waiter::Queued) {
+                Admission::Permit(permit) => return Some(permit),
+                Admission::Soon(..) => {}
+                Admission::Full => return None,
             }
         }
         None
     }
 
-    fn offer(&self, origin: &str, asker: Asker) -> Offer {
+    fn admit(&self, origin: &str, waiter: Waiter) -> Admission {
         let (mut table, now) = (self.table(), Instant::now());
-        if table.origins.len() >= MOST_ORIGINS {
+        if table.origins.len() >= MAX_ORIGINS {
             table.origins.retain(|_, origin| origin.is_in_use());
         }
-        let total = table.under_way;
+        let total = table.in_flight;
         let held = table.origins.entry(origin.to_owned()).or_insert_with(|| self.unknown(now));
         if !held.is_in_use() && now - held.last_used > REMEMBERED {
             *held = self.unknown(now);
         }
         held.last_used = now;
-        let slow = held.under_way.first().is_some_and(|oldest| now - *oldest >= held.patience());
-        let well = !slow && !held.failing;
-        let taken = held.under_way.len() + if asker == Asker::Newcomer { held.waiting } else { 0 };
-        if taken < held.limit && (taken < LEAST || total < self.most_of_all) {
-            let well = well && taken < LEAST;
-            held.under_way.push(now);
-            table.under_way += 1;
+        let slow = held.in_flight.first().is_some_and(|oldest| now - *oldest >= held.slow_after());
+        let healthy = !slow && !held.failing;
+        let taken = held.in_flight.len() + if waiter == Waiter::New { held.waiting } else { 0 };
+        if taken < held.limit && (taken < MIN_PERMITS || total < self.max_of_all) {
+            let healthy = healthy && taken < MIN_PERMITS;
+            held.in_flight.push(now);
+            table.in_flight += 1;
             let (limits, origin) = (self.clone(), origin.to_owned());
-            return Offer::Place(Place { limits, origin, began: now, answered: None, well });
+            return Admission::Permit(Permit { limits, origin, began: now, answered: None, healthy });
         }
-        let room = asker == Asker::Waiter || held.waiting < held.most_waiting();
-        if well && room { Offer::Soon(Arc::clone(&held.freed), held.patience()) } else { Offer::Full }
+        let room = waiter == Waiter::Queued || held.waiting < held.max_waiting();
+        if healthy && room {
+            Admission::Soon(Arc::clone(&held.freed), held.slow_after())
+        } else {
+            Admission::Full
+        }
     }
 
     fn unknown(&self, now: Instant) -> Origin {
         Origin {
-            under_way: Vec::new(),
+            in_flight: Vec::new(),
             waiting: 0,
-            limit: self.first,
+            limit: self.initial,
             failing: false,
             pace: None,
-            turned_away: (0, now),
+            rejected: (0, now),
             last_used: now,
             freed: Arc::default(),
         }
     }
 
-    fn leave(&self, place: &Place) {
+    fn leave(&self, permit: &Permit) {
         let mut table = self.table();
-        table.under_way -= 1;
-        let Some(held) = table.origins.get_mut(&place.origin) else { return };
-        if let Some(index) = held.under_way.iter().position(|began| *began == place.began) {
-            held.under_way.remove(index);
+        table.in_flight -= 1;
+        let Some(held) = table.origins.get_mut(&permit.origin) else { return };
+        if let Some(index) = held.in_flight.iter().position(|began| *began == permit.began) {
+            held.in_flight.remove(index);
         }
-        match place.answered {
+        match permit.answered {
             Some(true) => {
-                held.limit = (held.limit + 1).min(self.most);
-                held.failing &= held.limit < self.first;
-                // Of two places: the one that was its own, and the one that it has earned.
+                held.limit = (held.limit + 1).min(self.max);
+                held.failing &= held.limit < self.initial;
+                // Two permits are free: this one, and the one that the success added.
                 held.freed.notify_one();
-                let took = place.began.elapsed();
+                let took = permit.began.elapsed();
                 held.pace = Some(held.pace.map_or(took, |pace| (pace * 7 + took) / 8));
             }
             Some(false) => {
-                held.limit = (held.limit / 2).max(LEAST.min(self.most));
+                held.limit = (held.limit / 2).max(MIN_PERMITS.min(self.max));
                 held.failing = true;
             }
             None => {}
@@ -209,16 +213,16 @@ impl OriginLimits {
 
 impl Origin {
     fn is_in_use(&self) -> bool {
-        !self.under_way.is_empty() || self.waiting > 0
+        !self.in_flight.is_empty() || self.waiting > 0
     }
 
-    fn patience(&self) -> Duration {
-        self.pace.map_or(LEAST_PATIENCE, |pace| (pace * PATIENCE).clamp(LEAST_PATIENCE, MOST_PATIENCE))
+    fn slow_after(&self) -> Duration {
+        self.pace.map_or(MIN_WAIT, |pace| (pace * SLOW_FACTOR).clamp(MIN_WAIT, MAX_WAIT))
     }
 
-    /// Those who wait keep slots from other origins: at a host that takes its time, not more than half as many as it
-    /// has places.
-    fn most_waiting(&self) -> usize {
+    /// Waiting deliveries keep slots from other origins. For a host that is not quick, at most half as many may wait as it
+    /// has permits.
+    fn max_waiting(&self) -> usize {
         match self.pace {
             Some(pace) if pace > QUICK => self.limit / 2,
             _ => usize::MAX,
@@ -226,13 +230,13 @@ impl Origin {
     }
 }
 
-/// Counts somebody who waits for a place, until dropped.
-struct Waiting<'a> {
+/// Counts a waiting delivery until dropped.
+struct WaitingGuard<'a> {
     limits: &'a OriginLimits,
     origin: &'a str,
 }
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingGuard<'a> {
     fn begin(limits: &'a OriginLimits, origin: &'a str) -> Self {
         if let Some(held) = limits.table().origins.get_mut(origin) {
             held.waiting += 1;
@@ -241,29 +245,29 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingGuard<'_> {
     fn drop(&mut self) {
         if let Some(held) = self.limits.table().origins.get_mut(self.origin) {
             held.waiting = held.waiting.saturating_sub(1);
-            // A place that it was told of may be another's now.
+            // It may have been notified of a permit that another delivery can use.
             held.freed.notify_one();
         }
     }
 }
 
-impl Place {
-    /// Whether its origin has little under way and none of it for long: a good neighbour at an address that is crowded.
-    pub(crate) fn is_well(&self) -> bool {
-        self.well
+impl Permit {
+    /// Whether its origin has little in flight and none of it for long. Such an origin is preferred at a crowded address.
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.healthy
     }
 
-    /// The attempt is over; whether the host answered at all.
+    /// The attempt is over; `answered` says whether the host answered at all.
     pub(crate) fn finish(mut self, answered: bool) {
         self.answered = Some(answered);
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.limits.leave(self);
     }
@@ -276,18 +280,18 @@ mod tests {
     const NEVER: Duration = Duration::from_secs(60);
     const ATTEMPT: Duration = Duration::from_secs(5);
 
-    async fn places(limits: &OriginLimits, origin: &str) -> Vec<Place> {
-        let mut places = Vec::new();
-        while let Offer::Place(place) = limits.offer(origin, Asker::Newcomer) {
-            places.push(place);
+    async fn permits(limits: &OriginLimits, origin: &str) -> Vec<Permit> {
+        let mut permits = Vec::new();
+        while let Admission::Permit(permit) = limits.admit(origin, Waiter::New) {
+            permits.push(permit);
         }
-        places
+        permits
     }
 
     #[tokio::test]
-    async fn a_host_earns_up_to_half_of_the_slots_and_others_are_not_touched() {
+    async fn a_host_earns_up_to_half_of_the_slots() {
         let limits = OriginLimits::new(64, ATTEMPT);
-        let taken = places(&limits, "http://a").await;
+        let taken = permits(&limits, "http://a").await;
         assert_eq!(taken.len(), 8);
         assert!(limits.enter("http://a").await.is_none(), "nothing comes back, so the host is slow");
         assert!(limits.enter("http://b").await.is_some());
@@ -296,20 +300,20 @@ mod tests {
         for _ in 0..40 {
             limits.enter("http://a").await.unwrap().finish(true);
         }
-        assert_eq!(places(&limits, "http://a").await.len() + 1, 32);
+        assert_eq!(permits(&limits, "http://a").await.len() + 1, 32);
     }
 
     #[tokio::test]
     async fn a_busy_host_is_waited_for() {
         let limits = OriginLimits::new(4, ATTEMPT);
-        let mut taken = places(&limits, "http://a").await;
+        let mut taken = permits(&limits, "http://a").await;
         let waiting = tokio::spawn({
             let limits = limits.clone();
             async move { limits.enter("http://a").await }
         });
         taken.pop().unwrap().finish(true);
-        let place = tokio::time::timeout(NEVER, waiting).await.unwrap().unwrap();
-        assert!(place.is_some());
+        let permit = tokio::time::timeout(NEVER, waiting).await.unwrap().unwrap();
+        assert!(permit.is_some());
     }
 
     #[tokio::test]
@@ -318,22 +322,22 @@ mod tests {
         for _ in 0..5 {
             limits.enter("http://a").await.unwrap().finish(false);
         }
-        let taken = places(&limits, "http://a").await;
+        let taken = permits(&limits, "http://a").await;
         assert_eq!(taken.len(), 4);
         assert!(
-            matches!(limits.offer("http://a", Asker::Newcomer), Offer::Full),
+            matches!(limits.admit("http://a", Waiter::New), Admission::Full),
             "a failing host is not waited for"
         );
-        taken.into_iter().for_each(|place| place.finish(true));
-        assert_eq!(places(&limits, "http://a").await.len(), 8);
+        taken.into_iter().for_each(|permit| permit.finish(true));
+        assert_eq!(permits(&limits, "http://a").await.len(), 8);
     }
 
     #[tokio::test]
-    async fn those_who_wait_for_a_host_that_takes_its_time_leave_slots_to_others() {
+    async fn deliveries_that_wait_for_a_slow_host_leave_slots_to_others() {
         let limits = OriginLimits::new(16, ATTEMPT);
         let held = limits.enter("http://a").await.unwrap();
         limits.table().origins.get_mut("http://a").unwrap().pace = Some(Duration::from_millis(200));
-        let taken = places(&limits, "http://a").await;
+        let taken = permits(&limits, "http://a").await;
         assert_eq!(taken.len() + 1, 4);
         let waiting: Vec<_> = (0..2)
             .map(|_| {
@@ -344,11 +348,11 @@ mod tests {
         while limits.table().origins["http://a"].waiting < 2 {
             tokio::task::yield_now().await;
         }
-        assert!(matches!(limits.offer("http://a", Asker::Newcomer), Offer::Full));
+        assert!(matches!(limits.admit("http://a", Waiter::New), Admission::Full));
         drop((held, taken));
         assert!(
-            !matches!(limits.offer("http://a", Asker::Newcomer), Offer::Full),
-            "places that nobody waits for are anybody's"
+            !matches!(limits.admit("http://a", Waiter::New), Admission::Full),
+            "permits that no delivery waits for are free"
         );
         for waiter in waiting {
             assert!(waiter.await.unwrap().is_some());
@@ -361,36 +365,36 @@ mod tests {
         let limits = OriginLimits::new(64, ATTEMPT);
         let mut hanging = Vec::new();
         for number in 0..6 {
-            hanging.extend(places(&limits, &format!("http://{number}")).await);
+            hanging.extend(permits(&limits, &format!("http://{number}")).await);
         }
         assert_eq!(hanging.len(), 48, "three quarters of the slots");
-        hanging.extend(places(&limits, "http://7").await);
-        assert_eq!(hanging.len(), 48 + LEAST);
+        hanging.extend(permits(&limits, "http://7").await);
+        assert_eq!(hanging.len(), 48 + MIN_PERMITS);
         assert!(limits.enter("http://other").await.is_some());
     }
 
     #[tokio::test]
-    async fn the_more_are_turned_away_the_longer_they_stay_away() {
+    async fn the_more_deliveries_are_rejected_the_longer_they_are_deferred() {
         let limits = OriginLimits::new(20, ATTEMPT);
-        let mut taken = places(&limits, "http://a").await;
-        assert_eq!(limits.turn_away("http://a"), (UNKNOWN_PACE / 2, 2 * UNKNOWN_PACE));
+        let mut taken = permits(&limits, "http://a").await;
+        assert_eq!(limits.back_off("http://a"), (UNKNOWN_PACE / 2, 2 * UNKNOWN_PACE));
         for _ in 0..98 {
-            limits.turn_away("http://a");
+            limits.back_off("http://a");
         }
-        assert_eq!(limits.turn_away("http://a").1, 26 * UNKNOWN_PACE, "a hundred for four places");
+        assert_eq!(limits.back_off("http://a").1, 26 * UNKNOWN_PACE, "a hundred for four permits");
         // A host that answers quickly is free again soon.
         let _held = taken.pop();
-        taken.into_iter().for_each(|place| place.finish(true));
-        let _taken = places(&limits, "http://a").await;
-        assert!(limits.turn_away("http://a").1 < UNKNOWN_PACE);
+        taken.into_iter().for_each(|permit| permit.finish(true));
+        let _taken = permits(&limits, "http://a").await;
+        assert!(limits.back_off("http://a").1 < UNKNOWN_PACE);
     }
 
     #[tokio::test]
     async fn the_table_of_origins_is_bounded() {
         let limits = OriginLimits::new(2, ATTEMPT);
-        for number in 0..2 * MOST_ORIGINS + 1 {
+        for number in 0..2 * MAX_ORIGINS + 1 {
             limits.enter(&format!("http://{number}")).await.unwrap().finish(number % 2 == 0);
         }
-        assert!(limits.table().origins.len() <= MOST_ORIGINS);
+        assert!(limits.table().origins.len() <= MAX_ORIGINS);
     }
 }

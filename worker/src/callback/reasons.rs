@@ -1,16 +1,27 @@
-//! The words for why a callback is buried, beside those of any task (`task_queue::dead_letter::reasons`).
+//! Why a callback is dead-lettered, beside the reasons of any task (`task_queue::dead_letter::DeadReason`).
+
+use task_queue::dead_letter::DeadReasonCode;
 
 task_queue::dead_letter_reasons! {
-    /// The host answered no.
-    REJECTED = "callback_rejected";
-    /// It answered 410, now or a short while ago.
-    GONE = "callback_gone";
-    /// It may not be called.
-    REFUSED = "callback_refused";
-    /// Its certificate is not good.
-    TLS = "callback_tls";
-    /// Every attempt failed.
-    EXHAUSTED = "callback_exhausted";
-    /// The window was over before an attempt succeeded.
-    WINDOW_OVER = "callback_window_over";
+    /// Why a callback is not attempted again.
+    UndeliverableReason {
+        /// The host answered no.
+        Rejected = "callback_rejected",
+        /// It answered 410, now or a short while ago.
+        Gone = "callback_gone",
+        /// It may not be called.
+        Refused = "callback_refused",
+        /// Its certificate is not valid.
+        Tls = "callback_tls",
+        /// Every attempt failed.
+        Exhausted = "callback_exhausted",
+        /// The window was over before an attempt succeeded.
+        WindowOver = "callback_window_over",
+    }
+}
+
+impl From<UndeliverableReason> for DeadReasonCode {
+    fn from(reason: UndeliverableReason) -> Self {
+        Self::Task(reason.as_str())
+    }
 }

@@ -14,7 +14,7 @@ use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
 /// More addresses of one name are not dialled.
-const MOST_ADDRESSES: usize = 8;
+const MAX_ADDRESSES: usize = 8;
 /// An attempt looks its host up twice, to find a place at its addresses and to dial them; both see the same answer, also
 /// where its owner says that it may not be kept.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(1);
@@ -24,7 +24,7 @@ const MISSING_KEPT_AT_MOST: Duration = Duration::from_secs(2);
 /// One server's answer; a second try still fits into the time limit of an attempt.
 const SERVER_LIMIT: Duration = Duration::from_secs(1);
 /// How many names are remembered at most.
-const MOST_KNOWN: u64 = 10_000;
+const MAX_KNOWN: u64 = 10_000;
 /// How long a look-up waits until others have ended.
 const PATIENCE: Duration = Duration::from_millis(50);
 
@@ -33,7 +33,7 @@ pub(crate) struct VettedResolver {
     resolver: TokioResolver,
     guard: Arc<AddressGuard>,
     known: Cache<String, Known>,
-    /// One permit for each look-up that may be under way.
+    /// One permit for each look-up that may be in flight.
     free: Arc<Semaphore>,
 }
 
@@ -68,7 +68,7 @@ impl VettedResolver {
     }
 
     fn over(resolver: TokioResolver, guard: AddressGuard, at_once: usize) -> Self {
-        let known = Cache::new(MOST_KNOWN);
+        let known = Cache::new(MAX_KNOWN);
         Self { resolver, guard: Arc::new(guard), known, free: Arc::new(Semaphore::new(at_once)) }
     }
 
@@ -92,7 +92,7 @@ impl VettedResolver {
         if addresses.is_empty() {
             return Err(NotResolved::Unknown("it has no address".to_owned()));
         }
-        addresses.truncate(MOST_ADDRESSES);
+        addresses.truncate(MAX_ADDRESSES);
         let known = Known { addresses: addresses.clone(), until: found.valid_until() };
         self.known.insert(name.to_owned(), known);
         Ok(addresses)
@@ -286,7 +286,7 @@ mod tests {
     #[tokio::test]
     async fn of_very_many_addresses_a_few_are_dialled() {
         let many = (1..=25).map(|last| a(HOST, &format!("93.184.216.{last}"))).collect();
-        assert_eq!(answering(many).await.look_up(HOST).await.unwrap().len(), MOST_ADDRESSES);
+        assert_eq!(answering(many).await.look_up(HOST).await.unwrap().len(), MAX_ADDRESSES);
     }
 
     #[tokio::test]

@@ -10,18 +10,17 @@ use common::clock::{self, Nanos};
 use common::retry::RetryPolicy;
 use reqwest::StatusCode;
 
-use super::{Answered, AttemptError, reasons};
+use super::{Answered, AttemptError, UndeliverableReason};
 use crate::config::CallbackConfig;
 
-const WAITS: RetryPolicy = RetryPolicy { first: Duration::from_secs(2), longest: Duration::from_secs(30) };
+const WAITS: RetryPolicy = RetryPolicy { initial: Duration::from_secs(2), max: Duration::from_secs(30) };
 
 /// What to do after an attempt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Delivered,
     Again(Duration),
-    /// With the word for the dead letter, one of [`reasons`].
-    Never(&'static str),
+    Never(UndeliverableReason),
 }
 
 /// Judges the `number`-th attempt of a request that began at `start`.
@@ -34,20 +33,22 @@ pub(crate) fn judge(
     let hint = match result {
         Ok(answered) if answered.status.is_success() => return Verdict::Delivered,
         Ok(answered) if may_heal(answered.status) => answered.retry_after.as_deref().and_then(wanted_wait),
-        Ok(answered) if answered.status == StatusCode::GONE => return Verdict::Never(reasons::GONE),
-        Err(AttemptError::Gone) => return Verdict::Never(reasons::GONE),
-        Ok(_) => return Verdict::Never(reasons::REJECTED),
-        Err(AttemptError::Refused(_)) => return Verdict::Never(reasons::REFUSED),
-        Err(AttemptError::Tls(_)) => return Verdict::Never(reasons::TLS),
+        Ok(answered) if answered.status == StatusCode::GONE => {
+            return Verdict::Never(UndeliverableReason::Gone);
+        }
+        Err(AttemptError::Gone) => return Verdict::Never(UndeliverableReason::Gone),
+        Ok(_) => return Verdict::Never(UndeliverableReason::Rejected),
+        Err(AttemptError::Refused(_)) => return Verdict::Never(UndeliverableReason::Refused),
+        Err(AttemptError::Tls(_)) => return Verdict::Never(UndeliverableReason::Tls),
         Err(_) => None,
     };
     if number >= config.max_attempts {
-        return Verdict::Never(reasons::EXHAUSTED);
+        return Verdict::Never(UndeliverableReason::Exhausted);
     }
     let wait = WAITS.wait_after(number).max(hint.unwrap_or_default());
     let next = clock::now().saturating_add(clock::nanos(wait));
     let end = start.saturating_add(clock::nanos(config.window));
-    if next >= end { Verdict::Never(reasons::WINDOW_OVER) } else { Verdict::Again(wait) }
+    if next >= end { Verdict::Never(UndeliverableReason::WindowOver) } else { Verdict::Again(wait) }
 }
 
 fn may_heal(status: StatusCode) -> bool {
@@ -95,12 +96,19 @@ mod tests {
             assert!(matches!(verdict(&answer(status, None)), Verdict::Again(_)), "{status}");
         }
         for status in [301, 302, 307, 308, 400, 401, 403, 404, 422] {
-            assert_eq!(verdict(&answer(status, None)), Verdict::Never("callback_rejected"), "{status}");
+            assert_eq!(
+                verdict(&answer(status, None)),
+                Verdict::Never(UndeliverableReason::Rejected),
+                "{status}"
+            );
         }
-        assert_eq!(verdict(&answer(410, None)), Verdict::Never("callback_gone"));
-        assert_eq!(verdict(&Err(AttemptError::Gone)), Verdict::Never("callback_gone"));
-        assert_eq!(verdict(&Err(AttemptError::Refused(String::new()))), Verdict::Never("callback_refused"));
-        assert_eq!(verdict(&Err(AttemptError::Tls(String::new()))), Verdict::Never("callback_tls"));
+        assert_eq!(verdict(&answer(410, None)), Verdict::Never(UndeliverableReason::Gone));
+        assert_eq!(verdict(&Err(AttemptError::Gone)), Verdict::Never(UndeliverableReason::Gone));
+        assert_eq!(
+            verdict(&Err(AttemptError::Refused(String::new()))),
+            Verdict::Never(UndeliverableReason::Refused)
+        );
+        assert_eq!(verdict(&Err(AttemptError::Tls(String::new()))), Verdict::Never(UndeliverableReason::Tls));
         for error in [
             AttemptError::Timeout,
             AttemptError::Dns(String::new()),
@@ -121,7 +129,7 @@ mod tests {
         for forever in ["3600", "99999999999999999999999999", "18446744073709551615"] {
             assert_eq!(
                 verdict(&answer(503, Some(forever))),
-                Verdict::Never("callback_window_over"),
+                Verdict::Never(UndeliverableReason::WindowOver),
                 "{forever}"
             );
         }
@@ -134,9 +142,9 @@ mod tests {
     #[test]
     fn the_window_and_the_limit_of_attempts_end_it() {
         let failed = answer(500, None);
-        assert_eq!(judge(&failed, 8, clock::now(), &CONFIG), Verdict::Never("callback_exhausted"));
+        assert_eq!(judge(&failed, 8, clock::now(), &CONFIG), Verdict::Never(UndeliverableReason::Exhausted));
         let long_ago = clock::now() - clock::nanos(Duration::from_secs(61));
-        assert_eq!(judge(&failed, 1, long_ago, &CONFIG), Verdict::Never("callback_window_over"));
-        assert_eq!(judge(&failed, 1, 0, &CONFIG), Verdict::Never("callback_window_over"));
+        assert_eq!(judge(&failed, 1, long_ago, &CONFIG), Verdict::Never(UndeliverableReason::WindowOver));
+        assert_eq!(judge(&failed, 1, 0, &CONFIG), Verdict::Never(UndeliverableReason::WindowOver));
     }
 }

@@ -3,27 +3,27 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::tasks::deliver_callback::{self, DeliverCallback};
+use authorization::tasks::deliver_callback::{self, DeliverCallback};
+use authorization::{Abandoned, retry_until_stored};
 use common::trace_context::TraceContext;
 use store::{Attempt, DeliveryState, Record};
-use task_queue::dead_letter::Reason;
+use task_queue::dead_letter::DeadLetter;
 use task_queue::{Outcome, Retry, Task, TaskContext};
 use tracing::field::Empty;
 use tracing::{Instrument, error_span};
 
 use super::Parts;
-use super::delivery::{Delivered, Turn, deliver, is_redelivery, undeliverable};
+use super::attempt_number::{AttemptNumber, is_redelivery};
+use super::delivery::{DeliveryOutcome, deliver, undeliverable};
 use crate::measurements;
-use crate::patience::{GivenUp, until_stored};
 
 pub(crate) struct DeliverCallbackTask {
     pub(crate) parts: Arc<Parts>,
 }
 
-/// Whether the client has been told what this task is there to tell. One that somebody asked for once more is not done by
-/// what was told before that.
+/// Whether this task's callback was delivered. A requested redelivery is not done by a delivery before the request.
 fn is_done(task: &DeliverCallback, record: &Record, redelivery: bool) -> bool {
-    let by_us = |attempt: &Attempt| attempt.number > task.attempts_made && attempt.outcome.starts_with('2');
+    let by_us = |attempt: &Attempt| attempt.number > task.attempts_made && attempt.outcome.is_success();
     record.delivery == DeliveryState::Delivered && (!redelivery || record.attempts.iter().any(by_us))
 }
 
@@ -45,29 +45,29 @@ impl Task for DeliverCallbackTask {
         self.deliver(task, context, &trace).instrument(span).await
     }
 
-    async fn given_up(&self, task: DeliverCallback, context: TaskContext, reason: &Reason) {
+    async fn abandoned(&self, task: DeliverCallback, context: TaskContext, letter: &DeadLetter) {
         let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
-        let _ = undeliverable(&self.parts, &task, number, reason, &context.give_up).await;
+        let _ = undeliverable(&self.parts, &task, number, letter, &context.cancel).await;
     }
 }
 
 impl DeliverCallbackTask {
     async fn deliver(&self, task: DeliverCallback, context: TaskContext, trace: &TraceContext) -> Outcome {
         let records = &self.parts.store.records;
-        match until_stored(&context.give_up, || records.find(task.request_id)).await {
+        match retry_until_stored(&context.cancel, || records.find(task.request_id)).await {
             // It was delivered, and only the acknowledgement was lost.
             Ok(Some(record)) if is_done(&task, &record, is_redelivery(&context)) => return Outcome::Done,
             Ok(_) => {}
-            Err(GivenUp) => return Outcome::GiveBack,
+            Err(Abandoned) => return Outcome::Requeue,
         }
         let number = task.attempts_made.saturating_add(context.retries).saturating_add(1);
-        let turn = Turn::new(number, task.start_time_ns, &context);
-        match deliver(&self.parts, &task, turn, trace, &context.give_up).await {
-            Ok(Delivered::Yes) => Outcome::Done,
-            Ok(Delivered::Later(after)) => Retry::after(after).into(),
-            Ok(Delivered::Parked(after)) => Outcome::Postpone { after },
-            Ok(Delivered::Dead(reason)) => Outcome::Dead(reason),
-            Err(GivenUp) => Outcome::GiveBack,
+        let this = AttemptNumber::new(number, task.start_time_ns, &context);
+        match deliver(&self.parts, &task, this, trace, &context.cancel).await {
+            Ok(DeliveryOutcome::Delivered) => Outcome::Done,
+            Ok(DeliveryOutcome::Again(after)) => Retry::after(after).into(),
+            Ok(DeliveryOutcome::Deferred(after)) => Outcome::Postpone { after },
+            Ok(DeliveryOutcome::Dead(reason)) => Outcome::Dead(reason),
+            Err(Abandoned) => Outcome::Requeue,
         }
     }
 }

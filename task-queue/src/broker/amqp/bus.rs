@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::link::{Link, Session};
 use super::{table, topology};
+use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::{BrokerError, PublishError, QueueType, TooLarge};
 use crate::message::Message;
 
@@ -26,8 +27,7 @@ use crate::message::Message;
 const METHOD_LIMIT: Duration = Duration::from_secs(5);
 /// Between two tries to declare a private queue, growing: the broker may still hold the one of a connection that is half
 /// gone, or that of another process which has taken the name and keeps it.
-const FIRST_WAIT: Duration = Duration::from_millis(500);
-const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const CONSUME_AGAIN: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
 /// Messages heard and not yet looked at; the rest waits in the broker.
 const PREFETCH: u16 = 50;
 /// AMQP's "gone when the broker restarts".
@@ -202,7 +202,7 @@ impl BusSender {
 }
 
 async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<Heard>, stop: CancellationToken) {
-    let mut wait = FIRST_WAIT;
+    let mut backoff = CONSUME_AGAIN;
     loop {
         let session = tokio::select! {
             session = link.session() => session,
@@ -214,17 +214,18 @@ async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<Heard>, stop: 
         }
         match ended {
             Err(why) if !session.lost.is_cancelled() => {
-                if wait == FIRST_WAIT {
+                if backoff.is_fresh() {
                     tracing::warn!(
                         queue = queue.name,
                         why,
                         "not heard for now; another process may have this name"
                     );
                 }
-                let _ = tokio::time::timeout(wait, stop.cancelled()).await;
-                wait = (wait * 2).min(LONGEST_WAIT);
+                if let Err(ShuttingDown) = backoff.wait(&stop).await {
+                    return;
+                }
             }
-            _ => wait = FIRST_WAIT,
+            _ => backoff.reset(),
         }
     }
 }

@@ -11,8 +11,9 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use super::acks::{AckChannel, AckFlusher, AckTag};
 use super::link::{Link, Session};
-use super::unsettled::{Tellers, Unsettled, Way};
+
 use super::{ladder, table, topology};
 use crate::broker::{Deliveries, Delivery, Settle, Topology};
 
@@ -29,7 +30,7 @@ struct Subscription {
     topology: Topology,
     queue: Arc<str>,
     prefetch: watch::Receiver<u16>,
-    tellers: Tellers,
+    flusher: AckFlusher,
     tell: mpsc::Sender<Delivery>,
     stop: CancellationToken,
 }
@@ -39,11 +40,11 @@ pub(super) fn start(
     topology: Topology,
     queue: &str,
     prefetch: watch::Receiver<u16>,
-    tellers: Tellers,
+    flusher: AckFlusher,
     stop: CancellationToken,
 ) -> Deliveries {
     let (tell, deliveries) = mpsc::channel(usize::from(*prefetch.borrow()).max(1));
-    let subscription = Subscription { topology, queue: queue.into(), prefetch, tellers, tell, stop };
+    let subscription = Subscription { topology, queue: queue.into(), prefetch, flusher, tell, stop };
     tokio::spawn(subscription.run(link));
     deliveries
 }
@@ -80,23 +81,23 @@ impl Subscription {
             }
         };
         // Ends with the channel, not only with the connection, so that no delivery of a dead channel is begun.
-        let way = Arc::new(self.tellers.way(channel.clone(), session.lost.child_token()));
-        way.set_prefetch(*prefetch.borrow());
+        let acks = Arc::new(self.flusher.channel(channel.clone(), session.lost.child_token()));
+        acks.set_prefetch(*prefetch.borrow());
         let (mut delivered, mut delivered_before) = (0u64, 0);
         let mut probe = tokio::time::interval_at(Instant::now() + PROBE_EVERY, PROBE_EVERY);
         let ended = loop {
             tokio::select! {
                 _ = probe.tick() => match self.probe(session).await {
-                    // With nothing in hand, what waits should have come.
-                    Ok(ready) if ready > 0 && delivered == delivered_before && Arc::strong_count(&way) == 1 => {
+                    // With nothing in flight, what waits should have come.
+                    Ok(ready) if ready > 0 && delivered == delivered_before && Arc::strong_count(&acks) == 1 => {
                         break Err("messages wait and the broker hands none out".to_owned());
                     }
                     Ok(_) => delivered_before = delivered,
                     Err(why) => break Err(why),
                 },
                 Ok(()) = prefetch.changed() => {
-                    way.set_prefetch(*prefetch.borrow());
-                    match self.consume_anew(&channel, &mut consumer, &way).await {
+                    acks.set_prefetch(*prefetch.borrow());
+                    match self.consume_anew(&channel, &mut consumer, &acks).await {
                         Ok(anew) => consumer = anew,
                         Err(why) => break Err(why),
                     }
@@ -106,7 +107,7 @@ impl Subscription {
                 next = consumer.next() => match next {
                     Some(Ok(delivery)) => {
                         delivered += 1;
-                        self.hand_on(delivery, &way).await;
+                        self.hand_on(delivery, &acks).await;
                     }
                     Some(Err(error)) => break Err(error.to_string()),
                     // Asking once more would wait for ever.
@@ -115,11 +116,11 @@ impl Subscription {
             }
         };
         if ended.is_ok() {
-            // The channel stays open for as long as something of it is in hand.
+            // The channel stays open for as long as something of it is in flight.
             let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             let _ = tokio::time::timeout(METHOD_LIMIT, cancelling).await;
         } else {
-            way.lost().cancel();
+            acks.lost().cancel();
             let _ = tokio::time::timeout(METHOD_LIMIT, channel.close(200, "beginning again".into())).await;
         }
         ended
@@ -156,17 +157,17 @@ impl Subscription {
             .await
     }
 
-    /// A prefetch counts for consumers that begin after it was set. What is in hand stays so: the channel is the same.
+    /// A prefetch counts for consumers that begin after it was set. What is in flight stays so: the channel is the same.
     async fn consume_anew(
         &self,
         channel: &Channel,
         consumer: &mut Consumer,
-        way: &Arc<Way>,
+        acks: &Arc<AckChannel>,
     ) -> Result<Consumer, String> {
         let beginning = async {
             channel.basic_cancel(consumer.tag(), BasicCancelOptions::default()).await?;
             while let Some(delivery) = consumer.next().await {
-                self.hand_on(delivery?, way).await;
+                self.hand_on(delivery?, acks).await;
             }
             self.begin(channel).await
         };
@@ -177,12 +178,12 @@ impl Subscription {
     }
 
     /// The channel to the worker holds a whole prefetch, so that this waits only when the worker is gone.
-    async fn hand_on(&self, mut delivery: lapin::message::Delivery, way: &Arc<Way>) {
+    async fn hand_on(&self, mut delivery: lapin::message::Delivery, acks: &Arc<AckChannel>) {
         let message = table::to_message(&delivery.properties, std::mem::take(&mut delivery.data));
         // Counted by quorum queues; a classic queue only says that it is not the first time.
         let before = message.number_header("x-delivery-count").unwrap_or(u64::from(delivery.redelivered));
-        way.handed_out(delivery.delivery_tag);
-        let settle = Settle::Amqp(Unsettled { tag: delivery.delivery_tag, way: Arc::clone(way) });
+        acks.delivered(delivery.delivery_tag);
+        let settle = Settle::Amqp(AckTag { tag: delivery.delivery_tag, acks: Arc::clone(acks) });
         let delivery = Delivery {
             message,
             queue: Arc::clone(&self.queue),

@@ -13,7 +13,7 @@ use lapin::{Channel, Connection, ExchangeKind};
 
 use super::link::Session;
 use super::topology::{DURABLE, PASSIVE, name, quorum, text};
-use crate::broker::examination::DELAY_LEVELS;
+use crate::broker::diagnostics::DELAY_LEVELS;
 
 /// The exchange through which a delayed message comes back, by the queue's name at the end of its routing key.
 pub(super) const DELIVERY: &str = "celery_delayed_delivery";

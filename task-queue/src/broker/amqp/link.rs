@@ -13,6 +13,7 @@ use tokio::sync::{OnceCell, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::topology;
+use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::{BrokerError, Topology};
 use crate::metrics;
 
@@ -20,14 +21,13 @@ use crate::metrics;
 /// for two minutes.
 pub(super) const HEARTBEAT_SECS: u16 = 5;
 /// RabbitMQ's own. Left to it, the largest frame is as large as the broker offers, and lapin's buffers are many times that.
-pub(super) const LARGEST_FRAME: u32 = 131_072;
+pub(super) const MAX_FRAME: u32 = 131_072;
 /// lapin's smallest, as it is RabbitMQ 4's; AMQP's own would be 4096.
-const SMALLEST_FRAME: u32 = 8192;
+const MIN_FRAME: u32 = 8192;
 /// lapin's handshake has no limit of its own.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Role {
@@ -148,8 +148,8 @@ pub(super) fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
     // 0 would leave it to the broker.
-    let asked = uri.query.frame_max.filter(|asked| *asked > 0).unwrap_or(LARGEST_FRAME);
-    uri.query.frame_max = Some(asked.clamp(SMALLEST_FRAME, LARGEST_FRAME));
+    let asked = uri.query.frame_max.filter(|asked| *asked > 0).unwrap_or(MAX_FRAME);
+    uri.query.frame_max = Some(asked.clamp(MIN_FRAME, MAX_FRAME));
     Ok(uri)
 }
 
@@ -160,7 +160,7 @@ struct Connector {
 }
 
 async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: CancellationToken) {
-    let (mut wait, mut been_up) = (FIRST_WAIT, false);
+    let (mut backoff, mut been_up) = (RECONNECT, false);
     while !stop.is_cancelled() {
         let opened = tokio::select! {
             opened = tokio::time::timeout(CONNECT_LIMIT, connector.open()) => opened,
@@ -168,7 +168,7 @@ async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: Cance
         };
         match opened {
             Ok(Ok(session)) => {
-                wait = FIRST_WAIT;
+                backoff.reset();
                 if std::mem::replace(&mut been_up, true) {
                     counter!(metrics::BROKER_RECONNECTS, "role" => connector.role.name()).increment(1);
                 }
@@ -177,11 +177,9 @@ async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: Cance
             Ok(Err(error)) => report_down(&tell, &connector, error.to_string()),
             Err(_) => report_down(&tell, &connector, format!("no answer within {CONNECT_LIMIT:?}")),
         }
-        tokio::select! {
-            () = tokio::time::sleep(wait) => {}
-            () = stop.cancelled() => return,
+        if let Err(ShuttingDown) = backoff.wait(&stop).await {
+            return;
         }
-        wait = (wait * 2).min(LONGEST_WAIT);
     }
 }
 
@@ -253,11 +251,11 @@ mod tests {
     #[test]
     fn no_frame_is_larger_than_ours_whatever_the_url_asks_for() {
         for (query, size) in [
-            ("", LARGEST_FRAME),
-            ("?frame_max=0", LARGEST_FRAME),
-            ("?frame_max=4294967295", LARGEST_FRAME),
+            ("", MAX_FRAME),
+            ("?frame_max=0", MAX_FRAME),
+            ("?frame_max=4294967295", MAX_FRAME),
             ("?frame_max=16384", 16_384),
-            ("?frame_max=1", SMALLEST_FRAME),
+            ("?frame_max=1", MIN_FRAME),
         ] {
             let uri = parse(&format!("amqp://127.0.0.1/%2f{query}")).unwrap();
             assert_eq!(uri.query.frame_max, Some(size), "{query}");

@@ -211,7 +211,7 @@ impl Publisher {
     }
 }
 
-/// Whether the broker ended the channel because of a body of this size. All that was under way on the channel gets the same
+/// Whether the broker ended the channel because of a body of this size. All that was in flight on the channel gets the same
 /// error, so the size says which it was.
 fn is_about_size(error: &lapin::Error, size: usize) -> bool {
     let message = match error.kind() {

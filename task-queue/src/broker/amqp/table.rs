@@ -7,7 +7,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::broker::TooLarge;
 use crate::message::{Headers, Message, Properties, headers_size};
-use crate::moment::Moment;
+use crate::timestamp::Timestamp;
 
 /// What is round the properties in their frame: the frame's own type, channel, size and end, and class, weight, size of the
 /// body and flags. With it two properties that each message has: the delivery mode and the priority.
@@ -39,7 +39,7 @@ pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message
 /// takes.
 fn written_moment(table: &FieldTable, name: &str) -> Option<(String, Value)> {
     let AMQPValue::Timestamp(seconds) = table.inner().get(name)? else { return None };
-    let moment = Moment::from_unix(i64::try_from(*seconds).ok()?)?;
+    let moment = Timestamp::from_unix(i64::try_from(*seconds).ok()?)?;
     Some((name.to_owned(), Value::from(moment.to_string())))
 }
 

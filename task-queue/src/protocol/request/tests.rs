@@ -90,7 +90,7 @@ fn what_follows_a_task_is_read_and_a_malformed_callback_not_dropped() {
 
 #[test]
 fn a_task_is_due_early_or_expired() {
-    let now = Moment::parse("2026-11-21T12:00:00Z").unwrap();
+    let now = Timestamp::parse("2026-11-21T12:00:00Z").unwrap();
     let timing =
         |eta: Value, expires: Value| with(&json!({"eta": eta, "expires": expires})).unwrap().timing(now);
     let (before, after, later) = (

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use common::clock::Nanos;
-use common::decision::Decision;
+use common::decision::{Decision, Source};
 use common::ids::{PresentedToken, RequestId, StationId};
 use futures_util::StreamExt;
 use futures_util::stream::iter;
@@ -144,13 +144,18 @@ impl Records {
         let decided = Decided {
             request_id,
             decision: Self::decision(number),
-            callback_url: CALLBACK_URL.to_owned(),
+            callback_url: Some(CALLBACK_URL.to_owned()),
             deadline_ns: key.start_ns + DEADLINE_NS,
             decided_ns: key.start_ns + ATTEMPT_NS,
+            source: Source::Api,
         };
         let (state, outcome) = Self::delivery(number);
-        let attempt =
-            Attempt { number: 1, at_ns: decided.decided_ns, took_ms: TOOK_MS, outcome: outcome.to_owned() };
+        let attempt = Attempt {
+            number: 1,
+            at_ns: decided.decided_ns,
+            took_ms: TOOK_MS,
+            outcome: outcome.to_owned().into(),
+        };
         store.records.open(request_id, &key).await.unwrap();
         store.records.decide(&key, &decided).await.unwrap();
         store.records.attempted(&key, &attempt, state).await.unwrap();

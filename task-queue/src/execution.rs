@@ -1,0 +1,28 @@
+//! One task after another from the queue to its end: taken, waited for a slot, run, and settled once its outcome is durable.
+//! It does not know who asks a worker what it does: that is `control`, which reads what is kept here.
+
+mod canvas;
+mod consumers;
+mod dead_lettering;
+mod errback;
+mod job;
+mod lifecycle;
+mod limits;
+mod pool;
+mod queue_consumer;
+mod registry;
+mod results;
+mod retry;
+mod revoked;
+mod unacked_delivery;
+
+pub(crate) use canvas::Canvas;
+pub(crate) use consumers::{Consumers, TaskQueue};
+pub(crate) use job::Job;
+pub(crate) use lifecycle::{InFlight, Lifecycle};
+pub(crate) use limits::{Limits, Rate};
+pub use pool::Autoscale;
+pub(crate) use pool::Pool;
+pub(crate) use registry::{Registry, Stage};
+pub(crate) use results::Results;
+pub(crate) use revoked::{Revoked, as_list};

@@ -1,0 +1,183 @@
+//! The states of a task in flight. Every delivery passes through here on its way, and whoever wants to know of tasks (the
+//! log, those that wait for a result) is told here and nowhere else.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::metrics::gauge;
+use serde_json::{Value, json};
+
+use super::registry::{Registry, Ticket};
+use super::results::Results;
+use crate::backoff::ShuttingDown;
+use crate::events::Events;
+use crate::message::Message;
+use crate::metrics;
+use crate::protocol::TaskRequest;
+use crate::python::{short_repr, shortened};
+use crate::task::{Failure, Shown, TaskDeclaration};
+use crate::timestamp::Timestamp;
+
+/// A task that was taken from a queue and is not settled yet.
+#[derive(Debug, Clone)]
+pub(crate) struct InFlight {
+    /// As it came, where it was of protocol 1.
+    pub(crate) original: Arc<Message>,
+    /// What its message says.
+    pub(crate) request: Arc<TaskRequest>,
+    /// The message, as protocol 2.
+    pub(crate) message: Arc<Message>,
+    /// The queue it was taken from.
+    pub(crate) queue: Arc<str>,
+    /// How often it was handed out, this time included.
+    pub(crate) deliveries: u32,
+    /// What the task has declared; the defaults for one that nobody here knows.
+    pub(crate) declared: TaskDeclaration,
+    /// What tells it from other deliveries, and ends it.
+    pub(crate) ticket: Ticket,
+}
+
+/// Why a task is not to be run any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Revocation {
+    /// It was running, and was ended.
+    pub(crate) terminated: bool,
+    /// With this signal.
+    pub(crate) signum: Option<i32>,
+    /// Its time was over.
+    pub(crate) expired: bool,
+}
+
+/// Tells of each state. The order is: received, started, one of the ends, settled; a delivery may be settled without any
+/// of the others, when it is requeued.
+#[derive(Debug)]
+pub(crate) struct Lifecycle {
+    pub(crate) results: Results,
+    /// What is in flight.
+    pub(crate) registry: Arc<Registry>,
+    /// What others are told.
+    pub(crate) events: Arc<Events>,
+}
+
+impl Lifecycle {
+    /// It came from the broker. It may have to wait, for its moment or for a slot.
+    pub(crate) fn received(&self, task: &InFlight) {
+        tracing::debug!(id = task.id(), name = task.name(), queue = %task.queue, "received");
+        self.registry.enter(task);
+        gauge!(metrics::TASKS_IN_FLIGHT).increment(1.0);
+        self.events.task("task-received", || {
+            let (request, shown) = (&task.request, Shown::of(&task.request, &task.declared));
+            let moment = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
+            json!({
+                "uuid": request.id, "name": task.name(), "args": shown.argsrepr, "kwargs": shown.kwargsrepr,
+                "root_id": request.root_id, "parent_id": request.parent_id, "retries": request.retries,
+                "eta": moment(request.eta), "expires": moment(request.expires),
+            })
+        });
+    }
+
+    /// It begins to run.
+    pub(crate) async fn started(&self, task: &InFlight) -> Result<(), ShuttingDown> {
+        tracing::debug!(id = task.id(), name = task.name(), "started");
+        self.registry.begin(task);
+        self.results.started(task).await?;
+        self.events.task("task-started", || json!({"uuid": task.request.id}));
+        Ok(())
+    }
+
+    /// It returned this. What follows from it (`link`, `chain`) is published already, under these ids.
+    pub(crate) async fn succeeded(
+        &self,
+        task: &InFlight,
+        result: &Value,
+        runtime: Duration,
+        children: &[String],
+    ) -> Result<(), ShuttingDown> {
+        tracing::debug!(id = task.id(), name = task.name(), ?runtime, "succeeded");
+        self.results.succeeded(task, result, children).await?;
+        self.events.task("task-succeeded", || {
+            json!({"uuid": task.request.id, "result": short_repr(result), "runtime": runtime.as_secs_f64()})
+        });
+        Ok(())
+    }
+
+    /// It failed, or cannot be run at all. What follows from it (`link_error`) is published already.
+    pub(crate) async fn failed(&self, task: &InFlight, failure: &Failure) -> Result<(), ShuttingDown> {
+        tracing::debug!(id = task.id(), name = task.name(), exc_type = failure.exc_type, "failed");
+        self.results.failed(task, failure).await?;
+        self.events.task("task-failed", || unsuccessful(task, failure));
+        Ok(())
+    }
+
+    /// It is about to be published again, to be tried once more.
+    pub(crate) async fn retried(&self, task: &InFlight, failure: &Failure) -> Result<(), ShuttingDown> {
+        tracing::debug!(id = task.id(), name = task.name(), exc_type = failure.exc_type, "retried");
+        self.results.retried(task, failure).await?;
+        self.events.task("task-retried", || unsuccessful(task, failure));
+        Ok(())
+    }
+
+    /// It will not be run, or not to its end.
+    pub(crate) async fn revoked(&self, task: &InFlight, why: Revocation) -> Result<(), ShuttingDown> {
+        tracing::warn!(id = task.id(), queue = %task.queue, expired = why.expired, "the task is revoked");
+        let reason = match why {
+            Revocation { terminated: true, .. } => "terminated",
+            Revocation { expired: true, .. } => "expired",
+            Revocation { .. } => "revoked",
+        };
+        self.results.revoked(task, reason).await?;
+        self.events.task("task-revoked", || {
+            let Revocation { terminated, signum, expired } = why;
+            json!({"uuid": task.request.id, "terminated": terminated, "signum": signum, "expired": expired})
+        });
+        Ok(())
+    }
+
+    /// This worker does not take it: back into the queue, or a dead letter.
+    pub(crate) async fn rejected(
+        &self,
+        task: &InFlight,
+        failure: &Failure,
+        requeue: bool,
+    ) -> Result<(), ShuttingDown> {
+        tracing::debug!(id = task.id(), name = task.name(), requeue, "rejected");
+        if !requeue {
+            self.results.failed(task, failure).await?;
+        }
+        self.events.task("task-rejected", || json!({"uuid": task.request.id, "requeue": requeue}));
+        Ok(())
+    }
+
+    /// The broker holds it until its `eta`.
+    pub(crate) fn scheduled(&self, task: &InFlight, eta: Timestamp) {
+        self.registry.schedule(task, eta);
+    }
+
+    /// It is not in flight any more, whatever became of it: acknowledged, requeued, or its connection is gone.
+    pub(crate) fn settled(&self, task: &InFlight) {
+        tracing::trace!(id = task.id(), name = task.name(), "settled");
+        self.registry.leave(task);
+        gauge!(metrics::TASKS_IN_FLIGHT).decrement(1.0);
+    }
+}
+
+impl InFlight {
+    /// Its id, cut for the log, so that a foreign message cannot fill it.
+    pub(crate) fn id(&self) -> &str {
+        cut(&self.request.id)
+    }
+
+    /// What it is called in events and logs.
+    pub(crate) fn name(&self) -> &str {
+        cut(self.request.shadow.as_ref().unwrap_or(&self.request.name))
+    }
+}
+
+fn unsuccessful(task: &InFlight, failure: &Failure) -> Value {
+    let exception = shortened(failure.to_string());
+    json!({"uuid": task.request.id, "exception": exception, "traceback": failure.traceback})
+}
+
+fn cut(text: &str) -> &str {
+    text.get(..text.floor_char_boundary(64)).unwrap_or_default()
+}

@@ -1,0 +1,60 @@
+//! A delivery that a worker holds, until it is settled once: before its task runs or after, as the task declares.
+
+use std::sync::Arc;
+
+use super::job::NotAcked;
+use crate::broker::{Broker, Delivery, Settled};
+use crate::message::Message;
+
+/// A delivery, and what is needed to settle it.
+pub(super) struct UnackedDelivery {
+    /// Nothing once it is settled.
+    delivery: Option<Delivery>,
+    message: Arc<Message>,
+    pub(super) queue: Arc<str>,
+    pub(super) deliveries: u32,
+}
+
+impl UnackedDelivery {
+    pub(super) fn new(delivery: Delivery, message: &Arc<Message>) -> Self {
+        let (queue, deliveries) = (Arc::clone(&delivery.queue), delivery.deliveries);
+        Self { delivery: Some(delivery), message: Arc::clone(message), queue, deliveries }
+    }
+
+    /// For a task whose run may be lost with its worker.
+    pub(super) async fn acknowledge_early(&mut self) -> Result<(), NotAcked> {
+        let Some(delivery) = self.delivery.take() else { return Ok(()) };
+        match delivery.ack_at_once().await {
+            Ok(Settled::Done) => Ok(()),
+            Ok(Settled::Stale) | Err(_) => Err(NotAcked::ConnectionLost),
+        }
+    }
+
+    /// Acknowledges what is done, and puts back what is not.
+    pub(super) async fn settle(self, done: Result<(), NotAcked>, broker: &Arc<dyn Broker>) {
+        let message = Arc::clone(&self.message);
+        let id = || format!("{:.64}", message.text_header("id").unwrap_or("-"));
+        if let Err(NotAcked::Unpublished(error)) = &done {
+            tracing::error!(id = id(), %error, "the outcome could not be published");
+        }
+        let settled = match (self.delivery, done) {
+            (Some(delivery), Ok(())) => delivery.ack().await,
+            (Some(delivery), Err(_)) => delivery.requeue().await,
+            (None, Ok(()) | Err(NotAcked::Unpublished(_))) => return,
+            (None, Err(NotAcked::ConnectionLost)) => Ok(Settled::Stale),
+            // Acknowledged and not run to its end: its worker leaves, and the message is all there is of it.
+            (None, Err(NotAcked::ShuttingDown)) => {
+                let again = self.message.without_broker_headers();
+                if let Err(error) = broker.publish(&self.queue, &again, std::time::Duration::ZERO).await {
+                    tracing::error!(id = id(), %error, "the task was acknowledged, was not finished, and is lost");
+                }
+                return;
+            }
+        };
+        match settled {
+            Ok(Settled::Done) => {}
+            Ok(Settled::Stale) => tracing::info!(id = id(), "its connection is gone; the task comes again"),
+            Err(error) => tracing::warn!(id = id(), %error, "the task could not be settled; it comes again"),
+        }
+    }
+}
