@@ -1,4 +1,4 @@
-//! A file that was closed is whole: everything is in it, and nothing beside it.
+//! A closed file is complete: it contains everything, and no other file is left next to it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
@@ -38,7 +38,7 @@ async fn nothing_stays_beside_a_file_that_was_closed_and_all_that_was_written_is
     std::fs::copy(directory.path().join("test.db"), elsewhere.path().join("copy.db")).unwrap();
     let copy = Database::open_existing(&elsewhere.path().join("copy.db"), SCHEMA).unwrap();
     assert_eq!(count(&copy).await.unwrap(), 50);
-    // Also for who has a clone of it still.
+    // The same for a remaining clone.
     assert!(matches!(insert(&clone, "late".to_owned()).await, Err(DbError::Closed)));
     assert!(matches!(count(&clone).await, Err(DbError::Closed)));
     clone.close().await;
