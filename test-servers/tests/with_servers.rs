@@ -1,4 +1,4 @@
-//! What the program `with-servers` gives to a command, how it ends, and that it leaves nothing behind.
+//! How the program `with-servers` runs a command and how it exits, and that it leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -72,7 +72,7 @@ fn what_is_missing_is_named_together_with_the_command_that_installs_it() {
     assert!(messages(&output).contains(command), "{}", messages(&output));
 }
 
-/// In a process group of its own, so that a signal meant for it cannot reach the test.
+/// In its own process group, so that a signal sent to it cannot reach the test.
 fn with_servers(temporary: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_with-servers"));
     command.env("TMPDIR", temporary).process_group(0);
@@ -87,7 +87,7 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Whether anything runs that was started with this temporary directory.
+/// Whether any process is running that was started with this temporary directory.
 fn is_in_use(dir: &Path) -> bool {
     let dir = dir.to_str().unwrap();
     entries(Path::new("/proc")).iter().any(|process| {
