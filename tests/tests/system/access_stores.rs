@@ -1,4 +1,4 @@
-//! What every store promises about entries with times, groups and the audit trail, tried on each.
+//! What every store guarantees about entries with a validity, groups and the audit trail, tested on each store.
 
 use std::collections::BTreeSet;
 
@@ -79,7 +79,7 @@ async fn an_entry_is_put_in_and_taken_out_as_its_times_say() {
     }
 }
 
-/// Works off what is due at this moment; gives what was to be done.
+/// Processes the steps that are due at this moment; returns them.
 async fn settled(store: &Store, now: Millis) -> Vec<Option<Step>> {
     let claim = store.schedule.claim(now, 100).await.unwrap();
     store.schedule.settle(&claim).await.unwrap();
@@ -192,7 +192,7 @@ fn audited(number: usize, at_ms: Millis) -> AuditEntry {
 async fn the_audit_trail_is_read_newest_first_page_by_page() {
     for (kind, store, _directory) in stores().await {
         let began = now();
-        // The oldest of the day before.
+        // The oldest entry is from the day before.
         let at = |number: usize| if number == 0 { began - 24 * HOUR } else { began + number as u64 };
         let written: Vec<AuditEntry> = (0..25).map(|number| audited(number, at(number))).collect();
         for entry in &written {

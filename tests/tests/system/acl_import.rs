@@ -50,7 +50,7 @@ async fn good_lines_are_done_and_each_bad_one_is_named() {
     }
 }
 
-/// lines, applied, unchanged, refused, applied_through_line; complete.
+/// The counts `lines`, `applied`, `unchanged`, `refused` and `applied_through_line` of a complete report.
 fn counts(report: &Value) -> [u64; 5] {
     assert_eq!(report["complete"], true, "{report}");
     ["lines", "applied", "unchanged", "refused", "applied_through_line"]
@@ -102,7 +102,7 @@ async fn an_import_says_how_far_it_came_when_the_store_goes_away() {
     connection.write_all(first.as_bytes()).await.unwrap();
     let mut redis = deployment.servers.redis().await;
     let key = format!("{}station:{STATION}:allowlist", deployment.prefix);
-    // More than one batch: of all but the last one acl-service knows.
+    // More than one batch, so that acl-service knows the result of all batches but the last.
     eventually("the first lines to be done", async || {
         (redis.scard::<_, u64>(&key).await.unwrap() >= 1000).then_some(())
     })

@@ -1,11 +1,11 @@
-//! Bodies and queries that are not quite what they should be: read as they are meant, or refused with the reason.
+//! Slightly malformed bodies and queries: accepted as they are meant, or refused with the reason.
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tests::deployment::{DRIVER, Deployment, STATION, STRANGER};
 
 const UNTIL: &str = "2100-01-01T00:00:00Z";
-/// `printf '{}' | gzip -n`
+/// Output of `printf '{}' | gzip -n`
 const GZIP: &[u8] =
     &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xab, 0xae, 5, 0, 0x43, 0xbf, 0xa6, 0xa3, 2, 0, 0, 0];
 const JSON: &str = "application/json";

@@ -1,4 +1,4 @@
-//! What every broker promises, tried on each.
+//! What every broker guarantees, tested on each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -113,7 +113,7 @@ async fn no_more_than_the_prefetch_is_in_hand() {
 #[tokio::test]
 async fn a_delayed_message_comes_when_it_is_due_and_keeps_its_headers() {
     for (kind, broker, _directory) in brokers().await {
-        // The ladder is declared at the first delay, which takes a broker a while.
+        // The first delay declares the delay ladder, which takes a while.
         publish(&broker, "warm", Duration::from_secs(1)).await;
         let mut deliveries = broker.consume("work", 10, CancellationToken::new()).await.unwrap();
         next(&mut deliveries).await.ack().await.unwrap();

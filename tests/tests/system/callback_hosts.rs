@@ -1,4 +1,4 @@
-//! Hosts that can never be public, at the front door and at the worker.
+//! Callback hosts that can never be public, at public-api and at the worker.
 
 use serde_json::{Value, json};
 use tests::deployment::{DRIVER, Deployment, STATION, ask};

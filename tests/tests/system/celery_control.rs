@@ -1,4 +1,4 @@
-//! Celery's remote control: what its commands do to a worker of ours.
+//! Celery's remote control: the effect of its commands on a worker of ours.
 
 use task_queue::ControlConfig;
 use tests::deployment::Deployment;

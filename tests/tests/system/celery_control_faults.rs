@@ -1,10 +1,10 @@
-//! Remote control by somebody who asks nonsense, or too late: always an answer in Celery's shape, and nothing left behind.
+//! Malformed or late remote control commands: always answered in Celery's format, and nothing is left behind.
 
 use tests::eventually;
 
 use super::celery_results::Scene;
 
-/// Asks over the mailbox, also what a client of Celery would not write.
+/// Sends commands through the mailbox, including ones that no Celery client would send.
 const ASK: &str = r#"
 import amqp, uuid
 def until(state):

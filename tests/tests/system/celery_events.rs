@@ -1,4 +1,4 @@
-//! Celery's events: what a Python receiver makes of those of a worker of ours, beside a Python worker's.
+//! Celery's events: how a Python receiver sees those of a worker of ours, compared with those of a Python worker.
 
 use serde_json::Value;
 use task_queue::ControlConfig;
@@ -8,7 +8,7 @@ use tests::link::Link;
 
 use super::celery_workers::{Ours, client, control, python_worker};
 
-/// Listens in a thread of its own. `events` grows; `of` picks from it.
+/// Listens in its own thread. `events` grows; `of` selects from it.
 pub(super) const LISTEN: &str = r#"
 import threading
 events, state = [], app.events.State()
@@ -93,7 +93,7 @@ async fn a_worker_says_that_it_comes_and_goes_and_tells_of_failures_when_events_
         ours.stop().await;
         failures
     };
-    // The listener may come too late for the first.
+    // The listener may start too late for the first run.
     let twice = async {
         let config = ControlConfig { task_events: true, ..control() };
         going(config.clone()).await;

@@ -1,5 +1,5 @@
-//! Messages at the edge of what Celery sends, and beyond it, to a worker of ours: what cannot be honoured is kept with its
-//! reason, and costs nobody else anything.
+//! Messages at and beyond the limits of what Celery sends, to a worker of ours: what it cannot honour is dead-lettered
+//! with its reason, and does not affect other tasks.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tests::eventually;
 
 use super::celery_results::Scene;
 
-/// Publishes bytes as they are.
+/// Publishes bytes without encoding them.
 const RAW: &str = r#"
 import amqp
 def raw(body, headers=None, **properties):
@@ -18,7 +18,7 @@ def raw(body, headers=None, **properties):
 "#;
 
 impl Scene {
-    /// How many dead letters there are for each reason, once there are so many.
+    /// The number of dead letters for each reason, once there are `count` in total.
     async fn letters(&self, count: usize) -> BTreeMap<String, usize> {
         let mut letters = Vec::new();
         eventually("the dead letters", async || {

@@ -1,4 +1,4 @@
-//! What clients that are not Celery label and write in their own ways, and a Celery worker takes all the same.
+//! Labels and formats of clients other than Celery that a Celery worker accepts.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ async fn json_is_read_whatever_content_encoding_a_client_gives_it() {
     let deployment = Deployment::new().await;
     let broker = broker(&deployment, QueueType::Quorum).await;
     let mut notes = Notes::start(&broker).await;
-    // The first is what celery-ts sends.
+    // celery-ts sends the first of these.
     let script = r#"
 import zlib
 body = json.dumps([["h\u00e9"], {"again": True}, {}], ensure_ascii=False).encode()

@@ -1,4 +1,4 @@
-//! Python's Celery calls tasks of a worker of ours and waits for what becomes of them, over Redis and over `rpc://`.
+//! Python's Celery calls tasks of a worker of ours and waits for their results, over Redis and over `rpc://`.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -12,7 +12,8 @@ use tests::eventually;
 use tests::process::Process;
 use tokio::process::Command;
 
-/// Tasks of the conformance worker, by name; what became of one is its state with its value or its exception.
+/// Functions that call tasks of the conformance worker by name; the result of one is its state with its value or its
+/// exception.
 const PRELUDE: &str = r#"
 import datetime, json, sys, time
 from celery import Celery, chain, chord
@@ -29,7 +30,7 @@ def ended(result):
 past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=60)
 "#;
 
-/// A conformance worker with its backend, and Python beside it.
+/// A conformance worker with its backend, and Python to call it.
 pub(super) struct Scene {
     pub(super) deployment: Deployment,
     backend: String,
@@ -62,12 +63,12 @@ impl Scene {
         Self { deployment, backend: backend.to_owned(), worker }
     }
 
-    /// Of the run's Redis.
+    /// A scene with the run's Redis as the backend.
     pub(super) async fn in_redis() -> Self {
         Self::set(&tests::servers::Servers::of_this_run().redis).await
     }
 
-    /// Runs a script; gives the one line of JSON that it prints.
+    /// Runs a script; returns the one line of JSON that it prints.
     pub(super) async fn python(&self, script: &str) -> Value {
         let mut python = Command::new(&self.deployment.servers.python);
         python.arg("-c").arg(format!("{PRELUDE}{script}"));
@@ -79,7 +80,7 @@ impl Scene {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// What is kept of a task, and for how many seconds still.
+    /// The stored result of a task, and its remaining seconds.
     async fn kept(&self, id: &str) -> (Option<Value>, i64) {
         let mut redis = self.deployment.servers.redis().await;
         let key = format!("celery-task-meta-{id}");
@@ -179,7 +180,7 @@ print(json.dumps([ended(failed)[0], failed.id]))
 "#;
     let out = scene.python(script).await;
     assert_eq!(out[0], "FAILURE");
-    // It is called before the failure is stored.
+    // The errback is called before the failure is stored.
     let mut redis = scene.deployment.servers.redis().await;
     let calls: Option<u32> = redis.get(out[1].as_str().unwrap()).await.unwrap();
     assert_eq!(calls, Some(1));
@@ -307,7 +308,7 @@ print(json.dumps(out))
     assert_eq!(letters.len(), 3);
 }
 
-/// It may run once at most: whoever kills its worker loses it, and nobody runs it again.
+/// Such a task runs at most once: if its worker is killed, it is lost and not run again.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_task_acknowledged_when_it_begins_is_handed_out_once_and_given_back_by_a_worker_that_leaves() {
     let mut scene = Scene::in_redis().await;
@@ -327,7 +328,7 @@ async fn a_task_acknowledged_when_it_begins_is_handed_out_once_and_given_back_by
     })
     .await;
 
-    // The grace time of the conformance worker is ten seconds, and the task sleeps for longer.
+    // The conformance worker has a grace time of ten seconds, and the task sleeps for longer.
     scene.worker.signal(Signal::SIGTERM);
     assert_eq!(scene.worker.ended().await, Some(0), "{}", scene.worker.log_tail());
     let given_back =

@@ -1,4 +1,4 @@
-//! Messages that cannot be done are kept with their reason, and the worker goes on.
+//! Messages that cannot be processed are kept with their reason, and the worker continues.
 
 use std::collections::BTreeMap;
 
@@ -98,7 +98,7 @@ async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
     assert_eq!(kept, 7, "custom headers are kept");
 }
 
-/// What Celery sends and its Python workers run, and ours does not.
+/// Messages that Celery sends and its Python workers run, but ours do not.
 const BEYOND_JSON: &str = r#"
 import sys, time
 from datetime import datetime, timedelta, timezone
@@ -249,7 +249,7 @@ async fn an_existing_classic_queue_is_used_as_it_is() {
     }
 }
 
-/// Runs `voltgate dead …` against a deployment; gives its exit code and what it printed.
+/// Runs `voltgate dead …` against a deployment; returns its exit code and its output.
 async fn voltgate_dead(environment: &BTreeMap<String, String>, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(tests::process::program("voltgate"));
     command.arg("dead").args(arguments).env_clear().envs(environment).current_dir(std::env::temp_dir());
@@ -263,7 +263,7 @@ async fn an_operator_lists_replays_and_purges_dead_letters() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
-    // Refused once for good; whoever replays it knows that the host has been mended.
+    // Permanently refused once; it is replayed after its host has been repaired.
     let mended = services.ask(http, DRIVER, &host.url("/first/404/200")).await;
     let gone = services.ask(http, DRIVER, &host.url("/status/410")).await;
     let environment = &deployment.environment;

@@ -1,4 +1,4 @@
-//! One request's way, for each way in and each of the four decisions.
+//! The path of a request, for each way in and each of the four decisions.
 
 use serde_json::json;
 use tests::callback_host::CallbackHost;
@@ -77,7 +77,7 @@ async fn all_four_decisions_are_recorded_under_the_keys_of_the_design() {
     assert_eq!((of("log:authorize:"), of("voltgate:request:"), of("station:")), (4, 4, 1), "{keys:?}");
     // The index and the feed of decisions, and the audit trail.
     assert_eq!((of("voltgate:by-"), of("voltgate:decisions"), of("voltgate:audit:")), (8, 1, 1), "{keys:?}");
-    // The one that waited for its deadline was noted meanwhile, and perhaps others on a slow machine.
+    // The request that waited for its deadline has a note, and on a slow machine others may too.
     assert!(of("voltgate:accepted:") >= 1, "{keys:?}");
     assert_eq!(keys.len() - of("voltgate:accepted:"), 19, "{keys:?}");
     assert!(keys.contains(&format!("station:{STATION}:allowlist")));

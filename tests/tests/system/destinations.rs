@@ -1,5 +1,5 @@
-//! What workers know of the hosts that they call back: breakers, URLs that are gone, crowded addresses; and what the API
-//! knows of the queue.
+//! What workers know about callback hosts: circuit breakers, URLs that are gone, crowded addresses; and what the API
+//! knows about the queue.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tests::deployment::{DRIVER, Deployment, ask};
 use tests::eventually;
 
 impl BreakerInRedis {
-    /// As another worker would leave it: opened so often, and held for a while.
+    /// The state that another worker would leave: opened this many times, and held open for a while.
     async fn put(deployment: &Deployment, host: &CallbackHost, openings: u32, held: Duration) -> Self {
         let origin = host.url("");
         let state = format!("{}voltgate:breaker:{origin}", deployment.prefix);

@@ -1,4 +1,4 @@
-//! Everything in one process without servers.
+//! Everything in one process, without servers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tests::process::Process;
 use tests::servers::reqwest_client;
 use tests::{eventually, free_port};
 
-/// `voltgate up` in this directory, and public-api's port, the same again after a crash.
+/// Starts `voltgate up` in this directory, with this port for public-api, so that it stays the same after a crash.
 pub(super) async fn up(directory: &Path, port: u16) -> Process {
     let environment: BTreeMap<String, String> = [
         ("PUBLIC_API_PORT", port.to_string()),

@@ -1,4 +1,4 @@
-//! A mixed fleet in short: what `make fleet` does with ten thousand calls.
+//! A short run of the mixed fleet that `make fleet` runs with ten thousand calls.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Who has no key gets nowhere, and no key is ever shown.
+//! Access requires a key, and no key is ever shown.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ async fn guarded() -> Deployment {
     deployment.with("API_KEY_BOOTSTRAP", key("admin")).with("AUTHORIZATION_SERVICE_KEY", key("worker"))
 }
 
-/// A key of the store, as an operator makes it; and its id.
+/// Creates a key in the store, as an operator does; returns it and its id.
 async fn created(deployment: &Deployment, scope: &str, more: &[&str]) -> (String, String) {
     let command = ["keys", "create", "--name", "test", "--scope", scope, "--json"];
     let (code, out, err) =

@@ -8,7 +8,7 @@ use tests::eventually;
 use tests::link::Link;
 use tests::stage::Stage;
 
-/// A stage whose worker reaches what this setting names by way of a link.
+/// A stage whose worker reaches the server of this setting through a link.
 async fn worker_behind_a_link(setting: &str) -> (Link, Stage) {
     let mut stage = Stage::set(Deployment::new().await, &[]).await;
     let link = Link::to(&stage.deployment.environment[setting]).await;
@@ -16,7 +16,7 @@ async fn worker_behind_a_link(setting: &str) -> (Link, Stage) {
     (link, stage)
 }
 
-/// Disturbed under load, the worker notices within seconds, and when the link heals nothing is lost.
+/// Disturbs the link under load: the worker notices within seconds, and nothing is lost when the link recovers.
 async fn heals(setting: &str, disturb: impl Fn(&Link), noticed: &str) {
     let (link, stage) = worker_behind_a_link(setting).await;
     let load = stage.load();

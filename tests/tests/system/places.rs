@@ -1,4 +1,4 @@
-//! A command works on the queue and the store that it was given, or says why not.
+//! A command works on the given queue and store, or says why not.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +81,7 @@ async fn only_up_makes_a_directory() {
             let (code, _, err) = Process::run("voltgate", arguments, &environment(settings)).await;
             assert!(code == Some(64) && err.contains(&data), "{arguments:?} {settings:?}: {code:?} {err}");
         }
-        // It looks for what is wrong, and this is.
+        // The doctor reports problems, and this is one.
         let (code, out, _) = Process::run("voltgate", &["doctor", "--data", &data], &environment(&[])).await;
         assert!(code == Some(1) && out.contains(&format!("there is none at embedded:{data}")), "{out}");
     }
@@ -117,7 +117,7 @@ async fn each_command_says_on_request_which_queue_store_and_services_it_uses() {
         assert!(err.lines().any(|line| line == said), "{arguments:?}: {code:?} {said} is missing in {err}");
         assert!(!err.contains("s3cret"), "{err}");
     }
-    // Without being asked where it writes, and where it fails.
+    // It says where it writes without being asked, and also where it fails.
     let create = [&KEY[..], &["--data", &data]].concat();
     let (_, _, err) = Process::run("voltgate", &create, &environment(&[])).await;
     assert!(err.contains(&format!("The store is embedded:{data}")), "{err}");

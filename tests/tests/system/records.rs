@@ -1,4 +1,4 @@
-//! Finding a request, from its `202` on; and telling its decision once more.
+//! Finding a request, from its `202` on; and delivering its decision once more.
 
 use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
@@ -54,13 +54,13 @@ async fn what_was_answered_202_is_found_by_every_process_before_any_worker_has_t
     for name in deployment.keys().await.iter().filter(|name| name.starts_with("voltgate:accepted:")) {
         let key = format!("{}{name}", deployment.prefix);
         let left: i64 = redis::cmd("TTL").arg(&key).query_async(&mut redis).await.unwrap();
-        // That of a whole second, or one for an older public-api.
+        // Either the key of a whole second, or the note for an older public-api.
         let within = if name.contains('-') { 3_200..=3_600 } else { 86_000..=86_400 };
         assert!(within.contains(&left), "{name} expires in {left} s");
     }
 }
 
-/// As a public-api of before 45dec5b (2026-11-27) writes and reads it.
+/// The format that a public-api before 45dec5b (2026-11-27) writes and reads.
 #[tokio::test]
 async fn a_waiting_request_is_found_where_an_older_public_api_notes_it_and_noted_where_it_looks() {
     let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", 60);
@@ -117,7 +117,7 @@ async fn requests_are_listed_as_they_are_shown_alone() {
     insta::assert_json_snapshot!("a_page_of_requests", scrubbed(&list("").await));
 }
 
-/// With what differs from run to run replaced.
+/// Replaces what differs from run to run.
 fn scrubbed(page: &Value) -> Value {
     let mut page = page.clone();
     for request in page["requests"].as_array_mut().unwrap() {

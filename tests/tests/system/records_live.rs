@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::embedded::up;
 
-/// A stream of server-sent events that has begun.
+/// An open stream of server-sent events.
 struct Stream {
     response: reqwest::Response,
     text: String,
@@ -38,7 +38,7 @@ impl Stream {
         Self { response, text: String::new() }
     }
 
-    /// The next event; nothing at the end of the stream.
+    /// The next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Event> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -60,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// The request that the next decision is about, and the event's id.
+    /// The request of the next decision, and the event's id.
     async fn decision(&mut self) -> (String, String) {
         let event = self.next().await.unwrap();
         assert_eq!(event.kind, "decision", "{event:?}");
@@ -146,7 +146,7 @@ async fn the_embedded_stream_goes_on_where_it_was_left_too() {
     assert_eq!(stream.decision().await.0, second);
 }
 
-/// What `voltgate log` prints.
+/// The output of `voltgate log`.
 async fn log(api_url: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(program("voltgate"));
     let output = command.args(["log", "--api", api_url]).args(arguments).output().await.unwrap();
@@ -206,7 +206,7 @@ async fn a_followed_log_begins_with_the_last_ones_and_goes_on_over_a_restart() {
     assert_eq!(next().await, first);
     let port = services.api_url.rsplit(':').next().unwrap();
     assert_eq!(services.api.stop().await, Some(0));
-    // What is decided meanwhile, asked for at another process.
+    // A decision made meanwhile, requested at another process.
     let (_other, other_url) = deployment.start_api().await;
     let meanwhile = asking(&other_url).await;
     let (_api, _) = deployment.clone().with("PUBLIC_API_PORT", port).start_api().await;

@@ -1,4 +1,4 @@
-//! Callbacks that fail and heal.
+//! Callbacks that fail and recover.
 
 use std::time::{Duration, Instant};
 
@@ -158,7 +158,7 @@ async fn a_host_that_hangs_leaves_slots_for_the_others() {
     .await;
 }
 
-/// A host that takes its time, so that a burst does not find room at once.
+/// A slow host, so that not all of a burst is admitted at once.
 async fn slow_host() -> (CallbackHost, Link, String) {
     let host = CallbackHost::start().await;
     let link = Link::to(&host.url("/")).await;
@@ -216,7 +216,7 @@ async fn a_delivery_whose_message_is_lost_becomes_undeliverable_with_a_dead_lett
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
     let request = services.ask(http, DRIVER, &host.url("/retry-after/7")).await;
-    // As if somebody had deleted the queue of the ladder that holds it.
+    // As if the queue of the ladder that holds it had been deleted.
     eventually("the delayed message to be taken away", async || {
         for level in 0..4 {
             if !deployment.drain(&format!("celery_delayed_{level}")).await.is_empty() {

@@ -1,4 +1,4 @@
-//! A start that cannot work says why, and where it looked.
+//! A start that fails says why, and where it looked.
 
 use tests::deployment::Deployment;
 use tests::process::Process;
@@ -23,7 +23,7 @@ async fn a_bad_setting_stops_the_start_with_code_64_and_its_name() {
     }
 }
 
-/// Each with what is said to be wrong.
+/// Each URL with the expected complaint.
 const URLS_THAT_ARE_READ_DIFFERENTLY: [(&str, &str, &str); 16] = [
     ("BROKER_URL", "amqp://me:s3cret@ss/w#o?rd@127.0.0.1:1/x", "percent-encoded"),
     ("BROKER_URL", "amqp://me:12/s3cret@127.0.0.1:1", "percent-encoded"),
@@ -143,7 +143,7 @@ async fn a_service_that_still_looks_for_its_dependencies_can_be_stopped() {
             .with("STARTUP_TIMEOUT_SEC", 3600)
             .with("LOG_LEVEL", "debug");
         let mut process = Process::start(program, &[], &deployment.environment);
-        // Its signals are caught by now.
+        // By now it handles signals.
         process.logged("looking_for").await;
         assert_eq!(process.stop().await, Some(0), "{program}");
     }

@@ -1,4 +1,4 @@
-//! Processes that are stopped, restarted one after the other, or killed, while clients ask on and on.
+//! Processes that are stopped, restarted one after the other, or killed, while clients keep sending requests.
 
 use nix::sys::signal::Signal;
 use tests::callback_host::CallbackHost;
@@ -9,7 +9,7 @@ use tests::stage::Stage;
 
 const ROUNDS: usize = 3;
 
-/// A stage whose clients reach public-api by way of a link, as they would through a load balancer.
+/// A stage whose clients reach public-api through a link, as through a load balancer.
 async fn stage_with_a_front() -> (Link, Stage) {
     let mut stage = Stage::set(Deployment::new().await, &[]).await;
     let front = Link::to(&stage.services.api_url).await;

@@ -1,4 +1,4 @@
-//! What every store promises of finding records, tried on each.
+//! What every store guarantees about finding records, tested on each.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use super::stores::{decided, key, stores};
 const SECOND: Nanos = 1_000_000_000;
 const STATIONS: [&str; 2] = ["123e4567-e89b-12d3-a456-426614174000", "00000000-e89b-12d3-a456-426614174000"];
 
-/// A decision about a request that was called so long ago; gives its id.
+/// Stores a decision on a request made this long ago; returns its id.
 async fn put(store: &Store, ago: Nanos, station: usize, token: &str, decision: Decision) -> RequestId {
     let request_id = RequestId::new();
     let key = RecordKey {
@@ -30,7 +30,7 @@ async fn put(store: &Store, ago: Nanos, station: usize, token: &str, decision: D
     request_id
 }
 
-/// So many, each a nanosecond older than the one before.
+/// Stores this many decisions, each a nanosecond older than the one before.
 async fn put_many(store: &Store, count: Nanos, station: usize, token: &str, decision: Decision) {
     let one = async |ago| {
         put(store, ago, station, token, decision).await;
