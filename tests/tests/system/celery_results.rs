@@ -18,7 +18,7 @@ const PRELUDE: &str = r#"
 import datetime, json, sys, time
 from celery import Celery, chain, chord
 app = Celery(broker=sys.argv[1], backend=sys.argv[2])
-# What a client has sent and nobody confirmed may be lost when it ends.
+# Messages without a confirm may be lost when the client exits.
 app.conf.broker_transport_options = {"confirm_publish": True}
 def name_of(task): return "t.integration.tasks." + task
 def call(task, *args, **options): return app.send_task(name_of(task), args, **options)
