@@ -57,7 +57,7 @@ async fn a_copy_is_of_one_moment_however_much_is_written_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_damaged_cut_short_empty_or_of_something_else_is_found_out() {
+async fn a_damaged_truncated_empty_or_foreign_copy_is_detected() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("test.db");
     filled(&source).await.close().await;
