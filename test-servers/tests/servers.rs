@@ -66,7 +66,7 @@ fn what_a_server_says_when_it_does_not_start_is_in_the_error() {
 }
 
 #[test]
-fn rabbitmq_still_has_a_durable_message_after_a_kill_or_a_stop_and_leaves_nothing_behind_when_dropped() {
+fn rabbitmq_keeps_a_durable_message_and_leaves_nothing_behind() {
     let dir = TempDir::new().unwrap();
     let mut rabbitmq = RabbitMq::start(dir.path()).unwrap();
     assert_status(&rabbitmq, "PUT", "/api/vhosts/own", "", "201");

@@ -19,7 +19,7 @@ os.kill(os.getppid(), signal.SIGKILL)
 '"#;
 
 #[test]
-fn the_command_finds_its_servers_and_gives_the_exit_code_and_the_logs_are_kept_if_it_fails() {
+fn the_command_finds_its_servers_and_its_exit_code_is_returned() {
     let dir = TempDir::new().unwrap();
     let script =
         r#"env; "$VOLTGATE_TEST_PYTHON" -c 'import celery; print("celery", celery.__version__)'; exit 3"#;
@@ -42,7 +42,7 @@ fn the_command_finds_its_servers_and_gives_the_exit_code_and_the_logs_are_kept_i
 }
 
 #[test]
-fn servers_vanish_when_with_servers_is_killed_and_even_if_one_of_them_is_paused() {
+fn servers_end_when_with_servers_is_killed_even_a_paused_one() {
     let dir = TempDir::new().unwrap();
     let status = with_servers(dir.path()).args(["sh", "-c", PAUSE_REDIS_AND_KILL_PARENT]).status().unwrap();
     assert_eq!(status.code(), None);
@@ -64,7 +64,7 @@ fn a_signal_ends_the_command_and_what_it_started_and_the_servers() {
 }
 
 #[test]
-fn what_is_missing_is_named_together_with_the_command_that_installs_it() {
+fn a_missing_package_is_named_with_the_command_to_install_it() {
     let dir = TempDir::new().unwrap();
     let output = with_servers(dir.path()).arg("true").env("PATH", dir.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(69));
