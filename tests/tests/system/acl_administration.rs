@@ -111,7 +111,7 @@ fn seconds_from_now(seconds: i64) -> (OffsetDateTime, String) {
 }
 
 #[tokio::test]
-async fn an_entry_begins_and_ends_at_its_time_though_the_service_that_took_it_is_killed() {
+async fn an_entry_begins_and_ends_on_time_after_a_service_crash() {
     for mut acl in each().await {
         let ((begins, from), (ends, until)) = (seconds_from_now(2), seconds_from_now(5));
         let put = acl.at("PUT", &entry(STATION, DRIVER)).json(&json!({ "from": from, "until": until }));

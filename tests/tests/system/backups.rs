@@ -79,7 +79,7 @@ async fn two_files_copied_after_a_clean_stop_hold_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_restores_and_every_accepted_request_is_accounted_for() {
+async fn a_backup_under_load_restores_every_accepted_request() {
     let directory = tempfile::tempdir().unwrap();
     let (host, http, port) = (CallbackHost::start().await, reqwest_client(), free_port());
     let api_url = format!("http://127.0.0.1:{port}");
@@ -136,7 +136,7 @@ async fn a_backup_under_load_restores_and_every_accepted_request_is_accounted_fo
 }
 
 #[tokio::test]
-async fn neither_a_backup_nor_a_restore_writes_over_anything_or_takes_what_is_not_whole() {
+async fn backup_and_restore_overwrite_nothing_and_refuse_broken_files() {
     let directory = tempfile::tempdir().unwrap();
     let place = |name: &str| directory.path().join(name);
     let (data, backup) = (place("data"), place("backup"));
@@ -202,7 +202,7 @@ async fn neither_a_backup_nor_a_restore_writes_over_anything_or_takes_what_is_no
 }
 
 #[tokio::test]
-async fn a_backup_of_servers_is_refused_and_one_of_half_a_system_says_what_is_missing() {
+async fn a_backup_of_servers_is_refused_and_a_partial_one_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let backup = directory.path().join("backup");
     let servers = [("BROKER_URL", "amqp://me:s3cret@127.0.0.1:1"), ("REDIS_URL", "redis://127.0.0.1:1")];

@@ -78,7 +78,7 @@ print(json.dumps([ended(later), ended(app.AsyncResult(never))[0], ended(done), e
 "#;
 
 #[tokio::test]
-async fn whoever_waits_for_what_was_revoked_is_told_at_once_and_a_task_that_runs_is_left_alone() {
+async fn revoking_notifies_the_waiter_and_a_running_task_continues() {
     let scene = Scene::in_redis().await;
     let out = scene.python(&format!("{ASK}{REVOKED}")).await;
     let revoked = "celery.exceptions.TaskRevokedError('revoked')";

@@ -62,7 +62,7 @@ print(json.dumps({
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_events_are_what_a_python_workers_are_and_are_sent_only_while_they_are_enabled() {
+async fn our_events_match_a_python_workers_and_only_while_enabled() {
     let deployment = Deployment::new().await;
     let ours = Ours::start(&deployment).await;
     let _python = python_worker(&deployment, &[]).await;
@@ -85,7 +85,7 @@ print(json.dumps([[event["exception"].split("(")[0], "traceback" in event] for e
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_says_that_it_comes_and_goes_and_tells_of_failures_when_events_are_on_from_the_start() {
+async fn initially_enabled_events_report_start_stop_and_failures() {
     let deployment = Deployment::new().await;
     let going = async |config: ControlConfig| {
         let ours = Ours::start_as(&deployment, config, None).await;
@@ -149,7 +149,7 @@ print(json.dumps(running))
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_of_voltgate_masks_tokens_accounts_for_what_is_revoked_and_ends_with_zero_on_shutdown() {
+async fn a_voltgate_worker_masks_tokens_and_records_revoked_tasks() {
     let mut deployment = Deployment::new()
         .await
         .with("TASK_QUEUE_TYPE", "classic")

@@ -48,7 +48,7 @@ print(json.dumps([ended(parent)[0], ended(failed)[0], *refused, ended(call("add"
 "#;
 
 #[tokio::test]
-async fn what_does_not_fit_into_a_message_is_a_dead_letter_and_neither_a_loop_nor_the_end_of_a_connection() {
+async fn a_message_too_large_to_publish_is_dead_lettered_without_loop() {
     let scene = Scene::in_redis().await;
     let out = scene.python(&format!("{RAW}{TOO_LARGE}")).await;
     assert_eq!(out, serde_json::json!(["FAILURE", "FAILURE", "FAILURE", "FAILURE", ["SUCCESS", 3]]));

@@ -214,7 +214,7 @@ print("hybrid")
 }
 
 #[tokio::test]
-async fn an_eta_is_held_by_the_broker_through_the_end_of_its_worker_and_never_run_early() {
+async fn an_eta_survives_the_end_of_its_worker_and_is_never_early() {
     for queue_type in [QueueType::Quorum, QueueType::Classic] {
         let deployment = Deployment::new().await;
         let broker = broker(&deployment, queue_type).await;
@@ -278,7 +278,7 @@ fn note(id: &str, options: TaskOptions) -> Message {
 }
 
 #[tokio::test]
-async fn an_eta_farther_away_than_one_wait_takes_several_and_what_has_expired_by_then_is_not_run() {
+async fn a_distant_eta_takes_several_waits_and_expired_tasks_end() {
     let directory = tempfile::tempdir().unwrap();
     let deployment = Deployment::new().await;
     let embedded = format!("embedded:{}", directory.path().display());

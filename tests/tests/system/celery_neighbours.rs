@@ -30,7 +30,7 @@ for encoding, compression in [("base64", "application/x-gzip"), ("base64", None)
 }
 
 #[tokio::test]
-async fn an_eta_or_expires_that_is_a_timestamp_of_amqp_is_honoured_and_kept_by_a_retry() {
+async fn an_amqp_timestamp_as_eta_or_expires_survives_a_retry() {
     let deployment = Deployment::new().await;
     let broker = broker(&deployment, QueueType::Quorum).await;
     let mut notes = Notes::start(&broker).await;

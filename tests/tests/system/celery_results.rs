@@ -215,7 +215,7 @@ print(json.dumps([parent.id, callback.id, failed.id]))
 }
 
 #[tokio::test]
-async fn a_result_that_nobody_wants_is_not_kept_and_a_success_not_taken_back() {
+async fn an_ignored_result_is_not_stored_and_a_success_not_replaced() {
     let scene = Scene::in_redis().await;
     let script = r#"
 app.backend.store_result("kept-" + sys.argv[1][-8:], "first", "SUCCESS")
@@ -239,7 +239,7 @@ print(json.dumps(ids))
 }
 
 #[tokio::test]
-async fn whoever_waits_is_told_that_a_task_has_begun_and_that_it_is_tried_again() {
+async fn a_waiting_client_sees_a_task_start_and_retry() {
     let scene = Scene::in_redis().await;
     let script = r#"
 def comes_to(result, state):
@@ -290,7 +290,7 @@ print(json.dumps(call("reject_then_succeed", ignore_result=False).id))
 }
 
 #[tokio::test]
-async fn a_chord_is_refused_before_it_runs_and_whoever_waits_for_it_is_told() {
+async fn a_chord_is_refused_before_it_runs_and_its_waiter_notified() {
     let scene = Scene::in_redis().await;
     let script = r#"
 callback = {"task": "celery.chord", "args": [], "kwargs": {}, "options": {}, "subtask_type": "chord", "immutable": False}
@@ -310,7 +310,7 @@ print(json.dumps(out))
 
 /// Such a task runs at most once: if its worker is killed, it is lost and not run again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_acknowledged_when_it_begins_is_handed_out_once_and_given_back_by_a_worker_that_leaves() {
+async fn an_early_acknowledged_task_is_requeued_on_shutdown() {
     let mut scene = Scene::in_redis().await;
     let id = scene.python(r#"print(json.dumps(call("sleeping", 60).id))"#).await;
     let asked = format!(

@@ -83,7 +83,7 @@ async fn a_client_of_charge_service_is_served_as_by_the_original() {
 }
 
 #[tokio::test]
-async fn nobody_is_served_so_unless_it_is_switched_on_and_an_entry_is_made_in_the_callers_name() {
+async fn the_api_is_off_by_default_and_entries_name_the_caller() {
     let mut deployment = Deployment::new().await;
     let (_off, url) = deployment.start_api().await;
     assert_eq!(deployment.http.get(format!("{url}/api/getrequestlog/")).send().await.unwrap().status(), 404);

@@ -58,8 +58,7 @@ async fn alarm(mut broker: RabbitMq, raised: bool) -> RabbitMq {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_503_without_a_confirm_names_the_request_that_may_still_be_processed_and_one_that_is_certain_does_not()
- {
+async fn only_a_503_without_a_confirm_names_its_request() {
     let mut servers = OwnServers::start().await;
     let stage = Stage::set(Deployment::on(servers.addresses()).await, &[]).await;
     stage.accepted().await;

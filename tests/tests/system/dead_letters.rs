@@ -44,7 +44,7 @@ impl Publisher {
 }
 
 #[tokio::test]
-async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
+async fn an_invalid_task_is_kept_with_its_reason_and_the_next_is_run() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let host = CallbackHost::start().await;
@@ -161,7 +161,7 @@ async fn a_task_behind_a_byte_order_mark_is_done() {
 }
 
 #[tokio::test]
-async fn headers_that_leave_no_room_for_the_reason_do_not_keep_a_message_from_being_buried() {
+async fn a_message_without_room_for_the_reason_is_dead_lettered() {
     let mut deployment = Deployment::new().await;
     let _services = deployment.start().await;
     let publisher = Publisher::connect(&deployment).await;
@@ -177,7 +177,7 @@ async fn headers_that_leave_no_room_for_the_reason_do_not_keep_a_message_from_be
 }
 
 #[tokio::test]
-async fn a_task_that_takes_its_worker_with_it_each_time_is_buried_and_its_record_says_so() {
+async fn a_task_that_kills_its_worker_is_dead_lettered_and_recorded() {
     let mut deployment =
         Deployment::new().await.with("CALLBACK_TIMEOUT_SEC", 300).with("CALLBACK_WINDOW_SEC", 600);
     let services = deployment.start().await;

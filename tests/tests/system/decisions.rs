@@ -110,7 +110,7 @@ async fn two_workers_share_the_load() {
 }
 
 #[tokio::test]
-async fn a_post_that_is_sent_again_with_its_idempotency_key_is_the_same_request() {
+async fn a_post_repeated_with_its_idempotency_key_is_the_same_request() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -132,7 +132,7 @@ async fn a_post_that_is_sent_again_with_its_idempotency_key_is_the_same_request(
 }
 
 #[tokio::test]
-async fn a_callback_is_signed_with_every_key_and_the_public_ones_are_served() {
+async fn a_callback_has_every_signature_and_public_keys_are_served() {
     let mut deployment = Deployment::new()
         .await
         .with(

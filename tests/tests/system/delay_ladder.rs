@@ -65,7 +65,7 @@ impl Ladder {
 }
 
 #[tokio::test]
-async fn a_delay_that_is_returned_as_unroutable_makes_its_level_anew_and_comes_in_time() {
+async fn an_unroutable_delay_recreates_its_level_and_arrives_in_time() {
     let mut ladder = Ladder::in_use().await;
     for (number, gone) in ["queues/celery_delayed_1", "queues/celery_delayed_0", "exchanges/celery_delayed_1"]
         .iter()

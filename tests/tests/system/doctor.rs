@@ -150,7 +150,7 @@ async fn a_system_in_one_process_is_looked_at_while_it_runs() {
 }
 
 #[tokio::test]
-async fn each_level_of_the_delays_is_looked_at_and_the_policy_that_loses_what_they_hold_is_named() {
+async fn each_delay_level_is_checked_and_a_lossy_policy_is_named() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let deployment = deployment.clone().with("BROKER_MANAGEMENT_URL", &deployment.servers.broker_api);

@@ -54,7 +54,7 @@ fn with_header(length: usize) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frame_is_never_larger_than_131072_bytes_whatever_the_broker_offers() {
+async fn a_frame_is_at_most_131072_bytes_whatever_the_broker_offers() {
     for offered in ["frame_max = 0\n", "frame_max = 16777216\n"] {
         let (rabbitmq, _directory) = rabbitmq(offered).await;
         let broker = connected(&rabbitmq).await;
@@ -69,7 +69,7 @@ async fn a_frame_is_never_larger_than_131072_bytes_whatever_the_broker_offers() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_fit_into_the_agreed_frame_or_the_brokers_limit_is_refused_and_disturbs_nothing() {
+async fn a_message_over_the_frame_or_size_limit_is_refused_alone() {
     let (rabbitmq, _directory) = rabbitmq("frame_max = 8192\nmax_message_size = 100000\n").await;
     let broker = connected(&rabbitmq).await;
     broker.publish("celery", &with_header(8000), Duration::ZERO).await.unwrap();
@@ -122,7 +122,7 @@ fn grow(id: &str, header: usize, headers: Headers) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_whose_outcome_cannot_be_published_is_a_dead_letter_that_fits_and_the_next_is_run() {
+async fn an_unpublishable_outcome_becomes_a_dead_letter_that_fits() {
     let (rabbitmq, _directory) = rabbitmq("frame_max = 8192\nmax_message_size = 100000\n").await;
     let broker = connected(&rabbitmq).await;
     let tasks = Tasks::default().register(Grow).unwrap();

@@ -21,7 +21,7 @@ fn environment(values: &[(&str, &str)]) -> BTreeMap<String, String> {
 const KEY: [&str; 6] = ["keys", "create", "--name", "me", "--scope", "read"];
 
 #[tokio::test]
-async fn data_beside_a_setting_that_names_another_place_ends_every_command_with_64_and_names_both() {
+async fn data_that_contradicts_a_setting_ends_each_command_with_64() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").display().to_string();
     let backup = directory.path().join("backup").display().to_string();
@@ -90,7 +90,7 @@ async fn only_up_makes_a_directory() {
 }
 
 #[tokio::test]
-async fn each_command_says_on_request_which_queue_store_and_services_it_uses() {
+async fn each_command_reports_its_queue_store_and_services() {
     let directory = tempfile::tempdir().unwrap();
     let process = up(directory.path(), free_port()).await;
     let data = directory.path().join("data").display().to_string();
@@ -150,7 +150,7 @@ async fn an_option_that_a_command_has_no_use_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_decision_that_voltgate_authorize_shows_was_delivered_at_the_first_attempt() {
+async fn voltgate_authorize_needs_only_one_delivery_attempt() {
     let directory = tempfile::tempdir().unwrap();
     let port = free_port();
     let process = up(directory.path(), port).await;

@@ -44,7 +44,7 @@ impl Answer {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_read_costs_no_memory_holds_up_nobody_and_misses_nothing() {
+async fn an_unread_stream_costs_no_memory_and_misses_nothing() {
     let deployment = Deployment::new().await;
     let (api, api_url) = deployment.start_api().await;
     let options =
@@ -71,7 +71,7 @@ async fn a_stream_that_is_not_read_costs_no_memory_holds_up_nobody_and_misses_no
 }
 
 #[tokio::test]
-async fn a_stream_with_nothing_to_tell_says_so_now_and_then_and_from_where_to_go_on() {
+async fn an_idle_stream_sends_comments_and_a_resume_position() {
     let (_api, api_url) = Deployment::new().await.start_api().await;
     let mut stream = Answer::of(&api_url, "/requests/stream").await;
     stream.has(": nothing new", 1).await;

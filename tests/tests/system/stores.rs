@@ -143,7 +143,7 @@ async fn two_start_times_of_one_request_are_one_record_and_one_decision() {
 }
 
 #[tokio::test]
-async fn a_record_with_the_same_key_that_is_another_requests_is_not_taken_for_ones_own() {
+async fn another_requests_record_with_the_same_key_is_not_reused() {
     for (kind, store, _directory) in stores().await {
         let (first, second, key) = (RequestId::new(), RequestId::new(), key("x"));
         store.records.decide(&key, &decided(first, Decision::Allowed)).await.unwrap();
@@ -186,7 +186,7 @@ async fn one_id_used_for_two_questions_has_a_record_for_each() {
 }
 
 #[tokio::test]
-async fn every_attempt_is_kept_in_order_and_the_last_one_says_how_it_stands() {
+async fn every_attempt_is_kept_in_order_and_the_last_sets_the_state() {
     for (kind, store, _directory) in stores().await {
         let (request, key) = (RequestId::new(), key("x"));
         store.records.open(request, &key).await.unwrap();
@@ -248,7 +248,7 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
 }
 
 #[tokio::test]
-async fn an_overdue_delivery_is_claimed_by_one_at_a_time_until_it_is_over() {
+async fn an_overdue_delivery_is_claimed_by_one_worker_at_a_time() {
     for (kind, store, _directory) in stores().await {
         let overdue = &store.overdue;
         let [first, second] = [RequestId::new(), RequestId::new()];

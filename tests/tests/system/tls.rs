@@ -64,7 +64,7 @@ async fn served(pki: &Pki, url: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_whole_system_works_over_tls_and_serves_a_new_certificate_without_a_restart() {
+async fn the_system_works_over_tls_and_reloads_a_new_certificate() {
     let pki = Pki::new();
     let mut deployment = pki.guard(Deployment::new().await);
     let (_acl, acl) = deployment.start_acl().await;

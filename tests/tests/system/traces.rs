@@ -33,7 +33,7 @@ fn parent_of(callback: &Callback) -> &str {
 }
 
 #[tokio::test]
-async fn one_trace_shows_the_api_the_worker_the_access_list_and_every_callback_attempt() {
+async fn one_trace_covers_api_worker_access_list_and_callbacks() {
     let collector = Collector::start().await;
     let mut deployment = Deployment::new().await.with("OTLP_ENDPOINT", &collector.url);
     let services = deployment.start().await;
@@ -68,7 +68,7 @@ async fn one_trace_shows_the_api_the_worker_the_access_list_and_every_callback_a
 }
 
 #[tokio::test]
-async fn without_a_collector_the_clients_trace_is_passed_on_or_one_is_made() {
+async fn without_a_collector_a_trace_is_passed_on_or_created() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -81,7 +81,7 @@ async fn without_a_collector_the_clients_trace_is_passed_on_or_one_is_made() {
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_stops_nothing_and_is_named_in_the_log_once() {
+async fn a_hanging_collector_stops_nothing_and_is_logged_once() {
     // It accepts connections and never answers.
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", deaf.local_addr().unwrap());
