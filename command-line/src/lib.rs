@@ -1,6 +1,6 @@
-//! How every program of ours reads its command line. Help and version are printed before anything is opened, and the
-//! program exits with 0; invalid arguments exit with 64. Few crates depend on this one, because it is rebuilt for each
-//! commit.
+//! How every program of ours reads its command line. Help and version are printed before anything is
+//! opened, and the program exits with 0; invalid arguments exit with 64. Few crates depend on this one,
+//! because it is rebuilt for each commit.
 #![warn(missing_docs)]
 
 use std::process::ExitCode;
