@@ -39,8 +39,8 @@ pub fn check(path: &Path, kind: &DataFile) -> Result<(), DbError> {
 
 /// Returns `None` if the file is fine.
 fn problem(path: &Path, kind: &DataFile) -> rusqlite::Result<Option<String>> {
-    // Without `immutable`, SQLite would create a -shm next to a copy that it only reads, or fail in a read-only
-    // directory.
+    // Without `immutable`, SQLite would create a -shm next to a copy that it only reads,
+    // or fail in a read-only directory.
     let uri = format!("file:{}?immutable=1", escaped(path));
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;

@@ -41,8 +41,8 @@ impl Staging {
     /// Moves the files to the target.
     ///
     /// # Errors
-    /// Returns an error if they cannot be renamed, for instance because another process has created the directory
-    /// meanwhile.
+    /// Returns an error if they cannot be renamed, for instance because another process has
+    /// created the directory meanwhile.
     pub fn publish(self) -> std::io::Result<()> {
         let Self { target, place } = self;
         File::open(place.path())?.sync_all()?;

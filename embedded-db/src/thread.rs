@@ -1,6 +1,6 @@
-//! A thread that owns a connection and runs the jobs sent to it until it is closed. Closing waits for the end of the
-//! thread: a connection that is still open when the process ends leaves part of its data in the `-wal` next to the
-//! file.
+//! A thread that owns a connection and runs the jobs sent to it until it is closed. Closing waits for
+//! the end of the thread: a connection that is still open when the process ends leaves part of its data
+//! in the `-wal` next to the file.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};

@@ -6,8 +6,8 @@ use tokio::sync::{mpsc, oneshot};
 use crate::DbError;
 use crate::thread::Thread;
 
-/// Maximum number of writes in one commit. With more, the first would wait for the last and hardly save more of the
-/// sync.
+/// Maximum number of writes in one commit. With more, the first would wait for the last
+/// and hardly save more of the sync.
 const BATCH: usize = 512;
 
 /// Capacity of the queue of writes. Beyond it callers wait for room, so that memory does not grow with the load.
@@ -97,8 +97,8 @@ fn commit(
     transaction.commit()
 }
 
-/// Moves everything into the file itself. SQLite does so only for the last connection, and another command may hold
-/// one.
+/// Moves everything into the file itself. SQLite does so only for the last connection,
+/// and another command may hold one.
 fn close(connection: Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.close().map_err(|(_, error)| error)
