@@ -39,9 +39,9 @@ struct Ports {
 }
 
 impl RabbitMq {
-    /// Starts a broker on free ports of 127.0.0.1 and waits until it accepts connections. Its only user is `guest`,
-    /// with the password `guest`. Everything it writes is below `dir`: logs in `log`, files that may grow large in
-    /// `data`.
+    /// Starts a broker on free ports of 127.0.0.1 and waits until it accepts connections. Its only
+    /// user is `guest`, with the password `guest`. Everything it writes is below `dir`: logs in `log`,
+    /// files that may grow large in `data`.
     ///
     /// # Errors
     /// Returns an error if RabbitMQ is not installed or does not start; the message contains the end of its log.
@@ -67,8 +67,8 @@ impl RabbitMq {
         format!("http://guest:guest@127.0.0.1:{}", self.ports.api)
     }
 
-    /// Starts it with the same ports and data after [`RabbitMq::kill`] or [`RabbitMq::stop`], and waits until it
-    /// accepts connections.
+    /// Starts it with the same ports and data after [`RabbitMq::kill`] or [`RabbitMq::stop`], and
+    /// waits until it accepts connections.
     ///
     /// # Errors
     /// Returns an error if it is still running, or does not start.
@@ -88,9 +88,9 @@ impl RabbitMq {
         Ok(())
     }
 
-    /// Sends SIGKILL to the broker and all processes that it started. Confirmed messages are still there after
-    /// [`RabbitMq::start_again`]: unless the broker is paused, this first waits until its latest declarations are
-    /// written.
+    /// Sends SIGKILL to the broker and all processes that it started. Confirmed messages are still
+    /// there after [`RabbitMq::start_again`]: unless the broker is paused, this first waits until its
+    /// latest declarations are written.
     ///
     /// # Errors
     /// Returns an error if it is not running, or does not end.
@@ -127,8 +127,8 @@ impl RabbitMq {
         self.running()?.resume()
     }
 
-    /// Raises or clears the memory alarm. While it lasts, the broker reads nothing from connections that have
-    /// published.
+    /// Raises or clears the memory alarm. While it lasts, the broker reads nothing from
+    /// connections that have published.
     ///
     /// # Errors
     /// Returns an error if it is not running, or if `rabbitmqctl` fails.
