@@ -133,8 +133,8 @@ impl Run {
         }
     }
 
-    /// Waits until a request is due; returns its number and the time at which it was due. Returns `None` when there are
-    /// no more.
+    /// Waits until a request is due; returns its number and the time at which it was due.
+    /// Returns `None` when there are no more.
     async fn turn(&self) -> Option<(u64, Instant)> {
         self.permits.acquire().await.ok()?.forget();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -165,8 +165,8 @@ impl Run {
                 Ok(answer) => *asked.refused.entry(answer.status).or_default() += 1,
                 Err(error) => *asked.unanswered.entry(error.to_string()).or_default() += 1,
             }
-            // No callback follows a refusal, so the permit is returned here. In an open loop the next request is due
-            // anyway.
+            // No callback follows a refusal, so the permit is returned here. In an open loop
+            // the next request is due anyway.
             if self.timetable.is_none() {
                 tokio::time::sleep(WAIT_AFTER_REFUSAL).await;
                 self.permits.add_permits(1);

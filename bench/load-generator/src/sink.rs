@@ -120,8 +120,8 @@ async fn answer(mut stream: TcpStream, received: Arc<Received>) -> std::io::Resu
     while stream.read_buf(&mut buffer).await? > 0 && buffer.len() <= MOST_READ {
         while let Some(call) = parse(&buffer) {
             buffer.advance(call.length);
-            // Answered before it is recorded: the process may end with the last callback, and an unanswered one is sent
-            // again.
+            // Answered before it is recorded: the process may end with the last callback, and
+            // an unanswered one is sent again.
             let answered = stream.write_all(ANSWER).await;
             match call.callback {
                 Some(callback) => received.note(callback),

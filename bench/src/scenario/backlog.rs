@@ -1,5 +1,5 @@
-//! Whether the length of the queue affects a worker: its throughput and its memory with few and with many waiting
-//! tasks.
+//! Whether the length of the queue affects a worker: its throughput and its memory with
+//! few and with many waiting tasks.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
