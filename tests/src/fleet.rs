@@ -117,8 +117,8 @@ impl System {
     async fn start(plan: &Plan) -> Self {
         let settings = [
             ("TASK_QUEUE_TYPE", plan.queue_type.name()),
-            // A Python worker keeps no record of its decisions, so that a late decision could differ from an earlier
-            // one.
+            // A Python worker keeps no record of its decisions, so that a late decision
+            // could differ from an earlier one.
             ("AUTHORIZATION_TIMEOUT_SEC", "3600"),
             ("CALLBACK_WINDOW_SEC", "3600"),
             ("WORKER_CONCURRENCY", "16"),

@@ -1,5 +1,5 @@
-//! Clients that keep sending requests, as real clients do: after a refusal or a cut connection they wait a little and
-//! retry.
+//! Clients that keep sending requests, as real clients do: after a refusal or a cut
+//! connection they wait a little and retry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

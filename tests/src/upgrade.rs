@@ -1,6 +1,6 @@
-//! An upgrade: the services of an earlier commit and of this one run together on one broker and one Redis. Each finds,
-//! decides and calls back the requests that the other accepted, and sees the changes that the other makes to access
-//! lists.
+//! An upgrade: the services of an earlier commit and of this one run together on one broker and one
+//! Redis. Each finds, decides and calls back the requests that the other accepted, and sees the changes
+//! that the other makes to access lists.
 
 mod earlier;
 

@@ -1,6 +1,6 @@
-//! `fleet [--seed N] [--requests N] [--queue-type quorum|classic] [--json]` runs a mixed fleet whose workers are killed
-//! at random, and prints the outcome of the calls. It exits with 0 if nothing was violated. `make fleet` starts it with
-//! its servers.
+//! `fleet [--seed N] [--requests N] [--queue-type quorum|classic] [--json]` runs a mixed fleet whose workers
+//! are killed at random, and prints the outcome of the calls. It exits with 0 if nothing was violated. `make
+//! fleet` starts it with its servers.
 
 use std::process::ExitCode;
 use std::time::Duration;

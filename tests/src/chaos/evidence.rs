@@ -120,8 +120,8 @@ async fn records(system: &System, requests: impl Iterator<Item = &String>) -> Ha
         .await
 }
 
-/// Repeats the request until there is an answer: public-api may notice a broken connection to Redis only when it uses
-/// it.
+/// Repeats the request until there is an answer: public-api may notice a broken
+/// connection to Redis only when it uses it.
 async fn read(http: &reqwest::Client, api_url: &str, request: &str) -> Option<Value> {
     let url = format!("{api_url}/requests/{request}");
     let answered = eventually("an answer about a record", async || {

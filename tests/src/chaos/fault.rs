@@ -42,8 +42,8 @@ pub(super) enum Trouble {
 pub(super) enum Kind {
     Killed(Service),
     Restarted(Service),
-    /// Stops a worker for longer than the broker's heartbeat timeout: its in-flight deliveries are redelivered
-    /// meanwhile.
+    /// Stops a worker for longer than the broker's heartbeat timeout: its in-flight
+    /// deliveries are redelivered meanwhile.
     Frozen,
     Skewed,
     BrokerKilled,

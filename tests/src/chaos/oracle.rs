@@ -25,8 +25,8 @@ pub(super) struct Verdict {
     pub(super) letters: BTreeMap<String, usize>,
     /// Requests whose host accepted a callback more than once.
     pub(super) told_twice: usize,
-    /// Requests recorded as undeliverable although a host accepted a callback, because the worker did not see the
-    /// answer.
+    /// Requests recorded as undeliverable although a host accepted a callback, because
+    /// the worker did not see the answer.
     pub(super) told_all_the_same: usize,
     pub(super) decisions: BTreeMap<String, usize>,
     pub(super) unaccounted: usize,

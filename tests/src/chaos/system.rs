@@ -1,5 +1,5 @@
-//! The system that the faults are injected into: private servers, several instances of each service, and links between
-//! them.
+//! The system that the faults are injected into: private servers, several instances of each
+//! service, and links between them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -140,8 +140,8 @@ impl Duplicates {
         Self { stop, published, publishing }
     }
 
-    /// Publishes what is still outstanding. Returns id and callback URL of the confirmed ones, and the number published
-    /// twice.
+    /// Publishes what is still outstanding. Returns id and callback URL of the confirmed ones,
+    /// and the number published twice.
     pub(super) async fn stop(self) -> (Vec<(String, String)>, usize) {
         self.stop.notify_one();
         let confirmed = self.publishing.await.unwrap();

@@ -12,8 +12,8 @@ use tests::eventually;
 use tests::process::Process;
 use tokio::process::Command;
 
-/// Functions that call tasks of the conformance worker by name; the result of one is its state with its value or its
-/// exception.
+/// Functions that call tasks of the conformance worker by name; the result of one is its state
+/// with its value or its exception.
 const PRELUDE: &str = r#"
 import datetime, json, sys, time
 from celery import Celery, chain, chord

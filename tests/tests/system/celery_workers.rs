@@ -1,5 +1,5 @@
-//! Shared by the tests of Celery's remote control and events: a worker of ours and a Python worker on one broker, and a
-//! Python client.
+//! Shared by the tests of Celery's remote control and events: a worker of ours and a Python worker on
+//! one broker, and a Python client.
 
 use std::process::Stdio;
 use std::sync::Arc;

@@ -63,8 +63,8 @@ async fn only_a_503_without_a_confirm_names_its_request() {
     let stage = Stage::set(Deployment::on(servers.addresses()).await, &[]).await;
     stage.accepted().await;
     servers.broker = alarm(servers.broker, true).await;
-    // The first message published during an alarm triggers the broker's notification; it is not read before the alarm
-    // ends.
+    // The first message published during an alarm triggers the broker's notification; it is
+    // not read before the alarm ends.
     let first = ask(&stage, "/ok/first", Some("first")).await;
     let request = first.unconfirmed();
     let again = ask(&stage, "/ok/first", Some("first")).await;

@@ -1,7 +1,7 @@
-//! `make search-bench`: how long it takes to find requests among ten million of thirty days, by kind of filter, through
-//! the store and through `GET /requests`; and how much of Redis' memory a record and its index entries take. Fills a
-//! private Redis, or uses one filled by an earlier run whose URL is the second argument. Prints a table and decides
-//! nothing.
+//! `make search-bench`: how long it takes to find requests among ten million of thirty days, by kind of
+//! filter, through the store and through `GET /requests`; and how much of Redis' memory a record and its index
+//! entries take. Fills a private Redis, or uses one filled by an earlier run whose URL is the second argument.
+//! Prints a table and decides nothing.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made shall fail loudly")]
 
 mod kinds;
