@@ -12,7 +12,7 @@ use super::traffic::Hosts;
 use crate::callback_host::{Callback, CallbackHost};
 use crate::eventually;
 
-/// The callback window, and the same again for starting, recovering and counting.
+/// The callback window, plus the time that starting, recovering and counting may take.
 const REST_WITHIN: Duration = Duration::from_secs(40 + 90);
 /// RabbitMQ counts the messages of a quorum queue every five seconds.
 const EMPTY_FOR: Duration = Duration::from_secs(7);
