@@ -1,61 +1,61 @@
-# Every target is one line of intent; what needs an `if` is a Rust program.
+# Targets contain no logic: anything that needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
 .PHONY: help demo up test bench hot-pieces conformance chaos fleet upgrade-test neighbours search-bench check deny deploy-check
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Build, and show one request for each of the four decisions; needs nothing but Rust
+demo: ## Build, and show one request for each of the four decisions; needs only Rust
 	cargo run --quiet --package voltgate -- demo
 
 up: ## Run everything in one process, data in ./voltgate-data
 	cargo run --quiet --package voltgate -- up
 
-test: ## Run every test against private RabbitMQ and Redis servers; installs their Debian packages where it may
+test: ## Run all tests against private RabbitMQ and Redis servers; installs their Debian packages if permitted
 	cargo build --workspace --bins --examples
 	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
 
-bench: ## Measure Voltgate as it is shipped beside the bare broker and a Python system; BENCH="backlog", for instance, for a part
-	CARGO_PROFILE_DIST_STRIP=none cargo build --profile dist -p public-api -p acl-service -p worker -p voltgate -p bench # `profile` goes by symbols
+bench: ## Measure the release build, the bare broker and a Python system; BENCH=backlog, for instance, runs one part
+	CARGO_PROFILE_DIST_STRIP=none cargo build --profile dist -p public-api -p acl-service -p worker -p voltgate -p bench # `profile` needs the symbols
 	target/dist/bench $(or $(BENCH),all)
 
-hot-pieces: ## Count anew what bench/hot-pieces.json holds, after a change that is meant to cost more, or a new compiler
+hot-pieces: ## Update the counts in bench/hot-pieces.json, after an intended increase or a new compiler
 	cargo build --package bench --bins
 	target/debug/hot-pieces > target/hot-pieces.json
 	cp target/hot-pieces.json bench/hot-pieces.json
 
-conformance: ## Run Celery 5.7's own integration tests of tasks against a worker of ours; BACKEND=rpc for other results
+conformance: ## Run Celery 5.7's own integration tests of tasks against our worker; BACKEND=rpc selects the other result backend
 	cargo build --workspace --bins --examples
 	target/debug/with-servers tests/celery/run rust $(or $(BACKEND),redis) t/integration/test_tasks.py
 
-neighbours: ## Measure what a healthy host notices while 600 callbacks hang, or drip, at another one (takes two minutes)
+neighbours: ## Measure the latency of a healthy host while 600 callbacks hang, or drip, at another (takes two minutes)
 	cargo build --release -p public-api -p worker -p acl-service -p tests
 	cargo run --quiet --package test-servers --bin with-servers -- target/release/neighbours
 
-search-bench: ## Measure finding requests among ten million in a private Redis (13 GB of memory, half an hour); RECORDS=…
+search-bench: ## Measure searches among ten million requests in a private Redis (13 GB of memory, half an hour); RECORDS=…
 	cargo build --release --package tests --package public-api --bin search-bench --bin public-api
 	target/release/search-bench $(RECORDS)
 
-chaos: ## Inject faults under load and account for every 202; SEED=… runs one again, SECONDS=… says how long
+chaos: ## Inject faults under load and account for every 202; SEED=… repeats a run, SECONDS=… sets its length
 	cargo build --workspace
 	target/debug/chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
-fleet: ## A Python worker and one of ours on one queue, both killed at random; SEED=… REQUESTS=… QUEUE=classic
+fleet: ## Run a Python worker and one of ours on one queue, and kill both at random; SEED=… REQUESTS=… QUEUE=classic
 	cargo build --workspace
 	target/debug/with-servers target/debug/fleet $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(QUEUE),--queue-type $(QUEUE))
 
-upgrade-test: ## Run an earlier version beside this one under load: make upgrade-test FROM=<commit> SECONDS=…
+upgrade-test: ## Run an earlier version together with this one under load: make upgrade-test FROM=<commit> SECONDS=…
 	cargo build --workspace --bins
 	target/debug/with-servers target/debug/upgrade-test $(FROM) $(if $(SECONDS),--seconds $(SECONDS))
 
-check: ## Formatting, lints and documentation, warnings being errors
+check: ## Check formatting, lints and documentation; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
-deny: ## Licences, sources and banned crates (advisories need their database: see CONTRIBUTING.md)
-	cargo install --quiet --locked --debug --root target/tools cargo-deny@0.20.2 # used once: building it is what takes long
-	cargo fetch --quiet --locked # of every platform: a build fetches its own, and cargo-deny looks at all
+deny: ## Check licences, sources and banned crates (advisories need their database: see CONTRIBUTING.md)
+	cargo install --quiet --locked --debug --root target/tools cargo-deny@0.20.2 # a debug build, because it runs once and building takes longest
+	cargo fetch --quiet --locked # for every platform: a build fetches only its own, but cargo-deny checks all
 	target/tools/bin/cargo-deny --offline check licenses bans sources
 
 deploy-check: ## Check compose.yaml, the Kubernetes manifests, nginx.conf and the Dockerfile without running them

@@ -1,4 +1,4 @@
-//! Finds the commit that is built: `VOLTGATE_COMMIT` where it is set, as in a container or from a tarball; otherwise git's.
+//! Finds the commit being built: `VOLTGATE_COMMIT` if it is set, as in a container or from a tarball; otherwise git's.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,7 @@ fn main() {
     println!("cargo::rustc-env={VARIABLE}={commit}");
 }
 
-/// Nothing where the sources lie in no checkout, or in that of something else.
+/// Returns `None` if the sources are not in a git checkout, or in the checkout of another project.
 fn of_this_checkout() -> Option<String> {
     let workspace = Path::new("..").canonicalize().ok()?;
     let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()?;
@@ -36,10 +36,10 @@ fn of_this_checkout() -> Option<String> {
     git(&["rev-parse", "--short=12", "HEAD"])
 }
 
-/// Builds anew when this file of git changes. One that is missing may be made later, which changes its directory; cargo
-/// would take a missing file as changed each time.
+/// Rebuilds when this file of git changes. For a missing file it watches the directory, which changes when the file is
+/// created; cargo would treat a missing file as changed in every build.
 fn watch(name: &str) {
-    // In a worktree not all of them are in the same directory.
+    // In a worktree these files are in different directories.
     let Some(path) = git(&["rev-parse", "--git-path", name]) else { return };
     let file = Path::new(&path);
     if let Some(there) = file.ancestors().find(|path| path.exists())
@@ -49,7 +49,7 @@ fn watch(name: &str) {
     }
 }
 
-/// In the directory of this crate, where cargo starts a build script.
+/// Runs git in the directory of this crate, where cargo starts a build script.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

@@ -1,4 +1,4 @@
-"""The front door: takes a request, publishes it as a task, answers 202 when the broker has confirmed."""
+"""The API: accepts a request, publishes it as a task, and answers 202 after the broker's confirm."""
 
 import time
 import uuid

@@ -1,4 +1,4 @@
-"""The task: decide one request, write the record, call the client back. Celery's own means throughout."""
+"""The task: decide one request, write the record, call the client back. It uses Celery's own features throughout."""
 
 import os
 import re
@@ -18,14 +18,14 @@ MAX_ATTEMPTS = 8
 
 app = Celery("authorization_worker", broker=os.environ["BROKER_URL"])
 app.conf.update(
-    # As safe as what it is compared with: quorum queue, persistent messages, confirms, acknowledged when done.
+    # The same safety as Voltgate: quorum queue, persistent messages, confirms, acknowledged when done.
     task_default_queue_type="quorum",
     task_default_delivery_mode="persistent",
     broker_transport_options={"confirm_publish": True},
     task_acks_late=True,
     task_reject_on_worker_lost=True,
     worker_detect_quorum_queues=True,
-    # Nobody wants results or events.
+    # Results and events are not used.
     task_ignore_result=True,
     worker_send_task_events=False,
     task_send_sent_event=False,
@@ -34,7 +34,7 @@ app.conf.update(
     broker_connection_retry_on_startup=True,
 )
 
-# One of each for each process of the pool, made after the fork, so that connections are kept alive and not shared.
+# One of each per process of the pool, created after the fork, so that connections are kept alive and not shared.
 http = None
 records = None
 
@@ -43,7 +43,7 @@ records = None
 def connect(**_):
     global http, records
     http = requests.Session()
-    # Without it, each request looks for proxies in the environment and for passwords in ~/.netrc.
+    # Otherwise each request looks for proxies in the environment and for passwords in ~/.netrc.
     http.trust_env = False
     records = redis.Redis.from_url(os.environ["REDIS_URL"])
 
@@ -79,7 +79,7 @@ def authorize(self, station_id, driver_token, callback_url, expiry_time_ns, reco
             "callback_status": "pending",
             "request_id": self.request.id,
         }
-        # The record before the callback.
+        # The record is written before the callback.
         with records.pipeline(transaction=False) as pipe:
             pipe.hset(record, mapping=decision).expire(record, RETENTION).execute()
     body = {"station_id": str(station_id), "driver_token": driver_token, "status": status}

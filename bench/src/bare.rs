@@ -1,5 +1,5 @@
-//! The bare broker: messages that public-api made, published with confirms to a quorum queue and consumed with
-//! acknowledgements, and nothing else. What a system on this broker cannot do better than.
+//! The bare broker: messages made by public-api, published with confirms to a quorum queue and consumed with
+//! acknowledgements, and nothing else. No system on this broker can be faster.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -20,14 +20,14 @@ use crate::servers::Servers;
 use crate::system::voltgate::{Form, services};
 
 const QUEUE: &str = "celery";
-/// How many messages are taken from public-api, to be published again and again.
+/// Number of messages taken from public-api, to be published again and again.
 const SAMPLES: u64 = 200;
-/// What the broker is asked to do at once.
+/// Maximum number of unconfirmed messages.
 pub const UNCONFIRMED: usize = 1000;
-/// Acknowledged together, or as soon as nothing else has come.
+/// Maximum number of messages acknowledged together; fewer if no others have arrived.
 const ACKNOWLEDGED_TOGETHER: usize = 50;
 const LIMIT: Duration = Duration::from_secs(30);
-/// One at a time, so many, so far apart: hardly any load.
+/// Number and interval of messages published one at a time: almost no load.
 const ALONE: usize = 150;
 const ALONE_EVERY: Duration = Duration::from_millis(20);
 
@@ -38,12 +38,12 @@ pub struct Sample {
     body: Vec<u8>,
 }
 
-/// What the broker did by itself.
+/// The result of the bare broker.
 #[derive(Debug, Clone, Serialize)]
 pub struct Bare {
-    /// Messages that went all the way.
+    /// Number of messages published and consumed.
     pub messages: u64,
-    /// Of those, a second.
+    /// Messages per second.
     pub per_second: f64,
     /// CPU time of each part, in microseconds for each message.
     pub cpu_us: BTreeMap<String, f64>,
@@ -51,12 +51,12 @@ pub struct Bare {
     pub confirm_ms: (f64, f64),
 }
 
-/// Lets public-api make messages, and takes them off its queue.
+/// Lets public-api publish messages, and takes them off its queue.
 ///
 /// # Errors
-/// It does not start, or refuses.
+/// Returns an error if it does not start, or refuses.
 pub async fn samples(servers: &Servers) -> Result<Vec<Sample>> {
-    // Without a worker they would soon be too old to be taken.
+    // Without a worker they would soon expire and be refused.
     let patient = vec![("AUTHORIZATION_TIMEOUT_SEC", "3600".to_owned())];
     let system = services(servers, &Form { settings: patient, ..Form::default() }).await?;
     let api = Origin::parse(&system.api)?;
@@ -80,13 +80,13 @@ pub async fn samples(servers: &Servers) -> Result<Vec<Sample>> {
     Ok(samples)
 }
 
-/// Publishes for this long and consumes all of it.
+/// Publishes for `duration` and consumes all messages.
 ///
 /// # Errors
-/// The broker does not answer, or does not confirm.
+/// Returns an error if the broker does not answer or does not confirm.
 pub async fn run(servers: &Servers, samples: Vec<Sample>, prefetch: u16, duration: Duration) -> Result<Bare> {
     let url = servers.emptied("bare").await?;
-    // Two connections, as a producer and a worker have.
+    // Two connections, like a producer and a worker.
     let (publishing, consuming) = (connect(&url).await?, connect(&url).await?);
     let publisher = publishing.create_channel().await?;
     declare(&publisher).await?;
@@ -105,7 +105,7 @@ pub async fn run(servers: &Servers, samples: Vec<Sample>, prefetch: u16, duratio
         published.map(|published| (published, publisher, samples))
     });
     let (published, publisher, samples) = publishing.await??;
-    // It goes on until it has seen as many.
+    // The consumer continues until it has seen this many.
     let _ = tell.send(published);
     let took = consumed.await??.duration_since(began);
     let cpu_us = cpu::per_request(&before, &cpu::used(&parts), published);
@@ -152,7 +152,7 @@ impl Sample {
         self.publish_with(channel, &self.body).await
     }
 
-    /// With its headers and properties and another body.
+    /// Publishes it with its headers and properties and another body.
     pub(crate) async fn publish_with(
         &self,
         channel: &Channel,
@@ -171,7 +171,7 @@ pub(crate) async fn confirmed(confirm: impl Future<Output = lapin::Result<Confir
     }
 }
 
-/// Until as many have come as are told of in the end; gives when the last one came.
+/// Consumes until it has seen the announced number of messages; returns when the last one arrived.
 async fn consume_all(
     channel: Channel,
     prefetch: u16,
@@ -193,7 +193,7 @@ async fn consume_all(
         let mut last = delivery;
         seen += 1;
         for _ in 1..ACKNOWLEDGED_TOGETHER {
-            // What has already come; waiting for more would hold up the broker.
+            // Only messages that have already arrived; waiting for more would hold up the broker.
             let Some(next) = consumer.next().now_or_never() else { break };
             last = next.context("the queue went away")??;
             seen += 1;

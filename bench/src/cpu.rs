@@ -1,4 +1,4 @@
-//! What processes and threads have used, as the kernel counts it: CPU time and memory.
+//! CPU time and memory of processes and threads, as the kernel counts them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use test_servers::descendants;
 
-/// The kernel counts for programs in hundredths of a second, whatever it counts in itself.
+/// The kernel reports CPU time to programs in hundredths of a second, regardless of its internal unit.
 const TICK: Duration = Duration::from_millis(10);
 
-/// Something whose use is told apart.
+/// Something whose CPU time is measured separately.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
-    /// A process and all that it started.
+    /// A process and all processes that it started.
     Process(u32),
-    /// All processes of this name among those that we started.
+    /// All processes with this name among our descendants.
     Named(&'static str),
-    /// A thread of ours.
+    /// A thread of this process.
     Thread(&'static str),
     /// This process without that thread.
     OursWithout(&'static str),
@@ -25,13 +25,13 @@ pub enum Part {
 /// CPU time used so far, by name.
 pub type Used = BTreeMap<String, Duration>;
 
-/// What these have used so far.
+/// CPU time that these have used so far.
 #[must_use]
 pub fn used(parts: &[(String, Part)]) -> Used {
     parts.iter().map(|(name, part)| (name.clone(), part.cpu())).collect()
 }
 
-/// Microseconds for each request, by name.
+/// Microseconds per request, by name.
 #[must_use]
 pub fn per_request(before: &Used, after: &Used, requests: u64) -> BTreeMap<String, f64> {
     let spent = |(name, after): (&String, &Duration)| {
@@ -41,7 +41,7 @@ pub fn per_request(before: &Used, after: &Used, requests: u64) -> BTreeMap<Strin
     after.iter().map(spent).collect()
 }
 
-/// The most memory that each of these processes had at once, in MiB.
+/// The peak memory of each of these processes, in MiB.
 #[must_use]
 pub fn peak_memory(parts: &[(String, Part)]) -> BTreeMap<String, f64> {
     let of = |(name, part): &(String, Part)| {
@@ -83,11 +83,11 @@ fn comm(path: &str) -> Option<String> {
     Some(fs::read_to_string(format!("{path}/comm")).ok()?.trim().to_owned())
 }
 
-/// In user and in kernel mode. What is gone has used nothing.
+/// User and system time. A process that is gone counts as zero.
 fn stat_cpu(path: &str) -> Duration {
     let ticks = || -> Option<u32> {
         let stat = fs::read_to_string(format!("{path}/stat")).ok()?;
-        // The name stands in brackets and may contain anything.
+        // The name is in parentheses and may contain anything.
         let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
         Some(fields.next()?.parse::<u32>().ok()? + fields.next()?.parse::<u32>().ok()?)
     };

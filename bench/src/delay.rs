@@ -1,4 +1,4 @@
-//! A link to a service whose answers come late, whatever they are: a partner that is slow, but not busy.
+//! A link to a service that delays all answers: it simulates a partner that is slow but not busy.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -20,10 +20,10 @@ pub struct DelayedLink {
 }
 
 impl DelayedLink {
-    /// Listens on a free port; each answer comes so much later.
+    /// Listens on a free port; each answer is delayed by `late`.
     ///
     /// # Errors
-    /// There is no port.
+    /// Returns an error if no port is available.
     pub async fn start(late: Duration) -> Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let port = listener.local_addr()?.port();
@@ -40,16 +40,16 @@ impl DelayedLink {
         Ok(Self { port, target, serving })
     }
 
-    /// Where it listens.
+    /// The URL on which it listens.
     #[must_use]
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// From now on connections go to this service.
+    /// Sends new connections to this service.
     ///
     /// # Errors
-    /// It is no URL.
+    /// Returns an error if this is not a valid URL.
     pub fn lead_to(&self, url: &str) -> Result<()> {
         let origin = Origin::parse(url)?;
         *self.target.lock().unwrap_or_else(PoisonError::into_inner) = Some(origin.authority);
@@ -63,7 +63,7 @@ impl Drop for DelayedLink {
     }
 }
 
-/// Requests at once, answers late. One at a time is on a connection, so that a read is an answer.
+/// Forwards requests at once and answers late. A connection carries one request at a time, so each read is an answer.
 async fn pass(near: TcpStream, authority: String, late: Duration) -> std::io::Result<()> {
     let far = TcpStream::connect(authority).await?;
     far.set_nodelay(true)?;

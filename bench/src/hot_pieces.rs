@@ -1,5 +1,5 @@
-//! The pieces of code that every request goes through, counted in instructions: the same count on a busy machine as on a
-//! quiet one, so that CI sees a piece that has become dearer without timing anything.
+//! The code that every request runs, counted in instructions: the count is the same on a busy machine as on a quiet
+//! one, so that CI detects a slower piece without timing anything.
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -20,16 +20,16 @@ use task_queue::message::Headers;
 use task_queue::protocol::Origin;
 use task_queue::{Message, TaskMessage, TaskOptions, TaskRequest};
 
-/// A piece may become so much dearer before anybody is asked: compilers and processors differ a little.
+/// A piece may become this much more expensive before the test fails: compilers and processors differ a little.
 const TOLERANCE: f64 = 0.10;
-/// The difference between two runs is what so many more of it cost.
+/// The cost of a piece is the difference between runs with few and with many repetitions.
 const FEW: u64 = 20;
 const MANY: u64 = 120;
 
 const URL: &str = "https://93.184.216.34:8443/callbacks/charging?session=42";
 const TOKEN: &str = "valid_driver_token_12345";
 
-/// What a piece works on.
+/// The inputs of the pieces.
 struct Props {
     task: Authorize,
     message: Message,
@@ -61,10 +61,10 @@ const PIECES: [(&str, Piece); 7] = [
     }),
 ];
 
-/// Does a piece so often; nothing else is to be counted of that process.
+/// Runs a piece this many times; the process must do nothing else that counts.
 ///
 /// # Errors
-/// There is no such piece.
+/// Returns an error if there is no such piece.
 pub fn work(piece: &str, times: u64) -> Result<()> {
     let (_, work) =
         PIECES.iter().find(|(name, _)| *name == piece).with_context(|| format!("there is no `{piece}`"))?;
@@ -75,10 +75,10 @@ pub fn work(piece: &str, times: u64) -> Result<()> {
     Ok(())
 }
 
-/// The instructions of each piece, as valgrind counts them in the program that calls [`work`] with its two arguments.
+/// The instructions of each piece, as valgrind counts them in a program that calls [`work`] with its two arguments.
 ///
 /// # Errors
-/// valgrind is not installed, or the program fails.
+/// Returns an error if valgrind is not installed, or if the program fails.
 pub fn count(program: &Path) -> Result<BTreeMap<String, u64>> {
     let each = PIECES.iter().map(|(name, _)| {
         let (few, many) = (instructions(program, name, FEW)?, instructions(program, name, MANY)?);
@@ -87,7 +87,7 @@ pub fn count(program: &Path) -> Result<BTreeMap<String, u64>> {
     each.collect()
 }
 
-/// What has become dearer than it was, or is not in the baseline, a line each.
+/// The pieces that became more expensive or are not in the baseline, one line each.
 #[must_use]
 pub fn compare(baseline: &BTreeMap<String, u64>, counted: &BTreeMap<String, u64>) -> Vec<String> {
     let judge = |(name, now): (&String, &u64)| match baseline.get(name) {

@@ -1,5 +1,5 @@
-//! What `make bench` measures: Voltgate, the Python reference and the bare broker on the same RabbitMQ and Redis, in one run
-//! on the same cores, and what comes out of it as ratios. How to read it is in `bench/README.md`.
+//! The measurements of `make bench`: Voltgate, the Python reference and the bare broker on the same RabbitMQ and Redis,
+//! in one run on the same cores, with the results as ratios. `bench/README.md` explains how to read them.
 
 pub mod bare;
 pub mod cpu;

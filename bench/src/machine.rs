@@ -1,4 +1,4 @@
-//! The machine that a figure belongs to.
+//! The machine on which the figures were measured.
 
 use std::process::Command;
 
@@ -6,29 +6,29 @@ use serde::Serialize;
 
 use crate::servers::Servers;
 
-/// What ran the run.
+/// The machine and the software of a run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Machine {
-    /// As the kernel names it.
+    /// The CPU, as the kernel names it.
     pub cpu: String,
-    /// How many cores the run could use.
+    /// Number of cores that the run could use.
     pub cores: usize,
-    /// The kernel's release.
+    /// The kernel release.
     pub kernel: String,
-    /// The broker's version.
+    /// The version of RabbitMQ.
     pub rabbitmq: String,
-    /// What the broker runs on.
+    /// The version of Erlang.
     pub erlang: String,
-    /// The store's version.
+    /// The version of Redis.
     pub redis: String,
-    /// What the reference runs on.
+    /// The version of Python.
     pub python: String,
-    /// The profile that we were built with, which is the name of the folder that we are in; `dist` is what is shipped.
+    /// The Cargo profile of this build, found in the name of its directory; `dist` is the one that is released.
     pub build: String,
 }
 
 impl Machine {
-    /// This one. What cannot be found out is `unknown`.
+    /// Describes this machine. What cannot be determined is `unknown`.
     pub async fn this(servers: &Servers) -> Self {
         let cpuinfo = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let cpu = cpuinfo.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));

@@ -19,27 +19,27 @@ use bench::throughput::{Effort, Load, Measured, full_load, measure};
 use clap::{Parser, Subcommand};
 use load_generator::Drivers;
 
-/// Measures Voltgate beside the bare broker and a Python system, on servers of its own.
+/// Measures Voltgate, the bare broker and a Python system on private servers.
 #[derive(Debug, Parser)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
-    /// How long each phase takes, in seconds
+    /// Length of each phase in seconds
     #[arg(long, global = true, default_value_t = 10.0)]
     seconds: f64,
-    /// How many requests are in hand at once at full load
+    /// Number of requests in flight at full load
     #[arg(long, global = true, default_value_t = 400)]
     in_hand: usize,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// The bare broker, the skeleton, Voltgate, the Python reference and the embedded form, beside the targets
+    /// The bare broker, the skeleton, Voltgate, the Python reference and the embedded form, compared with the targets
     All {
-        /// How often; the medians count
+        /// Number of rounds; the medians count
         #[arg(long, default_value_t = 1)]
         rounds: usize,
-        /// Where the results are written
+        /// Directory for the results
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
         results: PathBuf,
     },
@@ -51,46 +51,46 @@ enum Command {
     },
     /// The bare broker and Voltgate on the same servers, and their ratio
     Throughput,
-    /// The bare broker, the bare steps of a request by the same libraries, and Voltgate
+    /// The bare broker, the bare steps of a request with the same libraries, and Voltgate
     Skeleton,
     /// The Python reference only
     Python {
-        /// gunicorn's processes, of the API and of the access lists each
+        /// Number of gunicorn processes, for the API and for the access lists each
         #[arg(long, default_value_t = Sizes::default().processes)]
         processes: u16,
-        /// The threads of each of them
+        /// Number of threads of each of them
         #[arg(long, default_value_t = Sizes::default().threads)]
         threads: u16,
-        /// The processes of Celery's pool
+        /// Number of processes in Celery's pool
         #[arg(long, default_value_t = Sizes::default().pool)]
         pool: u16,
     },
-    /// A worker's throughput and memory with few and with many tasks waiting
+    /// Throughput and memory of a worker with few and with many waiting tasks
     Backlog {
-        /// How many are few
+        /// The small number of tasks
         #[arg(long, default_value_t = 1_000)]
         few: u64,
-        /// How many are many
+        /// The large number of tasks
         #[arg(long, default_value_t = 1_000_000)]
         many: u64,
     },
-    /// Where the time of a request goes, by component and library; needs Linux's `perf`
+    /// CPU time of a request by component and library; needs Linux's `perf`
     Profile {
-        /// Where `profile.md` is written
+        /// Directory for `profile.md`
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
         results: PathBuf,
     },
-    /// Two workers beside one, with access lists that answer late
+    /// Two workers compared with one, with access lists that answer late
     Workers,
-    /// A worker's memory while it calls ten thousand hosts, beside one
+    /// Memory of a worker that calls ten thousand hosts, compared with one host
     Hosts {
-        /// How many
+        /// Number of hosts
         #[arg(long, default_value_t = 10_000)]
         hosts: u32,
     },
 }
 
-/// Nothing could be measured.
+/// Exit code when nothing could be measured.
 const UNAVAILABLE: u8 = 69;
 
 #[tokio::main]
@@ -121,7 +121,7 @@ async fn measured(cli: Cli) -> Result<ExitCode> {
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Gives what went wrong.
+/// Runs a command; returns the faults.
 async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec<String>> {
     match command {
         Command::All { rounds, results } => {

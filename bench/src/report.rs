@@ -1,4 +1,4 @@
-//! What a run found: the table of figures beside their targets, as text, Markdown and JSON.
+//! The results of a run: the figures with their targets, as text, Markdown and JSON.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -10,58 +10,58 @@ use crate::bare::{Bare, UNCONFIRMED};
 use crate::machine::Machine;
 use crate::throughput::{Load, Measured};
 
-/// One run of everything.
+/// One round with all systems.
 #[derive(Debug, Serialize)]
 pub struct Round {
-    /// The broker by itself.
+    /// The bare broker.
     pub bare: Bare,
     /// The bare steps of a request.
     pub skeleton: Load,
     /// Three processes on RabbitMQ and Redis.
     pub voltgate: Measured,
-    /// The Python system.
+    /// The Python reference.
     pub python: Measured,
-    /// `voltgate up` with files.
+    /// `voltgate up` with an embedded queue and store.
     pub embedded: Measured,
 }
 
 /// All rounds of a run.
 #[derive(Debug, Serialize)]
 pub struct Report {
-    /// Where.
+    /// The machine.
     pub machine: Machine,
-    /// What came out, medians over the rounds.
+    /// The figures, as medians over the rounds.
     pub figures: Vec<Figure>,
-    /// Each round.
+    /// The individual rounds.
     pub rounds: Vec<Round>,
 }
 
-/// A figure beside its target.
+/// A figure and its target.
 #[derive(Debug, Serialize)]
 pub struct Figure {
-    /// What it is.
+    /// The name of the figure.
     pub what: &'static str,
     /// The median over the rounds.
     pub value: f64,
-    /// How it is meant to be; nothing for what is only told.
+    /// The target; `None` for a figure that is only reported.
     pub target: Option<Target>,
-    /// Whether it is.
+    /// Whether the target is met.
     pub met: bool,
 }
 
-/// How a figure is meant to be.
+/// The target of a figure.
 #[derive(Debug, Clone, Copy, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
-    /// No less.
+    /// The figure must be at least this.
     AtLeast(f64),
-    /// No more.
+    /// The figure must be at most this.
     AtMost(f64),
 }
 
 type Source = fn(&Round) -> f64;
 
-/// Issue 6 has the targets.
+/// The figures with their targets.
 const FIGURES: [(&str, Option<Target>, Source); 14] = [
     ("Voltgate / Python, requests a second", Some(Target::AtLeast(30.0)), |round| {
         round.voltgate.peak.per_second / round.python.peak.per_second
@@ -122,7 +122,7 @@ impl std::fmt::Display for Target {
 }
 
 impl Report {
-    /// Of these rounds, one at least.
+    /// Builds the report from at least one round.
     #[must_use]
     pub fn of(machine: Machine, rounds: Vec<Round>) -> Self {
         let figure = |(what, target, source): (&'static str, Option<Target>, Source)| {
@@ -132,7 +132,7 @@ impl Report {
         Self { machine, figures: FIGURES.map(figure).into(), rounds }
     }
 
-    /// What went wrong in any round, one line each.
+    /// The faults of all rounds, one line each.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let skeletons = self.rounds.iter().map(|round| &round.skeleton.faults);
@@ -145,7 +145,7 @@ impl Report {
     /// Writes `latest.json`, `latest.md` and a plot of each system to this directory.
     ///
     /// # Errors
-    /// It cannot be written to.
+    /// Returns an error if the directory cannot be written to.
     pub fn write(&self, directory: &Path) -> Result<()> {
         std::fs::create_dir_all(directory)?;
         let write = |name: &str, text: &str| {
@@ -160,7 +160,7 @@ impl Report {
         Ok(())
     }
 
-    /// The tables.
+    /// The report as Markdown tables.
     #[must_use]
     pub fn markdown(&self) -> String {
         let mut text = format!("# Results\n\n{}. Medians of {} run(s).\n\n", self.machine, self.rounds.len());

@@ -1,4 +1,4 @@
-//! What is measured, each by itself.
+//! The scenarios; each can be measured alone.
 
 pub mod backlog;
 pub mod everything;

@@ -1,4 +1,4 @@
-//! The run's own RabbitMQ and Redis, emptied between one system and the next.
+//! The private RabbitMQ and Redis of the run. They are emptied before each system is measured.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use anyhow::{Context, Result, anyhow};
 use tempfile::TempDir;
 use test_servers::{RabbitMq, Redis, packages};
 
-/// What they are asked here may be much at once.
+/// Generous, because a single request can be large here.
 const LIMIT: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
-/// Both servers, with where they write.
+/// Both servers, and the directory that they write to.
 #[derive(Debug)]
 pub struct Servers {
     /// The broker.
@@ -22,10 +22,10 @@ pub struct Servers {
 }
 
 impl Servers {
-    /// Starts both, as the tests have them: Redis with its log on and `appendfsync always`, as `deploy/` has it.
+    /// Starts both as in the tests: Redis with its append-only file and `appendfsync always`, as in `deploy/`.
     ///
     /// # Errors
-    /// One of them is not installed, or does not start.
+    /// Returns an error if one of them is not installed or does not start.
     pub fn start() -> Result<Self> {
         packages::install_missing()?;
         let directory = tempfile::Builder::new().prefix("voltgate-bench-").tempdir()?;
@@ -38,19 +38,19 @@ impl Servers {
         Ok(Self { rabbitmq, redis: redis?, directory })
     }
 
-    /// Where processes may write.
+    /// The directory that processes may write to.
     pub fn directory(&self) -> &Path {
         self.directory.path()
     }
 
-    /// Makes a vhost of this name and removes all that is in Redis; gives the vhost's URL.
+    /// Creates a vhost with this name and empties Redis; returns the URL of the vhost.
     ///
     /// # Errors
-    /// One of them does not answer.
+    /// Returns an error if one of them does not answer.
     pub async fn emptied(&self, name: &str) -> Result<String> {
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
         let vhost = format!("{}/api/vhosts/{name}", self.rabbitmq.api_url());
-        // There may be none yet.
+        // The vhost may not exist yet.
         let _ = http.delete(&vhost).send().await;
         let made = http.put(&vhost).send().await.and_then(reqwest::Response::error_for_status);
         made.with_context(|| format!("cannot make the vhost {name}"))?;
@@ -59,16 +59,16 @@ impl Servers {
         Ok(format!("{}/{name}", self.rabbitmq.amqp_url()))
     }
 
-    /// What the broker says of itself.
+    /// The broker's overview in the management API.
     pub(crate) async fn broker_overview(&self) -> Result<serde_json::Value> {
         let http = reqwest::Client::builder().no_proxy().timeout(LIMIT).build()?;
         Ok(http.get(format!("{}/api/overview", self.rabbitmq.api_url())).send().await?.json().await?)
     }
 
-    /// How many decision records there are.
+    /// Number of decision records.
     ///
     /// # Errors
-    /// Redis does not answer.
+    /// Returns an error if Redis does not answer.
     pub async fn records(&self) -> Result<u64> {
         let mut redis = self.connect_redis().await?;
         let (mut cursor, mut count) = (0u64, 0);
@@ -84,10 +84,10 @@ impl Servers {
         }
     }
 
-    /// The same, once there are so many, or no more after a while.
+    /// Number of decision records once it reaches `wanted`, or after `patience`.
     ///
     /// # Errors
-    /// Redis does not answer.
+    /// Returns an error if Redis does not answer.
     pub async fn records_once(&self, wanted: u64, patience: Duration) -> Result<u64> {
         let began = Instant::now();
         loop {

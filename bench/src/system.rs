@@ -1,4 +1,4 @@
-//! The systems that are measured, each as the processes that it is shipped as.
+//! The systems under test, each as the processes in which it is released.
 
 mod process;
 pub mod python;
@@ -14,17 +14,17 @@ use load_generator::{Drivers, FrontDoor, Origin, SINK_THREAD, Session, Sink};
 use crate::cpu::Part;
 use process::Started;
 
-/// A system that runs, and is stopped when dropped.
+/// A running system. Dropping it stops it.
 #[derive(Debug)]
 pub struct System {
-    /// public-api, or what stands in its place.
+    /// The URL of public-api, or of its replacement.
     pub api: String,
-    /// acl-service, or what stands in its place.
+    /// The URL of acl-service, or of its replacement.
     pub acl: String,
     processes: Vec<Started>,
-    /// Whether it has RabbitMQ and Redis at its service.
+    /// Whether it uses RabbitMQ and Redis.
     uses_servers: bool,
-    /// What further processes of it are started with.
+    /// The environment of further processes of the system.
     environment: Vec<(&'static str, String)>,
 }
 
@@ -33,13 +33,13 @@ impl System {
         Self { api, acl, processes: Vec::new(), uses_servers, environment: Vec::new() }
     }
 
-    /// How long each of its processes took from its start until it was ready.
+    /// The time from the start of each process until it was ready.
     #[must_use]
     pub fn ready(&self) -> BTreeMap<String, Duration> {
         self.processes.iter().map(|process| (process.name.clone(), process.ready)).collect()
     }
 
-    /// All that a request costs time of, the load generator and the sink included.
+    /// Everything that spends CPU time on a request, including the load generator and the sink.
     #[must_use]
     pub fn parts(&self) -> Vec<(String, Part)> {
         let own = self.processes.iter();
@@ -53,9 +53,9 @@ impl System {
     /// A generator and a sink for it, with the access lists filled.
     ///
     /// # Errors
-    /// The system does not answer.
+    /// Returns an error if the system does not answer.
     pub async fn session(&self, drivers: Drivers, hosts: u32) -> Result<Session> {
-        // All of 127.0.0.0/8 is this machine: a host of the sink is any of its addresses.
+        // All of 127.0.0.0/8 is this machine, so each of its addresses is a host of the sink.
         let address = if hosts > 1 { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
         let sink = Sink::start((IpAddr::V4(address), 0)).context("cannot start the sink")?;
         let front_door =

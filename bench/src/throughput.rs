@@ -1,4 +1,4 @@
-//! One system under load: as much as it can do, then hardly any load, then half of what it can do.
+//! One system under load: full load, then almost no load, then half load.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,62 +13,62 @@ use crate::cpu::{self, Part};
 use crate::servers::Servers;
 use crate::system::System;
 
-/// How long and how hard a system is loaded.
+/// The duration and the load of a measurement.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// How long before anything counts.
+    /// Duration of the warm-up, which is not measured.
     pub warm_up: Duration,
-    /// How long each phase takes.
+    /// Duration of each phase.
     pub measured: Duration,
-    /// How many requests are in hand at once when it does as much as it can.
+    /// Number of requests in flight at full load.
     pub in_hand: usize,
-    /// Requests a second that are hardly any load.
+    /// Requests per second that are almost no load.
     pub unloaded_rate: f64,
-    /// How many requests are looked up afterwards.
+    /// Number of requests that are looked up afterwards.
     pub looked_up: usize,
 }
 
-/// What a system did under one load.
+/// The result of one phase.
 #[derive(Debug, Clone, Serialize)]
 pub struct Load {
-    /// `closed, 400 in hand` or `open, 50/s`.
+    /// For instance `closed, 400 in hand` or `open, 50/s`.
     pub pace: String,
-    /// Requests that went all the way.
+    /// Number of completed requests.
     pub requests: u64,
-    /// Of those, a second.
+    /// Completed requests per second.
     pub per_second: f64,
-    /// To the 202, from when it was due.
+    /// From when a request was due to its 202.
     pub answer: Percentiles,
     /// From the 202 to the callback.
     pub callback: Percentiles,
-    /// To the callback, from when it was due.
+    /// From when a request was due to its callback.
     pub whole: Percentiles,
-    /// CPU time of each part, in microseconds for each request.
+    /// CPU time of each part, in microseconds per request.
     pub cpu_us: BTreeMap<String, f64>,
-    /// What went wrong.
+    /// The faults of the phase.
     pub faults: Faults,
 }
 
-/// What a system did.
+/// The result of a system.
 #[derive(Debug, Clone, Serialize)]
 pub struct Measured {
-    /// Which one.
+    /// The name of the system.
     pub name: String,
-    /// From the start of each process until it was ready.
+    /// From the start of each process until it was ready, in milliseconds.
     pub ready_ms: BTreeMap<String, f64>,
-    /// As much as it can do.
+    /// The phase at full load.
     pub peak: Load,
-    /// Hardly any load.
+    /// The phase with almost no load.
     pub unloaded: Load,
-    /// Half of what it can do.
+    /// The phase at half load.
     pub half: Load,
-    /// The most memory that each process had.
+    /// The peak memory of each process.
     pub memory_mib: BTreeMap<String, f64>,
-    /// Requests that were looked up and found on record as delivered.
+    /// Number of requests that were looked up and found on record as delivered.
     pub looked_up: u64,
-    /// Requests, and records in Redis, where it has them there.
+    /// Number of requests, and of records in Redis if the system stores them there.
     pub records: Option<(u64, u64)>,
-    /// Its latencies, as SVG.
+    /// A plot of its latencies, as SVG.
     #[serde(skip)]
     pub plot: String,
 }
@@ -80,7 +80,7 @@ impl Measured {
         [&self.peak, &self.unloaded, &self.half]
     }
 
-    /// What went wrong, a line for each phase in which something did.
+    /// The faults, one line for each phase that has any.
     #[must_use]
     pub fn faults(&self) -> Vec<String> {
         let bad = self.loads().into_iter().filter(|load| !load.faults.is_none());
@@ -88,10 +88,10 @@ impl Measured {
     }
 }
 
-/// Loads a system in all three ways.
+/// Measures a system in all three phases.
 ///
 /// # Errors
-/// It does not answer at all. What is lost or refused is no error but among the faults.
+/// Returns an error if it does not answer at all. Lost or refused requests are not errors but faults.
 pub async fn measure(
     name: &str,
     system: &System,
@@ -134,10 +134,10 @@ pub async fn measure(
     })
 }
 
-/// As much as it can do, after a warm-up. The requests of that are among the outcome's, and so are its faults.
+/// Full load after a warm-up. The outcome includes the requests and the faults of the warm-up.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// Returns an error if no thread can be created.
 pub async fn full_load(
     parts: &[(String, Part)],
     session: Session,
@@ -163,10 +163,10 @@ fn closed(effort: &Effort) -> Plan {
     }
 }
 
-/// A plan, with what the parts used meanwhile.
+/// Runs a plan, and measures the CPU time of the parts meanwhile.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// Returns an error if no thread can be created.
 pub async fn phase(
     parts: &[(String, Part)],
     session: Session,
@@ -192,10 +192,10 @@ pub async fn phase(
     Ok((session, load, outcome))
 }
 
-/// A plan, without blocking the caller's runtime.
+/// Runs a plan without blocking the caller's runtime.
 ///
 /// # Errors
-/// There is no thread to be had.
+/// Returns an error if no thread can be created.
 pub async fn run(session: Session, plan: Plan) -> Result<(Session, Outcome)> {
     let running = tokio::task::spawn_blocking(move || {
         let outcome = session.run(&plan, |_| {});

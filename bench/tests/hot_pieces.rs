@@ -1,4 +1,4 @@
-//! Whether a piece that every request goes through has become dearer than `bench/hot-pieces.json` says.
+//! Whether a piece that every request runs became more expensive than in `bench/hot-pieces.json`.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Copies of a database file, and whether one is whole.
+//! Copying a database file, and checking that a copy is complete.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -8,22 +8,23 @@ use rusqlite::{Connection, OpenFlags};
 
 use crate::{DataFile, DbError, connect};
 
-/// Writes the file as it is at one moment into a new one, and to the disk; also while a process works with it, which is not
-/// held up. Blocks for as long as it takes.
+/// Copies the file to a new file and syncs it to the disk. The copy is consistent, also while a process uses the file;
+/// that process is not blocked. Blocks the caller for the duration.
 ///
 /// # Errors
-/// There is no such file, it is damaged, or the copy cannot be written.
+/// Returns an error if there is no such file, if it is damaged, or if the copy cannot be written.
 pub fn copy(from: &Path, to: &Path) -> Result<(), DbError> {
     let name = to.to_str().ok_or_else(|| DbError::Damaged(format!("{} is no UTF-8", to.display())))?;
-    // Not by the pages, as SQLite's online backup goes: this reads in one transaction, and so never has to begin anew.
+    // Not SQLite's online backup, which copies page by page: this reads in one transaction and never has to start over.
     connect(from, OpenFlags::empty())?.execute("VACUUM INTO ?1", [name])?;
     File::open(to).and_then(|file| file.sync_all()).map_err(|error| DbError::File(to.to_owned(), error))
 }
 
-/// Looks at every page of a file that no process works with, and leaves nothing beside it. Blocks for as long as it takes.
+/// Checks every page of a file that no process uses. It creates no other file. Blocks for the duration.
 ///
 /// # Errors
-/// [`DbError::Damaged`]: it is damaged, something else, or only a part, the rest being in a `-wal` beside it.
+/// Returns [`DbError::Damaged`] if the file is damaged, is not this kind of database, or is incomplete because the rest
+/// is in a `-wal` next to it.
 pub fn check(path: &Path, kind: &DataFile) -> Result<(), DbError> {
     let damaged = |why: &str| DbError::Damaged(format!("{}: {why}", path.display()));
     File::open(path).map_err(|error| DbError::File(path.to_owned(), error))?;
@@ -36,9 +37,10 @@ pub fn check(path: &Path, kind: &DataFile) -> Result<(), DbError> {
     problem.map_or(Ok(()), |problem| Err(damaged(&problem)))
 }
 
-/// Nothing when all is well.
+/// Returns `None` if the file is fine.
 fn problem(path: &Path, kind: &DataFile) -> rusqlite::Result<Option<String>> {
-    // SQLite would otherwise make a -shm beside a copy that it only reads, or fail where it may not.
+    // Without `immutable`, SQLite would create a -shm next to a copy that it only reads,
+    // or fail in a read-only directory.
     let uri = format!("file:{}?immutable=1", escaped(path));
     let flags =
         OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -57,7 +59,7 @@ fn beside(path: &Path, ending: &str) -> PathBuf {
     name.into()
 }
 
-/// What has a meaning in a URI.
+/// Escapes the characters that have a meaning in a URI.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
 }

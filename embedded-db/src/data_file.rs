@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-/// One of them. Who keeps something in it says which.
+/// One of these files. The crate that stores data in it defines its value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DataFile {
-    /// Of the file and of its lock, without the ending.
+    /// The name of the file and of its lock, without the extension.
     pub stem: &'static str,
-    /// A table that each of them has had from the first version on.
+    /// A table that every version of the file has.
     pub table: &'static str,
 }
 
@@ -17,17 +17,17 @@ impl DataFile {
         format!("{}.db", self.stem)
     }
 
-    /// The name of the lock of who works with it.
+    /// The name of the lock file of the process that uses it.
     pub fn lock_name(&self) -> String {
         format!("{}.lock", self.stem)
     }
 
-    /// Where it is in this directory.
+    /// Its path in this directory.
     pub fn within(&self, directory: &Path) -> PathBuf {
         directory.join(self.name())
     }
 
-    /// Whether this directory holds one.
+    /// Whether this directory contains one.
     pub fn is_in(&self, directory: &Path) -> bool {
         self.within(directory).is_file()
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::{DataFile, Staging};
 
-/// Held for as long as a process uses a directory. The operating system lets go of it when the process dies.
+/// Held while a process uses a directory. The operating system releases the lock when the process dies.
 #[derive(Debug, Clone)]
 pub struct DirectoryLock {
     directory: PathBuf,
@@ -16,25 +16,25 @@ pub struct DirectoryLock {
 /// Why a directory cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum DirectoryError {
-    /// Another process has it.
+    /// Another process holds it.
     #[error(
         "{0} is in use by another process: an embedded directory belongs to one process, \
          so run everything with `voltgate up`, or use amqp:// and redis:// to run several"
     )]
     InUse(PathBuf),
-    /// A copy was being put there when the machine or the process died.
+    /// A restore into this directory was interrupted by a crash of the machine or the process.
     #[error("{0} holds only a part of a backup that was being restored: empty it, and restore again")]
     HalfRestored(PathBuf),
-    /// It cannot be created or written.
+    /// It cannot be created or written to.
     #[error("{0} cannot be used: {1}")]
     Unusable(PathBuf, std::io::Error),
 }
 
 impl DirectoryLock {
-    /// Creates the directory where it is missing and takes the lock of a file in it.
+    /// Creates the directory if it is missing, and takes the lock of a file in it.
     ///
     /// # Errors
-    /// [`DirectoryError`], which names the directory.
+    /// Returns a [`DirectoryError`], which names the directory.
     pub fn take(directory: &Path, file: DataFile) -> Result<Self, DirectoryError> {
         let unusable = |error| DirectoryError::Unusable(directory.to_owned(), error);
         std::fs::create_dir_all(directory).map_err(unusable)?;

@@ -1,7 +1,7 @@
-//! One SQLite file with one writer thread that commits for many callers at once (group commit), and readers beside it.
+//! One SQLite file with one writer thread, which commits for many callers at once (group commit), and a reader thread.
 //!
-//! `synchronous=FULL` makes every commit durable before a caller is told, which costs one `fdatasync`; sharing it between
-//! all callers that wait is what makes it fast. A write that fails undoes itself alone.
+//! `synchronous=FULL` makes every commit durable before the caller is notified. This costs one `fdatasync`, which all
+//! waiting callers share; that makes it fast. A write that fails is rolled back alone.
 
 mod copy;
 mod data_file;
@@ -22,7 +22,7 @@ pub use rusqlite;
 use rusqlite::{Connection, OpenFlags, Transaction};
 pub use staging::Staging;
 
-/// A database file that is open. Cheap to clone; the file closes with the last clone, or by [`Database::close`].
+/// An open database file. Cheap to clone; the file is closed when the last clone is dropped, or by [`Database::close`].
 #[derive(Debug, Clone)]
 pub struct Database {
     open: Arc<Open>,
@@ -30,24 +30,24 @@ pub struct Database {
 
 #[derive(Debug)]
 struct Open {
-    // Before the writer: the last connection that closes leaves nothing beside the file.
+    // Dropped before the writer: the connection that closes last removes the `-wal` and the `-shm`.
     reader: reader::Reader,
     writer: writer::Writer,
 }
 
-/// Why a database file did not do what was asked.
+/// Why an operation on a database file failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// SQLite refused, for instance because the disk is full.
+    /// SQLite returned an error, for instance because the disk is full.
     #[error(transparent)]
     Sqlite(#[from] rusqlite::Error),
-    /// The whole commit failed, so that nothing of it holds.
+    /// The whole commit failed, and none of its writes took effect.
     #[error("the commit failed: {0}")]
     Commit(String),
-    /// The file is closed, or the thread that owns it is gone; the process has to be restarted.
+    /// The file is closed, or the thread that owns it has ended; the process has to be restarted.
     #[error("the database file is closed")]
     Closed,
-    /// The file is not what it should be.
+    /// The file is damaged, or is not what was expected.
     #[error("{0}")]
     Damaged(String),
     /// A file cannot be read or written.
@@ -56,18 +56,18 @@ pub enum DbError {
 }
 
 impl Database {
-    /// Opens the file, creating it and its tables with `schema`, which must be repeatable (`IF NOT EXISTS`).
+    /// Opens the file. Creates it and its tables with `schema`, which must be idempotent (`IF NOT EXISTS`).
     ///
     /// # Errors
-    /// The file cannot be opened, or is not a database.
+    /// Returns an error if the file cannot be opened or is not a database.
     pub fn open(path: &Path, schema: &str) -> Result<Self, DbError> {
         Self::opened(path, schema, OpenFlags::SQLITE_OPEN_CREATE)
     }
 
-    /// The same for a file that is there.
+    /// Same as [`Database::open`], for a file that exists.
     ///
     /// # Errors
-    /// There is none, it cannot be opened, or is not a database.
+    /// Returns an error if there is no such file, if it cannot be opened, or if it is not a database.
     pub fn open_existing(path: &Path, schema: &str) -> Result<Self, DbError> {
         Self::opened(path, schema, OpenFlags::empty())
     }
@@ -80,12 +80,12 @@ impl Database {
         Ok(Self { open: Arc::new(Open { reader, writer }) })
     }
 
-    /// Runs `work` within the next commit. When this returns `Ok`, it is on disk.
+    /// Runs `work` within the next commit. When this returns `Ok`, the write is on the disk.
     ///
-    /// A caller that goes away while it waits does not undo what it asked for.
+    /// Dropping the future while it waits does not undo the write.
     ///
     /// # Errors
-    /// What `work` failed with; its own changes are undone then, others' are not.
+    /// Returns the error of `work`. Its own changes are then rolled back; those of other callers are not.
     pub async fn write<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
@@ -94,10 +94,10 @@ impl Database {
         self.open.writer.run(work).await
     }
 
-    /// Runs `work` over what is committed.
+    /// Runs `work` on the committed data.
     ///
     /// # Errors
-    /// What `work` failed with.
+    /// Returns the error of `work`.
     pub async fn read<T, F>(&self, work: F) -> Result<T, DbError>
     where
         T: Send + 'static,
@@ -106,8 +106,8 @@ impl Database {
         self.open.reader.run(work).await
     }
 
-    /// Finishes what waits and closes the file, for all clones. Everything is in the file itself then, so that it may be
-    /// copied; where no other process has it open, no `-wal` and no `-shm` stay beside it.
+    /// Finishes the pending operations and closes the file, for all clones. Afterwards everything is in the file
+    /// itself, so that it can be copied; if no other process has it open, no `-wal` and no `-shm` remain next to it.
     pub async fn close(&self) {
         self.open.reader.close().await;
         self.open.writer.close().await;

@@ -1,4 +1,4 @@
-//! Reads: a thread with a connection of its own, so that no read waits for a commit and none blocks the async runtime.
+//! Reads: a thread with its own connection, so that no read waits for a commit and none blocks the async runtime.
 
 use rusqlite::Connection;
 use tokio::sync::oneshot;
@@ -6,7 +6,7 @@ use tokio::sync::oneshot;
 use crate::DbError;
 use crate::thread::Thread;
 
-/// Reads that may wait; a caller beyond waits for room.
+/// Capacity of the queue of reads. Beyond it callers wait for room.
 const WAITING: usize = 4096;
 
 type Job = Box<dyn FnOnce(&Connection) + Send>;

@@ -1,4 +1,4 @@
-//! A directory that is filled under another name, so that it is there as a whole or not at all.
+//! A directory that is filled under a temporary name and then published, so that it is complete or absent.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-/// What is filled. It is removed when it is dropped before [`Staging::publish`].
+/// The directory being filled. It is removed if this is dropped before [`Staging::publish`].
 #[derive(Debug)]
 pub struct Staging {
     target: PathBuf,
     place: TempDir,
 }
 
-/// The name of the place begins with it. A crash leaves the place, and with it a directory that nobody takes for whole.
+/// Prefix of the temporary name. After a crash it marks the directory as incomplete.
 const PREFIX: &str = ".incomplete-";
 
 impl Staging {
-    /// Beside a directory that does not exist, and within one that does: it may be mounted there, and then nothing can be
-    /// renamed to it.
+    /// Creates the temporary directory: next to `target` if `target` does not exist, and within it otherwise, because
+    /// `target` may be a mount point, and nothing can be renamed to one.
     ///
     /// # Errors
-    /// The place cannot be made.
+    /// Returns an error if the temporary directory cannot be created.
     pub fn of(target: &Path) -> std::io::Result<Self> {
         let target = std::path::absolute(target)?;
         let parent = target.parent().unwrap_or(&target);
@@ -33,15 +33,16 @@ impl Staging {
         Ok(Self { target, place })
     }
 
-    /// Where to put the files. Each has to be on the disk before it is published.
+    /// Where to put the files. Each must be synced to the disk before [`Staging::publish`].
     pub fn place(&self) -> &Path {
         self.place.path()
     }
 
-    /// Puts the files where they belong.
+    /// Moves the files to the target.
     ///
     /// # Errors
-    /// They cannot be renamed, for instance because another process has made the directory meanwhile.
+    /// Returns an error if they cannot be renamed, for instance because another process has
+    /// created the directory meanwhile.
     pub fn publish(self) -> std::io::Result<()> {
         let Self { target, place } = self;
         File::open(place.path())?.sync_all()?;
@@ -54,12 +55,12 @@ impl Staging {
             return place.close();
         }
         fs::rename(place.path(), &target)?;
-        // Nothing is there any more to be removed.
+        // It was renamed, so there is nothing left to remove.
         let _ = place.keep();
         target.parent().map_or(Ok(()), |parent| File::open(parent)?.sync_all())
     }
 
-    /// Whether a crash has left a directory that is only partly filled.
+    /// Whether a crash left this directory incomplete.
     pub fn was_interrupted(directory: &Path) -> bool {
         let Ok(mut entries) = fs::read_dir(directory) else { return false };
         entries.any(|entry| entry.is_ok_and(|entry| entry.file_name().to_string_lossy().starts_with(PREFIX)))

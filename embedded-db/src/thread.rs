@@ -1,5 +1,6 @@
-//! A thread that owns a connection and does what it is sent, until it is closed. Nobody goes on before it has ended: a
-//! connection that is still open when the process ends leaves its file half in the `-wal` beside it.
+//! A thread that owns a connection and runs the jobs sent to it until it is closed. Closing waits for
+//! the end of the thread: a connection that is still open when the process ends leaves part of its data
+//! in the `-wal` next to the file.
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,7 +11,7 @@ use tokio::sync::mpsc;
 use crate::DbError;
 
 pub(crate) struct Thread<Job> {
-    /// Nothing once it is closed.
+    /// `None` once it is closed.
     running: Mutex<Option<Running<Job>>>,
 }
 
@@ -20,7 +21,7 @@ struct Running<Job> {
 }
 
 impl<Job: Send + 'static> Thread<Job> {
-    /// `work` ends when it has received all jobs.
+    /// `work` returns when it has received all jobs.
     pub(crate) fn start(
         name: &str,
         waiting: usize,
@@ -37,7 +38,7 @@ impl<Job: Send + 'static> Thread<Job> {
         jobs.send(job).await.map_err(|_| DbError::Closed)
     }
 
-    /// Takes no more jobs, and waits until those it has are done and the thread has ended.
+    /// Accepts no more jobs, and waits until the queued ones are done and the thread has ended.
     pub(crate) async fn close(&self) {
         let Some(Running { jobs, thread }) = self.running().take() else { return };
         drop(jobs);

@@ -1,4 +1,4 @@
-//! The one writer: a thread that takes all the writes that wait, runs them in one transaction and commits once.
+//! The only writer: a thread that takes all waiting writes, runs them in one transaction and commits once.
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 use tokio::sync::{mpsc, oneshot};
@@ -6,13 +6,14 @@ use tokio::sync::{mpsc, oneshot};
 use crate::DbError;
 use crate::thread::Thread;
 
-/// Writes in one commit. More would make the first of them wait for the last without saving much more of the sync.
+/// Maximum number of writes in one commit. With more, the first would wait for the last
+/// and hardly save more of the sync.
 const BATCH: usize = 512;
 
-/// Writes that may wait; a caller beyond waits for room, so that memory does not grow with the load.
+/// Capacity of the queue of writes. Beyond it callers wait for room, so that memory does not grow with the load.
 const WAITING: usize = 4096;
 
-/// One write: runs within the transaction, and answers its caller only after the commit.
+/// One write. It runs within the transaction; its caller gets the result only after the commit.
 type Job = Box<dyn FnOnce(&mut Transaction<'_>) -> Answer + Send>;
 type Answer = Box<dyn FnOnce(Result<(), String>) + Send>;
 
@@ -54,7 +55,7 @@ impl Writer {
     }
 }
 
-/// Within a savepoint, so that a write that fails half-way leaves nothing in the others' commit.
+/// Runs a write within a savepoint, so that one that fails half-way leaves nothing in the commit of the others.
 fn alone<T>(
     transaction: &mut Transaction<'_>,
     work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
@@ -79,7 +80,7 @@ fn write_until_closed(connection: &mut Connection, mut waiting: mpsc::Receiver<J
         for answer in answers {
             answer(committed.clone());
         }
-        // Jobs that never ran (the transaction did not begin) are dropped here, which tells their callers.
+        // Jobs that never ran (the transaction did not begin) are dropped here, which notifies their callers.
         batch.clear();
     }
 }
@@ -96,7 +97,8 @@ fn commit(
     transaction.commit()
 }
 
-/// Everything into the file itself. SQLite would do so for the last connection only, and a command may have another one.
+/// Moves everything into the file itself. SQLite does so only for the last connection,
+/// and another command may hold one.
 fn close(connection: Connection) -> rusqlite::Result<()> {
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(()))?;
     connection.close().map_err(|(_, error)| error)

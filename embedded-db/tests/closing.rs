@@ -1,4 +1,4 @@
-//! A file that was closed is whole: everything is in it, and nothing beside it.
+//! A closed file is complete: it contains everything, and no other file is left next to it.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::path::Path;
@@ -24,7 +24,7 @@ async fn count(db: &Database) -> Result<i64, DbError> {
 }
 
 #[tokio::test]
-async fn nothing_stays_beside_a_file_that_was_closed_and_all_that_was_written_is_in_it() {
+async fn a_closed_file_holds_every_write_and_leaves_no_other_file() {
     let directory = tempfile::tempdir().unwrap();
     let db = Database::open(&directory.path().join("test.db"), SCHEMA).unwrap();
     let clone = db.clone();
@@ -38,7 +38,7 @@ async fn nothing_stays_beside_a_file_that_was_closed_and_all_that_was_written_is
     std::fs::copy(directory.path().join("test.db"), elsewhere.path().join("copy.db")).unwrap();
     let copy = Database::open_existing(&elsewhere.path().join("copy.db"), SCHEMA).unwrap();
     assert_eq!(count(&copy).await.unwrap(), 50);
-    // Also for who has a clone of it still.
+    // The same for a remaining clone.
     assert!(matches!(insert(&clone, "late".to_owned()).await, Err(DbError::Closed)));
     assert!(matches!(count(&clone).await, Err(DbError::Closed)));
     clone.close().await;
@@ -69,7 +69,7 @@ async fn what_waits_when_a_file_is_closed_is_written_first() {
 }
 
 #[tokio::test]
-async fn a_file_whose_last_clone_is_dropped_is_closed_when_the_drop_returns() {
+async fn dropping_the_last_clone_closes_the_file_before_it_returns() {
     let directory = tempfile::tempdir().unwrap();
     let db = Database::open(&directory.path().join("test.db"), SCHEMA).unwrap();
     insert(&db, "kept".to_owned()).await.unwrap();
@@ -78,7 +78,7 @@ async fn a_file_whose_last_clone_is_dropped_is_closed_when_the_drop_returns() {
 }
 
 #[tokio::test]
-async fn another_process_that_has_the_file_open_does_not_keep_data_out_of_it() {
+async fn data_is_in_the_file_even_if_another_process_has_it_open() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("test.db");
     let db = Database::open(&path, SCHEMA).unwrap();

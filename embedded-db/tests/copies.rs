@@ -1,4 +1,4 @@
-//! Copies are whole or are not there, and one that is not whole is found out.
+//! Copies are complete or absent, and an incomplete one is detected.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -28,7 +28,7 @@ async fn a_copy_is_of_one_moment_however_much_is_written_meanwhile() {
     let writing = tokio::spawn({
         let db = db.clone();
         async move {
-            // Pairs, so that half of one in a copy would be seen.
+            // Pairs, so that a copy of half a pair would be noticed.
             for pair in 0..2000_i64 {
                 db.write(move |tx| {
                     tx.execute("INSERT INTO entry VALUES (?1, 'left')", [1000 + 2 * pair])?;
@@ -57,7 +57,7 @@ async fn a_copy_is_of_one_moment_however_much_is_written_meanwhile() {
 }
 
 #[tokio::test]
-async fn a_copy_that_is_damaged_cut_short_empty_or_of_something_else_is_found_out() {
+async fn a_damaged_truncated_empty_or_foreign_copy_is_detected() {
     let directory = tempfile::tempdir().unwrap();
     let source = directory.path().join("test.db");
     filled(&source).await.close().await;
@@ -73,7 +73,7 @@ async fn a_copy_that_is_damaged_cut_short_empty_or_of_something_else_is_found_ou
         ("empty", &[]),
         ("text", b"not a database, is it"),
     ] {
-        // A name that means something in a URI.
+        // The name contains characters that have a meaning in a URI.
         let path = directory.path().join(format!("{name}?#%41.db"));
         fs::write(&path, bytes).unwrap();
         assert!(matches!(check(&path, &KIND), Err(DbError::Damaged(_))), "{name}");

@@ -1,4 +1,4 @@
-//! What callers may rely on when many of them write at once.
+//! What callers can rely on when many of them write at once.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use embedded_db::{DataFile, Database, DbError, DirectoryError, DirectoryLock};

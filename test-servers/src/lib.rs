@@ -1,6 +1,6 @@
-//! Private RabbitMQ and Redis servers for tests, on ports of their own, from the programs that the system has.
+//! Private RabbitMQ and Redis servers for tests, on their own ports, from the programs installed on the system.
 //!
-//! Nothing of the system's own servers is used or touched, and nothing stays behind, however a test ends.
+//! They do not use or touch the system's own servers, and leave nothing behind, however a test ends.
 
 pub mod packages;
 mod ports;

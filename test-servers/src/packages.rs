@@ -1,4 +1,5 @@
-//! What has to be installed: where it is, what of it is missing, and how to get that on Debian and Ubuntu.
+//! The packages that the test servers need: where they are installed, which are missing, and how to install them on
+//! Debian and Ubuntu.
 
 use std::env;
 use std::ffi::OsString;
@@ -16,7 +17,7 @@ use crate::python;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const POLICY_TEXT: &str = "#!/bin/sh\n# Made by Voltgate's with-servers while it installs packages; delete it if it is still here.\nexit 101\n";
 
-/// The Debian packages that have to be installed before servers can be started.
+/// The Debian packages that are missing and needed before servers can be started.
 #[must_use]
 pub fn missing() -> Vec<&'static str> {
     let mut packages = Vec::new();
@@ -29,7 +30,7 @@ pub fn missing() -> Vec<&'static str> {
     if libfaketime().is_err() {
         packages.push("faketime");
     }
-    // What counts instructions for bench/tests/hot_pieces.rs.
+    // bench/tests/hot_pieces.rs counts instructions with it.
     if program("valgrind").is_err() {
         packages.push("valgrind");
     }
@@ -39,10 +40,10 @@ pub fn missing() -> Vec<&'static str> {
     packages
 }
 
-/// Installs what is missing; gives what that was.
+/// Installs what is missing, and returns the names of these packages.
 ///
 /// # Errors
-/// As [`install`].
+/// Same as [`install`].
 pub fn install_missing() -> Result<Vec<&'static str>> {
     let missing = missing();
     if !missing.is_empty() {
@@ -54,7 +55,8 @@ pub fn install_missing() -> Result<Vec<&'static str>> {
 /// Installs Debian packages, without starting the services that are in them.
 ///
 /// # Errors
-/// We are not root, or this is not Debian or Ubuntu, or the installation fails. The message has the command to run.
+/// Returns an error if we are not root, if this is not Debian or Ubuntu, or if the installation fails. The message
+/// contains the command to run.
 pub fn install(packages: &[&str]) -> Result<()> {
     let by_hand = format!(
         "{} missing; on Debian or Ubuntu, install with: sudo apt-get install -y --no-install-recommends {}",
@@ -65,16 +67,16 @@ pub fn install(packages: &[&str]) -> Result<()> {
         bail!(by_hand);
     }
     let _no_services = NoServices::begin().context(by_hand.clone())?;
-    // One of several sources of packages being unreachable need not matter, and if it does, the next command says so.
+    // An unreachable package source need not matter; if it does, the next command reports it.
     let _ = apt_get(&["update"]);
     apt_get(&[&["install", "-y", "--no-install-recommends"], packages].concat()).context(by_hand.clone())?;
     if missing().is_empty() { Ok(()) } else { bail!("installed but still not found: {by_hand}") }
 }
 
-/// The library that, loaded before others, makes a program see another time.
+/// The library that, preloaded, makes a program see a different time.
 ///
 /// # Errors
-/// It is not installed.
+/// Returns an error if it is not installed.
 pub fn libfaketime() -> Result<PathBuf> {
     let below = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
     let mut libraries = below.map(|entry| entry.path().join("faketime/libfaketime.so.1"));
@@ -83,13 +85,13 @@ pub fn libfaketime() -> Result<PathBuf> {
     )
 }
 
-/// `PATH`, or where Debian has programs.
+/// `PATH`, or Debian's default directories.
 #[must_use]
 pub fn search_path() -> OsString {
     env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into())
 }
 
-/// All programs of that name on `PATH`.
+/// All programs with this name on `PATH`.
 pub(crate) fn programs(name: &str) -> Vec<PathBuf> {
     env::split_paths(&search_path()).map(|dir| dir.join(name)).filter(|file| file.is_file()).collect()
 }
@@ -101,7 +103,7 @@ pub(crate) fn program(name: &str) -> Result<PathBuf> {
     })
 }
 
-/// The script of RabbitMQ itself. The one in `/usr/sbin` only wraps it, to change to the user of the system's broker.
+/// RabbitMQ's own script. The one in `/usr/sbin` is a wrapper that switches to the user of the system's broker.
 pub(crate) fn rabbitmq_server() -> Result<PathBuf> {
     let installed = fs::read_dir("/usr/lib/rabbitmq/lib").into_iter().flatten().flatten();
     let versioned = installed.map(|entry| entry.path().join("sbin"));
@@ -121,7 +123,7 @@ fn apt_get(arguments: &[&str]) -> Result<()> {
     run(&mut command)
 }
 
-/// Runs a command and shows what it printed only if it fails.
+/// Runs a command, and shows its output only if it fails.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let output = command.output().with_context(|| format!("cannot run {command:?}"))?;
     if !output.status.success() {
@@ -131,7 +133,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// As long as it lives, packages that are installed start no services, as Debian's `invoke-rc.d` asks this file.
+/// While this exists, installed packages start no services: Debian's `invoke-rc.d` consults this file.
 struct NoServices {
     file: Option<&'static Path>,
 }
@@ -145,7 +147,7 @@ impl NoServices {
                 opened.write_all(POLICY_TEXT.as_bytes()).with_context(|| format!("cannot write {POLICY}"))?;
                 Ok(guard)
             }
-            // The machine's own rule, as in most containers, which says the same.
+            // The machine has its own such file, as in most containers, with the same effect.
             Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(Self { file: None }),
             Err(error) => Err(error).with_context(|| format!("cannot write {POLICY}")),
         }
@@ -155,7 +157,7 @@ impl NoServices {
 impl Drop for NoServices {
     fn drop(&mut self) {
         if let Some(file) = self.file {
-            // It says itself what to do with it if it stays.
+            // If it cannot be removed, its content says what to do with it.
             let _ = fs::remove_file(file);
         }
     }

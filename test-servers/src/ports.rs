@@ -1,21 +1,21 @@
-//! Ports that nobody uses.
+//! Unused ports.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener};
 
 use anyhow::{Result, bail};
 
-/// Below Linux's usual range for outgoing connections (32768 and up), where binding port 0 would choose. A port from that
-/// range could be taken by any outgoing connection while its server is killed, and a client that tries to connect again
-/// and again can even be connected to itself.
+/// Below Linux's default range for outgoing connections (32768 and up), from which binding port 0 would choose. While a
+/// server is killed, any outgoing connection could take its port from that range, and a client that keeps reconnecting
+/// could even be connected to itself.
 const LOWEST: u64 = 15_000;
 const HIGHEST: u64 = 32_000;
 const ATTEMPTS: usize = 1_000;
 
-/// A port of 127.0.0.1 that nobody listens at.
+/// A port of 127.0.0.1 on which nothing listens.
 ///
 /// # Errors
-/// There seems to be none.
+/// Returns an error if no free port was found.
 pub fn free_port() -> Result<u16> {
     for _ in 0..ATTEMPTS {
         let random = RandomState::new().hash_one(());

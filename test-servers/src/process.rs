@@ -1,4 +1,4 @@
-//! One server process that cannot outlive the test which started it.
+//! One server process that cannot outlive the test that started it.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -19,18 +19,18 @@ const KILLED_WITHIN: Duration = Duration::from_secs(10);
 const STOPPED_WITHIN: Duration = Duration::from_secs(30);
 const LOG_LINES_SHOWN: usize = 60;
 
-/// The shell becomes the server, so that the server's process is our own child with a known id. What it leaves behind
-/// waits for the end of a pipe that only we hold open: the kernel closes it however we end, SIGKILL included, which no
-/// destructor or signal handler can promise. (PR_SET_PDEATHSIG would fire already when the *thread* ends that started
-/// the server.) Then the whole process group is killed, by the number 0, which cannot have become somebody else's.
-/// SIGHUP is ignored because the kernel sends it to an orphaned group in which the server is paused.
+/// The shell becomes the server, so that the server's process is our own child with a known id. A subshell stays and
+/// waits for the end of a pipe that only we hold open. The kernel closes the pipe however we end, SIGKILL included,
+/// which no destructor or signal handler can guarantee. (PR_SET_PDEATHSIG would fire already at the end of the *thread*
+/// that started the server.) The subshell then kills its whole process group by the number 0, which cannot have been
+/// reused. It ignores SIGHUP because the kernel sends it to an orphaned group with a paused server.
 const WATCHED: &str = r#"
 exec 3<&0 </dev/null
 (trap '' HUP INT TERM; read -r _ <&3; kill -KILL 0) &
 exec "$@" 3<&-
 "#;
 
-/// A running server in a process group of its own. Dropping it kills it and all it started.
+/// A running server in its own process group. Dropping it kills the server and all processes that it started.
 #[derive(Debug)]
 pub struct Process {
     child: Child,
@@ -38,8 +38,8 @@ pub struct Process {
 }
 
 impl Process {
-    /// Begins a command that [`Process::start`] takes; arguments and environment are for the caller to add. Nothing is
-    /// inherited, or the settings of a system's or a developer's server would leak in.
+    /// Prepares a command for [`Process::start`]; the caller adds arguments and environment. Nothing is inherited, so
+    /// that settings of the system's or a developer's server do not leak in.
     #[must_use]
     pub fn command(program: impl AsRef<OsStr>, path: &OsStr, home: &Path) -> Command {
         let mut command = Command::new("/bin/sh");
@@ -49,10 +49,10 @@ impl Process {
         command
     }
 
-    /// Starts it; what it prints is added to `log`.
+    /// Starts it, and appends its output to `log`.
     ///
     /// # Errors
-    /// There is no such program, or the log cannot be written.
+    /// Returns an error if there is no such program, or if the log cannot be written.
     pub fn start(mut command: Command, log: &Path) -> Result<Self> {
         let opened = File::options().create(true).append(true).open(log);
         let output = opened.with_context(|| format!("cannot write the log {}", log.display()))?;
@@ -67,10 +67,10 @@ impl Process {
         self.child.id()
     }
 
-    /// Waits until `ready`. An error carries the end of the log.
+    /// Waits until `ready` returns true. An error contains the end of the log.
     ///
     /// # Errors
-    /// It ended, or was not ready within the limit.
+    /// Returns an error if the process ended, or was not ready within the limit.
     pub fn wait_ready(&mut self, limit: Duration, ready: impl Fn() -> bool) -> Result<()> {
         let started = Instant::now();
         while !ready() {
@@ -85,15 +85,15 @@ impl Process {
         Ok(())
     }
 
-    /// SIGKILL to it and to all it started, in groups and sessions of their own as well.
+    /// Sends SIGKILL to it and to all processes that it started, in other groups and sessions as well.
     pub(crate) fn kill(mut self) -> Result<()> {
         self.kill_all()
     }
 
-    /// Asks it to end by itself, which may take a while; what it leaves behind is killed.
+    /// Asks it to end, which may take a while; the processes that it leaves behind are killed.
     pub(crate) fn stop(mut self) -> Result<()> {
         kill(self.pid(), Signal::SIGTERM).context("cannot signal the server")?;
-        // One that is paused would get the first signal only when it goes on.
+        // A paused process would receive the first signal only after it is resumed.
         kill(self.pid(), Signal::SIGCONT).context("cannot signal the server")?;
         let started = descendants(self.child.id());
         let ended = wait_until(STOPPED_WITHIN, || !matches!(self.child.try_wait(), Ok(None)));
@@ -105,7 +105,7 @@ impl Process {
         Ok(())
     }
 
-    /// Returns when it does stand still.
+    /// Returns when the process is stopped.
     pub(crate) fn pause(&self) -> Result<()> {
         kill(self.pid(), Signal::SIGSTOP).context("cannot pause the server")?;
         let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
@@ -122,11 +122,11 @@ impl Process {
     }
 
     fn kill_all(&mut self) -> Result<()> {
-        // While this pipe is open the watching shell keeps the group's number from being used again, also when the
+        // While this pipe is open, the watching subshell keeps the group's number from being reused, also when the
         // server itself has ended.
         let Some(_pipe) = self.child.stdin.take() else { return Ok(()) };
         let started = descendants(self.child.id());
-        // That somebody is gone already is no error.
+        // A group that is already gone is not an error.
         let _ = killpg(self.pid(), Signal::SIGKILL);
         for &pid in &started {
             let _ = kill(as_pid(pid), Signal::SIGKILL);
@@ -138,12 +138,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // There is nobody to tell.
+        // There is no caller to report an error to.
         let _ = self.kill_all();
     }
 }
 
-/// All running processes that `ancestor` started, and those they did, as far as their parents still run.
+/// All running processes that `ancestor` started, directly or through others whose parents still run.
 #[must_use]
 pub fn descendants(ancestor: u32) -> Vec<u32> {
     let mut children = HashMap::<u32, Vec<u32>>::new();
@@ -173,10 +173,10 @@ fn wait_gone(processes: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// None also if only its entry in the process table is left, which may be for long: whoever inherits it has to ask.
+/// Returns `None` also for a zombie, which may last long: it stays until its parent waits for it.
 fn parent_of_running(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The program's name stands in brackets before them and may contain anything.
+    // The program's name precedes them in parentheses and may contain anything.
     let mut fields = stat.rsplit_once(')')?.1.split_whitespace();
     let state = fields.next()?;
     if matches!(state, "Z" | "X") { None } else { fields.next()?.parse().ok() }

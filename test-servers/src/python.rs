@@ -1,4 +1,4 @@
-//! A Python with the real Celery, to compare with: a virtual environment in the target folder, made once.
+//! A Python with the real Celery, for comparison: a virtual environment in the target folder, created once.
 
 use std::env;
 use std::fs::{self, File};
@@ -15,23 +15,23 @@ const REQUIREMENTS: &str = include_str!("../requirements.txt");
 #[derive(Debug)]
 pub struct Environment {
     pub python: PathBuf,
-    /// Whether it had to be made, which takes a while.
+    /// Whether it had to be created, which takes a while.
     pub created: bool,
 }
 
-/// The one of the tests.
+/// The environment of the tests.
 ///
 /// # Errors
-/// As [`environment_of`].
+/// Same as [`environment_of`].
 pub fn environment() -> Result<Environment> {
     environment_of("test-venv", REQUIREMENTS)
 }
 
-/// Makes the virtual environment of this name below cargo's target folder, unless one with the same requirements, Celery
-/// among them, is there.
+/// Creates the virtual environment of this name below cargo's target folder, unless one with the same requirements
+/// exists. Celery is among the requirements.
 ///
 /// # Errors
-/// There is no Python to make it with, or PyPI cannot be reached.
+/// Returns an error if there is no Python to create it with, or if PyPI cannot be reached.
 pub fn environment_of(name: &str, requirements: &str) -> Result<Environment> {
     let target = target_dir()?;
     fs::create_dir_all(&target).with_context(|| format!("cannot create {}", target.display()))?;
@@ -48,7 +48,7 @@ pub fn environment_of(name: &str, requirements: &str) -> Result<Environment> {
     Ok(Environment { python, created })
 }
 
-/// The first Python on `PATH` that can make virtual environments; Debian's cannot without the package `python3-venv`.
+/// The first Python on `PATH` that can create virtual environments; Debian's cannot without the package `python3-venv`.
 pub(crate) fn interpreter() -> Option<PathBuf> {
     packages::programs("python3").into_iter().find(|python| runs(python, "import venv, ensurepip"))
 }
@@ -59,7 +59,7 @@ fn target_dir() -> Result<PathBuf> {
     Ok(std::path::absolute(target)?)
 }
 
-/// The interpreter is only a link to the one it was made with, which may be gone.
+/// The environment's interpreter is only a link to the one it was created with, which may be gone.
 fn is_complete(dir: &Path, python: &Path, requirements: &str) -> bool {
     fs::read_to_string(stamp(dir)).is_ok_and(|installed| installed == requirements)
         && runs(python, "import celery")
@@ -76,7 +76,7 @@ fn create(dir: &Path, python: &Path, requirements: &str) -> Result<()> {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--no-input", "--disable-pip-version-check", "-r"]);
     packages::run(pip.arg(&wanted))?;
-    // Last, so that an installation that was interrupted is not taken for a complete one.
+    // Last, so that an interrupted installation is not taken for a complete one.
     fs::rename(&wanted, stamp(dir))?;
     Ok(())
 }

@@ -20,7 +20,7 @@ const REGISTERED_WITHIN: Duration = Duration::from_secs(5);
 const AMQP_HEADER: &[u8; 8] = b"AMQP\x00\x00\x09\x01";
 const CREDENTIALS: &str = "Host: localhost\r\nConnection: close\r\nAuthorization: Basic Z3Vlc3Q6Z3Vlc3Q=\r\n";
 
-/// A RabbitMQ broker of one's own. Dropping it kills it; the directory is the caller's to remove.
+/// A private RabbitMQ broker. Dropping it kills it; the caller removes the directory.
 #[derive(Debug)]
 pub struct RabbitMq {
     dir: PathBuf,
@@ -39,11 +39,12 @@ struct Ports {
 }
 
 impl RabbitMq {
-    /// Starts a broker on free ports of 127.0.0.1 and waits until it takes connections. Its only user is `guest`, with
-    /// the password `guest`. All it writes is below `dir`, with the logs in `log` and what may be big in `data`.
+    /// Starts a broker on free ports of 127.0.0.1 and waits until it accepts connections. Its only
+    /// user is `guest`, with the password `guest`. Everything it writes is below `dir`: logs in `log`,
+    /// files that may grow large in `data`.
     ///
     /// # Errors
-    /// RabbitMQ is not installed or does not start; the message has the end of its log.
+    /// Returns an error if RabbitMQ is not installed or does not start; the message contains the end of its log.
     pub fn start(dir: &Path) -> Result<Self> {
         let dir = std::path::absolute(dir)?;
         let ports =
@@ -60,17 +61,17 @@ impl RabbitMq {
         format!("amqp://guest:guest@127.0.0.1:{}", self.ports.amqp)
     }
 
-    /// `http://guest:guest@127.0.0.1:PORT`, below which `/api/` is.
+    /// `http://guest:guest@127.0.0.1:PORT`; the API is below `/api/`.
     #[must_use]
     pub fn api_url(&self) -> String {
         format!("http://guest:guest@127.0.0.1:{}", self.ports.api)
     }
 
-    /// Starts it with the same ports and data after [`RabbitMq::kill`] or [`RabbitMq::stop`], and waits until it takes
-    /// connections.
+    /// Starts it with the same ports and data after [`RabbitMq::kill`] or [`RabbitMq::stop`], and
+    /// waits until it accepts connections.
     ///
     /// # Errors
-    /// It still runs, or does not start.
+    /// Returns an error if it is still running, or does not start.
     pub fn start_again(&mut self) -> Result<()> {
         if self.broker.is_some() {
             bail!("RabbitMQ still runs at {}: kill or stop it first", self.amqp_url());
@@ -87,11 +88,12 @@ impl RabbitMq {
         Ok(())
     }
 
-    /// SIGKILL to the broker and all it started; what was confirmed is still there after [`RabbitMq::start_again`],
-    /// for which its latest declarations are waited for to be written, unless it is paused.
+    /// Sends SIGKILL to the broker and all processes that it started. Confirmed messages are still
+    /// there after [`RabbitMq::start_again`]: unless the broker is paused, this first waits until its
+    /// latest declarations are written.
     ///
     /// # Errors
-    /// It does not run, or does not vanish.
+    /// Returns an error if it is not running, or does not end.
     pub fn kill(&mut self) -> Result<()> {
         let broker = self.take_running()?;
         flush_declarations(self.ports.api);
@@ -99,36 +101,37 @@ impl RabbitMq {
         broker.kill().context("cannot kill RabbitMQ")
     }
 
-    /// Lets it end in good order, which takes a few seconds.
+    /// Shuts it down in order, which takes a few seconds.
     ///
     /// # Errors
-    /// It does not run, or had to be killed.
+    /// Returns an error if it is not running, or had to be killed.
     pub fn stop(&mut self) -> Result<()> {
         let stopped = self.take_running()?.stop().context("cannot stop RabbitMQ");
         self.epmd = None;
         stopped
     }
 
-    /// Makes it stand still, with its connections open, until [`RabbitMq::resume`].
+    /// Pauses it, with its connections open, until [`RabbitMq::resume`].
     ///
     /// # Errors
-    /// It does not run.
+    /// Returns an error if it is not running.
     pub fn pause(&self) -> Result<()> {
         self.running()?.pause()
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     ///
     /// # Errors
-    /// It does not run.
+    /// Returns an error if it is not running.
     pub fn resume(&self) -> Result<()> {
         self.running()?.resume()
     }
 
-    /// Raises the memory alarm, or ends it: while it lasts the broker reads nothing from connections that have published.
+    /// Raises or clears the memory alarm. While it lasts, the broker reads nothing from
+    /// connections that have published.
     ///
     /// # Errors
-    /// It does not run, or `rabbitmqctl` fails.
+    /// Returns an error if it is not running, or if `rabbitmqctl` fails.
     pub fn alarm(&self, raised: bool) -> Result<()> {
         self.running()?;
         let script = packages::rabbitmq_server()?.with_file_name("rabbitmqctl");
@@ -144,9 +147,9 @@ impl RabbitMq {
         Ok(())
     }
 
-    /// The registry of quorum queues is a file of Erlang's dets, which writes up to three seconds late. A queue of RabbitMQ
-    /// 3.10 that is missing in it after a kill is started again without ever electing a leader: nobody can use it, and
-    /// nobody is told. A broker that is paused does not answer and is not waited for.
+    /// The registry of quorum queues is a file of Erlang's dets, which is written up to three seconds late. If RabbitMQ
+    /// 3.10 is killed before, it restarts a queue missing from that file without ever electing a leader: no client can
+    /// use the queue, and none gets an error. A paused broker does not answer and is not waited for.
     fn wait_for_registrations(&self) {
         let node = self.node();
         let registry = self.dir.join("data").join(&node).join("quorum").join(&node).join("names.dets");
@@ -157,7 +160,7 @@ impl RabbitMq {
         });
     }
 
-    /// An address instead of a name, so that nothing depends on how names are resolved here.
+    /// An address instead of a name, so that it does not depend on name resolution.
     fn node(&self) -> String {
         format!("test-{}@127.0.0.1", self.ports.amqp)
     }
@@ -170,7 +173,7 @@ impl RabbitMq {
         self.broker.take().context("RabbitMQ does not run: call start_again first")
     }
 
-    /// Left to itself, Erlang starts one as a daemon, which nobody ever stops.
+    /// Otherwise Erlang starts one as a daemon that never stops.
     fn start_epmd(&self) -> Result<Process> {
         let port = self.ports.epmd;
         let mut command = Process::command(packages::program("epmd")?, &packages::search_path(), &self.dir);
@@ -201,12 +204,12 @@ impl RabbitMq {
             .env("RABBITMQ_DIST_PORT", self.ports.distribution.to_string())
             .env("ERL_FLAGS", "-start_epmd false -kernel inet_dist_use_interface {127,0,0,1}")
             .env("RABBITMQ_LOGS", "-")
-            // Makes the script become the Erlang machine instead of waiting for it, so that what we signal is the broker.
+            // Makes the script exec the Erlang machine instead of waiting for it, so that our signals reach the broker.
             .env("RUNNING_UNDER_SYSTEMD", "true");
         Process::start(command, &self.dir.join("log/rabbitmq.log"))
     }
 
-    /// What names the node, for itself and for the tools that speak to it.
+    /// The environment that names the node, for the broker and for the tools that connect to it.
     fn node_environment(&self, command: &mut Command) {
         command
             .env("RABBITMQ_CONF_ENV_FILE", "/dev/null")
@@ -217,14 +220,14 @@ impl RabbitMq {
     }
 }
 
-/// Only what RabbitMQ 3.10 knows as well as 4: an unknown name keeps it from starting.
+/// Only settings that both RabbitMQ 3.10 and 4 know: an unknown name prevents the start.
 fn write_settings(dir: &Path, ports: &Ports) -> Result<()> {
     for needed in ["etc/conf.d", "data", "log"] {
         fs::create_dir_all(dir.join(needed))?;
     }
     let Ports { amqp, api, .. } = ports;
-    // A full disk of a build machine must not make the broker block its publishers. The interval is that of the numbers
-    // in the management API, for which 5 seconds, the usual ones, would be long in a test.
+    // A full disk of a build machine must not make the broker block its publishers. The interval is that of the
+    // statistics in the management API; its default of 5 seconds would be long in a test.
     let settings = format!(
         "listeners.tcp.local = 127.0.0.1:{amqp}\n\
          management.tcp.ip = 127.0.0.1\n\
@@ -236,8 +239,8 @@ fn write_settings(dir: &Path, ports: &Ports) -> Result<()> {
          management.sample_retention_policies.detailed.minute = 1\n"
     );
     fs::write(dir.join("etc/rabbitmq.conf"), settings)?;
-    // How long a message stays where it expired if the queue it was sent on to did not answer, which happens while a broker
-    // that was killed is starting its queues. Three minutes, the usual ones, are longer than a test waits.
+    // How long a message stays where it expired if the queue it was dead-lettered to did not answer. That happens while
+    // a killed broker starts its queues. The default of three minutes is longer than a test waits.
     let advanced = "[{rabbit, [{dead_letter_worker_publisher_confirm_timeout, 5000}]}].\n";
     fs::write(dir.join("etc/advanced.config"), advanced)?;
     fs::write(dir.join("etc/enabled_plugins"), "[rabbitmq_management].\n")?;
@@ -254,24 +257,25 @@ fn api_answers(port: u16) -> bool {
     exchange(port, request.as_bytes(), 12).is_ok_and(|answer| answer == b"HTTP/1.1 200")
 }
 
-/// RabbitMQ's database Mnesia logs a declaration, says yes, and only then logs that it is committed; killed in between, it
-/// drops it: of durable queues declared immediately before a kill of RabbitMQ 3.10, one in twenty was gone, and its
-/// messages with it. Another change makes it write that. It does no harm where the database is Khepri.
+/// RabbitMQ's database Mnesia logs a declaration, confirms it, and only then logs that it is committed. Killed in
+/// between, it drops the declaration: of durable queues declared immediately before a kill of RabbitMQ 3.10, one in
+/// twenty was gone, and its messages with it. Another change forces the commit to be written. With Khepri as the
+/// database it does no harm.
 fn flush_declarations(port: u16) {
     let change = r#"{"value":"flushed"}"#;
     let length = change.len();
     let request = format!(
         "PUT /api/global-parameters/test-servers HTTP/1.1\r\n{CREDENTIALS}Content-Length: {length}\r\n\r\n{change}"
     );
-    // A broker that is paused cannot do it and dies all the same.
+    // A paused broker cannot answer, and is killed all the same.
     let _ = exchange(port, request.as_bytes(), 12);
 }
 
-/// What Ra calls each of them: vhost and name.
+/// Ra's name for each of them, made of vhost and queue name.
 fn quorum_queues(port: u16) -> Option<Vec<String>> {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).ok()?;
     stream.set_read_timeout(Some(ANSWERS_WITHIN)).ok()?;
-    // HTTP 1.0, so that the answer comes in one piece and ends with the connection.
+    // HTTP 1.0, so that the answer is not chunked and ends with the connection.
     write!(stream, "GET /api/queues?columns=vhost,name,type HTTP/1.0\r\n{CREDENTIALS}\r\n").ok()?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer).ok()?;
@@ -284,7 +288,7 @@ fn quorum_queues(port: u16) -> Option<Vec<String>> {
     named.collect()
 }
 
-/// In Erlang's external term format the length of an atom stands before its characters.
+/// In Erlang's external term format the length of an atom precedes its characters.
 fn holds_atom(terms: &[u8], atom: &str) -> bool {
     let Ok(length) = u8::try_from(atom.len()) else { return true };
     let encoded = [&[length], atom.as_bytes()].concat();

@@ -1,4 +1,4 @@
-//! A Redis server that has written to disk whatever it said yes to.
+//! A Redis server that writes to disk before it answers.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -15,7 +15,7 @@ use crate::process::Process;
 const READY_WITHIN: Duration = Duration::from_secs(30);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
 
-/// A Redis server of one's own. Dropping it kills it; the directory is the caller's to remove.
+/// A private Redis server. Dropping it kills it; the caller removes the directory.
 #[derive(Debug)]
 pub struct Redis {
     data: PathBuf,
@@ -26,19 +26,19 @@ pub struct Redis {
 }
 
 impl Redis {
-    /// Starts a server on a free port of 127.0.0.1 and waits until it answers. All it writes is below `dir`, with the
-    /// logs in `log` and what may be big in `data`.
+    /// Starts a server on a free port of 127.0.0.1 and waits until it answers. Everything it writes is below `dir`:
+    /// logs in `log`, files that may grow large in `data`.
     ///
     /// # Errors
-    /// Redis is not installed or does not start; the message has the end of its log.
+    /// Returns an error if Redis is not installed or does not start; the message contains the end of its log.
     pub fn start(dir: &Path) -> Result<Self> {
         Self::start_with(dir, &[])
     }
 
-    /// The same with more options, such as `--cluster-enabled yes`.
+    /// Same as [`Redis::start`] with more options, such as `--cluster-enabled yes`.
     ///
     /// # Errors
-    /// As of [`Redis::start`].
+    /// Same as [`Redis::start`].
     pub fn start_with(dir: &Path, options: &[&str]) -> Result<Self> {
         let dir = std::path::absolute(dir)?;
         let (data, log) = (dir.join("data"), dir.join("log"));
@@ -60,7 +60,7 @@ impl Redis {
     /// Starts it with the same port and data after [`Redis::kill`] or [`Redis::stop`], and waits until it answers.
     ///
     /// # Errors
-    /// It still runs, or does not start.
+    /// Returns an error if it is still running, or does not start.
     pub fn start_again(&mut self) -> Result<()> {
         if self.server.is_some() {
             bail!("Redis still runs at {}: kill or stop it first", self.url());
@@ -76,34 +76,34 @@ impl Redis {
         Ok(())
     }
 
-    /// SIGKILL; what was confirmed is still there after [`Redis::start_again`].
+    /// Sends SIGKILL. Confirmed writes are still there after [`Redis::start_again`].
     ///
     /// # Errors
-    /// It does not run, or does not vanish.
+    /// Returns an error if it is not running, or does not end.
     pub fn kill(&mut self) -> Result<()> {
         self.take_running()?.kill().context("cannot kill Redis")
     }
 
-    /// Lets it end in good order.
+    /// Shuts it down in order.
     ///
     /// # Errors
-    /// It does not run, or had to be killed.
+    /// Returns an error if it is not running, or had to be killed.
     pub fn stop(&mut self) -> Result<()> {
         self.take_running()?.stop().context("cannot stop Redis")
     }
 
-    /// Makes it stand still, with its connections open, until [`Redis::resume`].
+    /// Pauses it, with its connections open, until [`Redis::resume`].
     ///
     /// # Errors
-    /// It does not run.
+    /// Returns an error if it is not running.
     pub fn pause(&self) -> Result<()> {
         self.running()?.pause()
     }
 
-    /// Lets it go on.
+    /// Resumes it.
     ///
     /// # Errors
-    /// It does not run.
+    /// Returns an error if it is not running.
     pub fn resume(&self) -> Result<()> {
         self.running()?.resume()
     }
@@ -117,7 +117,7 @@ impl Redis {
     }
 }
 
-/// While it still loads its data it answers something else.
+/// While it is loading its data, it answers with an error instead.
 fn answers(port: u16) -> bool {
     let ping = || -> std::io::Result<bool> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;

@@ -1,4 +1,4 @@
-//! What the servers keep through a kill, and that nothing of them is left.
+//! What the servers keep through a kill, and that nothing of them is left behind.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -66,7 +66,7 @@ fn what_a_server_says_when_it_does_not_start_is_in_the_error() {
 }
 
 #[test]
-fn rabbitmq_still_has_a_durable_message_after_a_kill_or_a_stop_and_leaves_nothing_behind_when_dropped() {
+fn rabbitmq_keeps_a_durable_message_and_leaves_nothing_behind() {
     let dir = TempDir::new().unwrap();
     let mut rabbitmq = RabbitMq::start(dir.path()).unwrap();
     assert_status(&rabbitmq, "PUT", "/api/vhosts/own", "", "201");
@@ -97,7 +97,7 @@ fn rabbitmq_still_has_a_durable_message_after_a_kill_or_a_stop_and_leaves_nothin
     assert_eq!(processes_below(dir.path()), Vec::<String>::new());
 }
 
-/// What runs with an environment that names the directory, however it was started; that is what its servers have.
+/// All processes whose environment names the directory, however they were started; the servers' processes do.
 fn processes_below(dir: &Path) -> Vec<String> {
     let dir = dir.to_str().unwrap();
     let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
@@ -140,7 +140,7 @@ fn assert_status(rabbitmq: &RabbitMq, method: &str, path: &str, body: &str, stat
     assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{method} {path}: {answer}");
 }
 
-/// The numbers in the management API are a little late.
+/// The numbers in the management API are updated with a delay.
 fn assert_depth_becomes_one(rabbitmq: &RabbitMq) {
     let started = Instant::now();
     loop {

@@ -1,4 +1,4 @@
-//! What the program `with-servers` gives to a command, how it ends, and that it leaves nothing behind.
+//! How the program `with-servers` runs a command and how it exits, and that it leaves nothing behind.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use std::fs;
@@ -19,7 +19,7 @@ os.kill(os.getppid(), signal.SIGKILL)
 '"#;
 
 #[test]
-fn the_command_finds_its_servers_and_gives_the_exit_code_and_the_logs_are_kept_if_it_fails() {
+fn the_command_finds_its_servers_and_its_exit_code_is_returned() {
     let dir = TempDir::new().unwrap();
     let script =
         r#"env; "$VOLTGATE_TEST_PYTHON" -c 'import celery; print("celery", celery.__version__)'; exit 3"#;
@@ -42,7 +42,7 @@ fn the_command_finds_its_servers_and_gives_the_exit_code_and_the_logs_are_kept_i
 }
 
 #[test]
-fn servers_vanish_when_with_servers_is_killed_and_even_if_one_of_them_is_paused() {
+fn servers_end_when_with_servers_is_killed_even_a_paused_one() {
     let dir = TempDir::new().unwrap();
     let status = with_servers(dir.path()).args(["sh", "-c", PAUSE_REDIS_AND_KILL_PARENT]).status().unwrap();
     assert_eq!(status.code(), None);
@@ -64,7 +64,7 @@ fn a_signal_ends_the_command_and_what_it_started_and_the_servers() {
 }
 
 #[test]
-fn what_is_missing_is_named_together_with_the_command_that_installs_it() {
+fn a_missing_package_is_named_with_the_command_to_install_it() {
     let dir = TempDir::new().unwrap();
     let output = with_servers(dir.path()).arg("true").env("PATH", dir.path()).output().unwrap();
     assert_eq!(output.status.code(), Some(69));
@@ -72,7 +72,7 @@ fn what_is_missing_is_named_together_with_the_command_that_installs_it() {
     assert!(messages(&output).contains(command), "{}", messages(&output));
 }
 
-/// In a process group of its own, so that a signal meant for it cannot reach the test.
+/// In its own process group, so that a signal sent to it cannot reach the test.
 fn with_servers(temporary: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_with-servers"));
     command.env("TMPDIR", temporary).process_group(0);
@@ -87,7 +87,7 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Whether anything runs that was started with this temporary directory.
+/// Whether any process is running that was started with this temporary directory.
 fn is_in_use(dir: &Path) -> bool {
     let dir = dir.to_str().unwrap();
     entries(Path::new("/proc")).iter().any(|process| {

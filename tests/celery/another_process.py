@@ -1,4 +1,4 @@
-"""For pytest: Celery's integration tests find their worker in another process, under the name in CONFORMANCE_NODE."""
+"""A pytest plugin: Celery's integration tests use a worker in another process, with the name in CONFORMANCE_NODE."""
 
 import os
 from contextlib import contextmanager
@@ -7,7 +7,7 @@ import pytest
 from celery.contrib.testing import worker
 from celery.utils import nodenames
 
-# They look into the memory of a worker in their own process, so that no worker of another one passes them.
+# These tests inspect the memory of a worker in their own process, so no worker in another process passes them.
 IN_PROCESS = (
     "test_send_task_without_ignore_result_",
     "test_retry_preserves_ignore_result_",

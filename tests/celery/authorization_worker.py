@@ -1,4 +1,4 @@
-"""The worker that Voltgate's takes the place of, in Python: the same task, with Celery's own means to lose nothing."""
+"""The Python worker that Voltgate's replaces: the same task, with Celery's own options against losing tasks."""
 
 import json
 import re
@@ -25,7 +25,8 @@ def decide(station_id, driver_token, expiry_time_ns):
         return "allowed" if json.load(answer)["allowed"] else "not_allowed"
 
 
-# Without these two Celery acknowledges a task before it runs, and loses it when it is killed.
+# Without acks_late and reject_on_worker_lost, Celery acknowledges a task before it runs, and loses it when it is
+# killed.
 @app.task(
     name="authorization_worker.tasks.authorize",
     bind=True,

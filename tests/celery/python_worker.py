@@ -1,4 +1,4 @@
-"""Celery's worker for its own integration tests, in a process of its own: what ours is compared with."""
+"""Celery's worker for its own integration tests, in a separate process, as the reference for ours."""
 
 import os
 
@@ -7,6 +7,6 @@ from celery import Celery
 app = Celery("python_worker", broker=os.environ["TEST_BROKER"], backend=os.environ["TEST_BACKEND"])
 app.set_default()
 
-from t.integration import tasks  # noqa: E402, the app has to be there first
+from t.integration import tasks  # noqa: E402, the app has to exist first
 
 app.register_task(tasks.ClassBasedAutoRetryTask())

@@ -1,11 +1,11 @@
-//! Accounting for requests that were accepted: each was called back with one decision, the one on record.
+//! Accounts for accepted requests: each was called back with one decision, and its record shows the same decision.
 
 use std::collections::{BTreeMap, HashMap};
 
 use crate::callback_host::{Callback, CallbackHost};
 use crate::deployment::record_once;
 
-/// One request, one decision, however often it was told; gives the decisions.
+/// Asserts that each request has one decision, however many callbacks it received; returns the decisions.
 pub fn assert_one_decision_each(callbacks: &[Callback]) -> HashMap<&str, &str> {
     let mut decisions: HashMap<&str, &str> = HashMap::new();
     for callback in callbacks {
@@ -15,7 +15,7 @@ pub fn assert_one_decision_each(callbacks: &[Callback]) -> HashMap<&str, &str> {
     decisions
 }
 
-/// Waits until every accepted request was called back and its record says so; each has one decision.
+/// Waits until every accepted request was called back and its record agrees; asserts that each has one decision.
 pub async fn account(http: &reqwest::Client, api_url: &str, host: &CallbackHost, accepted: &[String]) {
     let callbacks = host.all_of(accepted).await;
     let decisions = assert_one_decision_each(&callbacks);

@@ -1,11 +1,12 @@
-//! A host that is called back: it keeps what it was sent, and answers as its path says. Plain sockets, because a library
-//! would not misbehave.
+//! A callback host: it keeps the callbacks that it receives, and answers as the path says. It uses plain sockets,
+//! because a library would not misbehave.
 //!
-//! `/ok…` answers 200. `/status/503` that status. `/first/503/200` that status once for each request id, then the other;
-//! `/first/hang/200` hangs once.
-//! `/raw/NAME` answers as [`RAW`] has it, and closes. `/redirect` 302 to the path `/ok/redirected`. `/hang` never answers. `/drip` sends its body byte by byte, for ever.
-//! `/reset` closes at once. `/giant` sends without end. `/retry-after/3` answers 503 with that header, then 200;
-//! `/retry-after/3/429` begins with 429, `/retry-after/3/cut` with a body that breaks.
+//! `/ok…` answers 200. `/status/503` answers that status. `/first/503/200` answers the first status once for each
+//! request id, then the second; `/first/hang/200` hangs once.
+//! `/raw/NAME` answers as [`RAW`] defines, and closes. `/redirect` answers 302 to the path `/ok/redirected`. `/hang`
+//! never answers. `/drip` sends its body byte by byte, forever. `/reset` closes at once. `/giant` sends without end.
+//! `/retry-after/3` answers 503 with that header, then 200; `/retry-after/3/429` begins with 429, `/retry-after/3/cut`
+//! with a body that breaks off.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
@@ -18,7 +19,7 @@ use tokio::task::AbortHandle;
 
 use crate::{eventually, look_again};
 
-/// Answers whose heads are whole and whose bodies are not, and the status of each. A `…` stands for 300 kB.
+/// Answers with complete heads and broken bodies, and the status of each. A `…` stands for 300 kB.
 pub const RAW: &[(&str, &str, &str)] = &[
     ("cut", "200", "HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nok"),
     ("missing", "201", "HTTP/1.1 201 Created\r\ncontent-length: 100\r\n\r\n"),
@@ -42,23 +43,23 @@ pub const RAW: &[(&str, &str, &str)] = &[
     ("moved", "302", "HTTP/1.1 302 Found\r\nlocation: /ok/redirected\r\ncontent-length: 100\r\n\r\n"),
 ];
 
-/// One callback as it came.
+/// One callback as it was received.
 #[derive(Debug, Clone)]
 pub struct Callback {
-    /// The path it was sent to.
+    /// The path that it was sent to.
     pub path: String,
-    /// Headers, names in lower case, in order.
+    /// The headers, with lower-case names, in order.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Value,
-    /// When.
+    /// When it was received.
     pub at: Instant,
-    /// Whether the answer was a success: 2xx, with as much of a body as anybody listens to.
+    /// Whether the answer was a success: 2xx, and as much of a body as the caller reads.
     pub accepted: bool,
 }
 
 impl Callback {
-    /// A header's value, or nothing.
+    /// The value of a header, or `None`.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(header, _)| header == name).map(|(_, value)| value.as_str())
     }
@@ -68,7 +69,7 @@ impl Callback {
         self.header("webhook-id").unwrap_or_default()
     }
 
-    /// What was decided.
+    /// The decision.
     pub fn status(&self) -> &str {
         self.body["status"].as_str().unwrap_or_default()
     }
@@ -85,7 +86,7 @@ pub struct CallbackHost {
 #[derive(Debug, Default)]
 struct Received {
     all: Vec<Callback>,
-    /// Id and path of each.
+    /// Request id and path of each callback.
     seen: HashSet<(String, String)>,
 }
 
@@ -104,28 +105,28 @@ impl CallbackHost {
         Self { base, received, accepting }
     }
 
-    /// A URL of it.
+    /// The URL of a path of this host.
     pub fn url(&self, path: &str) -> String {
         format!("{}{path}", self.base)
     }
 
-    /// Everything it was sent so far.
+    /// All callbacks received so far.
     pub fn received(&self) -> Vec<Callback> {
         self.received.lock().expect("no test panics holding it").all.clone()
     }
 
-    /// How often it was called so far.
+    /// The number of callbacks so far.
     pub fn count(&self) -> usize {
         self.received.lock().expect("no test panics holding it").all.len()
     }
 
-    /// How many of the callbacks so far are like this.
+    /// The number of callbacks so far that match.
     pub fn count_of(&self, which: impl Fn(&Callback) -> bool) -> usize {
         let received = self.received.lock().expect("no test panics holding it");
         received.all.iter().filter(|callback| which(callback)).count()
     }
 
-    /// Which of these requests it has not been called for so far.
+    /// Those of these requests that were not called back so far.
     pub fn missing<'a>(&self, requests: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
         let received = self.received.lock().expect("no test panics holding it");
         let seen: HashSet<&str> = received.all.iter().map(Callback::id).collect();
@@ -140,7 +141,7 @@ impl CallbackHost {
         .await
     }
 
-    /// Waits until it has been called for every one of these requests.
+    /// Waits until all of these requests were called back.
     pub async fn all_of(&self, requests: &[String]) -> Vec<Callback> {
         let began = Instant::now();
         loop {
@@ -173,7 +174,7 @@ async fn accept(listener: TcpListener, received: Arc<Mutex<Received>>) {
     }
 }
 
-/// Keeps the callback; gives what it is answered.
+/// Keeps the callback; returns the answer to send.
 fn keep(received: &Mutex<Received>, mut callback: Callback) -> Answer {
     let mut received = received.lock().expect("no test panics holding it");
     let first = received.seen.insert((callback.id().to_owned(), callback.path.clone()));
@@ -202,13 +203,13 @@ async fn read(stream: &mut BufReader<TcpStream>) -> Option<Callback> {
 }
 
 enum Answer {
-    /// With a header line, or none.
+    /// The status, and a further header line or an empty string.
     Status(String, String),
     Hang,
     Reset,
     Drip,
     Giant,
-    /// The status, and all that is sent.
+    /// The status, and the bytes to send.
     Raw(&'static str, &'static str),
 }
 
@@ -221,7 +222,7 @@ impl Answer {
             ["first", "hang", ..] if first => Self::Hang,
             ["first", once, then, ..] => status(if first { once } else { then }),
             ["retry-after", seconds, "cut", ..] if first => {
-                // Its body is two bytes long, and this announces more of them.
+                // The body is two bytes long, and this header announces more.
                 Self::Status(
                     "503".to_owned(),
                     format!("retry-after: {seconds}\r\ntransfer-encoding: chunked\r\n"),
@@ -253,7 +254,7 @@ impl Answer {
         }
     }
 
-    /// Nothing when the connection is of no further use.
+    /// Returns `None` when the connection is to be closed.
     async fn send(&self, stream: &mut TcpStream) -> Option<()> {
         match self {
             Self::Status(status, header) => {

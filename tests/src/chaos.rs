@@ -1,5 +1,5 @@
-//! The fault suite: a whole system under load, faults from a seed, and an oracle that accounts for every `202` by the
-//! callbacks seen, the records and the dead letters.
+//! The fault suite: a whole system under load, faults from a seed, and an oracle that accounts for every `202` by its
+//! callbacks, its record and its dead letters.
 
 mod evidence;
 mod fault;
@@ -28,32 +28,32 @@ pub use report::Report;
 use system::System;
 use traffic::{Duplicates, Hosts, clients, flip_drivers};
 
-/// More faults at a time leave nobody to work.
+/// With more faults at once, no process would be left to do the work.
 const AT_ONCE: usize = 2;
 
-/// Without a fault in its way the system calls somebody back sooner than this.
+/// Without a fault, the system delivers a callback sooner than this.
 const WORKS_WITHIN: Duration = Duration::from_secs(45);
 
-/// What a run shall be like.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Makes the schedule of faults and the clients' choices.
+    /// Determines the schedule of faults and the choices of the clients.
     pub seed: u64,
     /// How long faults are injected.
     pub length: Duration,
-    /// Requests a second, about.
+    /// Approximate requests per second.
     pub rate: u32,
-    /// Whether stderr is told how far it is.
+    /// Whether to print the progress on stderr.
     pub progress: bool,
 }
 
-/// A fault that is over.
+/// A fault that has ended.
 struct Past {
     name: String,
     ended: Instant,
 }
 
-/// Runs it.
+/// Runs the suite.
 pub async fn run(plan: Plan) -> Report {
     let servers = OwnServers::start().await;
     let addresses = servers.addresses();
@@ -101,7 +101,7 @@ pub async fn run(plan: Plan) -> Report {
     report
 }
 
-/// A system that does nothing any more is complained of, and looked at all the same.
+/// Complains of a system that delivers no more callbacks. The run is evaluated all the same.
 async fn called_back_once_more(system: &System, host: &CallbackHost) {
     let before = host.count();
     let called = eventually("a callback", async || (host.count() > before).then_some(()));
@@ -110,7 +110,7 @@ async fn called_back_once_more(system: &System, host: &CallbackHost) {
     }
 }
 
-/// Follows the schedule; returns when everything is mended.
+/// Follows the schedule; returns when every fault has ended.
 async fn inject_all(system: &Arc<System>, plan: &Plan, mut show: impl FnMut()) -> Vec<Past> {
     let began = tokio::time::Instant::now();
     let free = Arc::new(Semaphore::new(AT_ONCE));
@@ -156,7 +156,7 @@ fn counts(past: &[Past]) -> BTreeMap<String, usize> {
     })
 }
 
-/// From the end of a fault to the next callback.
+/// The longest time from the end of a fault to the next callback, with the name of the fault.
 fn longest_recovery(past: &[Past], healthy: &CallbackHost) -> Option<(Duration, String)> {
     let mut called: Vec<Instant> = healthy.received().iter().map(|callback| callback.at).collect();
     called.sort_unstable();
@@ -167,7 +167,7 @@ fn longest_recovery(past: &[Past], healthy: &CallbackHost) -> Option<(Duration, 
     recoveries.max()
 }
 
-/// Only the logs are of interest.
+/// Keeps the logs only.
 fn keep(directory: TempDir) -> std::path::PathBuf {
     let kept = directory.keep();
     for server in ["rabbitmq", "redis"] {

@@ -1,4 +1,4 @@
-//! A collector of traces: takes OTLP over HTTP and keeps the spans.
+//! A trace collector: receives OTLP over HTTP and keeps the spans.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -10,10 +10,10 @@ use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::AbortHandle;
 
-/// One span as it came.
+/// One span as it was received.
 #[derive(Debug, Clone)]
 pub struct Span {
-    /// The service that it is of.
+    /// The service that it belongs to.
     pub service: String,
     /// Its name.
     pub name: String,
@@ -21,20 +21,20 @@ pub struct Span {
     pub trace: String,
     /// In hexadecimal digits.
     pub id: String,
-    /// The span that it follows from; empty for the first.
+    /// The id of the parent span; empty for the first.
     pub parent: String,
     /// OTLP's number: 2 server, 3 client, 5 consumer.
     pub kind: i32,
     /// Nanoseconds since 1970.
     pub start_ns: u64,
-    /// What it says beside.
+    /// Its attributes.
     pub attributes: BTreeMap<String, String>,
 }
 
 /// A collector on a free port of this machine.
 #[derive(Debug)]
 pub struct Collector {
-    /// For `OTLP_ENDPOINT`.
+    /// The value for `OTLP_ENDPOINT`.
     pub url: String,
     spans: Arc<Mutex<Vec<Span>>>,
     accepting: AbortHandle,
@@ -79,7 +79,7 @@ impl Drop for Collector {
     }
 }
 
-/// One message; nothing at the end of the connection.
+/// Reads one message; returns `None` at the end of the connection.
 async fn read(stream: &mut BufReader<TcpStream>) -> Option<Vec<Span>> {
     let (mut line, mut length) = (String::new(), 0);
     loop {

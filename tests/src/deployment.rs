@@ -1,4 +1,4 @@
-//! A system of its own for a test: a vhost, a key prefix, and our services as processes.
+//! A private system for a test: a vhost, a key prefix, and our services as processes.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -15,16 +15,16 @@ use crate::link::Link;
 use crate::process::Process;
 use crate::servers::{Servers, reqwest_client};
 
-/// One station for all tests; each test has its own keys.
+/// One station for all tests, because each test has its own key prefix.
 pub const STATION: &str = "123e4567-e89b-12d3-a456-426614174000";
 /// The queue of requests.
 pub const QUEUE: &str = "celery";
 /// A well-formed driver token.
 pub const DRIVER: &str = "valid_driver_token_12345";
-/// Another.
+/// Another well-formed driver token.
 pub const STRANGER: &str = "other_driver_token_12345";
 
-/// The settings that a test's services share, and where they came to listen.
+/// The settings that the services of a test share, and the addresses on which they listen.
 #[derive(Debug, Clone)]
 pub struct Deployment {
     /// The run's servers.
@@ -33,11 +33,11 @@ pub struct Deployment {
     pub vhost: String,
     /// The key prefix.
     pub prefix: String,
-    /// Environment of every service.
+    /// The environment of every service.
     pub environment: BTreeMap<String, String>,
     /// For requests to the services.
     pub http: reqwest::Client,
-    /// Where the programs of another version are; nothing for this one's.
+    /// The directory of another version's programs; `None` for this version's.
     pub programs: Option<PathBuf>,
 }
 
@@ -62,7 +62,7 @@ impl Deployment {
         Self::on(Servers::of_this_run()).await
     }
 
-    /// An empty system on servers of the test's own, which it may kill.
+    /// An empty system on private servers, which the test may kill.
     pub async fn on(servers: Servers) -> Self {
         let vhost = servers.new_vhost().await;
         let prefix = format!("{vhost}:");
@@ -80,14 +80,14 @@ impl Deployment {
         Self { servers, vhost, prefix, environment, http: reqwest_client(), programs: None }
     }
 
-    /// The same with a setting changed.
+    /// The same deployment with a setting changed.
     #[must_use]
     pub fn with(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.environment.insert(name.to_owned(), format!("{value}"));
         self
     }
 
-    /// The same, whose services reach what this setting names by way of a link.
+    /// The same deployment, whose services reach the URL in this setting through a link.
     #[must_use]
     pub fn through(&self, setting: &str, link: &Link) -> Self {
         self.clone().with(setting, link.through(&self.environment[setting]))
@@ -101,7 +101,7 @@ impl Deployment {
         Services { api_url, acl_url, api, acl, worker }
     }
 
-    /// Starts acl-service; workers started later find it.
+    /// Starts acl-service; workers started later use it.
     pub async fn start_acl(&mut self) -> (Process, String) {
         let mut acl = self.start_process("acl-service");
         let url = format!("http://{}", acl.logged("address").await);
@@ -126,7 +126,7 @@ impl Deployment {
         Process::start(program.as_deref().unwrap_or(name), &[], &self.environment)
     }
 
-    /// A connection to its broker, for tasks that do not come from a public-api.
+    /// A connection to its broker, for tasks that are not published by public-api.
     pub async fn broker(&self) -> Arc<dyn Broker> {
         let topology = Topology {
             queues: vec![QUEUE.to_owned(), deliver_callback::queue(QUEUE)],
@@ -138,7 +138,7 @@ impl Deployment {
         task_queue::connect(url, topology, Duration::from_secs(30)).await.expect("the broker answers")
     }
 
-    /// The keys of this test, without their prefix, sorted.
+    /// The Redis keys of this test, without their prefix, sorted.
     pub async fn keys(&self) -> Vec<String> {
         let mut redis = self.servers.redis().await;
         let keys: Vec<String> = redis.keys(format!("{}*", self.prefix)).await.expect("KEYS");
@@ -147,12 +147,12 @@ impl Deployment {
         keys
     }
 
-    /// A hash of this test.
+    /// A Redis hash of this test.
     pub async fn hash(&self, key: &str) -> BTreeMap<String, String> {
         self.servers.redis().await.hgetall(format!("{}{key}", self.prefix)).await.expect("HGETALL")
     }
 
-    /// The messages of a queue, taken off it.
+    /// Takes all messages off a queue.
     pub async fn drain(&self, queue: &str) -> Vec<Value> {
         let url = format!("{}/api/queues/{}/{queue}/get", self.servers.broker_api, self.vhost);
         let body = json!({"count": 100_000, "ackmode": "ack_requeue_false", "encoding": "auto"});
@@ -160,26 +160,26 @@ impl Deployment {
         response.json().await.unwrap_or_default()
     }
 
-    /// How many messages a queue holds, in hand or waiting, as far as the broker has counted them.
+    /// The number of messages in a queue, ready or unacknowledged, as last counted by the broker.
     pub async fn messages_in(&self, queue: &str) -> Option<u64> {
         self.servers.broker_get(&format!("queues/{}/{queue}", self.vhost)).await?["messages"].as_u64()
     }
 }
 
 impl Services {
-    /// Puts the driver on the station's list.
+    /// Puts the driver on the station's access list.
     pub async fn admit(&self, http: &reqwest::Client, driver: &str) {
         let url = format!("{}/station/{STATION}/driver/{driver}/acl", self.acl_url);
         let response = http.put(url).send().await.expect("acl-service answers");
         assert!(response.status().is_success(), "{response:?}");
     }
 
-    /// Asks about a driver; gives the request's id.
+    /// Requests an authorization; returns the request's id.
     pub async fn ask(&self, http: &reqwest::Client, driver: &str, callback_url: &str) -> String {
         ask(http, &self.api_url, driver, callback_url).await.expect("the request is accepted")
     }
 
-    /// Waits until the request's record says that its delivery stands like this; gives the record.
+    /// Waits until the record of the request shows this delivery state; returns the record.
     pub async fn record_once(&self, http: &reqwest::Client, request: &str, delivery: &str) -> Value {
         record_once(http, &self.api_url, request, delivery).await
     }
@@ -188,21 +188,21 @@ impl Services {
 /// Why there was no `202`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refused {
-    /// Another status.
+    /// The answer had this status.
     With(u16),
     /// The connection failed or was cut.
     NoAnswer,
 }
 
-/// Asks a public-api about a driver; gives the request's id where it was accepted.
+/// Requests an authorization at a public-api; returns the request's id if it was accepted.
 pub async fn ask(http: &reqwest::Client, api_url: &str, driver: &str, callback_url: &str) -> Option<String> {
     try_ask(http, api_url, driver, callback_url).await.ok()
 }
 
-/// The same with the reason why it was not.
+/// Same as [`ask`], with the reason for a failure.
 ///
 /// # Errors
-/// There was no `202`.
+/// Returns an error if there was no `202`.
 pub async fn try_ask(
     http: &reqwest::Client,
     api_url: &str,
@@ -219,7 +219,7 @@ pub async fn try_ask(
     Ok(body["request_id"].as_str().expect("a 202 names its request").to_owned())
 }
 
-/// Waits until a public-api shows that the delivery of a request stands like this; gives its record.
+/// Waits until a public-api shows this delivery state of a request; returns its record.
 pub async fn record_once(http: &reqwest::Client, api_url: &str, request: &str, delivery: &str) -> Value {
     let url = format!("{api_url}/requests/{request}");
     eventually(&format!("the record of {request} to say {delivery}"), async || {

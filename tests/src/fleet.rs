@@ -1,5 +1,5 @@
 //! A mixed fleet: a Python worker and one of ours on one queue, calls from our API and from a Python client, and both
-//! workers killed at random. Every call is called back, and with one decision.
+//! workers killed at random. Every call must be called back, with one decision.
 
 mod callers;
 mod member;
@@ -25,22 +25,22 @@ use member::{Kind, Lives};
 pub use report::Report;
 use verdict::{Evidence, FAIR_SHARE, judge};
 
-/// With nobody called back for so long, nobody will be.
+/// After this long without a callback, no more are expected.
 const SETTLED_AFTER: Duration = Duration::from_secs(45);
 /// RabbitMQ counts the messages of a quorum queue every five seconds.
 const EMPTY_WITHIN: Duration = Duration::from_secs(20);
-/// On a machine that stands still at times even the first start takes long.
+/// On a machine that stalls at times, even the first start takes long.
 const TAKE_PART_WITHIN: Duration = Duration::from_secs(90);
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 const AT_ONCE: usize = 16;
 const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 
-/// What the queue is that both take from.
+/// The type of the shared queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub enum QueueType {
-    /// Ours, unless told otherwise.
+    /// Voltgate's default.
     Quorum,
-    /// Celery's, unless told otherwise.
+    /// Celery's default.
     Classic,
 }
 
@@ -54,24 +54,24 @@ impl QueueType {
     }
 }
 
-/// What a run shall be like.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
-    /// Makes the moments at which workers are killed.
+    /// Determines the moments at which workers are killed.
     pub seed: u64,
-    /// How many calls, about: clients finish their last one, and go on until both workers have taken part.
+    /// Approximate number of calls: clients finish their last one, and go on until both workers have taken part.
     pub requests: usize,
-    /// Calls a second, about.
+    /// Approximate calls per second.
     pub rate: u32,
-    /// What they share.
+    /// The type of the shared queue.
     pub queue_type: QueueType,
-    /// How long a worker works at most before it is killed.
+    /// The maximum time that a worker runs before it is killed.
     pub life: Duration,
-    /// Whether stderr is told how far it is.
+    /// Whether to print the progress on stderr.
     pub progress: bool,
 }
 
-/// Runs it, on the servers of this run.
+/// Runs the fleet on the servers of this run.
 pub async fn run(plan: Plan) -> Report {
     let began = Instant::now();
     let logs = tempfile::Builder::new().prefix("voltgate-fleet-").tempdir().expect("a directory");
@@ -103,7 +103,7 @@ pub async fn run(plan: Plan) -> Report {
     report
 }
 
-/// All but the two workers.
+/// The system except the two workers.
 struct System {
     deployment: Deployment,
     api_url: String,
@@ -117,7 +117,8 @@ impl System {
     async fn start(plan: &Plan) -> Self {
         let settings = [
             ("TASK_QUEUE_TYPE", plan.queue_type.name()),
-            // A Python worker has no record of what was decided, so that a late decision could be another one.
+            // A Python worker keeps no record of its decisions, so that a late decision
+            // could differ from an earlier one.
             ("AUTHORIZATION_TIMEOUT_SEC", "3600"),
             ("CALLBACK_WINDOW_SEC", "3600"),
             ("WORKER_CONCURRENCY", "16"),
@@ -148,12 +149,12 @@ impl System {
         tokio::spawn(member::live(kind, *plan, deployment, host, logs, kills, ending.clone()))
     }
 
-    /// How often each was killed.
+    /// The number of kills of each worker.
     fn kills(&self) -> BTreeMap<Kind, usize> {
         self.killed.iter().map(|(kind, kills)| (*kind, kills.load(Ordering::Relaxed))).collect()
     }
 
-    /// Until then there is nothing to judge, however many calls there were.
+    /// Whether both workers took part. Before that there is nothing to judge, however many calls there were.
     fn both_took_part(&self) -> bool {
         let all = self.host.count();
         self.kills().into_iter().all(|(kind, kills)| {
@@ -162,7 +163,7 @@ impl System {
         })
     }
 
-    /// Where it stands, now and then.
+    /// Prints the progress now and then.
     fn progress(&self, plan: &Plan, began: Instant) {
         let mut last = self.progressed.lock().expect("nobody panics holding it");
         if plan.progress && last.elapsed() > PROGRESS_EVERY {
@@ -173,7 +174,7 @@ impl System {
         }
     }
 
-    /// Waits until all is told, or nothing more comes.
+    /// Waits until every accepted call was called back, or no more callbacks arrive.
     async fn settle(&self, called: &Called) {
         let mut last = (self.host.count(), Instant::now());
         while last.1.elapsed() < SETTLED_AFTER
@@ -186,7 +187,7 @@ impl System {
         }
     }
 
-    /// What stays in the queues although nothing should.
+    /// The messages that stay in the queues although none should.
     async fn left(&self) -> u64 {
         let began = Instant::now();
         loop {

@@ -1,4 +1,5 @@
-//! What the tests of the whole system are made of: servers, our processes and Python's, links to disturb, load, callback hosts, waiting.
+//! Building blocks for the tests of the whole system: servers, our processes and Python's, links that can be disturbed,
+//! load, callback hosts, waiting.
 #![expect(
     clippy::expect_used,
     clippy::unwrap_used,
@@ -21,15 +22,15 @@ pub mod upgrade;
 
 use std::time::{Duration, Instant};
 
-/// How long a test waits for a state. Much longer than it takes, because CI machines stand still at times.
+/// How long a test waits for a state. Much longer than it takes, because CI machines stall at times.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A port that nobody listens at, now: for a setting that has to be known before the process starts.
+/// A port on which nothing listens now, for a setting that has to be known before the process starts.
 pub fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
-/// Waits until `state` gives something; fails with `what` when it never does.
+/// Waits until `state` returns a value; fails with `what` if it never does.
 pub async fn eventually<T>(what: &str, mut state: impl AsyncFnMut() -> Option<T>) -> T {
     let began = Instant::now();
     loop {
@@ -40,7 +41,7 @@ pub async fn eventually<T>(what: &str, mut state: impl AsyncFnMut() -> Option<T>
     }
 }
 
-/// Waits a moment; fails when that has gone on for too long.
+/// Sleeps a moment; fails when the wait has taken too long.
 async fn look_again(what: &str, began: Instant) {
     assert!(began.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain for {what}");
     tokio::time::sleep(Duration::from_millis(20)).await;

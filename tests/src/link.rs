@@ -1,4 +1,4 @@
-//! A link: a small TCP proxy that can be cut, go silent, be slow, or answer in the place of what is behind it.
+//! A link: a small TCP proxy that can be cut, go silent, be slow, or answer in place of the service.
 
 use std::io;
 use std::net::SocketAddr;
@@ -24,7 +24,7 @@ enum Mode {
     Answer(&'static str),
 }
 
-/// A way to a service that may be disturbed at any time, for connections that are there and for those to come.
+/// A connection to a service that can be disturbed at any time; it affects open and new connections.
 #[derive(Debug)]
 pub struct Link {
     address: SocketAddr,
@@ -34,7 +34,7 @@ pub struct Link {
 }
 
 impl Link {
-    /// An open link to where this URL points.
+    /// An open link to the target of this URL.
     pub async fn to(url: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let address = listener.local_addr().expect("its address");
@@ -46,8 +46,8 @@ impl Link {
         link
     }
 
-    /// Lets its `place`-th target, from 0, be where this URL points: a service that is started again has another port.
-    /// New connections take the targets in turn, without those that refuse.
+    /// Sets the target at index `place`, counted from 0, to this URL: a restarted service has another port. New
+    /// connections use the targets in turn and skip those that refuse.
     pub fn lead(&self, place: usize, url: &str) {
         let address = address_of(url);
         let mut all = self.targets.all.lock().expect("nobody panics holding it");
@@ -56,32 +56,32 @@ impl Link {
         all[place] = address;
     }
 
-    /// The same URL by way of this link.
+    /// The same URL through this link.
     pub fn through(&self, url: &str) -> String {
         url.replacen(&address_of(url).to_string(), &self.address.to_string(), 1)
     }
 
-    /// Everything passes again; after [`Link::black_hole`] also what was sent meanwhile, as in a network.
+    /// Everything passes again. After [`Link::black_hole`] this includes what was sent meanwhile, as in a network.
     pub fn open(&self) {
         self.mode.send_replace(Mode::Open);
     }
 
-    /// Connections are reset, and new ones at once.
+    /// Open connections are reset, and new ones are reset at once.
     pub fn cut(&self) {
         self.mode.send_replace(Mode::Cut);
     }
 
-    /// Packets vanish: nothing passes, not even the end of a connection, and new ones are accepted and stay silent.
+    /// Packets vanish: nothing passes, not even the end of a connection. New connections are accepted and stay silent.
     pub fn black_hole(&self) {
         self.mode.send_replace(Mode::BlackHole);
     }
 
-    /// Whatever passes takes this long.
+    /// Delays everything that passes.
     pub fn slow(&self, delay: Duration) {
         self.mode.send_replace(Mode::Slow(delay));
     }
 
-    /// Every HTTP request gets these bytes, and its connection is closed.
+    /// Answers every HTTP request with these bytes and closes its connection.
     pub fn answer(&self, response: &'static str) {
         self.mode.send_replace(Mode::Answer(response));
     }
@@ -125,7 +125,7 @@ async fn accept(listener: TcpListener, mode: watch::Receiver<Mode>, targets: Arc
     }
 }
 
-/// What becomes of a new connection.
+/// Serves a new connection according to the mode.
 async fn serve(near: TcpStream, mut mode: watch::Receiver<Mode>, targets: Arc<Targets>) {
     let passes = mode.wait_for(|mode| !matches!(mode, Mode::BlackHole)).await.map(|mode| *mode);
     match passes {
@@ -147,7 +147,7 @@ async fn answer(mut near: TcpStream, response: &str) -> io::Result<()> {
     near.shutdown().await
 }
 
-/// Both ways until both are at their ends, one fails, or the link is cut.
+/// Copies both directions until both have ended, one fails, or the link is cut.
 async fn carry(mut near: TcpStream, mut far: TcpStream, mut mode: watch::Receiver<Mode>) {
     let ended = {
         let (from_near, to_near) = near.split();
@@ -181,7 +181,7 @@ async fn forward(
             }
             read = from.read(&mut chunk) => read?,
         };
-        // It may have gone silent meanwhile.
+        // The link may have gone silent meanwhile.
         tokio::time::sleep(passable(&mut mode).await?).await;
         if read == 0 {
             return to.shutdown().await;
@@ -190,7 +190,7 @@ async fn forward(
     }
 }
 
-/// Waits until something may pass; gives how long that takes.
+/// Waits until data may pass; returns the delay.
 async fn passable(mode: &mut watch::Receiver<Mode>) -> io::Result<Duration> {
     let mode = mode.wait_for(|mode| matches!(mode, Mode::Open | Mode::Slow(_))).await;
     match *mode.map_err(io::Error::other)? {
@@ -199,9 +199,9 @@ async fn passable(mode: &mut watch::Receiver<Mode>) -> io::Result<Duration> {
     }
 }
 
-/// The stream is dropped with RST instead of FIN.
+/// Drops the stream with RST instead of FIN.
 fn reset(stream: &TcpStream) {
-    // One that is closed already needs none.
+    // A stream that is already closed needs none.
     let _ = stream.set_zero_linger();
 }
 
@@ -212,7 +212,7 @@ mod tests {
     const SOON: Duration = Duration::from_millis(200);
     const LATE: Duration = Duration::from_secs(10);
 
-    /// A service that sends everything back, and a link to it.
+    /// An echo service, and a link to it.
     async fn echo() -> Link {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());

@@ -1,4 +1,5 @@
-//! Clients that ask on and on, as clients do: whoever is refused or cut off waits a little and asks anew.
+//! Clients that keep sending requests, as real clients do: after a refusal or a cut
+//! connection they wait a little and retry.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,27 +12,27 @@ use crate::deployment::{Refused, try_ask};
 
 const WAIT_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 
-/// What a client asks next.
+/// What a client sends next.
 #[derive(Debug, Clone)]
 pub struct Question {
-    /// Whom.
+    /// The public-api to call.
     pub api_url: String,
-    /// About which driver.
+    /// The driver to ask about.
     pub driver: String,
-    /// Where the decision goes.
+    /// Where the decision is sent.
     pub callback_url: String,
     /// How long the client waits afterwards.
     pub pause: Duration,
 }
 
-/// What became of all that was asked.
+/// The outcome of all requests.
 #[derive(Debug, Default)]
 pub struct Asked {
     /// Id and callback URL of each request that was answered `202`.
     pub accepted: Vec<(String, String)>,
-    /// How often a status came instead.
+    /// Number of answers with another status, by status.
     pub refused: BTreeMap<u16, usize>,
-    /// How often no answer came.
+    /// Number of requests without an answer.
     pub unanswered: usize,
 }
 
@@ -50,7 +51,7 @@ impl Asked {
     }
 }
 
-/// Clients at work.
+/// Running clients.
 #[derive(Debug)]
 pub struct Load {
     on: Arc<AtomicBool>,
@@ -59,7 +60,7 @@ pub struct Load {
 }
 
 impl Load {
-    /// Starts a client for each of these, which asks what it gives.
+    /// Starts a client for each of these closures, which returns the client's next request.
     pub fn start<Q>(http: &reqwest::Client, questions: Vec<Q>) -> Self
     where
         Q: FnMut() -> Question + Send + 'static,
@@ -71,12 +72,12 @@ impl Load {
         Self { on, accepted, clients }
     }
 
-    /// How many requests were accepted so far.
+    /// The number of requests accepted so far.
     pub fn accepted_so_far(&self) -> usize {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Lets every client finish its last question.
+    /// Lets every client finish its last request.
     pub async fn stop(self) -> Asked {
         self.on.store(false, Ordering::Relaxed);
         let mut asked = Asked::default();

@@ -1,4 +1,4 @@
-//! Our own programs as processes, so that they can be killed as in life.
+//! Our programs as processes, so that they can be killed as in production.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -25,7 +25,7 @@ pub struct Process {
     log: NamedTempFile,
 }
 
-/// The path of one of our programs, built beside the one that runs; or of another version's, by its whole path.
+/// The path of one of our programs, built next to the running one; for another version it is the absolute path.
 pub fn program(name: &str) -> PathBuf {
     if Path::new(name).is_absolute() {
         return name.into();
@@ -47,12 +47,12 @@ pub fn program(name: &str) -> PathBuf {
 }
 
 impl Process {
-    /// Starts a program with this environment and nothing else, its log as JSON lines into a file.
+    /// Starts a program with only this environment; its log goes to a file as JSON lines.
     pub fn start(name: &str, arguments: &[&str], environment: &BTreeMap<String, String>) -> Self {
         Self::start_with_log(name, arguments, environment, NamedTempFile::new().expect("a file for the log"))
     }
 
-    /// The same with its log in this file, which may outlive it.
+    /// Same as [`Process::start`] with the log in this file, which may outlive the process.
     pub fn start_with_log(
         name: &str,
         arguments: &[&str],
@@ -75,7 +75,7 @@ impl Process {
         Self { name: name.to_owned(), child, log }
     }
 
-    /// Runs a command of ours to its end: its exit code, and what it printed on standard output and standard error.
+    /// Runs one of our commands to its end; returns its exit code, its standard output and its standard error.
     pub async fn run(
         name: &str,
         arguments: &[&str],
@@ -90,19 +90,19 @@ impl Process {
         (output.status.code(), text(&output.stdout), text(&output.stderr))
     }
 
-    /// What it has logged so far.
+    /// Its log so far.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.log.path()).unwrap_or_default()
     }
 
-    /// The end of what it has logged.
+    /// The end of its log.
     pub fn log_tail(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..].join("\n")
     }
 
-    /// By how many seconds its clock is ahead of ours, as far as its last log line shows it: compared with when that was
+    /// By how many seconds its clock is ahead of ours: the time in its last log line, compared with when that line was
     /// written to the file.
     pub fn clock_ahead(&self) -> Option<i64> {
         let written = self.log.path().metadata().ok()?.modified().ok()?;
@@ -116,7 +116,7 @@ impl Process {
         Some(ahead.cast_signed() - (SECONDS_A_DAY / 2).cast_signed())
     }
 
-    /// How many bytes of memory it has now.
+    /// The memory that it uses now, in bytes.
     pub fn memory(&self) -> u64 {
         let pid = self.child.id().expect("it runs");
         let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("Linux tells");
@@ -124,12 +124,12 @@ impl Process {
         resident.and_then(|kib| kib.trim().parse::<u64>().ok()).expect("a number") * 1024
     }
 
-    /// How it ended, if it has.
+    /// Its exit status, if it has exited.
     pub fn exit_status(&mut self) -> Option<ExitStatus> {
         self.child.try_wait().expect("the process can be waited for")
     }
 
-    /// A field of the first log line that has it, such as the `address` of a service that listens.
+    /// A field of the first log line that has it, such as the `address` on which a service listens.
     pub async fn logged(&mut self, field: &str) -> String {
         let (what, began) = (format!("{} to log `{field}`", self.name), Instant::now());
         loop {
@@ -145,18 +145,18 @@ impl Process {
         }
     }
 
-    /// SIGKILL, as a crash.
+    /// Sends SIGKILL, as in a crash.
     pub async fn kill(mut self) {
         self.child.kill().await.expect("the process can be killed");
     }
 
-    /// SIGTERM, and its exit code.
+    /// Sends SIGTERM; returns its exit code.
     pub async fn stop(mut self) -> Option<i32> {
         self.signal(Signal::SIGTERM);
         self.ended().await
     }
 
-    /// Waits for its end; gives its exit code.
+    /// Waits for its end; returns its exit code.
     pub async fn ended(&mut self) -> Option<i32> {
         let ended = tokio::time::timeout(crate::PATIENCE, self.child.wait()).await;
         ended

@@ -1,4 +1,4 @@
-//! Python programs as processes: each in a group of its own, which is killed as a whole, however the test ends.
+//! Python programs as processes, each in its own process group, which is killed as a whole, however the test ends.
 
 use std::fs::File;
 use std::path::Path;
@@ -8,14 +8,14 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, ChildStdin, Command};
 
-/// Ends the whole group when the pipe ends that only the test holds open: nobody else can if the test itself is killed.
-/// Read without Python's buffer, whose lock a forked child would find taken.
+/// Kills the whole group when the pipe ends that only the test holds open: nothing else can do so if the test itself is
+/// killed. It reads without Python's buffer, because a forked child would find the buffer's lock taken.
 const WATCHED: &str = r#"
 import os, threading
 threading.Thread(target=lambda: (os.read(0, 1), os.killpg(0, 9)), daemon=True).start()
 "#;
 
-/// A running Python program. Killed with all that it started when dropped.
+/// A running Python program. Dropping it kills the program and all processes that it started.
 #[derive(Debug)]
 pub struct Python {
     child: Child,
@@ -23,7 +23,7 @@ pub struct Python {
 }
 
 impl Python {
-    /// Runs a script; what it prints is added to the file.
+    /// Runs a script; appends its output to the file.
     pub fn start(interpreter: &str, script: &str, arguments: &[&str], log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).expect("a file for the log");
         let mut child = Command::new(interpreter)
@@ -41,24 +41,24 @@ impl Python {
         Self { child, _pipe: pipe }
     }
 
-    /// SIGKILL to it and to all it started, as a crash of the whole machine.
+    /// Sends SIGKILL to it and to all processes that it started, as in a crash of the whole machine.
     pub async fn kill(mut self) {
         self.kill_group();
         self.child.wait().await.expect("its end");
     }
 
-    /// Whether it has ended on its own.
+    /// Whether it has exited on its own.
     pub fn has_ended(&mut self) -> bool {
         self.child.try_wait().expect("it can be waited for").is_some()
     }
 
-    /// Waits for its end; whether it was a good one.
+    /// Waits for its end; returns whether it succeeded.
     pub async fn ended_well(&mut self) -> bool {
         self.child.wait().await.expect("its end").success()
     }
 
     fn kill_group(&self) {
-        // None when it has ended and been waited for, after which the number may be somebody else's.
+        // `None` once it has ended and been waited for; its number may then belong to another process.
         if let Some(pid) = self.child.id().and_then(|pid| i32::try_from(pid).ok()) {
             let _ = killpg(Pid::from_raw(pid), Signal::SIGKILL);
         }

@@ -1,8 +1,8 @@
-//! The RabbitMQ and the Redis of this run. `make test` starts them; a test that finds none says so and fails.
+//! The RabbitMQ and the Redis of this run. `make test` starts them; a test without them fails and says so.
 
 use anyhow::Context;
 
-/// Where the run's servers are.
+/// The addresses of the run's servers.
 #[derive(Debug, Clone)]
 pub struct Servers {
     /// `amqp://user:password@host:port`, without a vhost.
@@ -11,12 +11,12 @@ pub struct Servers {
     pub broker_api: String,
     /// `redis://host:port`.
     pub redis: String,
-    /// A Python that has Celery.
+    /// A Python with Celery.
     pub python: String,
 }
 
 impl Servers {
-    /// From the environment that `with-servers` makes.
+    /// Reads the environment that `with-servers` sets.
     pub fn of_this_run() -> Self {
         Self {
             broker: variable("VOLTGATE_TEST_BROKER_URL"),
@@ -26,7 +26,7 @@ impl Servers {
         }
     }
 
-    /// Makes a vhost that nobody else uses; gives its name.
+    /// Creates a vhost that nothing else uses; returns its name.
     pub async fn new_vhost(&self) -> String {
         let name = format!("test-{}", uuid::Uuid::new_v4().simple());
         let response = reqwest_client().put(format!("{}/api/vhosts/{name}", self.broker_api)).send().await;
@@ -36,7 +36,7 @@ impl Servers {
         name
     }
 
-    /// Asks the management API for something of a vhost.
+    /// Queries the management API about a vhost.
     pub async fn broker_get(&self, path: &str) -> Option<serde_json::Value> {
         let response = reqwest_client().get(format!("{}/api/{path}", self.broker_api)).send().await.ok()?;
         response.error_for_status().ok()?.json().await.ok()
@@ -49,7 +49,7 @@ impl Servers {
     }
 }
 
-/// For tests: no proxy, and a limit on everything.
+/// An HTTP client for tests: without a proxy, and with a limit on everything.
 pub fn reqwest_client() -> reqwest::Client {
     let limit = std::time::Duration::from_secs(30);
     reqwest::Client::builder().no_proxy().timeout(limit).build().expect("a client")

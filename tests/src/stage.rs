@@ -1,4 +1,4 @@
-//! A system under load, on the run's servers or on servers of its own, which may be killed.
+//! A system under load, on the run's servers or on private ones, which can be killed.
 
 use std::time::{Duration, Instant};
 
@@ -20,23 +20,23 @@ pub struct Stage {
     pub deployment: Deployment,
     /// Its processes.
     pub services: Services,
-    /// Who is called back.
+    /// The callback host.
     pub host: CallbackHost,
 }
 
-/// A RabbitMQ and a Redis of a test's own.
+/// A private RabbitMQ and Redis of one test.
 #[derive(Debug)]
 pub struct OwnServers {
     /// The broker.
     pub broker: RabbitMq,
     /// The store.
     pub redis: Redis,
-    /// Where they write.
+    /// The directory that they write to.
     pub directory: TempDir,
 }
 
 impl OwnServers {
-    /// Starts both, side by side, as each mostly waits.
+    /// Starts both in parallel, as each mostly waits.
     pub async fn start() -> Self {
         let directory = tempfile::Builder::new().prefix("voltgate-test-").tempdir().expect("a directory");
         let (for_broker, for_redis) = (directory.path().join("rabbitmq"), directory.path().join("redis"));
@@ -45,20 +45,20 @@ impl OwnServers {
         Self { broker: broker.await.unwrap(), redis: redis.await.unwrap(), directory }
     }
 
-    /// Where they are.
+    /// Their addresses.
     pub fn addresses(&self) -> Servers {
         Servers {
             broker: self.broker.amqp_url(),
             broker_api: self.broker.api_url(),
             redis: self.redis.url(),
-            // Whoever kills servers does so without Python.
+            // Tests that kill servers do not use Python.
             python: String::new(),
         }
     }
 }
 
 impl Stage {
-    /// Starts the services of a deployment in which no decision comes too late for the faults of a test.
+    /// Starts the services of a deployment in which no decision expires because of the faults of a test.
     pub async fn set(deployment: Deployment, settings: &[(&str, &str)]) -> Self {
         let patient = [
             ("AUTHORIZATION_TIMEOUT_SEC", "120"),
@@ -71,7 +71,7 @@ impl Stage {
         Self { deployment, services, host: CallbackHost::start().await }
     }
 
-    /// Four clients that ask on and on.
+    /// Four clients that keep sending requests.
     pub fn load(&self) -> Load {
         let question = Question {
             api_url: self.services.api_url.clone(),
@@ -86,7 +86,7 @@ impl Stage {
         Load::start(&self.deployment.http, vec![client(), client(), client(), client()])
     }
 
-    /// Waits for so many callbacks more.
+    /// Waits for this many more callbacks.
     pub async fn called_back_more(&self, count: usize) {
         let wanted = self.host.count() + count;
         eventually("more callbacks", async || (self.host.count() >= wanted).then_some(())).await;
@@ -97,7 +97,7 @@ impl Stage {
         account(&self.deployment.http, &self.services.api_url, &self.host, accepted).await;
     }
 
-    /// A request that is accepted, sooner or later.
+    /// Sends requests until one is accepted; returns its id.
     pub async fn accepted(&self) -> String {
         let url = self.host.url("/ok/accepted");
         eventually("a request to be accepted", async || {
@@ -106,7 +106,7 @@ impl Stage {
         .await
     }
 
-    /// Without its broker public-api refuses within the limit of a publish, says when to come again, and is not ready.
+    /// Without its broker, public-api refuses within the publish timeout, sends `retry-after`, and is not ready.
     pub async fn refuses_in_time(&self) {
         let began = Instant::now();
         let url = format!("{}/station/{STATION}/driver/{DRIVER}/authorize", self.services.api_url);

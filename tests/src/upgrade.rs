@@ -1,5 +1,6 @@
-//! An upgrade: the services of an earlier commit and of this one run beside each other on one broker and one Redis. Each
-//! finds, decides and calls back what the other accepted, and sees the other's changes of access lists.
+//! An upgrade: the services of an earlier commit and of this one run together on one broker and one
+//! Redis. Each finds, decides and calls back the requests that the other accepted, and sees the changes
+//! that the other makes to access lists.
 
 mod earlier;
 
@@ -18,11 +19,11 @@ pub use earlier::Earlier;
 
 /// Requests that wait at each version before any worker runs.
 const WAITING: usize = 50;
-/// A request is noted within this after its `202`.
+/// Within this time after its `202`, the note of a request is written.
 const NOTED_WITHIN: Duration = Duration::from_secs(5);
 const CLIENTS: usize = 4;
 
-/// What a run showed.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     accepted: usize,
@@ -40,7 +41,7 @@ struct Version {
     acl_url: String,
 }
 
-/// Runs both versions for about so long, on the servers of this run.
+/// Runs both versions for about this duration, on the servers of this run.
 pub async fn run(earlier: &Earlier, duration: Duration) -> Report {
     let shared =
         Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", 120).with("WORKER_CONCURRENCY", 20);
@@ -110,7 +111,7 @@ fn load(versions: &[&Version], host: &CallbackHost) -> Load {
     Load::start(versions[0].http(), (0..CLIENTS).map(client).collect())
 }
 
-/// No worker runs yet: each request is found by both versions while it waits.
+/// No worker runs yet: each waiting request can be found through both versions.
 async fn wait_at_both(
     old: &Version,
     new: &Version,
@@ -143,7 +144,7 @@ async fn wait_at_both(
     all
 }
 
-/// An entry that one version makes is there for the other, and gone when it is removed.
+/// An entry that one version adds is visible to the other, and gone when it is removed. Returns a violation, if any.
 async fn unseen_entry(writer: &Version, reader: &Version) -> Option<String> {
     let path = format!("station/{STATION}/driver/{DRIVER}/acl");
     let http = writer.http();
@@ -162,7 +163,7 @@ async fn unseen_entry(writer: &Version, reader: &Version) -> Option<String> {
     None
 }
 
-/// Both versions show one decision of a request.
+/// Both versions show the same decision of a request. Returns the violations.
 async fn differing_records(old: &Version, new: &Version, requests: &[String]) -> Vec<String> {
     let mut differing = Vec::new();
     for id in requests {
@@ -178,7 +179,7 @@ async fn differing_records(old: &Version, new: &Version, requests: &[String]) ->
     differing
 }
 
-/// Each request was called back, with one decision, which is the one on record.
+/// Each request was called back with one decision, which is the one on record. Returns the violations.
 async fn unaccounted(version: &Version, host: &CallbackHost, requests: &[String]) -> Vec<String> {
     let all_called_back = async {
         while !host.missing(requests.iter().map(String::as_str)).is_empty() {

@@ -1,4 +1,4 @@
-//! The whole system, as its users meet it, against real servers.
+//! The whole system, as its users see it, on real servers.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod system {

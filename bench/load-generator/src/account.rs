@@ -1,4 +1,4 @@
-//! What became of every request: each `202` has to be called back once, and rightly.
+//! Accounts for every request: each `202` must be called back once, with the right decision.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -13,17 +13,17 @@ use crate::sink::Callback;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Accepted {
     pub(crate) request: Uuid,
-    /// When it was to be sent.
+    /// When it was due to be sent.
     pub(crate) due: Instant,
     pub(crate) answered: Instant,
 }
 
-/// What the clients saw.
+/// The clients' results.
 #[derive(Debug, Default)]
 pub(crate) struct Asked {
     pub(crate) accepted: Vec<Accepted>,
     pub(crate) refused: BTreeMap<u16, u64>,
-    /// Why there was no answer, and how often.
+    /// Number of requests without an answer, by cause.
     pub(crate) unanswered: BTreeMap<String, u64>,
 }
 
@@ -39,20 +39,20 @@ impl Asked {
     }
 }
 
-/// Everything that makes a measurement worth nothing.
+/// The faults that make a measurement worthless.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 pub struct Faults {
-    /// How often another status than 202 came.
+    /// Number of answers other than 202, by status.
     pub refused: BTreeMap<u16, u64>,
-    /// How often no answer came, and why.
+    /// Number of requests without an answer, by cause.
     pub unanswered: BTreeMap<String, u64>,
     /// Accepted and never called back.
     pub missing: u64,
-    /// Called back once more.
+    /// Called back more than once.
     pub duplicated: u64,
-    /// Called back with another decision than the access list calls for.
+    /// Called back with a decision that contradicts the access list.
     pub wrong: u64,
-    /// Callbacks of requests that nobody here made, and calls that were no callbacks.
+    /// Callbacks of requests that this run did not send, and calls that are not callbacks.
     pub foreign: u64,
     /// Accepted and not on record as delivered.
     pub unrecorded: u64,
@@ -84,27 +84,27 @@ impl std::fmt::Display for Faults {
     }
 }
 
-/// A run's result.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Outcome {
-    /// The requests that were accepted.
+    /// The accepted requests.
     pub requests: Vec<Uuid>,
-    /// How many of them were called back.
+    /// Number of accepted requests that were called back.
     pub completed: u64,
-    /// From when the first was due to the last callback.
+    /// From when the first request was due to the last callback.
     pub took: Duration,
     /// From when a request was due to its 202.
     pub answer: Latency,
-    /// From the 202 to the callback; nothing where the callback was faster.
+    /// From the 202 to the callback; zero if the callback arrived first.
     pub callback: Latency,
     /// From when a request was due to its callback.
     pub whole: Latency,
-    /// What went wrong.
+    /// The faults of the run.
     pub faults: Faults,
 }
 
 impl Outcome {
-    /// Requests a second that went all the way.
+    /// Completed requests per second.
     #[must_use]
     pub fn per_second(&self) -> f64 {
         self.completed as f64 / self.took.as_secs_f64().max(f64::EPSILON)

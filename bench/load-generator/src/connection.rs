@@ -1,4 +1,5 @@
-//! One kept-alive HTTP/1.1 connection that does as little as it can: the generator shares its cores with what it measures.
+//! One kept-alive HTTP/1.1 connection that does as little as possible, because the generator shares its cores with the
+//! system under test.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -8,9 +9,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use url::Url;
 
-/// How long an answer may take.
+/// Time limit of an answer.
 const LIMIT: Duration = Duration::from_secs(30);
-/// Servers close connections that are idle for longer, and a request that meets such an end would seem lost.
+/// Servers close connections that are idle for longer, and a request sent at that moment would count as lost.
 const IDLE: Duration = Duration::from_secs(2);
 const MOST_HEADERS: usize = 64;
 const MOST_READ: usize = 1024 * 1024;
@@ -18,35 +19,35 @@ const MOST_READ: usize = 1024 * 1024;
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// The network.
+    /// A network error.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// It ended in the middle.
+    /// The connection ended in the middle of the exchange.
     #[error("the server closed the connection before it answered")]
     Closed,
-    /// What came is not what this client understands.
+    /// The answer is not one that this client understands.
     #[error("the answer is no HTTP/1.1 answer with a content-length: {0}")]
     Strange(String),
-    /// Nothing came.
+    /// The answer did not arrive in time.
     #[error("no answer within {LIMIT:?}")]
     Late,
-    /// Not a URL to measure at.
+    /// A URL that is not supported.
     #[error("`{0}` is no http:// URL; put the generator where it needs no TLS")]
     NoHttp(String),
 }
 
-/// Where a server is.
+/// The address of a server.
 #[derive(Debug, Clone)]
 pub struct Origin {
-    /// `host:port`, which is also what the header `host` says.
+    /// `host:port`, also sent as the `host` header.
     pub authority: String,
 }
 
 impl Origin {
-    /// The server of an `http://` URL.
+    /// Parses an `http://` URL.
     ///
     /// # Errors
-    /// It is another URL.
+    /// Returns an error for any other URL.
     pub fn parse(text: &str) -> Result<Self, ConnectionError> {
         let bad = || ConnectionError::NoHttp(text.to_owned());
         let url = Url::parse(text).ok().filter(|url| url.scheme() == "http").ok_or_else(bad)?;
@@ -55,7 +56,7 @@ impl Origin {
     }
 }
 
-/// An answer, its body in the connection's buffer.
+/// An answer; its body is in the connection's buffer.
 #[derive(Debug)]
 pub struct Answer<'a> {
     /// The status.
@@ -70,7 +71,7 @@ struct Head {
     closes: bool,
 }
 
-/// A connection, opened when it is first needed and again when it has ended.
+/// A connection. It is opened when first needed, and again after it has ended.
 #[derive(Debug)]
 pub struct Connection {
     origin: Origin,
@@ -80,7 +81,7 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// To this server; nothing is opened yet.
+    /// A connection to this server; nothing is opened yet.
     #[must_use]
     pub fn to(origin: Origin) -> Self {
         Self { origin, stream: None, used: Instant::now(), buffer: BytesMut::with_capacity(4096) }
@@ -89,7 +90,7 @@ impl Connection {
     /// Sends a whole request, head and body, and waits for its answer. A request is never sent twice.
     ///
     /// # Errors
-    /// There was no answer, or none that this client understands.
+    /// Returns an error if there was no answer, or none that this client understands.
     pub async fn exchange(&mut self, request: &[u8]) -> Result<Answer<'_>, ConnectionError> {
         let outcome = tokio::time::timeout(LIMIT, self.try_exchange(request)).await;
         match outcome.unwrap_or(Err(ConnectionError::Late)) {
@@ -135,7 +136,7 @@ impl Connection {
     }
 }
 
-/// Nothing until all of the answer is there.
+/// Returns `None` until the whole answer has arrived.
 fn parse(bytes: &[u8]) -> Result<Option<Head>, ConnectionError> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut response = httparse::Response::new(&mut headers);

@@ -1,15 +1,15 @@
-//! Who is asked about: stations, and drivers of whom one in ten is on no list.
+//! The stations and drivers of the requests; one driver in ten is on no list.
 
-/// Part of the token of those who are on no list.
+/// Part of the token of drivers who are on no list.
 pub(crate) const STRANGER: &str = "stranger";
 const STRANGE_ONE_IN: u64 = 10;
 
 /// Stations and their drivers.
 #[derive(Debug, Clone, Copy)]
 pub struct Drivers {
-    /// How many stations.
+    /// Number of stations.
     pub stations: u64,
-    /// How many drivers each.
+    /// Number of drivers for each station.
     pub drivers: u64,
 }
 
@@ -20,7 +20,7 @@ impl Default for Drivers {
 }
 
 impl Drivers {
-    /// The station and the driver token of a request, all pairs in turn.
+    /// The station and the driver token of a request; consecutive numbers cycle through all pairs.
     #[must_use]
     pub fn pair(&self, request: u64) -> (String, String) {
         let station = request % self.stations;
@@ -28,13 +28,13 @@ impl Drivers {
         (Self::station(station), Self::token(driver))
     }
 
-    /// A station's id.
+    /// The id of a station.
     #[must_use]
     pub fn station(number: u64) -> String {
         format!("0be7c4ff-0000-4000-8000-{number:012x}")
     }
 
-    /// The tokens that have to be on each station's list.
+    /// The tokens that must be on each station's list.
     #[must_use]
     pub fn admitted(&self) -> Vec<String> {
         (0..self.drivers).map(Self::token).filter(|token| !token.contains(STRANGER)).collect()

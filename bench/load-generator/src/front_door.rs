@@ -1,4 +1,4 @@
-//! The calls of public-api and acl-service, as bytes.
+//! The requests to public-api and acl-service, as bytes.
 
 use std::fmt::Write;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -9,29 +9,29 @@ use uuid::Uuid;
 use crate::connection::{Connection, ConnectionError, Origin};
 use crate::drivers::Drivers;
 
-/// What acl-service takes at once.
+/// Maximum number of tokens that acl-service accepts in one request.
 const MOST_TOKENS: usize = 10_000;
 
-/// Where to ask, as whom, and where the decisions go.
+/// The API to call, the key to present, and the target of the callbacks.
 #[derive(Debug, Clone)]
 pub struct FrontDoor {
-    /// public-api.
+    /// The address of public-api.
     pub api: Origin,
-    /// The API key to present, if any.
+    /// The API key, if one is needed.
     pub key: Option<String>,
-    /// Who is asked about.
+    /// The stations and drivers of the requests.
     pub drivers: Drivers,
-    /// Where the sink is, as the callbacks reach it.
+    /// The sink's address, as the callbacks reach it.
     pub sink: SocketAddr,
-    /// Under how many addresses of 127.0.0.0/8 the sink is named in turn; 1 for its own only.
+    /// Number of addresses of 127.0.0.0/8 under which the sink is called in turn; 1 uses only its own address.
     pub hosts: u32,
 }
 
 impl FrontDoor {
-    /// Puts the drivers on their stations' lists at this acl-service; gives how many entries that are.
+    /// Adds the drivers to their stations' lists at this acl-service; returns the number of entries.
     ///
     /// # Errors
-    /// It refuses, or does not answer.
+    /// Returns an error if it refuses or does not answer.
     pub async fn admit(&self, acl: Origin) -> Result<u64, ConnectionError> {
         let tokens = self.drivers.admitted();
         let authority = acl.authority.clone();
@@ -50,7 +50,7 @@ impl FrontDoor {
         Ok(self.drivers.stations * tokens.len() as u64)
     }
 
-    /// Asks whether a driver may charge.
+    /// The request that asks whether a driver may charge.
     #[must_use]
     pub fn authorize(&self, number: u64) -> String {
         let (station, driver) = self.drivers.pair(number);
@@ -60,7 +60,7 @@ impl FrontDoor {
         self.call("POST", &path, &self.api.authority, &body)
     }
 
-    /// Asks what became of a request.
+    /// The request for the record of a request.
     pub(crate) fn show(&self, request: Uuid) -> String {
         self.call("GET", &format!("/requests/{request}"), &self.api.authority, "")
     }

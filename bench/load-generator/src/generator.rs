@@ -1,4 +1,4 @@
-//! Clients that ask by a plan, on a thread of their own, and wait until all are called back.
+//! Clients that send requests as planned, on their own thread, and wait until all of them are called back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,45 +15,45 @@ use crate::sink::Sink;
 
 /// The name of its thread, by which its CPU time is found.
 pub const THREAD: &str = "generator";
-/// A run keeps some 100 bytes for each of its requests.
+/// A run needs about 100 bytes of memory for each of its requests.
 const MOST_REQUESTS: u64 = 20_000_000;
 const WAIT_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// For a second callback of the last request.
+/// Waits this long for a duplicate callback of the last request.
 const SETTLES_WITHIN: Duration = Duration::from_millis(200);
 
-/// How a run goes.
+/// The parameters of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Plan {
     /// How requests follow each other.
     pub pace: Pace,
-    /// Over how many connections.
+    /// Number of connections.
     pub connections: usize,
-    /// How long requests are made.
+    /// How long requests are sent.
     pub duration: Duration,
-    /// How many are made at most.
+    /// Maximum number of requests.
     pub requests: Option<u64>,
-    /// How long the last ones may take to be called back.
+    /// How long to wait for the last callbacks.
     pub patience: Duration,
 }
 
-/// How far a run is.
+/// The progress of a run.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Since its beginning.
+    /// Time since the beginning.
     pub elapsed: Duration,
-    /// Answered `202`.
+    /// Number of requests answered `202`.
     pub accepted: u64,
-    /// Called back.
+    /// Number of callbacks.
     pub called_back: u64,
 }
 
-/// Whom to ask and who is called back.
+/// The API under test and the target of its callbacks.
 #[derive(Debug)]
 pub struct Session {
-    /// Whom.
+    /// The API.
     pub front_door: FrontDoor,
-    /// Who.
+    /// The target of the callbacks.
     pub sink: Sink,
 }
 
@@ -61,7 +61,7 @@ struct Run {
     front_door: FrontDoor,
     permits: Arc<Semaphore>,
     timetable: Option<Timetable>,
-    /// Whether the next one is due with the answer, and not with the callback.
+    /// Whether the next request is due at the answer instead of at the callback.
     unheeded: bool,
     requests: u64,
     ends: Instant,
@@ -70,10 +70,10 @@ struct Run {
 }
 
 impl Session {
-    /// Runs a plan to its end. Blocks; `shown` is told every now and then how far it is.
+    /// Runs a plan to its end. Blocks; calls `shown` with the progress now and then.
     ///
     /// # Errors
-    /// No thread or timer is to be had.
+    /// Returns an error if a thread or a timer cannot be created.
     pub fn run(&self, plan: &Plan, mut shown: impl FnMut(Progress)) -> std::io::Result<Outcome> {
         self.sink.take();
         let foreign_before = self.sink.foreign();
@@ -89,7 +89,7 @@ impl Session {
             let run = Arc::clone(&run);
             thread().spawn(move || {
                 keep_to(timetable, run.requests, &run.permits);
-                // One more than there are requests, for whoever is to find that they are over.
+                // One more than there are requests, so that a client finds that they are over.
                 run.permits.add_permits(1);
             })?;
         }
@@ -133,7 +133,8 @@ impl Run {
         }
     }
 
-    /// Waits until a request is due; gives its number, and when it was due. Nothing when there are no more.
+    /// Waits until a request is due; returns its number and the time at which it was due.
+    /// Returns `None` when there are no more.
     async fn turn(&self) -> Option<(u64, Instant)> {
         self.permits.acquire().await.ok()?.forget();
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -164,7 +165,8 @@ impl Run {
                 Ok(answer) => *asked.refused.entry(answer.status).or_default() += 1,
                 Err(error) => *asked.unanswered.entry(error.to_string()).or_default() += 1,
             }
-            // Nobody calls back for it. In an open loop the next one is due anyway.
+            // No callback follows a refusal, so the permit is returned here. In an open loop
+            // the next request is due anyway.
             if self.timetable.is_none() {
                 tokio::time::sleep(WAIT_AFTER_REFUSAL).await;
                 self.permits.add_permits(1);
@@ -180,7 +182,7 @@ async fn ask_all(run: Arc<Run>, connections: usize) -> std::io::Result<Asked> {
         clients.spawn(Arc::clone(&run).client());
     }
     if run.timetable.is_none() {
-        // Where callbacks stay away nobody would take another turn.
+        // Without callbacks no client would take another turn.
         tokio::select! {
             () = tokio::time::sleep_until(run.ends.into()) => {}
             () = until_closed(&run.permits) => {}

@@ -1,11 +1,11 @@
-//! How long things took, as histograms with three digits, and the percentiles that are shown of them.
+//! Latencies, as histograms with three significant digits, and the percentiles that are shown.
 
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
-/// One minute in microseconds; what took longer counts as that.
+/// One minute in microseconds; longer latencies are counted as this.
 const LONGEST_US: u64 = 60_000_000;
 const DIGITS: u8 = 3;
 
@@ -15,48 +15,48 @@ pub struct Latency {
     histogram: Histogram<u64>,
 }
 
-/// What is shown of a [`Latency`], in milliseconds.
+/// The percentiles of a [`Latency`], in milliseconds.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Percentiles {
-    /// How many were measured.
+    /// Number of values.
     pub count: u64,
     /// The mean.
     pub mean_ms: f64,
-    /// Half took no longer.
+    /// 50th percentile.
     pub p50_ms: f64,
-    /// Nine in ten.
+    /// 90th percentile.
     pub p90_ms: f64,
-    /// 99 of a hundred.
+    /// 99th percentile.
     pub p99_ms: f64,
-    /// 999 of a thousand.
+    /// 99.9th percentile.
     pub p999_ms: f64,
-    /// The longest.
+    /// The maximum.
     pub max_ms: f64,
 }
 
 impl Latency {
-    /// None yet.
+    /// An empty histogram.
     ///
     /// # Panics
-    /// Never: the bounds are constants that the library admits.
+    /// Never: the bounds are constants that the library accepts.
     #[must_use]
     pub fn new() -> Self {
         let histogram = Histogram::new_with_bounds(1, LONGEST_US, DIGITS);
         Self { histogram: histogram.unwrap_or_else(|_| unreachable!("the bounds are good")) }
     }
 
-    /// One more.
+    /// Adds a value.
     pub fn record(&mut self, took: Duration) {
         self.histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(LONGEST_US));
     }
 
-    /// How long this share of a hundred took at most, in milliseconds.
+    /// This percentile, in milliseconds.
     #[must_use]
     pub fn at(&self, percentile: f64) -> f64 {
         self.histogram.value_at_percentile(percentile) as f64 / 1000.0
     }
 
-    /// What is shown of it.
+    /// The percentiles that are shown.
     #[must_use]
     pub fn percentiles(&self) -> Percentiles {
         Percentiles {

@@ -1,5 +1,5 @@
-//! Load against a running Voltgate, or whatever has the same front door: requests in open or closed loop, a sink that is
-//! called back, and an account of every `202`. What is measured, and what is not, is in `bench/README.md`.
+//! Load against a running Voltgate, or any system with the same API: requests in open or closed loop, a sink for the
+//! callbacks, and an account of every `202`. `bench/README.md` says what is measured and what is not.
 
 mod account;
 mod connection;

@@ -1,4 +1,4 @@
-//! A plot of latencies by percentile, as SVG: the tail is what it is drawn for, so either axis is logarithmic.
+//! A plot of latencies by percentile, as SVG. It shows the tail, so both axes are logarithmic.
 
 use std::fmt::Write;
 
@@ -11,12 +11,12 @@ const RIGHT: f64 = 20.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 50.0;
 const COLOURS: [&str; 6] = ["#1b6ca8", "#c8553d", "#2f8f5b", "#8f5bb0", "#b08a1b", "#5b6770"];
-/// Each nine takes as much room as the one before.
+/// Each additional nine takes as much room as the one before.
 const TICKS: [f64; 5] = [0.0, 90.0, 99.0, 99.9, 99.99];
 const NINES: f64 = 4.0;
 const POINTS: u32 = 160;
 
-/// Draws these curves, each with its name, in milliseconds.
+/// Draws these named curves; their values are in milliseconds.
 #[must_use]
 pub fn percentile_curves(title: &str, curves: &[(&str, &Latency)]) -> String {
     let values = || curves.iter().flat_map(|(_, latency)| [latency.at(0.0), latency.at(99.99)]);

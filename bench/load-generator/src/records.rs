@@ -1,4 +1,4 @@
-//! Whether what was called back is on record as delivered, as public-api shows it.
+//! Checks through public-api that the requests that were called back are on record as delivered.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -11,20 +11,20 @@ use crate::connection::Connection;
 use crate::front_door::FrontDoor;
 
 const CONNECTIONS: usize = 16;
-/// The attempt is written after the callback was answered.
+/// The attempt is written only after the callback was answered.
 const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
-/// What was looked at.
+/// The result of a check.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Checked {
-    /// How many requests.
+    /// Number of requests checked.
     pub looked_at: u64,
-    /// How many of them are not on record as delivered.
+    /// Number of those that are not on record as delivered.
     pub unrecorded: u64,
 }
 
-/// Looks at so many of these requests at most, evenly spread.
+/// Checks at most `most` of these requests, evenly spread.
 pub async fn check_records(front_door: &FrontDoor, requests: &[Uuid], most: usize) -> Checked {
     if most == 0 {
         return Checked::default();
@@ -38,7 +38,7 @@ pub async fn check_records(front_door: &FrontDoor, requests: &[Uuid], most: usiz
     }
     let mut checked = Checked { looked_at: some.len() as u64, unrecorded: 0 };
     while let Some(unrecorded) = looking.join_next().await {
-        // A panic would have lost count of its share.
+        // A panicked task lost count of its share.
         checked.unrecorded += unrecorded.unwrap_or(checked.looked_at);
     }
     checked

@@ -1,5 +1,5 @@
-//! When requests are due: at a given rate whatever becomes of them (open loop), or each when one before it has been called
-//! back (closed loop). Either way a permit stands for a request that is due.
+//! When requests are due: at a given rate regardless of the answers (open loop), or when an earlier one has been called
+//! back (closed loop). In both, a permit stands for a request that is due.
 
 use std::time::{Duration, Instant};
 
@@ -8,11 +8,11 @@ use tokio::sync::Semaphore;
 /// How requests follow each other.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Pace {
-    /// So many a second. Latencies count from the moment at which a request was due, not from when it could be sent.
+    /// Requests per second. Latencies count from when a request was due, not from when it could be sent.
     Rate(f64),
-    /// So many in hand at once, from the call to the callback.
+    /// Number of requests in flight, from the call to the callback.
     InHand(usize),
-    /// So many unanswered at once, and nobody waits for callbacks: fills the queue.
+    /// Number of unanswered requests, without waiting for callbacks. This fills the queue.
     Unheeded(usize),
 }
 
@@ -33,8 +33,8 @@ impl Timetable {
     }
 }
 
-/// Gives a permit at each moment of the timetable. On a thread, which wakes to within some microseconds: tokio's own timers
-/// are a millisecond wide, which is as much as what is to be measured.
+/// Adds a permit at each time in the timetable. It runs on a thread, which wakes within some microseconds; tokio's
+/// timers have a resolution of a millisecond, as long as what is measured.
 pub(crate) fn keep_to(timetable: Timetable, requests: u64, permits: &Semaphore) {
     let mut given = 0;
     while given < requests {

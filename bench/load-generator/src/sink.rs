@@ -1,4 +1,4 @@
-//! Who is called back: answers 200 to everything, on a thread of its own, and notes which request came when.
+//! The target of the callbacks: answers 200 to everything, on its own thread, and records which callback arrived when.
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +25,7 @@ const WAIT_AFTER_FAILURE: Duration = Duration::from_millis(10);
 pub(crate) struct Callback {
     pub(crate) request: Uuid,
     pub(crate) at: Instant,
-    /// Whether the decision is the one that the driver's token calls for.
+    /// Whether the decision is the expected one for the driver's token.
     pub(crate) right: bool,
 }
 
@@ -33,9 +33,9 @@ pub(crate) struct Callback {
 struct Received {
     callbacks: Mutex<Vec<Callback>>,
     count: AtomicU64,
-    /// What was no callback.
+    /// Number of calls that were not callbacks.
     foreign: AtomicU64,
-    /// A permit more for each callback, in a closed loop.
+    /// In a closed loop, each callback adds a permit here.
     permits: Mutex<Option<Arc<Semaphore>>>,
 }
 
@@ -48,10 +48,10 @@ pub struct Sink {
 }
 
 impl Sink {
-    /// Listens there; port 0 asks for any free one.
+    /// Listens on this address; port 0 selects any free one.
     ///
     /// # Errors
-    /// The address cannot be listened at.
+    /// Returns an error if it cannot listen on the address.
     pub fn start(address: (IpAddr, u16)) -> std::io::Result<Self> {
         let listener = std::net::TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
@@ -71,7 +71,7 @@ impl Sink {
         Ok(Self { address, received, _stop: stop })
     }
 
-    /// Where it listens.
+    /// The address on which it listens.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
         self.address
@@ -81,7 +81,7 @@ impl Sink {
         self.received.count.load(Ordering::Acquire)
     }
 
-    /// How many calls were no callbacks of requests.
+    /// Number of calls that were not callbacks of requests.
     pub(crate) fn foreign(&self) -> u64 {
         self.received.foreign.load(Ordering::Relaxed)
     }
@@ -90,7 +90,7 @@ impl Sink {
         *lock(&self.received.permits) = permits;
     }
 
-    /// What came since the last time.
+    /// The callbacks since the last call.
     pub(crate) fn take(&self) -> Vec<Callback> {
         let mut callbacks = lock(&self.received.callbacks);
         self.received.count.store(0, Ordering::Release);
@@ -105,7 +105,7 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 async fn serve(listener: std::net::TcpListener, received: Arc<Received>) -> std::io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
     loop {
-        // Out of file descriptors, for instance; whoever was not let in tries again.
+        // For instance out of file descriptors; the rejected client tries again.
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(WAIT_AFTER_FAILURE).await;
             continue;
@@ -120,7 +120,8 @@ async fn answer(mut stream: TcpStream, received: Arc<Received>) -> std::io::Resu
     while stream.read_buf(&mut buffer).await? > 0 && buffer.len() <= MOST_READ {
         while let Some(call) = parse(&buffer) {
             buffer.advance(call.length);
-            // Before it is noted: the process may end with the last of them, and what was not answered comes again.
+            // Answered before it is recorded: the process may end with the last callback, and
+            // an unanswered one is sent again.
             let answered = stream.write_all(ANSWER).await;
             match call.callback {
                 Some(callback) => received.note(callback),
@@ -147,7 +148,7 @@ struct Call {
     callback: Option<Callback>,
 }
 
-/// Nothing until all of the call is there.
+/// Returns `None` until the whole call has arrived.
 fn parse(bytes: &[u8]) -> Option<Call> {
     let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
@@ -164,7 +165,7 @@ fn parse(bytes: &[u8]) -> Option<Call> {
     Some(Call { length, callback })
 }
 
-/// Whether a driver that is on no list was refused and any other was not.
+/// Whether a driver on no list was refused, and any other was allowed.
 fn is_right(body: &[u8]) -> bool {
     let Ok(body) = std::str::from_utf8(body) else { return false };
     let expected = if body.contains(STRANGER) { "\"not_allowed\"" } else { "\"allowed\"" };

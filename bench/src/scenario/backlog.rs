@@ -1,4 +1,5 @@
-//! Whether a worker cares how much waits: its throughput and its memory with few and with many tasks in the queue.
+//! Whether the length of the queue affects a worker: its throughput and its memory with
+//! few and with many waiting tasks.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -12,33 +13,33 @@ use crate::servers::Servers;
 use crate::system::voltgate::{Form, services};
 use crate::throughput::run;
 
-/// What a worker did with so many tasks waiting.
+/// The result of a worker with this backlog.
 #[derive(Debug, Clone, Serialize)]
 pub struct Backlog {
-    /// How many waited when it began.
+    /// Number of waiting tasks at the start.
     pub waiting: u64,
-    /// How many requests a second it had called back.
+    /// Requests called back per second.
     pub per_second: f64,
-    /// CPU microseconds a request, by component, so that what became dearer is seen.
+    /// CPU microseconds per request, by component, to show which one became more expensive.
     pub cpu_us: BTreeMap<String, f64>,
-    /// The most memory that it had, in MiB.
+    /// The peak memory of the worker, in MiB.
     pub worker_mib: f64,
-    /// How many records there were in the end, which is as many as were accepted.
+    /// Number of records at the end, which equals the number of accepted requests.
     pub records: u64,
 }
 
-/// What is written down of a million requests is tidied up after them: RabbitMQ moves its log into segments, Redis rewrites
-/// its own. That is the cost of filling the queue and not of working it off.
+/// Pause between checks. After a million requests RabbitMQ moves its log into segments and Redis rewrites its own. That
+/// is the cost of filling the queue, not of processing it.
 const REST: Duration = Duration::from_secs(2);
 const NO_LONGER_THAN: Duration = Duration::from_secs(180);
-/// Of one core.
+/// Share of one core.
 const IDLE: f64 = 0.15;
 
-/// Lets so many requests wait, then starts a worker and keeps asking as fast as it works; in the end everything that was
-/// accepted has to be on record.
+/// Lets `waiting` requests wait, then starts a worker and sends more as fast as it works. In the end every accepted
+/// request must be on record.
 ///
 /// # Errors
-/// Something was refused or lost.
+/// Returns an error if a request was refused or lost.
 pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: Duration) -> Result<Backlog> {
     let patient = vec![("AUTHORIZATION_TIMEOUT_SEC", "3600".to_owned())];
     let mut system = services(servers, &Form { settings: patient, ..Form::default() }).await?;
@@ -64,11 +65,11 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
     let before = cpu::used(&parts);
     let running = tokio::task::spawn_blocking(move || {
         let mut last = None;
-        // What is called back now waited long before: those are counted, not those that are asked now.
+        // The callbacks that now arrive belong to requests that waited long; those count, not the requests sent now.
         let outcome = session.run(&Plan { duration: measured, ..closed }, |progress| last = Some(progress));
         outcome.map(|outcome| (session, outcome, last))
     });
-    // The session is kept, and the sink with it: what still waits is called back, too.
+    // The session is kept, and the sink with it, so that the requests that still wait are called back too.
     let (_session, outcome, last) = running.await??;
     let per_second = last.map_or(0.0, |last| last.called_back as f64 / last.elapsed.as_secs_f64());
     let cpu_us = cpu::per_request(&before, &cpu::used(&parts), last.map_or(0, |last| last.called_back));
@@ -81,7 +82,7 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
     Ok(Backlog { waiting, per_second, cpu_us, worker_mib, records })
 }
 
-/// Waits until nobody has much to do.
+/// Waits until all parts are almost idle.
 async fn at_rest(parts: &[(String, cpu::Part)]) {
     let began = Instant::now();
     let mut before: Duration = cpu::used(parts).values().sum();

@@ -1,5 +1,5 @@
 //! The bare broker, the skeleton, Voltgate, the Python reference and the embedded form, one after the other on the same
-//! machine, as often as it takes for a median.
+//! machine, repeated for the medians.
 
 use anyhow::Result;
 
@@ -12,15 +12,15 @@ use crate::system::python::{Sizes, reference};
 use crate::system::voltgate::{Form, embedded, services};
 use crate::throughput::{Effort, measure};
 
-/// The worker's default, which the bare broker's consumer has as well.
+/// The worker's default, also used for the bare broker's consumer.
 pub const PREFETCH: u16 = 200;
-/// More would only wait: see bench/reference/README.md.
+/// More requests would only wait: see bench/reference/README.md.
 const IN_HAND_OF_PYTHON: usize = 64;
 
-/// Runs all of it; `tell` is told what is going on.
+/// Runs all systems; calls `tell` with the current step.
 ///
 /// # Errors
-/// Something does not start.
+/// Returns an error if a system does not start.
 pub async fn everything(
     servers: &Servers,
     effort: &Effort,
@@ -41,7 +41,7 @@ pub async fn everything(
         drop(system);
         tell("the Python reference");
         let system = reference(servers, Sizes::default()).await?;
-        // It has no way to look requests up; its records are counted.
+        // The reference has no endpoint to look up requests; its records are counted instead.
         let of_python = Effort { in_hand: IN_HAND_OF_PYTHON.min(effort.in_hand), looked_up: 0, ..*effort };
         let python = measure("Python", &system, Some(servers), &of_python).await?;
         drop(system);

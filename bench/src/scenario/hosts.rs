@@ -1,5 +1,5 @@
-//! Whether a worker's memory stays bounded while it calls ten thousand hosts at once: all of 127.0.0.0/8 is this machine, so
-//! that each address is a host of its own.
+//! Whether a worker's memory stays bounded while it calls ten thousand hosts at once. All of 127.0.0.0/8 is this
+//! machine, so each address acts as a separate host.
 
 use std::collections::BTreeMap;
 
@@ -12,21 +12,21 @@ use crate::servers::Servers;
 use crate::system::voltgate::{Form, services};
 use crate::throughput::{Effort, Load, full_load};
 
-/// What a worker did with so many hosts.
+/// The result of a worker with this number of hosts.
 #[derive(Debug, Serialize)]
 pub struct Hosts {
-    /// How many were called in turn.
+    /// Number of hosts called in turn.
     pub hosts: u32,
-    /// How that went.
+    /// The load and its result.
     pub load: Load,
-    /// The most memory that each process had, in MiB.
+    /// The peak memory of each process, in MiB.
     pub memory_mib: BTreeMap<String, f64>,
 }
 
-/// Full load, with the callbacks going to so many hosts in turn.
+/// Full load, with the callbacks distributed over `hosts` hosts.
 ///
 /// # Errors
-/// Something does not start.
+/// Returns an error if a process does not start.
 pub async fn hosts(servers: &Servers, hosts: u32, effort: &Effort) -> Result<Hosts> {
     let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
     let session = system.session(Drivers::default(), hosts).await?;

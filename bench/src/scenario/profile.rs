@@ -1,5 +1,5 @@
-//! Where the time of one request goes: Linux's `perf` looks at every process while all of them are under full load, and what
-//! it sees is summed up by library and told in CPU microseconds a request.
+//! Where the time of one request goes: Linux's `perf` samples every process under full load. The samples are summed by
+//! library and reported in CPU microseconds per request.
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -16,14 +16,14 @@ use crate::servers::Servers;
 use crate::system::voltgate::{Form, services};
 use crate::throughput::{Effort, full_load};
 
-/// Looks a second. No round number, so that it does not keep step with what happens every millisecond.
+/// Samples per second. Not a round number, so that it does not align with what happens every millisecond.
 const FREQUENCY: &str = "997";
-/// After the start of the load.
+/// Delay after the start of the load.
 const BEGIN_AFTER: Duration = Duration::from_secs(2);
-/// What takes less of a process is summed up.
+/// Groups with a smaller share of a process are summed up.
 const LEAST_SHARE: f64 = 0.015;
 
-/// What one process does, by share.
+/// The samples of one process, as shares.
 #[derive(Debug)]
 struct Profile<'a> {
     name: &'a str,
@@ -31,15 +31,15 @@ struct Profile<'a> {
     shares: Vec<(String, f64)>,
 }
 
-/// Full load, looked at; gives the tables.
+/// Samples a run under full load; returns the tables.
 ///
 /// # Errors
-/// `perf` is missing or not allowed, or something does not start.
+/// Returns an error if `perf` is missing or not permitted, or if a process does not start.
 pub async fn profile(servers: &Servers, effort: &Effort) -> Result<String> {
     let system = services(servers, &Form { workers: 1, ..Form::default() }).await?;
     let session = system.session(Drivers::default(), 1).await?;
     let parts = system.parts();
-    // The generator and the sink are threads of ours and have none.
+    // The generator and the sink are threads of this process and have no process id.
     let with_pids =
         parts.iter().flat_map(|(name, part)| part.processes().into_iter().map(move |pid| (pid, &**name)));
     let processes: BTreeMap<u32, &str> = with_pids.collect();
@@ -65,7 +65,7 @@ pub async fn profile(servers: &Servers, effort: &Effort) -> Result<String> {
     Ok(markdown(&profiles.collect::<Vec<_>>(), &Machine::this(servers).await, load.per_second))
 }
 
-/// What `perf` sees of these processes, a line a look.
+/// The samples that `perf` takes of these processes, one per line.
 async fn look(processes: &BTreeMap<u32, &str>, data: &str, during: Duration) -> Result<String> {
     let pids: Vec<String> = processes.keys().map(u32::to_string).collect();
     let (pids, seconds) = (pids.join(","), during.as_secs_f64().max(1.0).to_string());
@@ -88,7 +88,7 @@ fn path(path: &Path) -> Result<&str> {
     path.to_str().context("the directory for temporary files has no name in UTF-8")
 }
 
-/// A line of `perf script`: process, address, function, and the file that it is in, in brackets.
+/// Parses a line of `perf script`: process, address, function, and its file in parentheses.
 fn sample(line: &str) -> Option<(u32, String)> {
     let (pid, rest) = line.trim().split_once(char::is_whitespace)?;
     let (_, rest) = rest.trim().split_once(char::is_whitespace)?;
@@ -97,7 +97,7 @@ fn sample(line: &str) -> Option<(u32, String)> {
     Some((pid.parse().ok()?, group(symbol.trim(), file.trim_matches([' ', '(', ')']))))
 }
 
-/// What a function belongs to: the kernel, a crate, or what it does for all of them.
+/// The group of a function: the kernel, a crate, or a task common to all of them.
 fn group(symbol: &str, file: &str) -> String {
     let file = file.rsplit('/').next().unwrap_or(file);
     if file.starts_with("[kernel") || file.starts_with("[guest") {
@@ -136,7 +136,7 @@ fn group(symbol: &str, file: &str) -> String {
     }
 }
 
-/// The largest first, and the rest of them together.
+/// The shares, largest first; the small ones are summed up.
 fn shares(groups: &BTreeMap<String, u32>) -> Vec<(String, f64)> {
     let all: u32 = groups.values().sum();
     let mut shares: Vec<(String, f64)> =

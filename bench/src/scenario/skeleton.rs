@@ -1,6 +1,7 @@
-//! The skeleton: the steps that the promises call for, by the same libraries and with nothing around them, which is the ceiling.
-//! One process takes the call, publishes and answers; takes the message, asks Redis about the driver, writes the decision, calls
-//! back, writes the attempt, acknowledges. It has no keys, limits, guards, index, retries or metrics, and nobody could run it.
+//! The skeleton: the steps that the guarantees require, with the same libraries and nothing else. It is the upper
+//! limit. One process takes the call, publishes and answers; then takes the message, asks Redis about the driver,
+//! writes the decision, calls back, writes the attempt and acknowledges. It has no keys, limits, guards, index, retries
+//! or metrics, and could not be operated.
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -24,10 +25,10 @@ use crate::cpu::Part;
 use crate::servers::Servers;
 use crate::throughput::{Effort, Load, full_load};
 
-/// As the worker has them (`task-queue`).
+/// The worker's interval (`task-queue`).
 const ACKNOWLEDGED_EVERY: Duration = Duration::from_millis(5);
 
-/// What goes through the queue.
+/// The body of a message.
 #[derive(Debug, Serialize, Deserialize)]
 struct Work {
     request: Uuid,
@@ -36,20 +37,20 @@ struct Work {
     callback_url: String,
 }
 
-/// What every message is handled with.
+/// The resources with which each message is processed.
 #[derive(Clone)]
 struct Hands {
     redis: MultiplexedConnection,
     sink: Origin,
-    /// Connections to the sink that nobody uses now.
+    /// Unused connections to the sink.
     idle: Arc<Mutex<Vec<Connection>>>,
     done: mpsc::UnboundedSender<u64>,
 }
 
-/// As many requests a second as it can do.
+/// Measures the skeleton at full load.
 ///
 /// # Errors
-/// A server does not answer, or something went wrong on the way.
+/// Returns an error if a server does not answer or a step fails.
 pub async fn skeleton(
     servers: &Servers,
     samples: Vec<Sample>,
@@ -128,7 +129,7 @@ async fn answer(mut stream: TcpStream, publisher: Channel, samples: Arc<Vec<Samp
     Ok(())
 }
 
-/// Nothing until all of the call is there; with its length.
+/// Returns `None` until the whole call has arrived, and otherwise also its length.
 fn parse(bytes: &[u8]) -> Result<Option<(Work, usize)>> {
     let mut headers = [httparse::EMPTY_HEADER; 16];
     let mut request = httparse::Request::new(&mut headers);
@@ -195,7 +196,7 @@ impl Hands {
     }
 }
 
-/// All up to the oldest that is still in hand, by one frame.
+/// Acknowledges everything before the oldest message in flight, in one frame.
 async fn acknowledge(channel: Channel, mut told: mpsc::UnboundedReceiver<u64>) -> Result<()> {
     let (mut done, mut next) = (BTreeSet::new(), 1);
     while let Some(tag) = told.recv().await {

@@ -1,5 +1,5 @@
-//! Whether two workers do twice what one does, where neither the broker nor the cores are what holds them up: the access
-//! lists answer late, and each worker has only so many slots.
+//! Whether two workers have twice the throughput of one when neither the broker nor the cores are the bottleneck: the
+//! access lists answer late, and each worker has a limited number of slots.
 
 use std::time::Duration;
 
@@ -11,15 +11,15 @@ use crate::servers::Servers;
 use crate::system::voltgate::{Form, services};
 use crate::throughput::{Effort, Load, full_load};
 
-/// How late acl-service's answers come.
+/// Delay of acl-service's answers.
 const LATE: Duration = Duration::from_millis(200);
 /// Few enough that two workers leave the cores idle.
 const SLOTS: usize = 50;
 
-/// What so many workers did at full load.
+/// Measures this number of workers at full load.
 ///
 /// # Errors
-/// Something does not start.
+/// Returns an error if a process does not start.
 pub async fn workers(servers: &Servers, count: usize, effort: &Effort) -> Result<Load> {
     let link = DelayedLink::start(LATE).await?;
     let settings = vec![("WORKER_CONCURRENCY", SLOTS.to_string())];

@@ -1,4 +1,4 @@
-//! A process of a measured system: how it is started, and how long it takes to be ready.
+//! A process of a system under test: how it is started, and how long it takes to be ready.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -11,7 +11,8 @@ use test_servers::process::Process;
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const LOOK_EVERY: Duration = Duration::from_millis(1);
 
-/// A process that is ready. Killed with all that it started when dropped, also if we are killed ourselves.
+/// A process that is ready. It is killed with all processes that it started when it is dropped, and also if this
+/// process is killed.
 #[derive(Debug)]
 pub(super) struct Started {
     pub(super) name: String,
@@ -19,21 +20,21 @@ pub(super) struct Started {
     process: Process,
 }
 
-/// What is started.
+/// The program to start.
 pub(super) struct Program<'a> {
     pub(super) name: &'a str,
     pub(super) path: &'a Path,
     pub(super) arguments: &'a [&'a str],
     pub(super) environment: &'a [(&'static str, String)],
-    /// Where it writes its log.
+    /// The directory for its log.
     pub(super) directory: &'a Path,
 }
 
-/// How a process shows that it is ready.
+/// How to tell that a process is ready.
 pub(super) enum Ready<'a> {
     /// This URL answers 200.
     Url(String),
-    /// It has made this file.
+    /// It has created this file.
     File(&'a Path),
 }
 
@@ -48,7 +49,7 @@ impl Started {
         let mut look = ready.look()?;
         while !look.is_ready().await {
             if began.elapsed() > READY_WITHIN {
-                // Says how its log ends.
+                // Fails with the end of its log.
                 process
                     .wait_ready(Duration::ZERO, || false)
                     .with_context(|| format!("{name} does not start"))?;

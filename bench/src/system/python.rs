@@ -1,4 +1,4 @@
-//! The Python reference: `bench/reference/`, under gunicorn and Celery's prefork pool. Why so many of each is in its README.
+//! The Python reference: `bench/reference/`, under gunicorn and Celery's prefork pool. Its README explains the sizes.
 
 use std::path::Path;
 
@@ -12,14 +12,14 @@ use crate::servers::Servers;
 const REQUIREMENTS: &str = include_str!("../../reference/requirements.txt");
 const SOURCES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/reference");
 
-/// How many processes and threads it has.
+/// Number of processes and threads.
 #[derive(Debug, Clone, Copy)]
 pub struct Sizes {
-    /// gunicorn's processes, of the API and of the access lists each.
+    /// gunicorn's processes, for the API and for the access lists each.
     pub processes: u16,
-    /// The threads of each of them.
+    /// Threads in each of them.
     pub threads: u16,
-    /// The processes of Celery's pool.
+    /// Processes in Celery's pool.
     pub pool: u16,
 }
 
@@ -29,10 +29,10 @@ impl Default for Sizes {
     }
 }
 
-/// Starts it on these servers, which are emptied first. The first time its packages are fetched from PyPI.
+/// Starts it on these servers, which are emptied first. The first start downloads its packages from PyPI.
 ///
 /// # Errors
-/// Its environment cannot be made, or it does not start.
+/// Returns an error if its environment cannot be created, or if it does not start.
 pub async fn reference(servers: &Servers, sizes: Sizes) -> Result<System> {
     let made = tokio::task::spawn_blocking(|| python::environment_of("bench-venv", REQUIREMENTS)).await?;
     let python = made.context("cannot make the reference's Python environment")?.python;
@@ -40,7 +40,7 @@ pub async fn reference(servers: &Servers, sizes: Sizes) -> Result<System> {
     let (api, acl) = (local(api_port), local(acl_port));
     let directory = servers.directory();
     let ready_file = directory.join("celery-is-ready");
-    // Of a run before.
+    // Left by an earlier run.
     let _ = std::fs::remove_file(&ready_file);
     let environment = [
         ("BROKER_URL", servers.emptied("python").await?),

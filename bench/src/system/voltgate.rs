@@ -1,4 +1,4 @@
-//! Voltgate: its three services as processes, or all of it in one with files instead of servers.
+//! Voltgate: its three services as processes, or all of it in one process with files instead of servers.
 
 use std::path::{Path, PathBuf};
 
@@ -9,21 +9,21 @@ use super::process::{Program, Ready, Started};
 use super::{System, local};
 use crate::servers::Servers;
 
-/// What is started of it, and with which settings beside the defaults.
+/// The processes to start, and the settings that differ from the defaults.
 #[derive(Debug, Clone, Default)]
 pub struct Form {
-    /// Further settings of every service.
+    /// Additional settings for every service.
     pub settings: Vec<(&'static str, String)>,
-    /// How many workers; 0 for none, where requests are to wait.
+    /// Number of workers; 0 lets the requests wait.
     pub workers: usize,
-    /// By way of which URL the workers reach acl-service, where not directly.
+    /// The URL through which workers reach acl-service, if not directly.
     pub acl_link: Option<String>,
 }
 
-/// public-api, acl-service and workers on these servers, which are emptied first.
+/// Starts public-api, acl-service and workers on these servers, which are emptied first.
 ///
 /// # Errors
-/// One of them is not built, or does not start.
+/// Returns an error if one of them is not built or does not start.
 pub async fn services(servers: &Servers, form: &Form) -> Result<System> {
     let broker = servers.emptied("voltgate").await?;
     let (api_port, acl_port) = (free_port()?, free_port()?);
@@ -52,10 +52,10 @@ pub async fn services(servers: &Servers, form: &Form) -> Result<System> {
     Ok(system)
 }
 
-/// `voltgate up` with its queue and its store in this directory.
+/// Starts `voltgate up` with its queue and its store in this directory.
 ///
 /// # Errors
-/// It is not built, or does not start.
+/// Returns an error if it is not built or does not start.
 pub async fn embedded(directory: &Path) -> Result<System> {
     let (api_port, acl_port) = (free_port()?, free_port()?);
     let (api, acl) = (local(api_port), local(acl_port));
@@ -76,10 +76,10 @@ pub async fn embedded(directory: &Path) -> Result<System> {
 }
 
 impl System {
-    /// Starts a worker, or one more.
+    /// Starts one more worker.
     ///
     /// # Errors
-    /// It does not start.
+    /// Returns an error if it does not start.
     pub async fn start_worker(&mut self, servers: &Servers) -> Result<()> {
         let number = self.processes.iter().filter(|process| process.name.starts_with("worker")).count() + 1;
         let health = free_port()?;
@@ -96,7 +96,7 @@ impl System {
     }
 }
 
-/// One of our programs, built beside this one.
+/// The path of one of our programs, built next to this one.
 fn program(name: &str) -> Result<PathBuf> {
     let beside = std::env::current_exe()?.with_file_name(name);
     let built = beside.exists().then_some(beside);

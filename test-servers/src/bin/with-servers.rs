@@ -1,5 +1,6 @@
 //! `with-servers [--] COMMAND ARGUMENTS...` runs a command, usually `cargo test`, with a private RabbitMQ and Redis and
-//! a Python with Celery, which `VOLTGATE_TEST_*` name to it, and ends as it does; 69 if there is no way to start them.
+//! a Python with Celery, whose addresses are in `VOLTGATE_TEST_*`. It exits as the command does, or with 69 if the
+//! servers cannot be started.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -29,10 +30,10 @@ const POLL: Duration = Duration::from_millis(50);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Runs a command beside a private RabbitMQ and Redis and a Python with Celery, and ends as it does.
+/// Runs a command with a private RabbitMQ and Redis and a Python with Celery, and exits as the command does
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The command and its arguments; `VOLTGATE_TEST_*` name the servers to it
+    /// The command and its arguments; `VOLTGATE_TEST_*` tell it where the servers are
     #[arg(required = true, trailing_var_arg = true)]
     command: Vec<OsString>,
 }
@@ -66,7 +67,7 @@ fn main() -> ExitCode {
     outcome.map_or_else(|error| unavailable(&error), ExitCode::from)
 }
 
-/// Signals become events, so that whatever is going on is ended in good order.
+/// Signals become events, so that everything is shut down in order.
 fn watch_signals() -> Result<(Sender<Event>, Receiver<Event>)> {
     let (sender, events) = channel();
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM]).context("cannot watch signals")?;
@@ -111,7 +112,7 @@ fn run_with_servers(dir: &Path, command: &[OsString]) -> Result<u8> {
     status.with_context(|| format!("cannot run {}", program.display())).map(exit_code)
 }
 
-/// All at once, as each mostly waits.
+/// Starts all of them at once, as each mostly waits.
 fn start_servers(dir: &Path) -> Result<Servers> {
     thread::scope(|scope| {
         let rabbitmq = scope.spawn(|| start_rabbitmq(&dir.join("rabbitmq")));
@@ -149,12 +150,12 @@ fn make_python() -> Result<python::Environment> {
     Ok(environment)
 }
 
-/// Ends the command and the servers, first kindly; [`run`] then sees them gone and tidies up. All that the command
-/// started is asked as well, because cargo does not pass a signal on to the tests that it runs, and again and again,
-/// because they may be starting others just now. Another signal means that somebody does not want to wait.
+/// Ends the command and the servers, with SIGTERM first; [`run`] then sees their exit and cleans up. Signals every
+/// process that the command started, because cargo does not forward signals to the tests that it runs, and repeats
+/// this, because those may be starting others at that moment. A second signal kills everything at once.
 fn end_everything(events: &Receiver<Event>) {
     INTERRUPTED.store(true, Ordering::Relaxed);
-    // Whoever loses its parent from now on becomes our child, where it is found. No kernel of these years refuses that.
+    // A descendant that loses its parent becomes our child and is still found. No current kernel refuses this call.
     let _ = set_child_subreaper(true);
     let begun = Instant::now();
     let (mut patient, mut finished, mut asked) = (true, false, HashSet::new());
@@ -165,7 +166,7 @@ fn end_everything(events: &Receiver<Event>) {
         }
         patient &= begun.elapsed() < PATIENT_FOR;
         for pid in running {
-            // One that is gone already is no error.
+            // A process that has already ended is not an error.
             let process = Pid::from_raw(pid.cast_signed());
             if !patient {
                 let _ = kill(process, Signal::SIGKILL);
@@ -186,7 +187,7 @@ fn exit_code(status: ExitStatus) -> u8 {
     code.unwrap_or_else(|| shell_code(status.signal().unwrap_or(0)))
 }
 
-/// What a shell makes of a process that a signal ended.
+/// The exit code that a shell returns for a process ended by a signal.
 fn shell_code(signal: i32) -> u8 {
     u8::try_from(128 + signal).unwrap_or(1)
 }
@@ -194,7 +195,7 @@ fn shell_code(signal: i32) -> u8 {
 fn keep_logs(temporary: TempDir) {
     let kept = temporary.keep();
     for server in ["rabbitmq", "redis"] {
-        // Only the logs are of interest, and the rest is no harm.
+        // Only the logs are of interest. If the data cannot be removed, that does no harm.
         let _ = fs::remove_dir_all(kept.join(server).join("data"));
     }
     eprintln!("with-servers: the servers' logs are kept in {}", kept.display());

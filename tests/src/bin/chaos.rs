@@ -1,5 +1,5 @@
-//! `chaos [--seed N] [--seconds N] [--json]` runs the fault suite on servers of its own and says what it showed; 0 when
-//! nothing is violated.
+//! `chaos [--seed N] [--seconds N] [--json]` runs the fault suite on private servers and prints what it found. It exits
+//! with 0 if nothing was violated.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,19 +13,19 @@ const VIOLATED: u8 = 1;
 const UNAVAILABLE: u8 = 69;
 const INTERRUPTED: u8 = 130;
 
-/// Faults from a seed, under load, and an oracle that accounts for every 202.
+/// Injects faults from a seed under load, and accounts for every 202
 #[derive(Parser)]
 struct Arguments {
-    /// Makes the same faults and choices again; random without it
+    /// Repeats the faults and choices of an earlier run; random by default
     #[arg(long)]
     seed: Option<u64>,
     /// How long faults are injected
     #[arg(long, default_value_t = 600)]
     seconds: u64,
-    /// Requests a second, about
+    /// Approximate requests per second
     #[arg(long, default_value_t = 40)]
     rate: u32,
-    /// The result for machines
+    /// Prints the result as JSON
     #[arg(long)]
     json: bool,
 }
@@ -48,7 +48,7 @@ async fn main() -> ExitCode {
     };
     let report = tokio::select! {
         report = run(plan) => report,
-        // Whatever was started is killed with us.
+        // Every process that was started is killed with this one.
         () = interrupted() => return ExitCode::from(INTERRUPTED),
     };
     if arguments.json {

@@ -1,5 +1,6 @@
-//! `fleet [--seed N] [--requests N] [--queue-type quorum|classic] [--json]` runs a mixed fleet whose workers are killed at
-//! random, and says what became of every call; 0 when nothing is violated. `make fleet` starts it with its servers.
+//! `fleet [--seed N] [--requests N] [--queue-type quorum|classic] [--json]` runs a mixed fleet whose workers
+//! are killed at random, and prints the outcome of the calls. It exits with 0 if nothing was violated. `make
+//! fleet` starts it with its servers.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -9,22 +10,22 @@ use tests::fleet::{Plan, QueueType, run};
 
 const VIOLATED: u8 = 1;
 
-/// A Python worker and one of ours on one queue, either killed at random: every callback is seen.
+/// Runs a Python worker and one of ours on one queue, kills both at random, and checks every callback
 #[derive(Parser)]
 struct Arguments {
-    /// Kills at the same moments again; random without it
+    /// Repeats the kill times of an earlier run; random by default
     #[arg(long)]
     seed: Option<u64>,
-    /// How many calls
+    /// Number of calls
     #[arg(long, default_value_t = 10_000)]
     requests: usize,
-    /// Calls a second, about
+    /// Approximate calls per second
     #[arg(long, default_value_t = 60)]
     rate: u32,
-    /// What type of queue they share
+    /// Type of the shared queue
     #[arg(long, default_value = "quorum")]
     queue_type: QueueType,
-    /// The result for machines
+    /// Prints the result as JSON
     #[arg(long)]
     json: bool,
 }

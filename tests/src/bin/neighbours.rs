@@ -1,5 +1,5 @@
-//! `make neighbours`: how long a healthy host waits for its callbacks while 600 deliveries hang, or drip, at another one of
-//! the same address, beside how long it waits when there is nothing else to do. Prints a table and decides nothing.
+//! `make neighbours`: how long a healthy host waits for its callbacks while 600 deliveries hang, or drip, at another
+//! host of the same address, compared with how long it waits without other load. Prints a table and decides nothing.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made shall fail loudly")]
 
 use std::collections::HashMap;
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, Services, try_ask};
 
-/// What hangs at the other host.
+/// Deliveries that hang at the other host.
 const TROUBLE: usize = 600;
-/// Healthy requests, one each 10 ms whatever became of those before.
+/// Healthy requests, one every 10 ms, without waiting for earlier ones.
 const REQUESTS: usize = 2000;
 const PACE: Duration = Duration::from_millis(10);
 
@@ -28,7 +28,7 @@ async fn main() -> ExitCode {
     );
     let mut unloaded = None;
     for trouble in [None, Some("/hang"), Some("/drip")] {
-        // A system of its own for each row: what is parked must not reach into the next.
+        // Each row has its own system: deferred deliveries must not affect the next row.
         let mut deployment = Deployment::new().await;
         let services = deployment.start().await;
         let waits = waits(&deployment, &services, trouble).await;
@@ -52,7 +52,7 @@ async fn waits(deployment: &Deployment, services: &Services, trouble: Option<&st
         let url = other.url(path);
         let asking = (0..TROUBLE).map(|_| services.ask(http, DRIVER, &url));
         futures_util::future::join_all(asking).await;
-        // The queue is first come, first served: when this one is back, all of them are under way or parked.
+        // The queue is first in, first out: when this request is called back, all of them are in flight or deferred.
         let last = services.ask(http, DRIVER, &healthy.url("/ok/last")).await;
         healthy.all_of(&[last]).await;
     }

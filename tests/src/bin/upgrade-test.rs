@@ -1,5 +1,5 @@
-//! `upgrade-test COMMIT [--seconds N]` runs the services of an earlier commit beside ours under load and says what did not
-//! hold; 0 when all did. `make upgrade-test` starts it with its servers.
+//! `upgrade-test COMMIT [--seconds N]` runs the services of an earlier commit together with ours under load, and prints
+//! the expectations that did not hold. It exits with 0 if all held. `make upgrade-test` starts it with its servers.
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use tests::upgrade::{Earlier, run};
 const VIOLATED: u8 = 1;
 const UNUSABLE: u8 = 64;
 
-/// An earlier version and this one beside each other: every request is found, decided and called back.
+/// Runs an earlier version together with this one, and checks that every request is found, decided and called back
 #[derive(Parser)]
 struct Arguments {
     /// The earlier version: a commit, a tag or a branch
     commit: String,
-    /// How long they run under load, about
+    /// Approximate seconds under load
     #[arg(long, default_value_t = 20)]
     seconds: u64,
 }

@@ -1,4 +1,4 @@
-//! What is there to be seen of every request, once the system has come to rest.
+//! What can be observed of every request once the system is at rest.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -12,14 +12,14 @@ use super::traffic::Hosts;
 use crate::callback_host::{Callback, CallbackHost};
 use crate::eventually;
 
-/// The callback window, and as much again as starting, recovering and counting may take.
+/// The callback window, plus the time that starting, recovering and counting may take.
 const REST_WITHIN: Duration = Duration::from_secs(40 + 90);
 /// RabbitMQ counts the messages of a quorum queue every five seconds.
 const EMPTY_FOR: Duration = Duration::from_secs(7);
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 const AT_ONCE: usize = 16;
 
-/// A callback, as far as it matters.
+/// The relevant parts of a callback.
 #[derive(Debug, Clone)]
 pub(super) struct Told {
     pub(super) status: String,
@@ -28,7 +28,7 @@ pub(super) struct Told {
     pub(super) at: Instant,
 }
 
-/// A dead letter, as far as it matters.
+/// The relevant parts of a dead letter.
 #[derive(Debug, Clone)]
 pub(super) struct Letter {
     pub(super) queue: String,
@@ -36,22 +36,22 @@ pub(super) struct Letter {
     pub(super) detail: String,
 }
 
-/// Everything, by request.
+/// Everything observed, by request.
 #[derive(Debug, Default)]
 pub(super) struct Evidence {
-    /// Of each request that was accepted, its callback URL.
+    /// The callback URL of each accepted request.
     pub(super) accepted: BTreeMap<String, String>,
-    /// What the healthy host's URL begins with.
+    /// The prefix of the healthy host's URL.
     pub(super) healthy: String,
     pub(super) callbacks: HashMap<String, Vec<Told>>,
     pub(super) records: HashMap<String, Value>,
     pub(super) letters: HashMap<String, Vec<Letter>>,
-    /// What is still in the queues, by queue.
+    /// Messages that are still in the queues, by queue.
     pub(super) left: BTreeMap<String, String>,
 }
 
 impl Evidence {
-    /// Waits until the system has come to rest, and looks.
+    /// Waits until the system is at rest, and collects the evidence.
     pub(super) async fn gather(system: &System, hosts: &Hosts, accepted: Vec<(String, String)>) -> Self {
         let left = until_at_rest(system).await;
         let accepted: BTreeMap<_, _> = accepted.into_iter().collect();
@@ -67,7 +67,7 @@ impl Evidence {
     }
 }
 
-/// Waits until every queue that is worked off has been empty for a while; gives what is left, by queue.
+/// Waits until every work queue has been empty for a while, or the time is over; returns what is left, by queue.
 async fn until_at_rest(system: &System) -> BTreeMap<String, String> {
     let (began, mut busy) = (Instant::now(), Instant::now());
     loop {
@@ -82,8 +82,9 @@ async fn until_at_rest(system: &System) -> BTreeMap<String, String> {
     }
 }
 
-/// What is in the queues, waiting or in hand. Dead letters have come to rest; queues that live as long as a connection (of
-/// control messages) hold no request, and RabbitMQ forgets to count one that was deleted and declared again at once.
+/// The messages in the queues, ready or unacknowledged. Dead letters are at rest. Queues that live as long as a
+/// connection (for control messages) hold no requests, and RabbitMQ does not count one that was deleted and declared
+/// again at once.
 async fn left(system: &System) -> BTreeMap<String, String> {
     let deployment = &system.deployment;
     let queues = deployment.servers.broker_get(&format!("queues/{}", deployment.vhost)).await;
@@ -101,7 +102,7 @@ async fn left(system: &System) -> BTreeMap<String, String> {
     left.collect()
 }
 
-/// Waiting, with a consumer, or on their way to another queue: what keeps them differs.
+/// Whether they are ready, unacknowledged, or on their way to another queue: the cause differs.
 fn where_they_are(queue: &Value) -> String {
     let count = |name: &str| queue[name].as_u64().unwrap_or_default();
     let (ready, unacknowledged) = (count("messages_ready"), count("messages_unacknowledged"));
@@ -119,7 +120,8 @@ async fn records(system: &System, requests: impl Iterator<Item = &String>) -> Ha
         .await
 }
 
-/// Asked again for as long as there is no answer: a connection to Redis may be found broken only when it is used.
+/// Repeats the request until there is an answer: public-api may notice a broken
+/// connection to Redis only when it uses it.
 async fn read(http: &reqwest::Client, api_url: &str, request: &str) -> Option<Value> {
     let url = format!("{api_url}/requests/{request}");
     let answered = eventually("an answer about a record", async || {
@@ -145,7 +147,7 @@ impl From<Callback> for Told {
     }
 }
 
-/// Taken off their queues: nobody else wants them any more.
+/// Takes the dead letters off their queues: no one else needs them.
 async fn letters(system: &System) -> HashMap<String, Vec<Letter>> {
     let mut letters: HashMap<String, Vec<Letter>> = HashMap::new();
     for queue in ["celery.dead", "celery.callbacks.dead"] {

@@ -7,11 +7,11 @@ use rand::rngs::SmallRng;
 use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 
-/// How many of each run.
+/// Number of instances of each service.
 pub(super) const APIS: usize = 2;
 pub(super) const ACLS: usize = 2;
 pub(super) const WORKERS: usize = 3;
-/// A run shorter than this has to hurry to see every kind.
+/// A shorter run injects faults faster, to cover every kind.
 const SHORT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,7 +42,8 @@ pub(super) enum Trouble {
 pub(super) enum Kind {
     Killed(Service),
     Restarted(Service),
-    /// A worker, for longer than the broker's patience: what it has in hand is handed out again meanwhile.
+    /// Stops a worker for longer than the broker's heartbeat timeout: its in-flight
+    /// deliveries are redelivered meanwhile.
     Frozen,
     Skewed,
     BrokerKilled,
@@ -75,7 +76,7 @@ pub(super) const ALL: [Kind; 21] = [
     Kind::Link(Way::WorkerToAcl, Trouble::Erring),
 ];
 
-/// What a fault befalls; two faults of one part wait for each other.
+/// The part that a fault affects; two faults of the same part do not overlap.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Part {
     Process(Service, usize),
@@ -84,15 +85,15 @@ pub(super) enum Part {
     Link(Way),
 }
 
-/// One fault to come.
+/// One planned fault.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Planned {
-    /// When, from the beginning of the run.
+    /// When it begins, from the beginning of the run.
     pub(super) at: Duration,
     pub(super) kind: Kind,
-    /// Which process of its service.
+    /// Which instance of the service.
     pub(super) member: usize,
-    /// How long until it is mended.
+    /// How long it lasts.
     pub(super) span: Duration,
 }
 
@@ -107,7 +108,7 @@ impl Planned {
         }
     }
 
-    /// With the time that starting again takes.
+    /// The end, including the time for starting again.
     fn end(&self) -> Duration {
         let starting = match self.kind {
             Kind::BrokerKilled => 10,
@@ -118,8 +119,8 @@ impl Planned {
     }
 }
 
-/// The faults of a run: every kind comes up before any comes up again. They follow one another in two lanes, so that at
-/// times two overlap; in a short run nearly always.
+/// The faults of a run: every kind occurs before any occurs again. They run in two lanes, so that two overlap at times;
+/// in a short run they nearly always do.
 pub(super) fn schedule(seed: u64, length: Duration) -> Vec<Planned> {
     let mut rng = SmallRng::seed_from_u64(seed);
     let short = length < SHORT;

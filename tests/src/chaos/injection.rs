@@ -1,4 +1,4 @@
-//! How each fault is done to the system, and mended again.
+//! How each fault is injected and ended.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,10 +13,10 @@ use super::fault::{Kind, Planned, Service, Trouble, Way};
 use super::system::{Member, SKEW_SECS, System};
 
 const ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
-/// Each way; a decision has five seconds.
+/// The delay in each direction; a decision has five seconds.
 const SLOW: Duration = Duration::from_secs(3);
 
-/// Does it, waits, and mends it. Nobody else does anything to the same part meanwhile.
+/// Injects the fault, waits, and ends it. No other fault affects the same part meanwhile.
 pub(super) async fn inject(system: &System, fault: &Planned) {
     let member = |service| system.member(service, fault.member);
     match fault.kind {
@@ -56,7 +56,7 @@ async fn restarted(system: &System, member: &Member) {
     member.start(&BTreeMap::new()).await;
 }
 
-/// Asked to stop, it does, and in good order.
+/// Complains if the process does not stop in order on SIGTERM.
 async fn stopped(system: &System, member: &Member) {
     let Some(mut process) = member.take() else { return };
     process.signal(Signal::SIGTERM);
@@ -66,7 +66,7 @@ async fn stopped(system: &System, member: &Member) {
     }
 }
 
-/// It wakes up with deliveries in hand that others were given meanwhile.
+/// When resumed, it still has deliveries in flight that were redelivered to others meanwhile.
 async fn frozen(member: &Member, span: Duration) {
     let Some(process) = member.take() else { return };
     process.signal(Signal::SIGSTOP);
@@ -77,7 +77,7 @@ async fn frozen(member: &Member, span: Duration) {
 
 async fn skewed(system: &System, member: &Member, span: Duration) {
     stopped(system, member).await;
-    // As often the one way as the other, as the schedule wants it.
+    // Ahead or behind, equally often; the schedule decides.
     let seconds = if span.as_millis().is_multiple_of(2) { SKEW_SECS } else { -SKEW_SECS };
     if let Err(why) = member.start_with_clock_ahead(seconds).await {
         system.complain(why);
@@ -99,7 +99,7 @@ async fn disturbed(system: &System, way: Way, trouble: Trouble, span: Duration) 
     link.open();
 }
 
-/// Servers are started and killed by threads that may wait.
+/// Runs on a blocking thread, because starting and killing a server blocks.
 async fn aside<S: Send + 'static>(server: &Arc<Mutex<S>>, act: fn(&mut S) -> Result<()>) {
     let server = Arc::clone(server);
     let acting =

@@ -1,5 +1,5 @@
-//! The oracle: compares every request that was accepted with the callbacks, the records and the dead letters. It judges by
-//! what must hold however often an attempt was made.
+//! The oracle compares every accepted request with the callbacks, the records and the dead letters. It checks what must
+//! hold however often an attempt was made.
 
 use std::collections::BTreeMap;
 
@@ -7,16 +7,16 @@ use serde_json::{Value, json};
 
 use super::evidence::{Evidence, Letter, Told};
 
-/// Something that must not be.
+/// A violation.
 #[derive(Debug, Clone)]
 pub(super) struct Violation {
     pub(super) request: String,
     pub(super) what: String,
-    /// What was seen of the request.
+    /// What was observed of the request.
     pub(super) seen: Value,
 }
 
-/// The counts, and what must not be.
+/// The counts, and the violations.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) delivered: usize,
@@ -25,13 +25,14 @@ pub(super) struct Verdict {
     pub(super) letters: BTreeMap<String, usize>,
     /// Requests whose host accepted a callback more than once.
     pub(super) told_twice: usize,
-    /// Requests on record as undeliverable although a host accepted a callback, of which the worker did not learn.
+    /// Requests recorded as undeliverable although a host accepted a callback, because
+    /// the worker did not see the answer.
     pub(super) told_all_the_same: usize,
     pub(super) decisions: BTreeMap<String, usize>,
     pub(super) unaccounted: usize,
     pub(super) double_decisions: usize,
     pub(super) late_decisions: usize,
-    /// Requests of the healthy host that could not be delivered before the window was over.
+    /// Requests of the healthy host that could not be delivered within the window.
     pub(super) window_over: usize,
     pub(super) violations: Vec<Violation>,
 }
@@ -55,7 +56,7 @@ pub(super) fn judge(evidence: &Evidence) -> Verdict {
 }
 
 impl Verdict {
-    /// All callbacks of a request say the same, whether or not it was known to be accepted.
+    /// All callbacks of a request must carry the same decision, whether or not it is known to be accepted.
     fn told(&mut self, evidence: &Evidence, request: &str, told: &[Told]) {
         if told.iter().any(|other| other.status != told[0].status) {
             self.double_decisions += 1;

@@ -1,4 +1,4 @@
-//! How far a run is, on stderr: one line that is written anew on a terminal, else a line now and then.
+//! The progress of a run, on stderr: one line that is updated on a terminal, otherwise a line now and then.
 
 use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::Plan;
 use crate::load::Load;
 
-/// How often it is worth looking.
+/// How often to look.
 pub(super) const EVERY: Duration = Duration::from_secs(1);
 const WITHOUT_TERMINAL_EVERY: Duration = Duration::from_secs(30);
 
@@ -33,7 +33,7 @@ impl Progress {
         progress
     }
 
-    /// Where it stands, when it is time.
+    /// Prints the progress if it is due.
     pub(super) fn show(&self, load: &Load) {
         let every = if self.terminal { EVERY } else { WITHOUT_TERMINAL_EVERY };
         let Ok(mut last) = self.last.lock() else { return };
@@ -46,7 +46,7 @@ impl Progress {
         if self.terminal { eprint!("\r\x1b[2Kchaos: {line}") } else { eprintln!("chaos: {line}") }
     }
 
-    /// Something that happens once.
+    /// Prints an event.
     pub(super) fn say(&self, what: &str) {
         if self.wanted {
             let anew = if self.terminal { "\r\x1b[2K" } else { "" };

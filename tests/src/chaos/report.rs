@@ -1,4 +1,4 @@
-//! What a run showed, as a table for people and as JSON for machines.
+//! The result of a run, as a text table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,7 +11,7 @@ use super::oracle::Verdict;
 
 const VIOLATIONS_SHOWN: usize = 20;
 
-/// What a run showed.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     pub(super) seed: u64,
@@ -25,19 +25,19 @@ pub struct Report {
     pub(super) verdict: Verdict,
     /// The longest time from the end of a fault to the next callback of the healthy host, and which fault it was.
     pub(super) recovery: Option<(Duration, String)>,
-    /// What happened to our processes that must not.
+    /// Unexpected events of our processes.
     pub(super) complaints: Vec<String>,
-    /// Where the logs are, if they are of interest.
+    /// Where the logs are, if they were kept.
     pub(super) logs: Option<PathBuf>,
 }
 
 impl Report {
-    /// Whether nothing was violated, and there was something to be violated.
+    /// Whether nothing was violated, and there was something to check.
     pub fn is_clean(&self) -> bool {
         self.verdict.violations.is_empty() && self.complaints.is_empty() && self.accepted > 0
     }
 
-    /// For machines.
+    /// The result as JSON.
     pub fn to_json(&self) -> Value {
         let verdict = &self.verdict;
         let violations = verdict.violations.iter().map(|violation| {

@@ -1,4 +1,5 @@
-//! The system that faults befall: servers of its own, several of each service, and links between them.
+//! The system that the faults are injected into: private servers, several instances of each
+//! service, and links between them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,9 +15,9 @@ use crate::link::Link;
 use crate::process::Process;
 use crate::servers::Servers;
 
-/// How far the clocks of two hosts may be apart, and how far a worker's is set wrong.
+/// How far the clocks of two hosts may differ, and by how much a worker's is set wrong.
 pub(super) const SKEW_SECS: i64 = 2;
-/// Where a link leads until the first process of its service listens.
+/// Target of a link until the first instance of its service listens.
 const NOWHERE: &str = "http://127.0.0.1:1";
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
@@ -26,7 +27,7 @@ const SETTINGS: [(&str, &str); 8] = [
     ("CALLBACK_WINDOW_SEC", "40"),
     ("CALLBACK_MAX_ATTEMPTS", "5"),
     ("RECOVERY_TIMEOUT_SEC", "120"),
-    // A process may be started while its broker is being started again.
+    // A process may start while its broker is restarting.
     ("STARTUP_TIMEOUT_SEC", "60"),
     ("WORKER_CONCURRENCY", "40"),
     ("LOG_LEVEL", "info,worker=debug,public_api=debug"),
@@ -36,28 +37,28 @@ const SETTINGS: [(&str, &str); 8] = [
 pub(super) struct System {
     pub(super) broker: Arc<Mutex<RabbitMq>>,
     pub(super) redis: Arc<Mutex<Redis>>,
-    /// Directly at the servers, for whoever is no part of the system.
+    /// Connects directly to the servers, for test code that is not part of the system.
     pub(super) deployment: Deployment,
-    /// What clients know.
+    /// The URLs that clients use.
     pub(super) api_urls: Vec<String>,
     ways: [(Way, Arc<Link>); 4],
     members: Vec<Member>,
-    /// One fault of a part at a time.
+    /// Allows one fault at a time for each part.
     turns: Vec<(Part, Turn<()>)>,
-    /// What must not happen to a process.
+    /// Events that must not happen to a process.
     pub(super) complaints: Mutex<Vec<String>>,
 }
 
-/// A process and its successors.
+/// One instance of a service: a process and those that replace it.
 #[derive(Debug)]
 pub(super) struct Member {
     service: Service,
     number: usize,
     deployment: Deployment,
-    /// How others reach it: a link, and which of its targets it is.
+    /// How others reach it: a link, and the index of its target.
     front: Option<(Arc<Link>, usize)>,
     logs: PathBuf,
-    /// None while a fault has it.
+    /// `None` while a fault controls it.
     process: Mutex<Option<Process>>,
 }
 
@@ -94,7 +95,7 @@ impl System {
         system
     }
 
-    /// Makes room for the processes of each service.
+    /// Creates the instances of each service, without starting them.
     async fn staff(&mut self, logs: &Path) {
         let for_worker = self
             .deployment
@@ -140,7 +141,7 @@ impl System {
         self.complaints.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
 
-    /// Complains of every process that ends on its own, and starts it again, so that the run goes on.
+    /// Complains of every process that exits on its own, and starts it again, so that the run continues.
     pub(super) async fn watch(&self) {
         loop {
             for member in &self.members {
@@ -155,7 +156,7 @@ impl System {
 }
 
 impl Member {
-    /// Starts it, with these settings beside its own; returns when it works.
+    /// Starts it with these settings in addition to its own; returns when it is ready.
     pub(super) async fn start(&self, settings: &BTreeMap<String, String>) {
         let (program, ready) = match self.service {
             Service::Api => ("public-api", "address"),
@@ -179,13 +180,13 @@ impl Member {
         *self.process() = Some(process);
     }
 
-    /// With its clock wrong by so many seconds; says so when that has no effect.
+    /// Starts it with a clock that is wrong by this many seconds. Returns an error if that has no effect.
     pub(super) async fn start_with_clock_ahead(&self, seconds: i64) -> Result<(), String> {
         let library = packages::libfaketime().map_err(|error| format!("{error:#}"))?;
         let settings = [
             ("LD_PRELOAD", library.display().to_string()),
             ("FAKETIME", format!("{seconds:+}s")),
-            // Under the one name or the other; waits must take as long as they take.
+            // Versions of the library use different names. Without this, waits would not take their real time.
             ("DONT_FAKE_MONOTONIC", "1".to_owned()),
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ];
@@ -196,7 +197,7 @@ impl Member {
         }
     }
 
-    /// Takes it away from the watch.
+    /// Takes the process, so that it is no longer watched.
     pub(super) fn take(&self) -> Option<Process> {
         self.process().take()
     }

@@ -1,5 +1,5 @@
-//! What goes on in the system meanwhile: clients that ask, drivers that come and go, tasks that are delivered twice, and
-//! the hosts that are called back.
+//! The load on the system: clients that request authorizations, drivers that are added and removed, tasks that are
+//! published twice, and the callback hosts.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -25,7 +25,7 @@ const DRIVERS: u32 = 20;
 const FLIP_EVERY: Duration = Duration::from_millis(100);
 const DUPLICATE_EVERY: Duration = Duration::from_millis(500);
 
-/// The healthy host first; each has an origin of its own, and what it is asked among so many.
+/// The healthy host is first. Each has its own origin, and a weight: its share of the requests.
 const HOSTS: [(&str, u32); 10] = [
     ("/ok", 140),
     ("/first/503/200", 10),
@@ -40,12 +40,12 @@ const HOSTS: [(&str, u32); 10] = [
 ];
 const REFUSING: u32 = 5;
 
-/// Everybody who is called back.
+/// All callback hosts.
 #[derive(Debug)]
 pub(super) struct Hosts {
     listening: Vec<CallbackHost>,
     refusing: String,
-    /// Bound and never listening: its port refuses, and nobody else gets it.
+    /// Bound but not listening: connections are refused, and no other process gets the port.
     _port: TcpSocket,
 }
 
@@ -89,7 +89,7 @@ fn driver(rng: &mut SmallRng) -> String {
     }
 }
 
-/// Clients that together ask about `rate` times a second.
+/// Clients that together send about `rate` requests per second.
 pub(super) fn clients(system: &System, hosts: &Arc<Hosts>, seed: u64, rate: u32) -> Load {
     let client = |number| {
         let mut rng = SmallRng::seed_from_u64(seed.wrapping_add(number));
@@ -106,20 +106,20 @@ pub(super) fn clients(system: &System, hosts: &Arc<Hosts>, seed: u64, rate: u32)
     Load::start(&system.deployment.http, (0..CLIENTS).map(client).collect())
 }
 
-/// Drivers are admitted and dismissed all the time, so that a second decision would be another.
+/// Adds and removes drivers all the time, so that a second decision would differ from the first.
 pub(super) async fn flip_drivers(deployment: Deployment, seed: u64) {
     let mut rng = SmallRng::seed_from_u64(!seed);
     let acl_url = deployment.environment["AUTHORIZATION_SERVICE_URL"].clone();
     loop {
         let url = format!("{acl_url}/station/{STATION}/driver/{}/acl", driver(&mut rng));
         let change = if rng.random() { deployment.http.put(url) } else { deployment.http.delete(url) };
-        // Whether it succeeds does not matter: the next one may.
+        // A failure does not matter: the next change may succeed.
         let _ = change.timeout(Duration::from_secs(1)).send().await;
         tokio::time::sleep(FLIP_EVERY).await;
     }
 }
 
-/// Publishes tasks twice, some at once and some after a while, on a connection of its own.
+/// Publishes tasks twice, some at once and some after a while, on its own connection.
 #[derive(Debug)]
 pub(super) struct Duplicates {
     stop: Arc<tokio::sync::Notify>,
@@ -140,8 +140,8 @@ impl Duplicates {
         Self { stop, published, publishing }
     }
 
-    /// Publishes what is still outstanding; gives id and callback URL of the confirmed ones, and how many were
-    /// published twice.
+    /// Publishes what is still outstanding. Returns id and callback URL of the confirmed ones,
+    /// and the number published twice.
     pub(super) async fn stop(self) -> (Vec<(String, String)>, usize) {
         self.stop.notify_one();
         let confirmed = self.publishing.await.unwrap();
@@ -167,7 +167,7 @@ impl Publisher {
             let (id, received) = (RequestId::new(), clock::now());
             let task = self.task(received);
             let copy = self.copy(id, task.clone(), received);
-            // What is not confirmed was not accepted, and may come all the same.
+            // An unconfirmed task was not accepted, but may arrive all the same.
             if self.queue.request(id, &task, received, &TraceContext::new()).await.is_ok() {
                 confirmed.push((id.to_string(), task.callback_url));
                 copies.spawn(copy);

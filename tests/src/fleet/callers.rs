@@ -1,4 +1,4 @@
-//! Who calls: clients of our API, and a Python client that publishes straight to the broker.
+//! The callers: clients of our API, and a Python client that publishes straight to the broker.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,27 +12,27 @@ use crate::python::Python;
 
 const CLIENT: &str = include_str!("../../celery/authorization_client.py");
 const CLIENTS: u32 = 4;
-/// One call of so many comes from Python.
+/// One call in this many comes from Python.
 const OF_PYTHON: usize = 4;
 
-/// What is asked, and what the decision has to be, which is the path that is called back.
+/// The driver token of each call, and the callback path, which names the expected decision.
 const QUESTIONS: [(&str, &str); 3] =
     [(DRIVER, "/ok/allowed"), (STRANGER, "/ok/not_allowed"), ("malformed", "/ok/invalid")];
 
-/// What was called.
+/// The calls that were made.
 pub(super) struct Called {
     /// Callback URL and caller of each call that was accepted: answered `202`, or confirmed by the broker.
     pub(super) accepted: BTreeMap<String, Call>,
-    /// How often a status came instead.
+    /// Number of answers with another status, by status.
     pub(super) refused: BTreeMap<u16, usize>,
-    /// How often no answer came.
+    /// Number of calls without an answer.
     pub(super) unanswered: usize,
 }
 
-/// One of them.
+/// One accepted call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Call {
-    /// The decision that is right.
+    /// The expected decision.
     pub(super) expected: String,
     pub(super) from_python: bool,
 }
@@ -44,7 +44,7 @@ impl Call {
     }
 }
 
-/// Calls as often as the plan says, and on until it is `enough`.
+/// Calls at the rate of the plan, until `enough`.
 pub(super) async fn call(
     deployment: &Deployment,
     api_url: &str,

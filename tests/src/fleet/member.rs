@@ -1,4 +1,4 @@
-//! A worker of the fleet: it is started, works, is killed, and is started again.
+//! A worker of the fleet. It is started, works, is killed, and is started again.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -18,12 +18,12 @@ use crate::python::Python;
 
 const PYTHON_WORKER: &str = include_str!("../../celery/authorization_worker.py");
 const NODE: &str = "python@fleet";
-/// One of so many lives ends before the worker has done anything, perhaps while it starts.
+/// One life in this many ends before the worker has done anything, perhaps while it starts.
 const SHORT_LIVES: u32 = 6;
 const STARTS_WITHIN: Duration = Duration::from_secs(2);
 const AWAY_AT_MOST: Duration = Duration::from_secs(2);
 
-/// Whose worker.
+/// Which worker it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Ours,
@@ -31,7 +31,7 @@ pub(super) enum Kind {
 }
 
 impl Kind {
-    /// Whose worker called back.
+    /// The worker that sent the callback.
     pub(super) fn of(callback: &Callback) -> Self {
         if callback.header("user-agent") == Some("python") { Self::Python } else { Self::Ours }
     }
@@ -86,12 +86,12 @@ impl Worker {
     }
 }
 
-/// What became of a worker and its successors.
+/// The lives of one worker.
 pub(super) struct Lives {
     pub(super) kind: Kind,
-    /// How often one ended on its own.
+    /// How often it exited on its own.
     pub(super) deaths: usize,
-    /// The last one, which lives.
+    /// The last process, which is still running.
     pub(super) worker: Worker,
 }
 
@@ -125,13 +125,14 @@ pub(super) async fn live(
         deaths += usize::from(worker.has_ended());
         worker.kill().await;
         kills.fetch_add(1, Ordering::Relaxed);
-        // However soon all is over, one has to come back: what it had in hand is still to be done.
+        // A killed worker is always started again, even at the end of the run: its deliveries that were in flight still
+        // have to be processed.
         tokio::time::sleep(away).await;
         worker = start();
     }
 }
 
-/// Returns when a worker of this kind calls back, or it is found dead.
+/// Returns when a worker of this kind sends a callback, or when it is found dead.
 async fn works(host: &CallbackHost, kind: Kind, worker: &mut Worker) {
     let count = || host.count_of(|callback| Kind::of(callback) == kind);
     let before = count();

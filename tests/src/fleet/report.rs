@@ -1,4 +1,4 @@
-//! What a run showed, as a table for people and as JSON for machines.
+//! The result of a run, as a text table and as JSON.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use super::verdict::Verdict;
 
 const VIOLATIONS_SHOWN: usize = 20;
 
-/// What a run showed.
+/// The result of a run.
 #[derive(Debug)]
 pub struct Report {
     pub(super) plan: Plan,
@@ -22,7 +22,7 @@ pub struct Report {
     pub(super) unanswered: usize,
     pub(super) verdict: Verdict,
     pub(super) took: Duration,
-    /// Where the logs are, if they are of interest.
+    /// Where the logs are, if they were kept.
     pub(super) logs: Option<PathBuf>,
 }
 
@@ -32,7 +32,7 @@ impl Report {
         self.verdict.violations.is_empty()
     }
 
-    /// For machines.
+    /// The result as JSON.
     pub fn to_json(&self) -> Value {
         let verdict = &self.verdict;
         let by_kind = |counts: &BTreeMap<Kind, usize>| {

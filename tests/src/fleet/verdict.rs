@@ -1,4 +1,4 @@
-//! What must hold of every call, compared with what was seen of it.
+//! Compares what must hold of every call with what was observed.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,28 +8,28 @@ use super::callers::Call;
 use super::member::Kind;
 use crate::callback_host::Callback;
 
-/// Whoever has done a smaller part of the calls than this, in percent, was hardly there.
+/// A worker that has done a smaller share of the calls than this, in percent, hardly took part.
 pub(super) const FAIR_SHARE: usize = 10;
 
-/// Everything that was seen.
+/// Everything that was observed.
 pub(super) struct Evidence {
     pub(super) accepted: BTreeMap<String, Call>,
     pub(super) callbacks: Vec<Callback>,
-    /// The decision on record of each call that has one: those that our worker has done.
+    /// The decision on record of each call that has one: those that our worker processed.
     pub(super) records: HashMap<String, String>,
     pub(super) letters: Vec<Value>,
     /// Messages that are still in the queues.
     pub(super) left: u64,
 }
 
-/// The counts, and what must not be.
+/// The counts, and the violations.
 #[derive(Debug, Default)]
 pub(super) struct Verdict {
     pub(super) accepted: usize,
     pub(super) from_python: usize,
     pub(super) callbacks: usize,
     pub(super) decisions: BTreeMap<String, usize>,
-    /// Calls by whose worker was the first to call back.
+    /// Number of calls by the worker that called back first.
     pub(super) told_by: BTreeMap<Kind, usize>,
     pub(super) told_again: usize,
     pub(super) told_by_both: usize,
@@ -84,7 +84,7 @@ impl Verdict {
         }
     }
 
-    /// Both workers took part, and both were killed.
+    /// Both workers must have taken part, and both must have been killed.
     fn shares(&mut self, kills: &BTreeMap<Kind, usize>) {
         for kind in [Kind::Ours, Kind::Python] {
             let told = self.told_by.get(&kind).copied().unwrap_or(0);

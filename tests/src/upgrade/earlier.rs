@@ -1,4 +1,4 @@
-//! The services of an earlier commit, built beside ours from what git has of it.
+//! The services of an earlier commit, built next to ours from git.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
@@ -10,15 +10,15 @@ const SERVICES: [&str; 3] = ["public-api", "worker", "acl-service"];
 /// The programs of an earlier commit.
 #[derive(Debug)]
 pub struct Earlier {
-    /// The directory that they are in.
+    /// The directory that contains them.
     pub programs: PathBuf,
 }
 
 impl Earlier {
-    /// Unpacks the commit below cargo's target directory and builds it; a second time it is there already.
+    /// Unpacks the commit below cargo's target directory and builds it. A second run reuses the build.
     ///
     /// # Errors
-    /// There is no such commit here, or it does not build.
+    /// Returns an error if there is no such commit here, or if it does not build.
     pub fn build(commit: &str) -> Result<Self> {
         let whole = format!("{commit}^{{commit}}");
         let named =

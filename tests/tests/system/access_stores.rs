@@ -1,4 +1,4 @@
-//! What every store promises about entries with times, groups and the audit trail, tried on each.
+//! What every store guarantees about entries with a validity, groups and the audit trail, tested on each store.
 
 use std::collections::BTreeSet;
 
@@ -44,7 +44,7 @@ fn all(limit: u32) -> PageQuery<'static> {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_over_admits_nobody_however_late_the_scheduler_is() {
+async fn an_expired_entry_admits_no_driver_before_the_scheduler_runs() {
     for (kind, store, _directory) in stores().await {
         let ends = now() + 300;
         change(&store, &[Change::Admit(entry(1, None, Some(ends))), Change::admit(driver(2))]).await;
@@ -79,7 +79,7 @@ async fn an_entry_is_put_in_and_taken_out_as_its_times_say() {
     }
 }
 
-/// Works off what is due at this moment; gives what was to be done.
+/// Processes the steps that are due at this moment; returns them.
 async fn settled(store: &Store, now: Millis) -> Vec<Option<Step>> {
     let claim = store.schedule.claim(now, 100).await.unwrap();
     store.schedule.settle(&claim).await.unwrap();
@@ -87,7 +87,7 @@ async fn settled(store: &Store, now: Millis) -> Vec<Option<Step>> {
 }
 
 #[tokio::test]
-async fn what_replaces_an_entry_is_what_counts_when_its_old_moments_come() {
+async fn the_replacement_of_an_entry_ignores_steps_of_the_old_one() {
     for (kind, store, _directory) in stores().await {
         let (first, second) = (now() + HOUR, now() + 2 * HOUR);
         change(&store, &[Change::Admit(entry(1, None, Some(first)))]).await;
@@ -109,7 +109,7 @@ async fn what_replaces_an_entry_is_what_counts_when_its_old_moments_come() {
 }
 
 #[tokio::test]
-async fn an_entry_that_is_there_is_kept_where_only_missing_ones_are_made() {
+async fn adding_only_missing_entries_keeps_an_existing_one() {
     for (kind, store, _directory) in stores().await {
         let until = Some(now() + HOUR);
         change(&store, &[Change::admit(driver(1))]).await;
@@ -192,7 +192,7 @@ fn audited(number: usize, at_ms: Millis) -> AuditEntry {
 async fn the_audit_trail_is_read_newest_first_page_by_page() {
     for (kind, store, _directory) in stores().await {
         let began = now();
-        // The oldest of the day before.
+        // The oldest entry is from the day before.
         let at = |number: usize| if number == 0 { began - 24 * HOUR } else { began + number as u64 };
         let written: Vec<AuditEntry> = (0..25).map(|number| audited(number, at(number))).collect();
         for entry in &written {

@@ -1,4 +1,4 @@
-//! Many entries, entries with times, groups and the audit trail over HTTP and the command line, on each store.
+//! Bulk changes, entries with a validity, groups and the audit trail over HTTP and the command line, on each store.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use tokio::process::Command;
 
 pub(super) const OTHER: &str = "223e4567-e89b-12d3-a456-426614174000";
 
-/// An acl-service over one of the stores.
+/// An acl-service on one of the stores.
 pub(super) struct Acl {
     pub(super) kind: &'static str,
     process: Option<Process>,
@@ -51,7 +51,7 @@ impl Acl {
         body
     }
 
-    /// Kills it, and starts another, over Redis two.
+    /// Kills it and starts another one; on Redis it starts two.
     async fn killed_and_replaced(&mut self) -> Option<Process> {
         self.process.take().unwrap().kill().await;
         let (process, base) = self.deployment.start_acl().await;
@@ -75,7 +75,7 @@ impl Acl {
         page["entries"].as_array().unwrap().clone()
     }
 
-    /// The status and the body of an import's answer.
+    /// Status and body of the answer to an import.
     pub(super) async fn try_import(&self, kind: &str, body: String) -> (u16, Value) {
         let request = self.at("POST", "/acl/import").header("content-type", kind).body(body);
         let response = request.send().await.unwrap();
@@ -104,14 +104,14 @@ pub(super) fn set(tokens: &[&str]) -> BTreeSet<String> {
     tokens.iter().map(|token| (*token).to_owned()).collect()
 }
 
-/// A moment, and how it is written.
+/// A time in the future, and its text form.
 fn seconds_from_now(seconds: i64) -> (OffsetDateTime, String) {
     let at = OffsetDateTime::now_utc() + time::Duration::seconds(seconds);
     (at, at.format(&Rfc3339).unwrap())
 }
 
 #[tokio::test]
-async fn an_entry_begins_and_ends_at_its_time_though_the_service_that_took_it_is_killed() {
+async fn an_entry_begins_and_ends_on_time_after_a_service_crash() {
     for mut acl in each().await {
         let ((begins, from), (ends, until)) = (seconds_from_now(2), seconds_from_now(5));
         let put = acl.at("PUT", &entry(STATION, DRIVER)).json(&json!({ "from": from, "until": until }));

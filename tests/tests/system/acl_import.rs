@@ -50,7 +50,7 @@ async fn good_lines_are_done_and_each_bad_one_is_named() {
     }
 }
 
-/// lines, applied, unchanged, refused, applied_through_line; complete.
+/// The counts `lines`, `applied`, `unchanged`, `refused` and `applied_through_line` of a complete report.
 fn counts(report: &Value) -> [u64; 5] {
     assert_eq!(report["complete"], true, "{report}");
     ["lines", "applied", "unchanged", "refused", "applied_through_line"]
@@ -58,7 +58,7 @@ fn counts(report: &Value) -> [u64; 5] {
 }
 
 #[tokio::test]
-async fn an_import_that_breaks_off_leaves_its_account_in_the_audit_trail() {
+async fn an_interrupted_import_is_accounted_for_in_the_audit_trail() {
     for acl in each().await {
         let line = |n: usize| format!("{STATION},{}\n", token(n));
         let body: String = (0..700).map(line).collect();
@@ -102,7 +102,7 @@ async fn an_import_says_how_far_it_came_when_the_store_goes_away() {
     connection.write_all(first.as_bytes()).await.unwrap();
     let mut redis = deployment.servers.redis().await;
     let key = format!("{}station:{STATION}:allowlist", deployment.prefix);
-    // More than one batch: of all but the last one acl-service knows.
+    // More than one batch, so that acl-service knows the result of all batches but the last.
     eventually("the first lines to be done", async || {
         (redis.scard::<_, u64>(&key).await.unwrap() >= 1000).then_some(())
     })
@@ -124,7 +124,7 @@ async fn an_import_says_how_far_it_came_when_the_store_goes_away() {
 }
 
 #[tokio::test]
-async fn a_header_that_is_not_understood_ends_the_import_with_nothing_applied_and_is_named() {
+async fn an_invalid_header_is_named_and_the_import_changes_nothing() {
     let until = "2100-01-01T00:00:00Z";
     for acl in each().await {
         for (head, named) in [
@@ -152,7 +152,7 @@ async fn a_header_that_is_not_understood_ends_the_import_with_nothing_applied_an
 }
 
 #[tokio::test]
-async fn an_end_is_never_taken_for_a_beginning_whatever_stands_before_the_header() {
+async fn columns_are_never_confused_whatever_precedes_the_header() {
     let until = "2100-01-01T00:00:00Z";
     for acl in each().await {
         for head in [
@@ -177,7 +177,7 @@ async fn an_end_is_never_taken_for_a_beginning_whatever_stands_before_the_header
 }
 
 #[tokio::test]
-async fn the_command_reads_each_part_of_a_long_file_in_the_columns_that_its_header_says() {
+async fn the_command_applies_the_header_to_each_part_of_a_long_file() {
     let mut deployment = Deployment::new().await;
     let (_acl, base) = deployment.start_acl().await;
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -62,7 +62,7 @@ async fn a_long_list_is_added_at_once_and_read_page_by_page() {
 }
 
 #[tokio::test]
-async fn what_is_malformed_is_refused_by_name_and_nothing_is_half_applied() {
+async fn malformed_input_is_refused_by_name_and_changes_nothing() {
     let mut deployment = Deployment::new().await;
     let (_acl, base) = deployment.start_acl().await;
     let http = &deployment.http;

@@ -1,4 +1,4 @@
-//! What `voltgate up` keeps is whole when it has stopped, and can be copied while it runs.
+//! The data of `voltgate up` is complete after a stop, and can be copied while it runs.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,7 +12,7 @@ use tests::{eventually, free_port};
 
 use super::embedded::up;
 
-/// Between two requests of a client: what waits has to be told within a test's patience.
+/// Pause between two requests of a client: their callbacks must all arrive within a test's time limit.
 const PACE: Duration = Duration::from_millis(10);
 const WHOLE: [&str; 4] = ["queue.db", "queue.lock", "store.db", "store.lock"];
 
@@ -24,7 +24,7 @@ fn names(directory: &Path) -> Vec<String> {
     names
 }
 
-/// A command of `voltgate` with no settings but these.
+/// Runs a `voltgate` command with only these settings.
 async fn voltgate(arguments: &[&str], environment: &[(&str, &str)]) -> (Option<i32>, String, String) {
     let environment: BTreeMap<String, String> =
         environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -44,7 +44,7 @@ async fn two_files_copied_after_a_clean_stop_hold_everything() {
     let process = up(directory.path(), port).await;
     let told = ask(&http, &api_url, DRIVER, &host.url("/ok/told")).await.unwrap();
     record_once(&http, &api_url, &told, "delivered").await;
-    // Waits in the queue for its second attempt while the process stops.
+    // It waits in the queue for its second attempt while the process stops.
     let waiting = ask(&http, &api_url, DRIVER, &host.url("/retry-after/3/503/waiting")).await.unwrap();
     host.callback("/retry-after/3/503/waiting").await;
     let (code, _, err) =
@@ -53,7 +53,7 @@ async fn two_files_copied_after_a_clean_stop_hold_everything() {
     assert_eq!(process.stop().await, Some(0));
     assert_eq!(names(&data), WHOLE);
 
-    // A command beside leaves nothing behind either, and nor does a start that fails.
+    // A command that uses the directory leaves no other files behind, and neither does a start that fails.
     let (code, out, _) = voltgate(&["keys", "list", "--data", text(&data)], &[]).await;
     assert!(code == Some(0) && out.contains("me"), "{out}");
     assert_eq!(voltgate(&["dead", "list", "--data", text(&data)], &[]).await.0, Some(0));
@@ -79,7 +79,7 @@ async fn two_files_copied_after_a_clean_stop_hold_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_backup_under_load_restores_and_every_accepted_request_is_accounted_for() {
+async fn a_backup_under_load_restores_every_accepted_request() {
     let directory = tempfile::tempdir().unwrap();
     let (host, http, port) = (CallbackHost::start().await, reqwest_client(), free_port());
     let api_url = format!("http://127.0.0.1:{port}");
@@ -94,7 +94,7 @@ async fn a_backup_under_load_restores_and_every_accepted_request_is_accounted_fo
         asking.push(tokio::spawn(async move {
             let mut accepted = Vec::new();
             while !*stopped.borrow() {
-                // A few wait for another attempt, and so are in the queue when it is copied.
+                // A few wait for another attempt, so that they are in the queue when it is copied.
                 let url = if asker == 0 && accepted.len() < 8 { &later } else { &at_once };
                 if let Some(request) = ask(&http, &api_url, DRIVER, url).await {
                     accepted.push((request, Instant::now()));
@@ -130,13 +130,13 @@ async fn a_backup_under_load_restores_and_every_accepted_request_is_accounted_fo
         assert_eq!(shown["status"], "not_allowed");
     }
     host.all_of(&before).await;
-    // Those of the slower kind, at least, came with the copy of the queue.
+    // At least the requests that waited for another attempt came from the copy of the queue.
     let again = |request: &String| host.count_of(|callback| callback.id() == request) > 1;
     assert!(before.iter().any(again));
 }
 
 #[tokio::test]
-async fn neither_a_backup_nor_a_restore_writes_over_anything_or_takes_what_is_not_whole() {
+async fn backup_and_restore_overwrite_nothing_and_refuse_broken_files() {
     let directory = tempfile::tempdir().unwrap();
     let place = |name: &str| directory.path().join(name);
     let (data, backup) = (place("data"), place("backup"));
@@ -150,7 +150,7 @@ async fn neither_a_backup_nor_a_restore_writes_over_anything_or_takes_what_is_no
     assert_eq!(backed_up(&backup).await.0, Some(0));
     let (code, _, err) = backed_up(&backup).await;
     assert!(code == Some(64) && err.contains("holds "), "{code:?} {err}");
-    // Empty ones are taken, such as those that are mounted.
+    // An empty directory, such as a mount point, is accepted.
     std::fs::create_dir(place("empty")).unwrap();
     assert_eq!(backed_up(&place("empty")).await.0, Some(0));
     assert_eq!(names(&place("empty")), ["queue.db", "store.db"]);
@@ -160,7 +160,7 @@ async fn neither_a_backup_nor_a_restore_writes_over_anything_or_takes_what_is_no
     assert_eq!(process.stop().await, Some(0));
     let (code, _, err) = restored(&backup, &data).await;
     assert!(code == Some(64) && err.contains("holds "), "{code:?} {err}");
-    // What is left when somebody has removed the files.
+    // The state after an operator has removed the files.
     for name in ["queue.db", "store.db"] {
         std::fs::remove_file(data.join(name)).unwrap();
     }
@@ -202,7 +202,7 @@ async fn neither_a_backup_nor_a_restore_writes_over_anything_or_takes_what_is_no
 }
 
 #[tokio::test]
-async fn a_backup_of_servers_is_refused_and_one_of_half_a_system_says_what_is_missing() {
+async fn a_backup_of_servers_is_refused_and_a_partial_one_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let backup = directory.path().join("backup");
     let servers = [("BROKER_URL", "amqp://me:s3cret@127.0.0.1:1"), ("REDIS_URL", "redis://127.0.0.1:1")];

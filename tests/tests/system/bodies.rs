@@ -1,11 +1,11 @@
-//! Bodies and queries that are not quite what they should be: read as they are meant, or refused with the reason.
+//! Slightly malformed bodies and queries: accepted as they are meant, or refused with the reason.
 
 use reqwest::RequestBuilder;
 use serde_json::{Value, json};
 use tests::deployment::{DRIVER, Deployment, STATION, STRANGER};
 
 const UNTIL: &str = "2100-01-01T00:00:00Z";
-/// `printf '{}' | gzip -n`
+/// Output of `printf '{}' | gzip -n`
 const GZIP: &[u8] =
     &[0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xab, 0xae, 5, 0, 0x43, 0xbf, 0xa6, 0xa3, 2, 0, 0, 0];
 const JSON: &str = "application/json";
@@ -20,7 +20,7 @@ async fn refused(case: &str, request: RequestBuilder, status: u16, field: &str) 
 }
 
 #[tokio::test]
-async fn what_follows_an_ampersand_that_is_not_encoded_does_not_silently_cut_the_callback_url() {
+async fn an_unencoded_ampersand_does_not_silently_cut_a_callback_url() {
     let deployment = Deployment::new().await;
     let (_api, base) = deployment.start_api().await;
     let url = format!("{base}/station/{STATION}/driver/{DRIVER}/authorize");
@@ -49,7 +49,7 @@ async fn what_follows_an_ampersand_that_is_not_encoded_does_not_silently_cut_the
 }
 
 #[tokio::test]
-async fn a_byte_order_mark_is_skipped_and_a_compressed_body_refused_wherever_a_body_is_read() {
+async fn a_byte_order_mark_is_skipped_and_a_compressed_body_refused() {
     let mut deployment = Deployment::new().await;
     let ((_acl, acl), (_api, api)) = (deployment.start_acl().await, deployment.start_api().await);
     let http = &deployment.http;
@@ -104,7 +104,7 @@ async fn a_byte_order_mark_is_skipped_and_a_compressed_body_refused_wherever_a_b
 }
 
 #[tokio::test]
-async fn what_a_change_of_a_list_does_not_know_is_refused_by_name_and_admits_nobody() {
+async fn an_unknown_field_in_a_list_change_is_refused_by_name() {
     let mut deployment = Deployment::new().await;
     let (_acl, acl) = deployment.start_acl().await;
     let http = &deployment.http;

@@ -1,4 +1,4 @@
-//! What every broker promises, tried on each.
+//! What every broker guarantees, tested on each.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ async fn next(deliveries: &mut Deliveries) -> Delivery {
 }
 
 #[tokio::test]
-async fn a_message_comes_as_it_was_sent_in_order_and_is_gone_when_acknowledged() {
+async fn messages_arrive_unchanged_in_order_and_are_gone_after_an_ack() {
     for (kind, broker, _directory) in brokers().await {
         for text in ["one", "two", "three"] {
             publish(&broker, text, Duration::ZERO).await;
@@ -113,7 +113,7 @@ async fn no_more_than_the_prefetch_is_in_hand() {
 #[tokio::test]
 async fn a_delayed_message_comes_when_it_is_due_and_keeps_its_headers() {
     for (kind, broker, _directory) in brokers().await {
-        // The ladder is declared at the first delay, which takes a broker a while.
+        // The first delay declares the delay ladder, which takes a while.
         publish(&broker, "warm", Duration::from_secs(1)).await;
         let mut deliveries = broker.consume("work", 10, CancellationToken::new()).await.unwrap();
         next(&mut deliveries).await.ack().await.unwrap();
@@ -132,7 +132,7 @@ async fn a_delayed_message_comes_when_it_is_due_and_keeps_its_headers() {
 }
 
 #[tokio::test]
-async fn a_message_that_may_expire_is_neither_lost_nor_early_while_it_is_delayed() {
+async fn a_delayed_message_with_an_expiration_is_not_lost_or_early() {
     for (kind, broker, _directory) in brokers().await {
         publish(&broker, "warm", Duration::from_secs(1)).await;
         let mut deliveries = broker.consume("work", 10, CancellationToken::new()).await.unwrap();

@@ -1,4 +1,4 @@
-//! Hosts that can never be public, at the front door and at the worker.
+//! Callback hosts that can never be public, at public-api and at the worker.
 
 use serde_json::{Value, json};
 use tests::deployment::{DRIVER, Deployment, STATION, ask};
@@ -22,7 +22,7 @@ const NEVER_PUBLIC: [&str; 12] = [
 ];
 
 #[tokio::test]
-async fn a_callback_host_that_can_never_be_public_is_refused_at_once_unless_networks_are_admitted() {
+async fn a_never_public_host_is_refused_unless_networks_are_admitted() {
     let strict = Deployment::new().await.with("CALLBACK_ALLOWED_NETWORKS", "");
     let admitting = strict.clone().with("CALLBACK_ALLOWED_NETWORKS", "10.0.0.0/8,93.184.216.0/24");
     let ((_strict, refusing), (_admitting, taking)) = (strict.start_api().await, admitting.start_api().await);
@@ -45,7 +45,7 @@ async fn a_callback_host_that_can_never_be_public_is_refused_at_once_unless_netw
 }
 
 #[tokio::test]
-async fn a_task_of_a_python_client_for_a_host_that_can_never_be_public_is_a_dead_letter_at_once() {
+async fn a_python_task_for_a_never_public_host_is_dead_lettered() {
     let mut deployment = Deployment::new().await.with("CALLBACK_ALLOWED_NETWORKS", "");
     let _services = deployment.start().await;
     let script = format!(

@@ -1,4 +1,4 @@
-//! A worker whose number of slots follows the work in hand, as Celery's `--autoscale` has it.
+//! A worker whose number of slots follows the number of tasks in flight, as with Celery's `--autoscale`.
 
 use std::time::Duration;
 

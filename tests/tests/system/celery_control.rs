@@ -1,4 +1,4 @@
-//! Celery's remote control: what its commands do to a worker of ours.
+//! Celery's remote control: the effect of its commands on a worker of ours.
 
 use task_queue::ControlConfig;
 use tests::deployment::Deployment;
@@ -31,7 +31,7 @@ until(lambda: ours("stats")["total"] == {"tests.slow": 1})
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_revoked_is_not_run_nor_to_its_end_and_a_restart_forgets_nothing() {
+async fn a_revoked_task_is_skipped_or_ended_even_after_a_restart() {
     let deployment = Deployment::new().await;
     let directory = tempfile::tempdir().unwrap();
     let state_file = Some(directory.path().join("state.json"));
@@ -57,7 +57,7 @@ until(lambda: [event["id"] for event in of("ours@test", "worker-elect-ack")] == 
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_new_worker_learns_from_its_neighbours_and_votes_in_their_elections() {
+async fn a_new_worker_learns_revocations_and_votes_in_elections() {
     let deployment = Deployment::new().await;
     let _python = python_worker(&deployment, &[]).await;
     client(&deployment, NEIGHBOUR, &[]).await;

@@ -1,10 +1,10 @@
-//! Remote control by somebody who asks nonsense, or too late: always an answer in Celery's shape, and nothing left behind.
+//! Malformed or late remote control commands: always answered in Celery's format, and nothing is left behind.
 
 use tests::eventually;
 
 use super::celery_results::Scene;
 
-/// Asks over the mailbox, also what a client of Celery would not write.
+/// Sends commands through the mailbox, including ones that no Celery client would send.
 const ASK: &str = r#"
 import amqp, uuid
 def until(state):
@@ -78,7 +78,7 @@ print(json.dumps([ended(later), ended(app.AsyncResult(never))[0], ended(done), e
 "#;
 
 #[tokio::test]
-async fn whoever_waits_for_what_was_revoked_is_told_at_once_and_a_task_that_runs_is_left_alone() {
+async fn revoking_notifies_the_waiter_and_a_running_task_continues() {
     let scene = Scene::in_redis().await;
     let out = scene.python(&format!("{ASK}{REVOKED}")).await;
     let revoked = "celery.exceptions.TaskRevokedError('revoked')";

@@ -1,4 +1,4 @@
-//! Celery's events: what a Python receiver makes of those of a worker of ours, beside a Python worker's.
+//! Celery's events: how a Python receiver sees those of a worker of ours, compared with those of a Python worker.
 
 use serde_json::Value;
 use task_queue::ControlConfig;
@@ -8,7 +8,7 @@ use tests::link::Link;
 
 use super::celery_workers::{Ours, client, control, python_worker};
 
-/// Listens in a thread of its own. `events` grows; `of` picks from it.
+/// Listens in its own thread. `events` grows; `of` selects from it.
 pub(super) const LISTEN: &str = r#"
 import threading
 events, state = [], app.events.State()
@@ -62,7 +62,7 @@ print(json.dumps({
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn our_events_are_what_a_python_workers_are_and_are_sent_only_while_they_are_enabled() {
+async fn our_events_match_a_python_workers_and_only_while_enabled() {
     let deployment = Deployment::new().await;
     let ours = Ours::start(&deployment).await;
     let _python = python_worker(&deployment, &[]).await;
@@ -85,7 +85,7 @@ print(json.dumps([[event["exception"].split("(")[0], "traceback" in event] for e
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_says_that_it_comes_and_goes_and_tells_of_failures_when_events_are_on_from_the_start() {
+async fn initially_enabled_events_report_start_stop_and_failures() {
     let deployment = Deployment::new().await;
     let going = async |config: ControlConfig| {
         let ours = Ours::start_as(&deployment, config, None).await;
@@ -93,7 +93,7 @@ async fn a_worker_says_that_it_comes_and_goes_and_tells_of_failures_when_events_
         ours.stop().await;
         failures
     };
-    // The listener may come too late for the first.
+    // The listener may start too late for the first run.
     let twice = async {
         let config = ControlConfig { task_events: true, ..control() };
         going(config.clone()).await;
@@ -149,7 +149,7 @@ print(json.dumps(running))
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_of_voltgate_masks_tokens_accounts_for_what_is_revoked_and_ends_with_zero_on_shutdown() {
+async fn a_voltgate_worker_masks_tokens_and_records_revoked_tasks() {
     let mut deployment = Deployment::new()
         .await
         .with("TASK_QUEUE_TYPE", "classic")

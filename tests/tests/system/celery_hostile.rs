@@ -1,5 +1,5 @@
-//! Messages at the edge of what Celery sends, and beyond it, to a worker of ours: what cannot be honoured is kept with its
-//! reason, and costs nobody else anything.
+//! Messages at and beyond the limits of what Celery sends, to a worker of ours: what it cannot honour is dead-lettered
+//! with its reason, and does not affect other tasks.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use tests::eventually;
 
 use super::celery_results::Scene;
 
-/// Publishes bytes as they are.
+/// Publishes bytes without encoding them.
 const RAW: &str = r#"
 import amqp
 def raw(body, headers=None, **properties):
@@ -18,7 +18,7 @@ def raw(body, headers=None, **properties):
 "#;
 
 impl Scene {
-    /// How many dead letters there are for each reason, once there are so many.
+    /// The number of dead letters for each reason, once there are `count` in total.
     async fn letters(&self, count: usize) -> BTreeMap<String, usize> {
         let mut letters = Vec::new();
         eventually("the dead letters", async || {
@@ -48,7 +48,7 @@ print(json.dumps([ended(parent)[0], ended(failed)[0], *refused, ended(call("add"
 "#;
 
 #[tokio::test]
-async fn what_does_not_fit_into_a_message_is_a_dead_letter_and_neither_a_loop_nor_the_end_of_a_connection() {
+async fn a_message_too_large_to_publish_is_dead_lettered_without_loop() {
     let scene = Scene::in_redis().await;
     let out = scene.python(&format!("{RAW}{TOO_LARGE}")).await;
     assert_eq!(out, serde_json::json!(["FAILURE", "FAILURE", "FAILURE", "FAILURE", ["SUCCESS", 3]]));

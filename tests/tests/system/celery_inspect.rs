@@ -1,11 +1,11 @@
-//! Celery's remote control: the same commands to a Python worker and to one of ours, side by side on one broker.
+//! Celery's remote control: the same commands to a Python worker and to one of ours on the same broker.
 
 use serde_json::{Value, json};
 use tests::deployment::Deployment;
 
 use super::celery_workers::{Ours, client, python_worker};
 
-/// Keys and types; of a list, its first item. Any number is one.
+/// Keys and types of a value; of a list, its first item. All numbers are equal.
 pub(super) fn shape(value: &Value) -> Value {
     match value {
         Value::Null => json!("null"),

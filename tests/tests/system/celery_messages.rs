@@ -27,7 +27,7 @@ pub(super) struct Run {
     pub(super) at: SystemTime,
 }
 
-/// Notes each run; what is asked to be tried again is, once.
+/// Records each run. Asks for one retry if the arguments say so.
 struct Note(mpsc::UnboundedSender<Run>);
 
 #[derive(serde::Deserialize)]
@@ -52,7 +52,7 @@ impl Task for Note {
     }
 }
 
-/// A worker in this process, and what it ran. It stops when this is dropped.
+/// A worker in this process, and its runs. It stops when this is dropped.
 pub(super) struct Notes {
     runs: mpsc::UnboundedReceiver<Run>,
     _stop: DropGuard,
@@ -86,7 +86,7 @@ pub(super) async fn broker(deployment: &Deployment, queue_type: QueueType) -> Ar
     connect(&deployment.environment["BROKER_URL"], topology(queue_type), PATIENCE).await.unwrap()
 }
 
-/// Runs a Python client: `send` is at hand, which sends `tests.note`. Gives the lines that it printed.
+/// Runs a Python client. The script can call `send`, which sends `tests.note`. Returns the lines that it printed.
 pub(super) async fn client(deployment: &Deployment, queue_type: QueueType, script: &str) -> Vec<String> {
     const PRELUDE: &str = r#"
 import datetime, decimal, json, sys, uuid
@@ -97,7 +97,7 @@ app, old = Celery(broker=sys.argv[1]), Celery(broker=sys.argv[1])
 old.conf.task_protocol = 1
 arguments = {"x-queue-type": "quorum"} if sys.argv[2] == "Quorum" else None
 for each in app, old:
-    # What a client has sent and nobody confirmed may be lost when it ends.
+    # Messages without a confirm may be lost when the client exits.
     each.conf.broker_transport_options = {"confirm_publish": True}
     each.conf.task_queues = [Queue("celery", queue_arguments=arguments)]
 def seconds(number): return datetime.timedelta(seconds=number)
@@ -214,11 +214,11 @@ print("hybrid")
 }
 
 #[tokio::test]
-async fn an_eta_is_held_by_the_broker_through_the_end_of_its_worker_and_never_run_early() {
+async fn an_eta_survives_the_end_of_its_worker_and_is_never_early() {
     for queue_type in [QueueType::Quorum, QueueType::Classic] {
         let deployment = Deployment::new().await;
         let broker = broker(&deployment, queue_type).await;
-        // The ladder is declared at the first delay, which takes a broker a while.
+        // The first delay declares the delay ladder, which takes a while.
         let mut notes = Notes::start(&broker).await;
         let script = r#"
 due = {}
@@ -254,8 +254,8 @@ print(json.dumps(due))
     }
 }
 
-/// How many messages wait in Celery's delay queues. Asked of the queues themselves: the management API's numbers of a
-/// quorum queue are up to five seconds old.
+/// The number of messages in Celery's delay queues. It asks the queues themselves, because the management API's numbers
+/// of a quorum queue are up to five seconds old.
 async fn on_the_ladder(broker: &Arc<dyn Broker>) -> u64 {
     let mut waiting = 0;
     for level in 0..28 {
@@ -278,7 +278,7 @@ fn note(id: &str, options: TaskOptions) -> Message {
 }
 
 #[tokio::test]
-async fn an_eta_farther_away_than_one_wait_takes_several_and_what_has_expired_by_then_is_not_run() {
+async fn a_distant_eta_takes_several_waits_and_expired_tasks_end() {
     let directory = tempfile::tempdir().unwrap();
     let deployment = Deployment::new().await;
     let embedded = format!("embedded:{}", directory.path().display());
@@ -291,7 +291,7 @@ async fn an_eta_farther_away_than_one_wait_takes_several_and_what_has_expired_by
         let never = TaskOptions { eta: in_seconds(20 * 365 * 86_400), ..TaskOptions::default() };
         let over = TaskOptions { expires: in_seconds(1), ..TaskOptions::default() };
         let doomed = TaskOptions { eta: in_seconds(60), expires: in_seconds(50), ..TaskOptions::default() };
-        // As when the ladder's longest wait ends before the eta.
+        // The same as when the ladder's longest wait ends before the eta.
         broker.publish("celery", &note("soon", soon), Duration::from_secs(1)).await.unwrap();
         broker.publish("celery", &note("over", over), Duration::from_secs(2)).await.unwrap();
         broker.publish("celery", &note("doomed", doomed), Duration::ZERO).await.unwrap();

@@ -1,4 +1,4 @@
-//! What clients that are not Celery label and write in their own ways, and a Celery worker takes all the same.
+//! Labels and formats of clients other than Celery that a Celery worker accepts.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ async fn json_is_read_whatever_content_encoding_a_client_gives_it() {
     let deployment = Deployment::new().await;
     let broker = broker(&deployment, QueueType::Quorum).await;
     let mut notes = Notes::start(&broker).await;
-    // The first is what celery-ts sends.
+    // celery-ts sends the first of these.
     let script = r#"
 import zlib
 body = json.dumps([["h\u00e9"], {"again": True}, {}], ensure_ascii=False).encode()
@@ -30,7 +30,7 @@ for encoding, compression in [("base64", "application/x-gzip"), ("base64", None)
 }
 
 #[tokio::test]
-async fn an_eta_or_expires_that_is_a_timestamp_of_amqp_is_honoured_and_kept_by_a_retry() {
+async fn an_amqp_timestamp_as_eta_or_expires_survives_a_retry() {
     let deployment = Deployment::new().await;
     let broker = broker(&deployment, QueueType::Quorum).await;
     let mut notes = Notes::start(&broker).await;

@@ -1,4 +1,4 @@
-//! Python's Celery calls tasks of a worker of ours and waits for what becomes of them, over Redis and over `rpc://`.
+//! Python's Celery calls tasks of a worker of ours and waits for their results, over Redis and over `rpc://`.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -12,12 +12,13 @@ use tests::eventually;
 use tests::process::Process;
 use tokio::process::Command;
 
-/// Tasks of the conformance worker, by name; what became of one is its state with its value or its exception.
+/// Functions that call tasks of the conformance worker by name; the result of one is its state
+/// with its value or its exception.
 const PRELUDE: &str = r#"
 import datetime, json, sys, time
 from celery import Celery, chain, chord
 app = Celery(broker=sys.argv[1], backend=sys.argv[2])
-# What a client has sent and nobody confirmed may be lost when it ends.
+# Messages without a confirm may be lost when the client exits.
 app.conf.broker_transport_options = {"confirm_publish": True}
 def name_of(task): return "t.integration.tasks." + task
 def call(task, *args, **options): return app.send_task(name_of(task), args, **options)
@@ -29,7 +30,7 @@ def ended(result):
 past = datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(seconds=60)
 "#;
 
-/// A conformance worker with its backend, and Python beside it.
+/// A conformance worker with its backend, and Python to call it.
 pub(super) struct Scene {
     pub(super) deployment: Deployment,
     backend: String,
@@ -62,12 +63,12 @@ impl Scene {
         Self { deployment, backend: backend.to_owned(), worker }
     }
 
-    /// Of the run's Redis.
+    /// A scene with the run's Redis as the backend.
     pub(super) async fn in_redis() -> Self {
         Self::set(&tests::servers::Servers::of_this_run().redis).await
     }
 
-    /// Runs a script; gives the one line of JSON that it prints.
+    /// Runs a script; returns the one line of JSON that it prints.
     pub(super) async fn python(&self, script: &str) -> Value {
         let mut python = Command::new(&self.deployment.servers.python);
         python.arg("-c").arg(format!("{PRELUDE}{script}"));
@@ -79,7 +80,7 @@ impl Scene {
         serde_json::from_slice(&output.stdout).unwrap()
     }
 
-    /// What is kept of a task, and for how many seconds still.
+    /// The stored result of a task, and its remaining seconds.
     async fn kept(&self, id: &str) -> (Option<Value>, i64) {
         let mut redis = self.deployment.servers.redis().await;
         let key = format!("celery-task-meta-{id}");
@@ -179,7 +180,7 @@ print(json.dumps([ended(failed)[0], failed.id]))
 "#;
     let out = scene.python(script).await;
     assert_eq!(out[0], "FAILURE");
-    // It is called before the failure is stored.
+    // The errback is called before the failure is stored.
     let mut redis = scene.deployment.servers.redis().await;
     let calls: Option<u32> = redis.get(out[1].as_str().unwrap()).await.unwrap();
     assert_eq!(calls, Some(1));
@@ -214,7 +215,7 @@ print(json.dumps([parent.id, callback.id, failed.id]))
 }
 
 #[tokio::test]
-async fn a_result_that_nobody_wants_is_not_kept_and_a_success_not_taken_back() {
+async fn an_ignored_result_is_not_stored_and_a_success_not_replaced() {
     let scene = Scene::in_redis().await;
     let script = r#"
 app.backend.store_result("kept-" + sys.argv[1][-8:], "first", "SUCCESS")
@@ -238,7 +239,7 @@ print(json.dumps(ids))
 }
 
 #[tokio::test]
-async fn whoever_waits_is_told_that_a_task_has_begun_and_that_it_is_tried_again() {
+async fn a_waiting_client_sees_a_task_start_and_retry() {
     let scene = Scene::in_redis().await;
     let script = r#"
 def comes_to(result, state):
@@ -289,7 +290,7 @@ print(json.dumps(call("reject_then_succeed", ignore_result=False).id))
 }
 
 #[tokio::test]
-async fn a_chord_is_refused_before_it_runs_and_whoever_waits_for_it_is_told() {
+async fn a_chord_is_refused_before_it_runs_and_its_waiter_notified() {
     let scene = Scene::in_redis().await;
     let script = r#"
 callback = {"task": "celery.chord", "args": [], "kwargs": {}, "options": {}, "subtask_type": "chord", "immutable": False}
@@ -307,9 +308,9 @@ print(json.dumps(out))
     assert_eq!(letters.len(), 3);
 }
 
-/// It may run once at most: whoever kills its worker loses it, and nobody runs it again.
+/// Such a task runs at most once: if its worker is killed, it is lost and not run again.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_task_acknowledged_when_it_begins_is_handed_out_once_and_given_back_by_a_worker_that_leaves() {
+async fn an_early_acknowledged_task_is_requeued_on_shutdown() {
     let mut scene = Scene::in_redis().await;
     let id = scene.python(r#"print(json.dumps(call("sleeping", 60).id))"#).await;
     let asked = format!(
@@ -327,7 +328,7 @@ async fn a_task_acknowledged_when_it_begins_is_handed_out_once_and_given_back_by
     })
     .await;
 
-    // The grace time of the conformance worker is ten seconds, and the task sleeps for longer.
+    // The conformance worker has a grace time of ten seconds, and the task sleeps for longer.
     scene.worker.signal(Signal::SIGTERM);
     assert_eq!(scene.worker.ended().await, Some(0), "{}", scene.worker.log_tail());
     let given_back =

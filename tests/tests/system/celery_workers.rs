@@ -1,5 +1,5 @@
-//! What the tests of Celery's remote control and events have in common: a worker of ours and a Python worker on one broker,
-//! and a Python client.
+//! Shared by the tests of Celery's remote control and events: a worker of ours and a Python worker on
+//! one broker, and a Python client.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::python::python;
 
-/// Waits, unless it is ended before.
+/// Sleeps until it is done or terminated.
 struct Slow;
 
 #[derive(serde::Deserialize)]
@@ -39,7 +39,7 @@ impl Task for Slow {
     }
 }
 
-/// A worker of ours in this process, of which Python sees the name `ours@test`.
+/// A worker of ours in this process. Its Celery node name is `ours@test`.
 pub(super) struct Ours {
     pub(super) stop: CancellationToken,
     running: JoinHandle<()>,
@@ -116,7 +116,7 @@ def slow(seconds):
 app.worker_main(["worker", "--pool=prefork", "-c", "2", "-n", "python@test", "-Q", "celery,q.python", *sys.argv[2:]])
 "#;
 
-/// A Python worker, which is called `python@test`.
+/// A Python worker with the node name `python@test`.
 pub(super) async fn python_worker(deployment: &Deployment, arguments: &[&str]) -> Child {
     let mut worker = python(deployment, PYTHON_WORKER, arguments);
     let worker = worker.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -128,7 +128,7 @@ pub(super) async fn python_worker(deployment: &Deployment, arguments: &[&str]) -
     worker
 }
 
-/// Runs a Python client; gives what it printed as JSON.
+/// Runs a Python client; returns the JSON that it printed.
 pub(super) async fn client(deployment: &Deployment, script: &str, arguments: &[&str]) -> Value {
     const PRELUDE: &str = r#"
 import json, sys, time

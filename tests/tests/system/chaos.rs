@@ -1,4 +1,4 @@
-//! The fault suite in short: what `make chaos` does for ten minutes.
+//! A short run of the fault suite that `make chaos` runs for ten minutes.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! charge-service's endpoints, spoken to by Python's `requests`, as its clients do.
+//! charge-service's endpoints, called with Python's `requests`, as its clients do.
 
 use serde_json::Value;
 use tests::callback_host::CallbackHost;
@@ -7,7 +7,7 @@ use tests::eventually;
 
 use super::python::python;
 
-/// Every question of a client, with its answer on a line.
+/// Sends every request of a client, and prints each answer on one line.
 const CLIENT: &str = r#"
 import datetime, json, requests, sys
 api, station, driver, stranger, url = sys.argv[2:]
@@ -67,7 +67,7 @@ async fn a_client_of_charge_service_is_served_as_by_the_original() {
     })
     .await;
     let mut decisions: Vec<&str> = log.iter().map(|entry| entry["decision"].as_str().unwrap()).collect();
-    // The oldest is the one that was too old, and then the one that had been in a queue.
+    // The oldest entry is the request that was too old, followed by the one that had waited in a queue.
     assert_eq!(decisions[..2], ["unknown", "allowed"]);
     decisions.sort_unstable();
     assert_eq!(decisions, ["allowed", "allowed", "allowed", "not_allowed", "not_allowed", "unknown"]);
@@ -83,7 +83,7 @@ async fn a_client_of_charge_service_is_served_as_by_the_original() {
 }
 
 #[tokio::test]
-async fn nobody_is_served_so_unless_it_is_switched_on_and_an_entry_is_made_in_the_callers_name() {
+async fn the_api_is_off_by_default_and_entries_name_the_caller() {
     let mut deployment = Deployment::new().await;
     let (_off, url) = deployment.start_api().await;
     assert_eq!(deployment.http.get(format!("{url}/api/getrequestlog/")).send().await.unwrap().status(), 404);

@@ -9,7 +9,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-/// By the sources, so that a new program is among them.
+/// All programs, found in the sources, so that a new program is included.
 fn programs() -> Vec<String> {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
     let members = manifest.split_once("members = [").unwrap().1.split_once(']').unwrap().0;
@@ -33,7 +33,7 @@ fn programs() -> Vec<String> {
     programs
 }
 
-/// Settings that no program gets past: one that read them would say so.
+/// Settings that make every program fail: a program that read them would report it.
 fn unreadable() -> BTreeMap<String, String> {
     [("VOLTGATE_CONFIG", "/nowhere/voltgate.toml"), ("BROKER_URL", "nonsense"), ("REDIS_URL", "nonsense")]
         .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -41,7 +41,7 @@ fn unreadable() -> BTreeMap<String, String> {
 }
 
 #[tokio::test]
-async fn help_and_version_of_every_program_are_printed_before_anything_is_opened() {
+async fn help_and_version_are_printed_before_anything_is_opened() {
     let programs = programs();
     for service in ["public-api", "worker", "acl-service", "voltgate", "with-servers", "conformance_worker"] {
         assert!(programs.iter().any(|name| name == service), "{programs:?}");

@@ -1,4 +1,4 @@
-//! What a client hears while the broker confirms nothing: a time limit is no refusal.
+//! What a client receives while the broker confirms nothing: a timeout is not a refusal.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// The request that may still be processed.
+    /// The id of the request that may still be processed.
     fn unconfirmed(&self) -> &str {
         assert_eq!(self.status, 503, "{}", self.body);
         let detail = self.body["detail"].as_str().unwrap();
@@ -58,13 +58,13 @@ async fn alarm(mut broker: RabbitMq, raised: bool) -> RabbitMq {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_503_without_a_confirm_names_the_request_that_may_still_be_processed_and_one_that_is_certain_does_not()
- {
+async fn only_a_503_without_a_confirm_names_its_request() {
     let mut servers = OwnServers::start().await;
     let stage = Stage::set(Deployment::on(servers.addresses()).await, &[]).await;
     stage.accepted().await;
     servers.broker = alarm(servers.broker, true).await;
-    // What is published first in an alarm makes the broker say so; it is not read before the alarm is over.
+    // The first message published during an alarm triggers the broker's notification; it is
+    // not read before the alarm ends.
     let first = ask(&stage, "/ok/first", Some("first")).await;
     let request = first.unconfirmed();
     let again = ask(&stage, "/ok/first", Some("first")).await;

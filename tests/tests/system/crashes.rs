@@ -49,7 +49,7 @@ async fn a_redelivered_task_keeps_its_decision() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
-    // Decided while the driver is a stranger; the callback cannot be delivered and waits in the broker.
+    // It is decided while the driver is not on the list; the callback fails and waits in the broker.
     let request = services.ask(http, DRIVER, &host.url("/first/503/200")).await;
     eventually("the first attempt", async || (!host.received().is_empty()).then_some(())).await;
     services.admit(http, DRIVER).await;
@@ -76,7 +76,7 @@ async fn a_second_copy_of_a_message_finds_the_decision_of_the_first() {
     let trace = TraceContext::new();
     queue.request(id, &task, received, &trace).await.unwrap();
     services.record_once(http, &id.to_string(), "delivered").await;
-    // As a stranger's it would be allowed from now on.
+    // From now on a new decision would be `allowed`.
     services.admit(http, DRIVER).await;
     queue.request(id, &task, received, &trace).await.unwrap();
     let ends = |line: &&str| line.contains("\"settled\"") && line.contains(&id.to_string());

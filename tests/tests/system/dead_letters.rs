@@ -1,4 +1,4 @@
-//! Messages that cannot be done are kept with their reason, and the worker goes on.
+//! Messages that cannot be processed are kept with their reason, and the worker continues.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ impl Publisher {
 }
 
 #[tokio::test]
-async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
+async fn an_invalid_task_is_kept_with_its_reason_and_the_next_is_run() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let host = CallbackHost::start().await;
@@ -98,7 +98,7 @@ async fn what_is_no_task_is_kept_with_its_reason_and_the_next_task_is_done() {
     assert_eq!(kept, 7, "custom headers are kept");
 }
 
-/// What Celery sends and its Python workers run, and ours does not.
+/// Messages that Celery sends and its Python workers run, but ours do not.
 const BEYOND_JSON: &str = r#"
 import sys, time
 from datetime import datetime, timedelta, timezone
@@ -161,7 +161,7 @@ async fn a_task_behind_a_byte_order_mark_is_done() {
 }
 
 #[tokio::test]
-async fn headers_that_leave_no_room_for_the_reason_do_not_keep_a_message_from_being_buried() {
+async fn a_message_without_room_for_the_reason_is_dead_lettered() {
     let mut deployment = Deployment::new().await;
     let _services = deployment.start().await;
     let publisher = Publisher::connect(&deployment).await;
@@ -177,7 +177,7 @@ async fn headers_that_leave_no_room_for_the_reason_do_not_keep_a_message_from_be
 }
 
 #[tokio::test]
-async fn a_task_that_takes_its_worker_with_it_each_time_is_buried_and_its_record_says_so() {
+async fn a_task_that_kills_its_worker_is_dead_lettered_and_recorded() {
     let mut deployment =
         Deployment::new().await.with("CALLBACK_TIMEOUT_SEC", 300).with("CALLBACK_WINDOW_SEC", 600);
     let services = deployment.start().await;
@@ -249,7 +249,7 @@ async fn an_existing_classic_queue_is_used_as_it_is() {
     }
 }
 
-/// Runs `voltgate dead …` against a deployment; gives its exit code and what it printed.
+/// Runs `voltgate dead …` against a deployment; returns its exit code and its output.
 async fn voltgate_dead(environment: &BTreeMap<String, String>, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(tests::process::program("voltgate"));
     command.arg("dead").args(arguments).env_clear().envs(environment).current_dir(std::env::temp_dir());
@@ -263,7 +263,7 @@ async fn an_operator_lists_replays_and_purges_dead_letters() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
-    // Refused once for good; whoever replays it knows that the host has been mended.
+    // Permanently refused once; it is replayed after its host has been repaired.
     let mended = services.ask(http, DRIVER, &host.url("/first/404/200")).await;
     let gone = services.ask(http, DRIVER, &host.url("/status/410")).await;
     let environment = &deployment.environment;

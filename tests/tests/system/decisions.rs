@@ -1,4 +1,4 @@
-//! One request's way, for each way in and each of the four decisions.
+//! The path of a request, for each way in and each of the four decisions.
 
 use serde_json::json;
 use tests::callback_host::CallbackHost;
@@ -77,7 +77,7 @@ async fn all_four_decisions_are_recorded_under_the_keys_of_the_design() {
     assert_eq!((of("log:authorize:"), of("voltgate:request:"), of("station:")), (4, 4, 1), "{keys:?}");
     // The index and the feed of decisions, and the audit trail.
     assert_eq!((of("voltgate:by-"), of("voltgate:decisions"), of("voltgate:audit:")), (8, 1, 1), "{keys:?}");
-    // The one that waited for its deadline was noted meanwhile, and perhaps others on a slow machine.
+    // The request that waited for its deadline has a note, and on a slow machine others may too.
     assert!(of("voltgate:accepted:") >= 1, "{keys:?}");
     assert_eq!(keys.len() - of("voltgate:accepted:"), 19, "{keys:?}");
     assert!(keys.contains(&format!("station:{STATION}:allowlist")));
@@ -110,7 +110,7 @@ async fn two_workers_share_the_load() {
 }
 
 #[tokio::test]
-async fn a_post_that_is_sent_again_with_its_idempotency_key_is_the_same_request() {
+async fn a_post_repeated_with_its_idempotency_key_is_the_same_request() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -132,7 +132,7 @@ async fn a_post_that_is_sent_again_with_its_idempotency_key_is_the_same_request(
 }
 
 #[tokio::test]
-async fn a_callback_is_signed_with_every_key_and_the_public_ones_are_served() {
+async fn a_callback_has_every_signature_and_public_keys_are_served() {
     let mut deployment = Deployment::new()
         .await
         .with(

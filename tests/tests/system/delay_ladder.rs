@@ -1,4 +1,4 @@
-//! Celery's ladder of delay queues, parts of which somebody deletes while we are connected.
+//! Celery's ladder of delay queues, parts of which are deleted while we are connected.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use tests::deployment::Deployment;
 use tests::{PATIENCE, eventually};
 use tokio_util::sync::CancellationToken;
 
-/// A broker whose ladder is declared and in use, and what comes by its queue `work`.
+/// A broker with a declared ladder in use, and the deliveries of its queue `work`.
 struct Ladder {
     deployment: Deployment,
     broker: Arc<dyn Broker>,
@@ -25,7 +25,7 @@ impl Ladder {
         ladder
     }
 
-    /// Not used so far, so that nothing of it is declared yet.
+    /// A broker whose ladder is not used so far, so that none of it is declared yet.
     async fn of(deployment: Deployment) -> Self {
         let topology = Topology {
             queues: vec!["work".to_owned()],
@@ -65,7 +65,7 @@ impl Ladder {
 }
 
 #[tokio::test]
-async fn a_delay_that_is_returned_as_unroutable_makes_its_level_anew_and_comes_in_time() {
+async fn an_unroutable_delay_recreates_its_level_and_arrives_in_time() {
     let mut ladder = Ladder::in_use().await;
     for (number, gone) in ["queues/celery_delayed_1", "queues/celery_delayed_0", "exchanges/celery_delayed_1"]
         .iter()
@@ -73,7 +73,7 @@ async fn a_delay_that_is_returned_as_unroutable_makes_its_level_anew_and_comes_i
     {
         ladder.delete(gone).await;
         let began = Instant::now();
-        // An exchange that is gone ends the channel, and the next try has another.
+        // A missing exchange closes the channel; the next attempt uses another one.
         let text = format!("{number}");
         eventually("the delay to be confirmed", async || {
             let message = Message { body: Bytes::from(text.clone()), ..Message::default() };
@@ -91,7 +91,7 @@ async fn a_delay_goes_on_when_a_level_below_it_was_deleted() {
     for gone in ["queues/celery_delayed_0", "exchanges/celery_delayed_1", "exchanges/celery_delayed_delivery"]
     {
         let mut ladder = Ladder::in_use().await;
-        // It waits at level 1 and goes on to level 0 and to the foot.
+        // It waits at level 1 and continues at level 0, then at the foot.
         ladder.delay("held", 3).await;
         ladder.delete(gone).await;
         ladder.comes("held").await;
@@ -101,7 +101,7 @@ async fn a_delay_goes_on_when_a_level_below_it_was_deleted() {
 #[tokio::test]
 async fn a_ladder_with_levels_of_another_type_is_used_as_it_is() {
     let deployment = Deployment::new().await;
-    // As kombu declares it with `broker_native_delayed_delivery_queue_type = "classic"`.
+    // Declared like kombu does with `broker_native_delayed_delivery_queue_type = "classic"`.
     let url = format!("{}/api/queues/{}/celery_delayed_0", deployment.servers.broker_api, deployment.vhost);
     let arguments = serde_json::json!({"x-queue-type": "classic", "x-overflow": "reject-publish", "x-message-ttl": 1000,
         "x-dead-letter-exchange": "celery_delayed_delivery"});

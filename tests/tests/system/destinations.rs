@@ -1,5 +1,5 @@
-//! What workers know of the hosts that they call back: breakers, URLs that are gone, crowded addresses; and what the API
-//! knows of the queue.
+//! What workers know about callback hosts: circuit breakers, URLs that are gone, crowded addresses; and what the API
+//! knows about the queue.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use tests::deployment::{DRIVER, Deployment, ask};
 use tests::eventually;
 
 impl BreakerInRedis {
-    /// As another worker would leave it: opened so often, and held for a while.
+    /// The state that another worker would leave: opened this many times, and held open for a while.
     async fn put(deployment: &Deployment, host: &CallbackHost, openings: u32, held: Duration) -> Self {
         let origin = host.url("");
         let state = format!("{}voltgate:breaker:{origin}", deployment.prefix);
@@ -32,7 +32,7 @@ struct BreakerInRedis {
 }
 
 #[tokio::test]
-async fn ten_failures_in_a_row_open_the_breaker_of_an_origin_for_all_workers() {
+async fn ten_failures_in_a_row_open_the_breaker_for_all_workers() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -44,7 +44,7 @@ async fn ten_failures_in_a_row_open_the_breaker_of_an_origin_for_all_workers() {
 }
 
 #[tokio::test]
-async fn a_breaker_that_another_worker_opened_is_respected_and_closed_by_one_probe() {
+async fn a_breaker_opened_by_another_worker_is_closed_by_one_probe() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -66,7 +66,7 @@ async fn a_breaker_that_another_worker_opened_is_respected_and_closed_by_one_pro
 }
 
 #[tokio::test]
-async fn a_probe_that_fails_opens_the_breaker_for_longer_and_nobody_else_tries() {
+async fn a_failed_probe_opens_the_breaker_longer_for_all_workers() {
     let mut deployment = Deployment::new().await.with("CALLBACK_TIMEOUT_SEC", 2);
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -127,7 +127,7 @@ async fn one_address_behind_many_names_leaves_slots_for_other_addresses() {
 }
 
 #[tokio::test]
-async fn while_the_queue_is_older_than_the_deadline_requests_are_refused() {
+async fn requests_are_refused_while_the_queue_exceeds_the_deadline() {
     let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", 1);
     let (_acl, _) = deployment.start_acl().await;
     let (_api, api_url) = deployment.start_api().await;

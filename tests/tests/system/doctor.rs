@@ -1,4 +1,4 @@
-//! `voltgate doctor`, for a deployment that is well and for one that is not.
+//! `voltgate doctor`, for a healthy deployment and for a broken one.
 
 use std::collections::BTreeMap;
 use std::process::Output;
@@ -25,7 +25,7 @@ async fn doctor(environment: &BTreeMap<String, String>, arguments: &[&str]) -> O
 /// The checks that measure this machine: any of them may be a warning on a slow one.
 const MEASURED: [&str; 4] = ["open files", "store latency", "clock", "queue age"];
 
-/// A line for each check, without what differs from run to run.
+/// One line for each check, without what differs from run to run.
 fn normalised(text: &str, replaced: &[(&str, &str)]) -> String {
     let text = replaced.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to));
     assert!(MEASURED.iter().all(|check| text.contains(check)), "{text}");
@@ -139,7 +139,7 @@ async fn a_system_in_one_process_is_looked_at_while_it_runs() {
     .await;
     assert!(text.contains("a SQLite file at embedded:") && text.contains("messages that wait: 0"), "{text}");
     let url = format!("http://127.0.0.1:{port}/metrics");
-    // Of all three services, as they share a process.
+    // Metrics of all three services, because they share a process.
     let expected = ["voltgate_requests_accepted_total 0", "voltgate_queue_messages{queue=\"celery\"} 0"];
     let http = reqwest_client();
     eventually("the metrics of all three", async || {
@@ -150,7 +150,7 @@ async fn a_system_in_one_process_is_looked_at_while_it_runs() {
 }
 
 #[tokio::test]
-async fn each_level_of_the_delays_is_looked_at_and_the_policy_that_loses_what_they_hold_is_named() {
+async fn each_delay_level_is_checked_and_a_lossy_policy_is_named() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let deployment = deployment.clone().with("BROKER_MANAGEMENT_URL", &deployment.servers.broker_api);

@@ -1,4 +1,4 @@
-//! Everything in one process without servers.
+//! Everything in one process, without servers.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use tests::process::Process;
 use tests::servers::reqwest_client;
 use tests::{eventually, free_port};
 
-/// `voltgate up` in this directory, and public-api's port, the same again after a crash.
+/// Starts `voltgate up` in this directory, with this port for public-api, so that it stays the same after a crash.
 pub(super) async fn up(directory: &Path, port: u16) -> Process {
     let environment: BTreeMap<String, String> = [
         ("PUBLIC_API_PORT", port.to_string()),
@@ -32,7 +32,7 @@ pub(super) async fn up(directory: &Path, port: u16) -> Process {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn every_request_answered_202_has_its_decision_and_callback_after_a_crash() {
+async fn every_202_has_its_decision_and_callback_after_a_crash() {
     let directory = tempfile::tempdir().unwrap();
     let (host, http, port) = (CallbackHost::start().await, reqwest_client(), free_port());
     let api_url = format!("http://127.0.0.1:{port}");
@@ -64,7 +64,7 @@ async fn every_request_answered_202_has_its_decision_and_callback_after_a_crash(
 }
 
 #[tokio::test]
-async fn a_newcomer_may_use_localhost_and_a_second_process_is_told_why_not() {
+async fn a_new_user_may_use_localhost_and_a_second_process_is_refused() {
     let directory = tempfile::tempdir().unwrap();
     let (host, http, port) = (CallbackHost::start().await, reqwest_client(), free_port());
     let process = up(directory.path(), port).await;

@@ -1,4 +1,4 @@
-//! Redis fails over: a replica takes the place of its primary, and open connections lead to the wrong one.
+//! Redis fails over: a replica replaces its primary, and open connections lead to the wrong server.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use tests::process::Process;
 use tests::servers::Servers;
 use tests::{PATIENCE, eventually, free_port};
 
-/// A server of Redis and how to command it.
+/// A Redis server, and a connection to command it.
 struct Server {
     redis: Redis,
     connection: MultiplexedConnection,
@@ -67,7 +67,7 @@ async fn status(request: reqwest::RequestBuilder) -> u16 {
     request.send().await.unwrap().status().as_u16()
 }
 
-/// What acl-service says; nothing where it does not know.
+/// The answer of acl-service; `None` if it cannot tell.
 async fn allowed(http: &reqwest::Client, acl_url: &str, driver: &str) -> Option<bool> {
     let response = http.get(entry(acl_url, driver)).send().await.unwrap();
     if response.status() == 503 {
@@ -77,7 +77,7 @@ async fn allowed(http: &reqwest::Client, acl_url: &str, driver: &str) -> Option<
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_a_failover_removed_drivers_stay_out_and_writes_are_back_within_five_seconds() {
+async fn after_a_failover_removals_hold_and_writes_soon_return() {
     let (mut old, mut new) = (Server::start(&[]).await, Server::start(&[]).await);
     new.follow(&old).await;
     let link = Link::to(&old.redis.url()).await;
@@ -93,7 +93,7 @@ async fn after_a_failover_removed_drivers_stay_out_and_writes_are_back_within_fi
         redis::cmd("WAIT").arg(1).arg(10_000).query_async(&mut old.connection).await.unwrap();
     assert_eq!(caught_up, 1);
 
-    // Load, so that all its connections are busy when their server is demoted.
+    // Load, so that all connections are busy when their server is demoted.
     let over = AtomicBool::new(false);
     let asked_all_along = async {
         while !over.load(Ordering::Relaxed) {
@@ -108,7 +108,7 @@ async fn after_a_failover_removed_drivers_stay_out_and_writes_are_back_within_fi
         old.follow(&new).await;
         link.lead(0, &new.redis.url());
         let began = Instant::now();
-        // Only the successor has this service, which therefore starts after it leads.
+        // Only the new primary has this service, so it starts after the promotion.
         let (_beside, beside_url) = beside.start_acl().await;
         for driver in &drivers {
             assert_eq!(status(http.delete(entry(&beside_url, driver))).await, 200);
@@ -134,7 +134,7 @@ async fn after_a_failover_removed_drivers_stay_out_and_writes_are_back_within_fi
 }
 
 #[tokio::test]
-async fn an_open_connection_to_a_demoted_primary_serves_nothing_until_it_leads_again() {
+async fn a_connection_to_a_demoted_primary_fails_until_it_leads_again() {
     let (mut primary, mut other) = (Server::start(&[]).await, Server::start(&[]).await);
     let mut deployment = on(&primary.redis.url()).await;
     let (_acl, acl_url) = deployment.start_acl().await;
@@ -162,7 +162,7 @@ async fn an_open_connection_to_a_demoted_primary_serves_nothing_until_it_leads_a
 }
 
 #[tokio::test]
-async fn a_primary_without_enough_replicas_takes_no_change_until_it_has_them() {
+async fn a_primary_without_enough_replicas_accepts_no_change() {
     let mut primary = Server::start(&[]).await;
     let mut deployment = on(&primary.redis.url()).await;
     let (_acl, acl_url) = deployment.start_acl().await;
@@ -179,7 +179,7 @@ async fn a_node_of_a_redis_cluster_is_refused_by_name_at_the_start() {
     let node = Server::start(&["--cluster-enabled", "yes"]).await;
     let deployment = on(&Servers::of_this_run().redis).await.with("REDIS_URL", node.redis.url());
     for program in ["public-api", "worker", "acl-service"] {
-        // At once: it does not become another kind of server.
+        // It fails at once: the node does not become another kind of server.
         let mut process = Process::start(program, &[], &deployment.environment);
         assert_eq!(process.ended().await, Some(69), "{program}");
         let log = process.log();
@@ -188,7 +188,7 @@ async fn a_node_of_a_redis_cluster_is_refused_by_name_at_the_start() {
 }
 
 #[tokio::test]
-async fn a_redis_that_takes_no_writes_is_refused_at_the_start_and_by_readyz() {
+async fn a_redis_that_refuses_writes_fails_the_start_and_readyz() {
     let mut redis = Server::start(&[]).await;
     let health_port = free_port();
     let mut deployment = on(&redis.redis.url()).await;

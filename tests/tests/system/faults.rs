@@ -7,7 +7,7 @@ use tests::deployment::{DRIVER, Deployment, Services, ask};
 use tests::eventually;
 use tests::stage::{OwnServers, Stage};
 
-/// A system on servers of its own.
+/// A system on private servers.
 async fn set_stage(settings: &[(&str, &str)]) -> (OwnServers, Stage) {
     let servers = OwnServers::start().await;
     let deployment = Deployment::on(servers.addresses()).await;
@@ -15,7 +15,7 @@ async fn set_stage(settings: &[(&str, &str)]) -> (OwnServers, Stage) {
     (servers, stage)
 }
 
-/// With nobody else waiting meanwhile.
+/// Runs on a blocking thread, so that nothing else waits meanwhile.
 async fn aside(mut broker: RabbitMq, what: impl FnOnce(&mut RabbitMq) + Send + 'static) -> RabbitMq {
     let doing = tokio::task::spawn_blocking(move || {
         what(&mut broker);
@@ -44,7 +44,7 @@ async fn a_redis_that_is_killed_and_comes_back_loses_nothing() {
     let load = stage.load();
     stage.called_back_more(100).await;
     servers.redis.kill().unwrap();
-    // Work waits meanwhile; requests are accepted on.
+    // Tasks wait meanwhile; requests are still accepted.
     eventually("work to wait for Redis", async || {
         stage.services.worker.log().contains("waiting for it").then_some(())
     })
@@ -55,7 +55,7 @@ async fn a_redis_that_is_killed_and_comes_back_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_stands_still_is_answered_with_503_in_time_and_noticed() {
+async fn a_paused_broker_is_answered_with_503_in_time_and_noticed() {
     let (servers, stage) = set_stage(&[]).await;
     let before = stage.accepted().await;
     servers.broker.pause().unwrap();
@@ -66,7 +66,7 @@ async fn a_broker_that_stands_still_is_answered_with_503_in_time_and_noticed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_is_short_of_memory_is_answered_with_503_in_time_and_nobody_leaves() {
+async fn a_memory_alarm_is_answered_with_503_and_ends_no_process() {
     let (mut servers, stage) = set_stage(&[("RECOVERY_TIMEOUT_SEC", "2")]).await;
     let before = stage.accepted().await;
     servers.broker = aside(servers.broker, |broker| broker.alarm(true).unwrap()).await;
@@ -78,9 +78,9 @@ async fn a_broker_that_is_short_of_memory_is_answered_with_503_in_time_and_nobod
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_broker_that_does_not_come_back_ends_its_services_with_code_69() {
+async fn a_broker_that_stays_away_ends_its_services_with_code_69() {
     let (servers, mut stage) = set_stage(&[("RECOVERY_TIMEOUT_SEC", "2")]).await;
-    // Before that it would be a dependency missing at the start, which ends the worker too, in other words.
+    // Any earlier it would be a dependency missing at the start, which also ends the worker, but with another message.
     stage.services.worker.logged("queue").await;
     let _killed = aside(servers.broker, |broker| broker.kill().unwrap()).await;
     let Services { mut api, mut worker, .. } = stage.services;
@@ -91,7 +91,7 @@ async fn a_broker_that_does_not_come_back_ends_its_services_with_code_69() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_waits_for_redis_stops_within_its_grace_time_and_loses_nothing() {
+async fn a_worker_waiting_for_redis_stops_in_time_and_loses_nothing() {
     let (servers, mut stage) = set_stage(&[("SHUTDOWN_GRACE_SEC", "2"), ("WORKER_CONCURRENCY", "4")]).await;
     let http = stage.deployment.http.clone();
     let url = stage.host.url("/ok/waiting");
@@ -110,7 +110,7 @@ async fn a_worker_that_waits_for_redis_stops_within_its_grace_time_and_loses_not
     assert_eq!(first.stop().await, Some(0));
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     servers.redis.resume().unwrap();
-    // The second one gave up looking for Redis at its start, or is about to find it.
+    // The second worker has stopped looking for Redis at its start, or is about to find it.
     let _third = stage.deployment.start_worker();
     stage.account(&requests).await;
 }

@@ -1,5 +1,5 @@
-//! Flower, the web interface that operators of Celery have: all that it shows and does with a worker of ours, beside a
-//! Python worker.
+//! Flower, the web interface for operators of Celery: everything that it shows and does with a worker of ours, compared
+//! with a Python worker.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tests::python::Python;
 use super::celery_inspect::shape;
 use super::celery_workers::{Ours, control, python_worker};
 
-/// It changes limits only of tasks that its own application has.
+/// Flower changes limits only of tasks in its own application.
 const FLOWER: &str = r#"
 import os, sys
 os.environ["FLOWER_UNAUTHENTICATED_API"] = "true"
@@ -52,14 +52,14 @@ impl Flower {
         (status == 200).then(|| serde_json::from_str(&body).unwrap())
     }
 
-    /// The status and what is told.
+    /// Status and body of the answer.
     async fn post(&self, path: &str, body: Value) -> (u16, String) {
         let request = self.http.post(format!("{}{path}", self.url)).json(&body);
         let response = request.send().await.unwrap();
         (response.status().as_u16(), response.text().await.unwrap())
     }
 
-    /// Publishes a task that sleeps; gives its id.
+    /// Publishes a task that sleeps; returns its id.
     async fn sleep(&self, queue: &str, seconds: u32, id: Option<&str>) -> String {
         let mut task = json!({"args": [seconds], "queue": queue});
         if let Some(id) = id {
@@ -77,7 +77,7 @@ impl Flower {
         .await
     }
 
-    /// What Flower knows of a worker, once it is like this.
+    /// What Flower knows about a worker, once it matches.
     async fn worker_once(&self, node: &str, wanted: impl Fn(&Value) -> bool) -> Value {
         let path = format!("/api/workers?refresh=1&workername={node}");
         eventually(&format!("Flower to show what {node} is like"), async || {
@@ -87,7 +87,7 @@ impl Flower {
     }
 }
 
-/// A worker, and all that Flower told when it was seen and steered.
+/// A worker, and all that Flower returned while it was inspected and controlled.
 struct Seen<'a> {
     flower: &'a Flower,
     node: &'a str,
@@ -101,7 +101,7 @@ impl Seen<'_> {
         self.told.push(serde_json::from_str(&told).unwrap());
     }
 
-    /// Steers the worker; `arguments` as a query.
+    /// Sends a control command; `arguments` is the query string.
     async fn steer(&mut self, what: &str, arguments: &str) {
         let path = format!("/api/worker/{what}/{}?{arguments}", self.node);
         let (status, told) = self.flower.post(&path, json!({})).await;
@@ -147,7 +147,7 @@ impl Seen<'_> {
     async fn grows_and_shrinks(&mut self) {
         for (what, arguments, size) in [("pool/grow", "n=2", 4), ("pool/shrink", "n=1", 3)] {
             self.steer(what, arguments).await;
-            // Ours has slots; of Python's, the processes change and the number stays.
+            // Ours reports slots. Python's number stays the same and its processes change.
             let is_grown = |worker: &Value| {
                 let pool = &worker["stats"]["pool"];
                 pool["max-concurrency"] == size || pool["processes"].as_array().map(Vec::len) == Some(size)
@@ -187,7 +187,7 @@ impl Seen<'_> {
         assert_eq!(flower.post(&revoke(&waiting, ""), json!({})).await.0, 200);
         flower.worker_once(self.node, |worker| worker["revoked"].to_string().contains(&waiting)).await;
         flower.sleep(self.queue, 0, Some(&waiting)).await;
-        // Ours was told of as received before, so that its name is known too.
+        // Our worker sent `task-received` for it before, so that Flower also knows its name.
         let task = flower.task_once(&waiting, "REVOKED").await;
         self.note("a task that was revoked", &json!([task["worker"], shape(&task["revoked"])]));
     }

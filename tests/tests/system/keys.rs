@@ -1,4 +1,4 @@
-//! Who has no key gets nowhere, and no key is ever shown.
+//! Access requires a key, and no key is ever shown.
 
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ async fn guarded() -> Deployment {
     deployment.with("API_KEY_BOOTSTRAP", key("admin")).with("AUTHORIZATION_SERVICE_KEY", key("worker"))
 }
 
-/// A key of the store, as an operator makes it; and its id.
+/// Creates a key in the store, as an operator does; returns it and its id.
 async fn created(deployment: &Deployment, scope: &str, more: &[&str]) -> (String, String) {
     let command = ["keys", "create", "--name", "test", "--scope", scope, "--json"];
     let (code, out, err) =
@@ -153,7 +153,7 @@ async fn a_revoked_key_is_refused_five_seconds_later_at_the_latest() {
 }
 
 #[tokio::test]
-async fn while_the_store_is_away_a_key_that_is_known_stays_good_and_another_cannot_be_judged() {
+async fn without_the_store_known_keys_stay_valid_and_others_get_503() {
     let deployment = guarded().await.with("AUTHORIZATION_TIMEOUT_SEC", 120);
     let redis = Link::to(&deployment.servers.redis).await;
     let (_api, api) = deployment.through("REDIS_URL", &redis).start_api().await;
@@ -181,7 +181,7 @@ async fn while_the_store_is_away_a_key_that_is_known_stays_good_and_another_cann
 }
 
 #[tokio::test]
-async fn on_loopback_no_key_is_needed_and_a_wrong_one_is_refused_all_the_same() {
+async fn loopback_needs_no_key_but_a_wrong_one_is_refused() {
     let mut deployment = Deployment::new().await;
     let (_acl, acl) = deployment.start_acl().await;
     let entry = deployment.http.put(format!("{acl}/station/{STATION}/driver/{DRIVER}/acl"));

@@ -1,4 +1,4 @@
-//! Who comes too often is told when to come again; who is slow or malformed is not waited for.
+//! Clients over their rate limit get a `retry-after`; slow or malformed requests do not hold a connection.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -17,7 +17,7 @@ fn header<'a>(response: &'a Response, name: &str) -> &'a str {
 async fn an_address_that_comes_too_often_is_told_when_to_come_again() {
     let deployment = Deployment::new()
         .await
-        // So slow that a test that stands still does not earn another.
+        // So slow that a stalled test does not earn another request.
         .with("RATE_LIMIT_ADDRESS_PER_SEC", 1)
         .with("RATE_LIMIT_BURST_SEC", 60)
         .with("TRUSTED_PROXIES", "127.0.0.0/8");
@@ -71,7 +71,7 @@ async fn a_key_has_a_limit_of_its_own_wherever_it_comes_from() {
     assert_eq!(list().send().await.unwrap().status(), 200, "whoever has no key is not counted with it");
 }
 
-/// What comes back for these bytes, until the connection is closed.
+/// Everything received in answer to these bytes, until the connection is closed.
 fn raw(base: &str, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(base.strip_prefix("http://").unwrap()).unwrap();
     stream.set_read_timeout(Some(tests::PATIENCE)).unwrap();

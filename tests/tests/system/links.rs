@@ -8,7 +8,7 @@ use tests::eventually;
 use tests::link::Link;
 use tests::stage::Stage;
 
-/// A stage whose worker reaches what this setting names by way of a link.
+/// A stage whose worker reaches the server of this setting through a link.
 async fn worker_behind_a_link(setting: &str) -> (Link, Stage) {
     let mut stage = Stage::set(Deployment::new().await, &[]).await;
     let link = Link::to(&stage.deployment.environment[setting]).await;
@@ -16,7 +16,7 @@ async fn worker_behind_a_link(setting: &str) -> (Link, Stage) {
     (link, stage)
 }
 
-/// Disturbed under load, the worker notices within seconds, and when the link heals nothing is lost.
+/// Disturbs the link under load: the worker notices within seconds, and nothing is lost when the link recovers.
 async fn heals(setting: &str, disturb: impl Fn(&Link), noticed: &str) {
     let (link, stage) = worker_behind_a_link(setting).await;
     let load = stage.load();
@@ -32,7 +32,7 @@ async fn heals(setting: &str, disturb: impl Fn(&Link), noticed: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_link_to_the_broker_is_answered_with_503_in_time_and_noticed() {
+async fn a_silent_broker_link_is_answered_with_503_and_noticed() {
     let mut stage = Stage::set(Deployment::new().await, &[]).await;
     let link = Link::to(&stage.deployment.environment["BROKER_URL"]).await;
     let (api, api_url) = stage.deployment.through("BROKER_URL", &link).start_api().await;
@@ -56,7 +56,7 @@ async fn a_worker_that_is_cut_off_from_its_broker_loses_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_whose_redis_goes_silent_waits_for_it_and_loses_nothing() {
+async fn a_worker_waits_for_a_silent_redis_and_loses_nothing() {
     heals("REDIS_URL", Link::black_hole, "waiting for it").await;
 }
 
@@ -78,7 +78,7 @@ async fn a_request_whose_question_takes_long_is_seen_to_be_in_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_acl_service_that_is_slow_errs_or_is_gone_means_unknown_at_the_deadline_and_not_later() {
+async fn a_slow_or_failing_acl_service_means_unknown_at_the_deadline() {
     const DEADLINE: Duration = Duration::from_secs(2);
     let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", DEADLINE.as_secs());
     let mut services = deployment.start().await;
@@ -108,7 +108,7 @@ async fn an_acl_service_that_is_slow_errs_or_is_gone_means_unknown_at_the_deadli
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_worker_that_lost_its_delivery_does_not_take_back_that_it_was_delivered() {
+async fn a_worker_that_lost_its_delivery_keeps_the_record_delivered() {
     let settings = [("CALLBACK_TIMEOUT_SEC", "20"), ("SHUTDOWN_GRACE_SEC", "1")];
     let mut stage = Stage::set(Deployment::new().await, &settings).await;
     let link = Link::to(&stage.deployment.environment["BROKER_URL"]).await;

@@ -1,10 +1,10 @@
-//! `voltgate bench` against a system that works, and against one that refuses.
+//! `voltgate bench` against a working system, and against one that refuses.
 
 use serde_json::Value;
 use tests::deployment::Deployment;
 use tests::process::Process;
 
-/// Its exit code and what it printed.
+/// Its exit code and its output.
 async fn bench(api: &str, acl: &str, load: &[&str]) -> (Option<i32>, Value) {
     let asked = ["bench", "--url", api, "--acl", acl, "--duration", "1", "--warm-up", "0.2", "--json"];
     let (code, printed, said) = Process::run("voltgate", &[&asked[..], load].concat(), &[].into()).await;
@@ -29,7 +29,7 @@ async fn a_load_is_accounted_for_in_open_and_in_closed_loop() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_load_that_is_refused_fails_and_says_with_what() {
-    // Without leave to call back 127.0.0.1.
+    // Callbacks to 127.0.0.1 are not allowed.
     let mut deployment = Deployment::new().await.with("CALLBACK_ALLOWED_NETWORKS", "");
     let services = deployment.start().await;
     let (code, result) = bench(&services.api_url, &services.acl_url, &["--rate", "20"]).await;

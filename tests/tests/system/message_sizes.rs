@@ -1,5 +1,5 @@
-//! Messages that are larger than this connection, or this broker, carries. Sent all the same, each would end the publishing
-//! connection, with all that is under way on it, again and again.
+//! Messages larger than this connection or this broker can carry. If they were sent, each would close the publishing
+//! connection, with all of its messages in flight, again and again.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -21,7 +21,7 @@ use test_servers::RabbitMq;
 use tests::{PATIENCE, eventually};
 use tokio_util::sync::CancellationToken;
 
-/// A broker with settings of its own.
+/// A broker with its own settings.
 async fn rabbitmq(settings: &'static str) -> (RabbitMq, TempDir) {
     let directory = tempfile::Builder::new().prefix("voltgate-test-").tempdir().unwrap();
     let below = directory.path().to_owned();
@@ -41,7 +41,7 @@ async fn connected(rabbitmq: &RabbitMq) -> Arc<dyn Broker> {
     connect(&format!("{}/%2f", rabbitmq.amqp_url()), topology, PATIENCE).await.unwrap()
 }
 
-/// How large its frames may be, as the broker knows its connections.
+/// The maximum frame size of each connection, as reported by the broker.
 async fn frame_sizes(rabbitmq: &RabbitMq) -> Vec<u64> {
     let url = format!("{}/api/connections", rabbitmq.api_url());
     let connections: Value = reqwest::get(url).await.unwrap().json().await.unwrap();
@@ -54,7 +54,7 @@ fn with_header(length: usize) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_frame_is_never_larger_than_131072_bytes_whatever_the_broker_offers() {
+async fn a_frame_is_at_most_131072_bytes_whatever_the_broker_offers() {
     for offered in ["frame_max = 0\n", "frame_max = 16777216\n"] {
         let (rabbitmq, _directory) = rabbitmq(offered).await;
         let broker = connected(&rabbitmq).await;
@@ -69,7 +69,7 @@ async fn a_frame_is_never_larger_than_131072_bytes_whatever_the_broker_offers() 
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_does_not_fit_into_the_agreed_frame_or_the_brokers_limit_is_refused_and_disturbs_nothing() {
+async fn a_message_over_the_frame_or_size_limit_is_refused_alone() {
     let (rabbitmq, _directory) = rabbitmq("frame_max = 8192\nmax_message_size = 100000\n").await;
     let broker = connected(&rabbitmq).await;
     broker.publish("celery", &with_header(8000), Duration::ZERO).await.unwrap();
@@ -86,7 +86,7 @@ async fn what_does_not_fit_into_the_agreed_frame_or_the_brokers_limit_is_refused
     assert_eq!(broker.depth("celery").await.unwrap(), 3);
 }
 
-/// Is tried again once, with a header of as many bytes as it is asked for.
+/// Retried once, with a header of the requested length.
 struct Grow;
 
 #[derive(serde::Deserialize)]
@@ -122,7 +122,7 @@ fn grow(id: &str, header: usize, headers: Headers) -> Message {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_task_whose_outcome_cannot_be_published_is_a_dead_letter_that_fits_and_the_next_is_run() {
+async fn an_unpublishable_outcome_becomes_a_dead_letter_that_fits() {
     let (rabbitmq, _directory) = rabbitmq("frame_max = 8192\nmax_message_size = 100000\n").await;
     let broker = connected(&rabbitmq).await;
     let tasks = Tasks::default().register(Grow).unwrap();
@@ -131,12 +131,12 @@ async fn a_task_whose_outcome_cannot_be_published_is_a_dead_letter_that_fits_and
     let _stop = stop.clone().drop_guard();
     tokio::spawn(Worker::new(Arc::clone(&broker), tasks, config).run(stop));
     broker.publish("celery", &grow("too large again", 9000, Headers::new()), Duration::ZERO).await.unwrap();
-    // As large as it may be when it comes, so that nothing can be written beside its headers.
+    // It arrives at the maximum size, so that no header can be added.
     let full = Headers::from_iter([("tenant".to_owned(), json!("x".repeat(7200)))]);
     let mut unknown = grow("full", 0, full);
     unknown.headers.insert("task".to_owned(), json!("tests.nosuch"));
     broker.publish("celery", &unknown, Duration::ZERO).await.unwrap();
-    // Decompressed it is larger than the broker takes.
+    // Decompressed it is larger than the broker accepts.
     let plain =
         json!({"task": "tests.nosuch", "id": "compressed", "args": [" ".repeat(200_000)], "kwargs": {}});
     let compressed = Message {
@@ -150,13 +150,13 @@ async fn a_task_whose_outcome_cannot_be_published_is_a_dead_letter_that_fits_and
         .await;
     let mut letters = broker.consume("celery.dead", 10, CancellationToken::new()).await.unwrap();
     let mut buried = BTreeSet::new();
-    // One whose confirm is lost with the session that ends is buried once more.
+    // A message whose confirm is lost with the closed session is dead-lettered again.
     while buried.len() < 3 {
         let letter = tokio::time::timeout(PATIENCE, letters.recv()).await.expect("three letters").unwrap();
         buried.insert(letter.message.text_header("id").map(str::to_owned));
         letter.ack().await.unwrap();
     }
-    // The compressed one has its id in its body, as it came.
+    // The compressed one has its id in its body, unchanged.
     assert_eq!(buried, [None, Some("full"), Some("too large again")].map(|id| id.map(str::to_owned)).into());
     let emptied = async || (broker.depth("celery").await.ok()? == 0).then_some(());
     eventually("the queue to be empty", emptied).await;

@@ -1,4 +1,4 @@
-//! What Prometheus scrapes says what happened, and what is charted and alerted on is really there.
+//! What Prometheus scrapes reports what happened, and everything that is charted or alerted on exists.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -147,7 +147,7 @@ fn document(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(name)).unwrap()
 }
 
-/// What begins with `voltgate_`, without what Prometheus adds to the name of a histogram.
+/// The names that begin with `voltgate_`, without the suffixes that Prometheus adds to a histogram.
 fn metrics_in(text: &str) -> BTreeSet<&str> {
     let words = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
     words
@@ -189,7 +189,7 @@ fn every_alert_has_a_section_that_says_what_to_do() {
 }
 
 #[test]
-fn every_alert_is_tried_without_its_series_at_zero_and_where_it_fires() {
+fn every_alert_is_tested_without_series_at_zero_and_firing() {
     let (rules, tests) =
         (document("deploy/prometheus/alerts.yml"), document("deploy/prometheus/alerts_test.yml"));
     let groups: Vec<&str> = tests.split("\n  - name: ").skip(1).collect();
@@ -210,9 +210,9 @@ fn every_alert_is_tried_without_its_series_at_zero_and_where_it_fires() {
     }
 }
 
-/// Those that callback hosts and remote control are to blame for have no alert of their own.
+/// Dead letters caused by callback hosts and by remote control have no alert of their own.
 #[test]
-fn the_alert_on_dead_letters_leaves_no_reason_out_but_those_of_hosts_and_of_revoking() {
+fn the_dead_letter_alert_excludes_only_host_and_revoke_reasons() {
     let rules = document("deploy/prometheus/alerts.yml");
     let rule = rules.split_once("- alert: VoltgateDeadLetters").unwrap().1.split_once("labels:").unwrap().0;
     assert_eq!(

@@ -1,5 +1,5 @@
-//! The documents say what the services do: compared with what is committed, shown by a page that needs nothing else, and
-//! held against the services by schemathesis.
+//! The OpenAPI documents describe what the services do: compared with the committed files, shown by a page that needs
+//! nothing else, and checked against the services by schemathesis.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -64,7 +64,7 @@ async fn the_page_has_its_parts_and_may_load_no_others() {
             "{part}: {status} {policy}"
         );
     }
-    // Nothing else is shown by a looser policy.
+    // No other page has a looser policy.
     let (status, _, policy) = get(&format!("{api}/docs/nothing")).await;
     assert_eq!((status, policy.as_str()), (404, "default-src 'none'; frame-ancestors 'none'"));
 }
@@ -82,7 +82,7 @@ async fn schemathesis_finds_no_answer_that_is_not_in_the_document() {
     );
 }
 
-/// Every check and phase, with few examples, which the seed makes the same in each run.
+/// Every check and phase, with few examples; the seed makes them the same in each run.
 async fn examine(deployment: &Deployment, service: &str, base: &str) {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");

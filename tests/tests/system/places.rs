@@ -1,4 +1,4 @@
-//! A command works on the queue and the store that it was given, or says why not.
+//! A command works on the given queue and store, or says why not.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn environment(values: &[(&str, &str)]) -> BTreeMap<String, String> {
 const KEY: [&str; 6] = ["keys", "create", "--name", "me", "--scope", "read"];
 
 #[tokio::test]
-async fn data_beside_a_setting_that_names_another_place_ends_every_command_with_64_and_names_both() {
+async fn data_that_contradicts_a_setting_ends_each_command_with_64() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").display().to_string();
     let backup = directory.path().join("backup").display().to_string();
@@ -81,7 +81,7 @@ async fn only_up_makes_a_directory() {
             let (code, _, err) = Process::run("voltgate", arguments, &environment(settings)).await;
             assert!(code == Some(64) && err.contains(&data), "{arguments:?} {settings:?}: {code:?} {err}");
         }
-        // It looks for what is wrong, and this is.
+        // The doctor reports problems, and this is one.
         let (code, out, _) = Process::run("voltgate", &["doctor", "--data", &data], &environment(&[])).await;
         assert!(code == Some(1) && out.contains(&format!("there is none at embedded:{data}")), "{out}");
     }
@@ -90,7 +90,7 @@ async fn only_up_makes_a_directory() {
 }
 
 #[tokio::test]
-async fn each_command_says_on_request_which_queue_store_and_services_it_uses() {
+async fn each_command_reports_its_queue_store_and_services() {
     let directory = tempfile::tempdir().unwrap();
     let process = up(directory.path(), free_port()).await;
     let data = directory.path().join("data").display().to_string();
@@ -117,7 +117,7 @@ async fn each_command_says_on_request_which_queue_store_and_services_it_uses() {
         assert!(err.lines().any(|line| line == said), "{arguments:?}: {code:?} {said} is missing in {err}");
         assert!(!err.contains("s3cret"), "{err}");
     }
-    // Without being asked where it writes, and where it fails.
+    // It says where it writes without being asked, and also where it fails.
     let create = [&KEY[..], &["--data", &data]].concat();
     let (_, _, err) = Process::run("voltgate", &create, &environment(&[])).await;
     assert!(err.contains(&format!("The store is embedded:{data}")), "{err}");
@@ -150,7 +150,7 @@ async fn an_option_that_a_command_has_no_use_for_is_refused() {
 }
 
 #[tokio::test]
-async fn a_decision_that_voltgate_authorize_shows_was_delivered_at_the_first_attempt() {
+async fn voltgate_authorize_needs_only_one_delivery_attempt() {
     let directory = tempfile::tempdir().unwrap();
     let port = free_port();
     let process = up(directory.path(), port).await;

@@ -1,4 +1,4 @@
-//! Python's Celery on both sides: its client calls our worker, and its worker does what our API published.
+//! Python's Celery on both sides: its client calls our worker, and its worker runs what our API published.
 
 use std::process::Stdio;
 

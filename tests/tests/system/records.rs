@@ -1,4 +1,4 @@
-//! Finding a request, from its `202` on; and telling its decision once more.
+//! Finding a request, from its `202` on; and delivering its decision once more.
 
 use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
@@ -24,7 +24,7 @@ fn outcomes(shown: &Value) -> Vec<&str> {
 }
 
 #[tokio::test]
-async fn what_was_answered_202_is_found_by_every_process_before_any_worker_has_taken_it() {
+async fn a_202_is_found_by_every_process_before_a_worker_takes_it() {
     let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", 60);
     let (_acl, _) = deployment.start_acl().await;
     let (api, api_url) = deployment.start_api().await;
@@ -54,15 +54,15 @@ async fn what_was_answered_202_is_found_by_every_process_before_any_worker_has_t
     for name in deployment.keys().await.iter().filter(|name| name.starts_with("voltgate:accepted:")) {
         let key = format!("{}{name}", deployment.prefix);
         let left: i64 = redis::cmd("TTL").arg(&key).query_async(&mut redis).await.unwrap();
-        // That of a whole second, or one for an older public-api.
+        // Either the key of a whole second, or the note for an older public-api.
         let within = if name.contains('-') { 3_200..=3_600 } else { 86_000..=86_400 };
         assert!(within.contains(&left), "{name} expires in {left} s");
     }
 }
 
-/// As a public-api of before 45dec5b (2026-11-27) writes and reads it.
+/// The format that a public-api before 45dec5b (2026-11-27) writes and reads.
 #[tokio::test]
-async fn a_waiting_request_is_found_where_an_older_public_api_notes_it_and_noted_where_it_looks() {
+async fn a_waiting_request_is_shared_with_an_older_public_api() {
     let mut deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", 60);
     let (_acl, _) = deployment.start_acl().await;
     let (_api, api_url) = deployment.start_api().await;
@@ -117,7 +117,7 @@ async fn requests_are_listed_as_they_are_shown_alone() {
     insta::assert_json_snapshot!("a_page_of_requests", scrubbed(&list("").await));
 }
 
-/// With what differs from run to run replaced.
+/// Replaces what differs from run to run.
 fn scrubbed(page: &Value) -> Value {
     let mut page = page.clone();
     for request in page["requests"].as_array_mut().unwrap() {
@@ -167,7 +167,7 @@ async fn a_bad_filter_or_cursor_is_refused_by_its_name() {
 }
 
 #[tokio::test]
-async fn a_redelivery_tells_the_same_decision_under_the_same_id_and_is_on_record() {
+async fn a_redelivery_sends_the_same_decision_and_id_and_is_recorded() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -189,7 +189,7 @@ async fn a_redelivery_tells_the_same_decision_under_the_same_id_and_is_on_record
 }
 
 #[tokio::test]
-async fn a_redelivery_that_fails_is_tried_again_and_buried_and_what_was_delivered_stays_delivered() {
+async fn a_failed_redelivery_is_dead_lettered_and_stays_delivered() {
     let mut deployment = Deployment::new().await.with("CALLBACK_MAX_ATTEMPTS", 2);
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -206,7 +206,7 @@ async fn a_redelivery_that_fails_is_tried_again_and_buried_and_what_was_delivere
 }
 
 #[tokio::test]
-async fn what_was_undeliverable_is_delivered_by_a_redelivery_once_its_host_is_well() {
+async fn a_redelivery_delivers_what_was_undeliverable() {
     let mut deployment = Deployment::new().await.with("CALLBACK_MAX_ATTEMPTS", 1);
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);

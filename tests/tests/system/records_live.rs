@@ -13,7 +13,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::embedded::up;
 
-/// A stream of server-sent events that has begun.
+/// An open stream of server-sent events.
 struct Stream {
     response: reqwest::Response,
     text: String,
@@ -38,7 +38,7 @@ impl Stream {
         Self { response, text: String::new() }
     }
 
-    /// The next event; nothing at the end of the stream.
+    /// The next event; `None` at the end of the stream.
     async fn next(&mut self) -> Option<Event> {
         loop {
             while let Some((event, rest)) = self.text.split_once("\n\n") {
@@ -60,7 +60,7 @@ impl Stream {
         }
     }
 
-    /// The request that the next decision is about, and the event's id.
+    /// The request of the next decision, and the event's id.
     async fn decision(&mut self) -> (String, String) {
         let event = self.next().await.unwrap();
         assert_eq!(event.kind, "decision", "{event:?}");
@@ -75,7 +75,7 @@ async fn started() -> (Deployment, Services, CallbackHost) {
 }
 
 #[tokio::test]
-async fn a_stream_shows_what_fits_as_it_is_decided_and_goes_on_where_it_was_left() {
+async fn a_stream_shows_matching_decisions_and_can_be_resumed() {
     let (deployment, services, host) = started().await;
     let asking = async |driver: &str| services.ask(&deployment.http, driver, &host.url("/ok/live")).await;
     let before = asking(DRIVER).await;
@@ -100,7 +100,7 @@ async fn a_stream_shows_what_fits_as_it_is_decided_and_goes_on_where_it_was_left
 }
 
 #[tokio::test]
-async fn a_decision_that_was_asked_for_long_ago_is_not_missed_by_the_stream() {
+async fn the_stream_does_not_miss_the_decision_on_an_old_request() {
     let mut deployment = Deployment::new().await;
     let (_acl, _) = deployment.start_acl().await;
     let (_api, api_url) = deployment.start_api().await;
@@ -112,7 +112,7 @@ async fn a_decision_that_was_asked_for_long_ago_is_not_missed_by_the_stream() {
 }
 
 #[tokio::test]
-async fn open_streams_do_not_hold_up_a_stop_and_one_too_many_is_told_when_to_come_again() {
+async fn open_streams_do_not_delay_a_stop_and_their_number_is_limited() {
     let (_deployment, services, _host) = started().await;
     let mut streams = Vec::new();
     for _ in 0..64 {
@@ -146,7 +146,7 @@ async fn the_embedded_stream_goes_on_where_it_was_left_too() {
     assert_eq!(stream.decision().await.0, second);
 }
 
-/// What `voltgate log` prints.
+/// The output of `voltgate log`.
 async fn log(api_url: &str, arguments: &[&str]) -> (Option<i32>, String) {
     let mut command = tokio::process::Command::new(program("voltgate"));
     let output = command.args(["log", "--api", api_url]).args(arguments).output().await.unwrap();
@@ -183,7 +183,7 @@ async fn the_log_is_a_table_without_tokens_or_a_json_object_a_line() {
 }
 
 #[tokio::test]
-async fn a_followed_log_begins_with_the_last_ones_and_goes_on_over_a_restart() {
+async fn a_followed_log_begins_with_the_last_and_survives_a_restart() {
     let (deployment, services, host) = started().await;
     let asking =
         async |api_url: &str| ask(&deployment.http, api_url, DRIVER, &host.url("/ok/log")).await.unwrap();
@@ -206,7 +206,7 @@ async fn a_followed_log_begins_with_the_last_ones_and_goes_on_over_a_restart() {
     assert_eq!(next().await, first);
     let port = services.api_url.rsplit(':').next().unwrap();
     assert_eq!(services.api.stop().await, Some(0));
-    // What is decided meanwhile, asked for at another process.
+    // A decision made meanwhile, requested at another process.
     let (_other, other_url) = deployment.start_api().await;
     let meanwhile = asking(&other_url).await;
     let (_api, _) = deployment.clone().with("PUBLIC_API_PORT", port).start_api().await;

@@ -1,4 +1,4 @@
-//! What bad input gets: a problem+json with a field that names the culprit.
+//! Invalid input is refused with a problem+json whose `field` names the cause.
 
 use serde_json::{Value, json};
 use tests::deployment::{DRIVER, Deployment, STATION};

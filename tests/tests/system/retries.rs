@@ -1,4 +1,4 @@
-//! Callbacks that fail and heal.
+//! Callbacks that fail and recover.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use tests::link::Link;
 use tests::process::Process;
 
 #[tokio::test]
-async fn a_failed_callback_is_tried_again_with_the_same_id_and_every_attempt_is_recorded() {
+async fn a_failed_callback_is_retried_with_the_same_id_and_recorded() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -60,7 +60,7 @@ async fn retry_after_is_waited_for_in_the_broker() {
 }
 
 #[tokio::test]
-async fn hosts_that_hang_or_reset_cost_one_time_limit_and_are_given_up_at_the_end() {
+async fn hosts_that_hang_or_reset_cost_one_timeout_per_attempt() {
     let mut deployment = Deployment::new()
         .await
         .with("CALLBACK_TIMEOUT_SEC", "0.5")
@@ -158,7 +158,7 @@ async fn a_host_that_hangs_leaves_slots_for_the_others() {
     .await;
 }
 
-/// A host that takes its time, so that a burst does not find room at once.
+/// A slow host, so that not all of a burst is admitted at once.
 async fn slow_host() -> (CallbackHost, Link, String) {
     let host = CallbackHost::start().await;
     let link = Link::to(&host.url("/")).await;
@@ -168,7 +168,7 @@ async fn slow_host() -> (CallbackHost, Link, String) {
 }
 
 #[tokio::test]
-async fn what_waited_for_a_worker_longer_than_the_window_is_told_all_the_same() {
+async fn a_decision_that_waited_past_the_window_is_still_delivered() {
     let mut deployment = Deployment::new()
         .await
         .with("WORKER_CONCURRENCY", 8)
@@ -187,7 +187,7 @@ async fn what_waited_for_a_worker_longer_than_the_window_is_told_all_the_same() 
 }
 
 #[tokio::test]
-async fn a_replay_that_finds_no_room_at_once_keeps_the_window_of_the_replay() {
+async fn a_deferred_replay_keeps_the_window_of_the_replay() {
     let mut deployment = Deployment::new()
         .await
         .with("WORKER_CONCURRENCY", 8)
@@ -211,12 +211,12 @@ async fn a_replay_that_finds_no_room_at_once_keeps_the_window_of_the_replay() {
 }
 
 #[tokio::test]
-async fn a_delivery_whose_message_is_lost_becomes_undeliverable_with_a_dead_letter() {
+async fn a_delivery_whose_message_is_lost_becomes_a_dead_letter() {
     let mut deployment = Deployment::new().await.with("CALLBACK_WINDOW_SEC", 9);
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
     let request = services.ask(http, DRIVER, &host.url("/retry-after/7")).await;
-    // As if somebody had deleted the queue of the ladder that holds it.
+    // As if the queue of the ladder that holds it had been deleted.
     eventually("the delayed message to be taken away", async || {
         for level in 0..4 {
             if !deployment.drain(&format!("celery_delayed_{level}")).await.is_empty() {

@@ -1,4 +1,4 @@
-//! A stream of decisions that is not read, and one in which there is nothing to tell.
+//! A stream of decisions that is not read, and one without decisions.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 
 use super::stores::{decided, key};
 
-/// So many decisions, each as long as this: far more than the kernel holds for a connection.
+/// This many decisions, each of this length: far more than the kernel buffers for a connection.
 const DECISIONS: usize = 10_000;
 const LENGTH: usize = 4000;
 
-/// The lines of an answer, as they come.
+/// The lines of an answer, as they arrive.
 struct Answer(Lines<BufReader<TcpStream>>);
 
 impl Answer {
@@ -30,7 +30,7 @@ impl Answer {
         Self(BufReader::new(connection).lines())
     }
 
-    /// Reads on until so many lines began like this.
+    /// Reads until this many lines began like this.
     async fn has(&mut self, beginning: &str, count: usize) {
         let reading = async {
             let mut left = count;
@@ -44,7 +44,7 @@ impl Answer {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_read_costs_no_memory_holds_up_nobody_and_misses_nothing() {
+async fn an_unread_stream_costs_no_memory_and_misses_nothing() {
     let deployment = Deployment::new().await;
     let (api, api_url) = deployment.start_api().await;
     let options =
@@ -61,7 +61,7 @@ async fn a_stream_that_is_not_read_costs_no_memory_holds_up_nobody_and_misses_no
         stream.has("id: ", 1).await;
     }
     let before = api.memory();
-    // A redelivery tells of its decision again.
+    // As on a redelivery: opening the record adds its decision to the feed again.
     let telling = stream::iter(0..DECISIONS)
         .for_each_concurrent(64, |_| async { drop(store.records.open(request, &key).await.unwrap()) });
     tokio::join!(telling, read.has("event: decision", DECISIONS));
@@ -71,7 +71,7 @@ async fn a_stream_that_is_not_read_costs_no_memory_holds_up_nobody_and_misses_no
 }
 
 #[tokio::test]
-async fn a_stream_with_nothing_to_tell_says_so_now_and_then_and_from_where_to_go_on() {
+async fn an_idle_stream_sends_comments_and_a_resume_position() {
     let (_api, api_url) = Deployment::new().await.start_api().await;
     let mut stream = Answer::of(&api_url, "/requests/stream").await;
     stream.has(": nothing new", 1).await;

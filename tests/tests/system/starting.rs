@@ -1,4 +1,4 @@
-//! A start that cannot work says why, and where it looked.
+//! A start that fails says why, and where it looked.
 
 use tests::deployment::Deployment;
 use tests::process::Process;
@@ -23,7 +23,7 @@ async fn a_bad_setting_stops_the_start_with_code_64_and_its_name() {
     }
 }
 
-/// Each with what is said to be wrong.
+/// Each URL with the expected complaint.
 const URLS_THAT_ARE_READ_DIFFERENTLY: [(&str, &str, &str); 16] = [
     ("BROKER_URL", "amqp://me:s3cret@ss/w#o?rd@127.0.0.1:1/x", "percent-encoded"),
     ("BROKER_URL", "amqp://me:12/s3cret@127.0.0.1:1", "percent-encoded"),
@@ -44,7 +44,7 @@ const URLS_THAT_ARE_READ_DIFFERENTLY: [(&str, &str, &str); 16] = [
 ];
 
 #[tokio::test]
-async fn a_url_that_two_programs_would_read_differently_stops_the_start_with_code_64_and_shows_no_password() {
+async fn an_ambiguous_url_stops_the_start_and_shows_no_password() {
     let ours: [(&str, &[&str]); 5] = [
         ("public-api", &[]),
         ("worker", &[]),
@@ -81,7 +81,7 @@ async fn a_url_that_two_programs_would_read_differently_stops_the_start_with_cod
 }
 
 #[tokio::test]
-async fn a_password_is_not_shown_where_a_server_is_not_there_nor_where_a_file_cannot_be_read() {
+async fn a_password_is_not_shown_in_connection_or_file_errors() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("voltgate.toml");
     std::fs::write(&file, "redis_url = \"redis://:s3cret@127.0.0.1:1\n").unwrap();
@@ -108,7 +108,7 @@ async fn a_password_is_not_shown_where_a_server_is_not_there_nor_where_a_file_ca
 }
 
 #[tokio::test]
-async fn an_unreachable_dependency_stops_the_start_with_code_69_and_where_it_was_looked_for() {
+async fn an_unreachable_dependency_stops_the_start_and_is_named() {
     let cases = [
         ("public-api", "BROKER_URL", "amqp://guest:s3cret@127.0.0.1:1/x", "amqp://guest:****@127.0.0.1:1/x"),
         ("acl-service", "REDIS_URL", "redis://:s3cret@127.0.0.1:1", "redis://:****@127.0.0.1:1"),
@@ -143,7 +143,7 @@ async fn a_service_that_still_looks_for_its_dependencies_can_be_stopped() {
             .with("STARTUP_TIMEOUT_SEC", 3600)
             .with("LOG_LEVEL", "debug");
         let mut process = Process::start(program, &[], &deployment.environment);
-        // Its signals are caught by now.
+        // By now it handles signals.
         process.logged("looking_for").await;
         assert_eq!(process.stop().await, Some(0), "{program}");
     }

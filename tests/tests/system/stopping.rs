@@ -1,4 +1,4 @@
-//! Processes that are stopped, restarted one after the other, or killed, while clients ask on and on.
+//! Processes that are stopped, restarted one after the other, or killed, while clients keep sending requests.
 
 use nix::sys::signal::Signal;
 use tests::callback_host::CallbackHost;
@@ -9,7 +9,7 @@ use tests::stage::Stage;
 
 const ROUNDS: usize = 3;
 
-/// A stage whose clients reach public-api by way of a link, as they would through a load balancer.
+/// A stage whose clients reach public-api through a link, as through a load balancer.
 async fn stage_with_a_front() -> (Link, Stage) {
     let mut stage = Stage::set(Deployment::new().await, &[]).await;
     let front = Link::to(&stage.services.api_url).await;
@@ -38,7 +38,7 @@ async fn a_second_sigterm_leaves_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn rolling_restarts_of_workers_and_of_the_api_under_load_lose_nothing() {
+async fn rolling_restarts_under_load_lose_nothing() {
     let (front, mut stage) = stage_with_a_front().await;
     let load = stage.load();
     for _ in 0..ROUNDS {
@@ -56,7 +56,7 @@ async fn rolling_restarts_of_workers_and_of_the_api_under_load_lose_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_api_and_an_acl_service_that_are_killed_under_load_lose_nothing() {
+async fn killing_the_api_and_acl_service_under_load_loses_nothing() {
     let (front, mut stage) = stage_with_a_front().await;
     let to_acl = Link::to(&stage.services.acl_url).await;
     let worker = stage.deployment.through("AUTHORIZATION_SERVICE_URL", &to_acl).start_worker();

@@ -1,4 +1,4 @@
-//! What every store promises, tried on each.
+//! What every store guarantees, tested on each.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -144,7 +144,7 @@ async fn two_start_times_of_one_request_are_one_record_and_one_decision() {
 }
 
 #[tokio::test]
-async fn a_record_with_the_same_key_that_is_another_requests_is_not_taken_for_ones_own() {
+async fn another_requests_record_with_the_same_key_is_not_reused() {
     for (kind, store, _directory) in stores().await {
         let (first, second, key) = (RequestId::new(), RequestId::new(), key("x"));
         store.records.decide(&key, &decided(first, Decision::Allowed)).await.unwrap();
@@ -157,7 +157,7 @@ async fn a_record_with_the_same_key_that_is_another_requests_is_not_taken_for_on
 
 #[tokio::test]
 async fn scripts_that_somebody_flushed_out_of_redis_are_sent_again() {
-    // Of its own: other tests could not do without their scripts twice in a row.
+    // A private Redis: other tests would fail if their scripts were flushed twice in a row.
     let directory = TempDir::new().unwrap();
     let server = test_servers::Redis::start(directory.path()).unwrap();
     let options = StoreOptions { key_prefix: String::new(), retention: Duration::from_secs(60) };
@@ -201,7 +201,7 @@ async fn a_record_keeps_its_source_and_may_have_no_callback() {
 }
 
 #[tokio::test]
-async fn every_attempt_is_kept_in_order_and_the_last_one_says_how_it_stands() {
+async fn every_attempt_is_kept_in_order_and_the_last_sets_the_state() {
     for (kind, store, _directory) in stores().await {
         let (request, key) = (RequestId::new(), key("x"));
         store.records.open(request, &key).await.unwrap();
@@ -217,7 +217,7 @@ async fn every_attempt_is_kept_in_order_and_the_last_one_says_how_it_stands() {
         for attempt in &attempts {
             let state = if attempt.number == 3 { DeliveryState::Delivered } else { DeliveryState::Pending };
             store.records.attempted(&key, attempt, state).await.unwrap();
-            // Written twice, as a redelivery would.
+            // Written twice, as on a redelivery.
             store.records.attempted(&key, attempt, state).await.unwrap();
         }
         let record = store.records.find(request).await.unwrap().unwrap();
@@ -246,7 +246,7 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
         let told = [
             (attempt(1, "503", 1), Pending, Pending),
             (attempt(2, "the window is over", 2), Undeliverable, Undeliverable),
-            // Another worker's, of the same delivery; then a replay's.
+            // One by another worker for the same delivery; then those of a replay.
             (attempt(1, "timeout", 3), Pending, Undeliverable),
             (attempt(4, "500", 4), Pending, Pending),
             (attempt(5, "200", 5), Delivered, Delivered),
@@ -268,7 +268,7 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
 }
 
 #[tokio::test]
-async fn an_overdue_delivery_is_claimed_by_one_at_a_time_until_it_is_over() {
+async fn an_overdue_delivery_is_claimed_by_one_worker_at_a_time() {
     for (kind, store, _directory) in stores().await {
         let overdue = &store.overdue;
         let [first, second] = [RequestId::new(), RequestId::new()];

@@ -1,4 +1,4 @@
-//! What every store promises of finding records, tried on each.
+//! What every store guarantees about finding records, tested on each.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::stores::{decided, key, stores};
 const SECOND: Nanos = 1_000_000_000;
 const STATIONS: [&str; 2] = ["123e4567-e89b-12d3-a456-426614174000", "00000000-e89b-12d3-a456-426614174000"];
 
-/// A decision about a request that was called so long ago; gives its id.
+/// Stores a decision on a request made this long ago; returns its id.
 async fn put(store: &Store, ago: Nanos, station: usize, token: &str, decision: Decision) -> RequestId {
     let request_id = RequestId::new();
     let key = RecordKey {
@@ -31,7 +31,7 @@ async fn put(store: &Store, ago: Nanos, station: usize, token: &str, decision: D
     request_id
 }
 
-/// So many, each a nanosecond older than the one before.
+/// Stores this many decisions, each a nanosecond older than the one before.
 async fn put_many(store: &Store, count: Nanos, station: usize, token: &str, decision: Decision) {
     let one = async |ago| {
         put(store, ago, station, token, decision).await;
@@ -54,7 +54,7 @@ async fn all(store: &Store, filter: &Filter, limit: usize) -> Vec<RequestId> {
 }
 
 #[tokio::test]
-async fn records_are_found_by_what_is_known_of_them_newest_first_page_by_page() {
+async fn records_are_found_by_each_filter_newest_first_in_pages() {
     use Decision::{Allowed, Invalid, NotAllowed};
     for (kind, store, _directory) in stores().await {
         let mut ids = Vec::new();
@@ -118,7 +118,7 @@ async fn what_could_not_be_delivered_is_found_until_it_was() {
 }
 
 #[tokio::test]
-async fn in_redis_what_fits_two_filters_is_on_the_first_page_however_much_fits_each() {
+async fn in_redis_a_match_of_two_filters_is_on_the_first_page() {
     let deployment = Deployment::new().await;
     let options =
         StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };
@@ -137,7 +137,7 @@ async fn in_redis_what_fits_two_filters_is_on_the_first_page_however_much_fits_e
 }
 
 #[tokio::test]
-async fn a_span_of_time_begins_with_its_first_moment_and_ends_before_its_last() {
+async fn a_time_span_includes_its_start_and_excludes_its_end() {
     for (kind, store, _directory) in stores().await {
         let mut records = Vec::new();
         for ago in [30, 20, 10] {
@@ -161,7 +161,7 @@ async fn a_span_of_time_begins_with_its_first_moment_and_ends_before_its_last() 
 }
 
 #[tokio::test]
-async fn a_page_for_which_too_much_had_to_be_looked_at_is_short_and_the_next_one_goes_on() {
+async fn a_page_that_scans_too_much_is_short_and_the_next_continues() {
     for (kind, store, _directory) in stores().await {
         let rare = put(&store, 600 * SECOND, 0, "x", Decision::Allowed).await;
         let record = store.records.find(rare).await.unwrap().unwrap();
@@ -191,7 +191,7 @@ async fn records_that_began_at_the_same_moment_are_all_found() {
 }
 
 #[tokio::test]
-async fn the_feed_has_every_decision_in_the_order_of_recording_whenever_it_was_asked_for() {
+async fn the_feed_has_every_decision_in_the_order_of_recording() {
     for (kind, store, _directory) in stores().await {
         put(&store, 0, 0, "before", Decision::Allowed).await;
         let begin = store.search.feed_end().await.unwrap();
@@ -217,7 +217,7 @@ async fn the_feed_has_every_decision_in_the_order_of_recording_whenever_it_was_a
 }
 
 #[tokio::test]
-async fn a_request_is_known_from_its_acceptance_to_its_decision_and_no_note_is_left() {
+async fn a_request_is_known_until_decided_and_no_note_is_left() {
     for (kind, store, _directory) in stores().await {
         let (request_id, key) = (RequestId::new(), key("x"));
         assert_eq!(store.records.look_up(request_id).await.unwrap(), None, "{kind}");
@@ -259,7 +259,7 @@ async fn a_task_that_came_past_the_api_is_known_once_a_worker_has_it() {
 }
 
 #[tokio::test]
-async fn what_a_crash_left_out_of_the_index_is_entered_by_the_redelivery_and_all_of_it_expires() {
+async fn a_redelivery_completes_the_index_and_all_of_it_expires() {
     let deployment = Deployment::new().await;
     let options =
         StoreOptions { key_prefix: deployment.prefix.clone(), retention: Duration::from_secs(3600) };

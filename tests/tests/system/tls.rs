@@ -1,4 +1,4 @@
-//! Every listener over TLS, with an authority of the test's own.
+//! Every listener over TLS, with a private certificate authority.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use tests::deployment::{DRIVER, Deployment, STATION};
 use tests::eventually;
 use tests::process::Process;
 
-/// An authority, and the files of a certificate that it signed for this machine.
+/// A certificate authority, and the files of a certificate that it signed for this machine.
 struct Pki {
     directory: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -27,7 +27,7 @@ impl Pki {
         pki
     }
 
-    /// Signs another certificate and puts it in the place of the one before.
+    /// Signs another certificate and replaces the current one.
     fn sign(&self) {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap();
@@ -48,7 +48,7 @@ impl Pki {
             .with("TLS_CA_FILE", file("ca.pem"))
     }
 
-    /// Trusts this authority and no other.
+    /// A client that trusts only this authority.
     fn client(&self) -> reqwest::Client {
         let authority = reqwest::Certificate::from_pem(&std::fs::read(self.file("ca.pem")).unwrap()).unwrap();
         let builder = reqwest::Client::builder().no_proxy().timeout(tests::PATIENCE).tls_info(true);
@@ -56,7 +56,7 @@ impl Pki {
     }
 }
 
-/// The certificate that a newcomer meets: who has been there resumes a session with the one of then.
+/// The certificate that a new client sees: an earlier client resumes its session with the old one.
 async fn served(pki: &Pki, url: &str) -> Vec<u8> {
     let response = pki.client().get(format!("{url}/healthz")).send().await.unwrap();
     let info = response.extensions().get::<reqwest::tls::TlsInfo>().unwrap();
@@ -64,7 +64,7 @@ async fn served(pki: &Pki, url: &str) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn the_whole_system_works_over_tls_and_serves_a_new_certificate_without_a_restart() {
+async fn the_system_works_over_tls_and_reloads_a_new_certificate() {
     let pki = Pki::new();
     let mut deployment = pki.guard(Deployment::new().await);
     let (_acl, acl) = deployment.start_acl().await;

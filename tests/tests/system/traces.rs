@@ -1,4 +1,4 @@
-//! One request is one trace, over every process that it passes.
+//! One request is one trace, across every process that handles it.
 
 use serde_json::{Value, json};
 use tests::callback_host::{Callback, CallbackHost};
@@ -17,7 +17,7 @@ async fn ask_in_a_trace(deployment: &Deployment, services: &Services, callback_u
     answer["request_id"].as_str().unwrap().to_owned()
 }
 
-/// Waits for this many spans of this name, in the order in which they began.
+/// Waits for this many spans of this name, ordered by start time.
 async fn spans(collector: &Collector, name: &str, count: usize) -> Vec<Span> {
     eventually(&format!("{count} spans {name}"), async || {
         let mut found = collector.trace(TRACE);
@@ -33,13 +33,13 @@ fn parent_of(callback: &Callback) -> &str {
 }
 
 #[tokio::test]
-async fn one_trace_shows_the_api_the_worker_the_access_list_and_every_callback_attempt() {
+async fn one_trace_covers_api_worker_access_list_and_callbacks() {
     let collector = Collector::start().await;
     let mut deployment = Deployment::new().await.with("OTLP_ENDPOINT", &collector.url);
     let services = deployment.start().await;
     services.admit(&deployment.http, DRIVER).await;
     let host = CallbackHost::start().await;
-    // The first attempt fails, so that the second comes by way of the delays.
+    // The first attempt fails, so that the second goes through the delay queues.
     let request = ask_in_a_trace(&deployment, &services, &host.url("/first/503/200/secret-path")).await;
     services.record_once(&deployment.http, &request, "delivered").await;
 
@@ -68,7 +68,7 @@ async fn one_trace_shows_the_api_the_worker_the_access_list_and_every_callback_a
 }
 
 #[tokio::test]
-async fn without_a_collector_the_clients_trace_is_passed_on_or_one_is_made() {
+async fn without_a_collector_a_trace_is_passed_on_or_created() {
     let mut deployment = Deployment::new().await;
     let services = deployment.start().await;
     let (host, http) = (CallbackHost::start().await, &deployment.http);
@@ -81,8 +81,8 @@ async fn without_a_collector_the_clients_trace_is_passed_on_or_one_is_made() {
 }
 
 #[tokio::test]
-async fn a_collector_that_hangs_stops_nothing_and_is_named_in_the_log_once() {
-    // It takes connections and answers nothing.
+async fn a_hanging_collector_stops_nothing_and_is_logged_once() {
+    // It accepts connections and never answers.
     let deaf = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", deaf.local_addr().unwrap());
     let mut deployment = Deployment::new().await.with("OTLP_ENDPOINT", endpoint);

@@ -1,5 +1,4 @@
-//! The kinds of search that are measured: every filter alone, and together with others, where much fits and where little
-//! or nothing does.
+//! The kinds of search that are measured: every filter alone and in combination, with many, few or no matching records.
 
 use common::decision::Decision;
 use store::{DeliveryState, Filter};
@@ -8,10 +7,10 @@ use crate::records::{Records, SPAN};
 
 const HOUR: u64 = 3_600_000_000_000;
 
-/// Makes a filter that fits the record with this number, unless nothing shall fit it.
+/// Makes a filter that matches the record with this number, unless it is meant to match none.
 type Make = fn(&Records, u64) -> Filter;
 
-/// A name, which says how many fit, and how such a filter is made.
+/// The name, which says how many records match, and how such a filter is made.
 pub(crate) const KINDS: [(&str, Make); 26] = [
     ("none", |_, _| Filter::default()),
     ("station (1 in 2,000)", station),
@@ -86,13 +85,13 @@ fn delivery(state: DeliveryState) -> Filter {
     Filter { delivery: Some(state), ..Filter::default() }
 }
 
-/// The time that ends right behind the record.
+/// Limits the filter to a time span that ends right after the record.
 fn within(records: &Records, at: u64, length: u64, filter: Filter) -> Filter {
     let to = records.key(at).start_ns + SPAN / records.count;
     Filter { from_ns: Some(to.saturating_sub(length)), to_ns: Some(to), ..filter }
 }
 
-/// As it stands in the query of `GET /requests`.
+/// The filter as the query of `GET /requests`.
 pub(crate) fn query(filter: &Filter) -> Vec<(&'static str, String)> {
     let moment = |moment: Option<u64>| moment.map(|moment| moment.to_string());
     let pairs = [

@@ -1,6 +1,7 @@
-//! `make search-bench`: how long finding requests takes among ten million of thirty days, by kind of filter, through the
-//! store and through `GET /requests`; and what a record and its place in the index take of Redis' memory. Fills a private
-//! Redis, or takes the one that was filled before whose URL is the second argument, prints a table and decides nothing.
+//! `make search-bench`: how long it takes to find requests among ten million of thirty days, by kind of
+//! filter, through the store and through `GET /requests`; and how much of Redis' memory a record and its index
+//! entries take. Fills a private Redis, or uses one filled by an earlier run whose URL is the second argument.
+//! Prints a table and decides nothing.
 #![expect(clippy::unwrap_used, reason = "a measurement that cannot be made shall fail loudly")]
 
 mod kinds;
@@ -23,19 +24,19 @@ use crate::records::{KEPT, Records, spread};
 
 const PAGE: usize = 50;
 const LOOKS: u64 = 500;
-/// Requests that are decided beside the searches.
+/// Interval at which requests are decided during the searches.
 const WRITE_EVERY: Duration = Duration::from_millis(5);
-/// Records whose memory is looked at.
+/// Number of records whose memory is measured.
 const WEIGHED: u64 = 1000;
 const AS_LONG_AS_IT_TAKES: Duration = Duration::from_secs(60);
 
-/// Measures finding requests among many.
+/// Measures how long it takes to find requests among many
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Among how many
+    /// Number of requests to search among
     #[arg(default_value_t = 10_000_000)]
     records: u64,
-    /// The URL of a Redis that was filled before
+    /// URL of a Redis filled by an earlier run
     redis: Option<String>,
 }
 
@@ -132,7 +133,7 @@ impl Searcher {
         println!("load average: {}", std::fs::read_to_string("/proc/loadavg").unwrap().trim());
     }
 
-    /// A filter made from one of the records; every second time from the page on that begins behind another.
+    /// A filter made from one of the records; every second search starts at a later page.
     fn search(&self, make: fn(&Records, u64) -> Filter, look: u64) -> (Filter, Option<Place>) {
         let filter = make(&self.records, spread(look) % self.records.count);
         let later = (look % 2 == 1 && filter.from_ns.is_none())
@@ -158,10 +159,10 @@ fn percentiles(mut took: Vec<Duration>) -> String {
     format!("{:>7.1} {:>7.1} {:>7.1}", at(50), at(99), at(100))
 }
 
-/// Requests go on being decided.
+/// Keeps deciding requests.
 async fn write_beside(store: &Store, records: &Records) {
     let mut ticks = tokio::time::interval(WRITE_EVERY);
-    // Numbers that none of the records has, nor any that was written beside an earlier measurement.
+    // Numbers that no record has, neither from the fill nor from an earlier measurement.
     for number in clock::now().. {
         ticks.tick().await;
         let key = store::RecordKey { start_ns: clock::now(), ..records.key(number % records.count) };
@@ -181,7 +182,7 @@ async fn start_api(redis_url: String, directory: &Path) -> (Process, String) {
     (api, url)
 }
 
-/// What some of the records take: their share of the sorted sets, the hash, and the way to it.
+/// Memory of some of the records: their share of the sorted sets, the hash, and the key that leads to it.
 async fn weigh(redis: &mut MultiplexedConnection, records: &Records) {
     let (mut index, mut hash) = (0.0, 0.0);
     for number in (0..WEIGHED).map(|look| spread(look) % records.count) {
@@ -201,7 +202,7 @@ async fn usage(redis: &mut MultiplexedConnection, key: &str) -> f64 {
     command(redis, &["MEMORY", "USAGE", key, "SAMPLES", "0"]).await
 }
 
-/// What the expiry of a bucket of the index costs, for which Redis serves nobody else.
+/// Time that the expiry of an index bucket takes, during which Redis serves no other client.
 async fn free(redis: &mut MultiplexedConnection, records: &Records) {
     let (mut took, mut largest) = (Vec::new(), 0);
     for look in 0..100 {

@@ -1,4 +1,4 @@
-//! The records that are searched: each is made of its number alone, the newest having number 0.
+//! The records that are searched. Each is made from its number alone; the newest has number 0.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use redis::{AsyncCommands, Pipeline};
 use store::{Attempt, Decided, DeliveryState, Place, RecordKey, Store};
 use uuid::Uuid;
 
-/// All of them began within this; they are kept for as long.
+/// All of them began within this span, and are kept for as long.
 pub(crate) const SPAN: Nanos = 30 * 24 * 3_600_000_000_000;
 const STATIONS: u64 = 2000;
 const DRIVERS: u64 = 200_000;
-/// One record in so many is of the busy station, or of the busy driver.
+/// One record in this many belongs to the busy station, and one in `BUSY_DRIVER` to the busy driver.
 const BUSY_STATION: u64 = 20;
 const BUSY_DRIVER: u64 = 100;
 const BATCH: usize = 250;
@@ -29,7 +29,7 @@ const DEADLINE_NS: Nanos = 5_000_000_000;
 const TOOK_MS: u64 = 23;
 const CALLBACK_URL: &str = "https://partner.example.com/charging/decisions";
 
-/// So many, evenly spread over the span that ends here.
+/// `count` records, evenly spread over the span that ends at `newest`.
 #[derive(Clone, Copy)]
 pub(crate) struct Records {
     pub(crate) count: u64,
@@ -37,7 +37,7 @@ pub(crate) struct Records {
 }
 
 impl Records {
-    /// Those that a Redis was filled with before; nothing where it was not.
+    /// The records of a Redis that was filled before; `None` if it was not.
     pub(crate) async fn found(count: u64, redis: &mut MultiplexedConnection) -> Option<Self> {
         let first: Option<String> =
             redis.get(format!("voltgate:request:{}", Self::request(0))).await.unwrap();
@@ -53,12 +53,12 @@ impl Records {
         }
     }
 
-    /// 0 is the busy one.
+    /// Number 0 is the busy one.
     pub(crate) fn station(number: u64) -> StationId {
         StationId::from_uuid(Uuid::from_u64_pair(number % STATIONS, 7))
     }
 
-    /// 0 is the busy one.
+    /// Number 0 is the busy one.
     pub(crate) fn driver(number: u64) -> PresentedToken {
         PresentedToken::new(format!("driver-token-{:011}", number % DRIVERS))
     }
@@ -67,13 +67,13 @@ impl Records {
         Place { start_ns: self.key(number).start_ns, request_id: Self::request(number) }
     }
 
-    /// Writes all of them, with fewer commands than a worker takes.
+    /// Writes all of them, with fewer commands than a worker uses.
     pub(crate) async fn fill(&self, redis: &MultiplexedConnection) {
         let style =
             ProgressStyle::with_template("{wide_bar} {human_pos}/{human_len} {per_sec} {eta}").unwrap();
         let bar = ProgressBar::new(self.count).with_style(style);
         let batches = iter((0..self.count).step_by(BATCH));
-        // Two under way at a time, so that Redis need not wait for this.
+        // Two batches in flight at a time, so that Redis is never idle.
         batches
             .for_each_concurrent(2, |first| {
                 let (mut redis, bar) = (redis.clone(), &bar);
@@ -89,7 +89,7 @@ impl Records {
         bar.finish_and_clear();
     }
 
-    /// Leaves one as [`Records::put`] does, which [`Records::check`] makes sure of.
+    /// Writes one as [`Records::put`] does; [`Records::check`] verifies this.
     fn write(&self, pipe: &mut Pipeline, number: u64) {
         let (key, place) = (self.key(number), self.place(number).to_bytes());
         let mut enter = |bucket: String, length: Duration| {
@@ -120,7 +120,7 @@ impl Records {
         pipe.cmd("EXPIRE").arg(name).arg(KEPT.as_secs()).ignore();
     }
 
-    /// A worker that does the same again finds nothing to change.
+    /// Asserts that a worker that writes the same records changes nothing.
     pub(crate) async fn check(&self, redis: &mut MultiplexedConnection, store: &Store) {
         for number in 0..self.count.min(1000) {
             let key = self.key(number);
@@ -183,7 +183,7 @@ impl Records {
     }
 }
 
-/// Splitmix64: the same for the same number, and all over the place.
+/// Splitmix64: deterministic, and spread over the whole range.
 pub(crate) fn spread(number: u64) -> u64 {
     let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
