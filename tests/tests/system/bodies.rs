@@ -121,7 +121,7 @@ async fn what_a_change_of_a_list_does_not_know_is_refused_by_name_and_admits_nob
             entry.clone(),
             format!("{{\"until\": \"{UNTIL}\", \"until\": null}}"),
             "body",
-            "`until` is there twice",
+            "duplicate member `until`",
         ),
         ("PUT", format!("{entry}?until={UNTIL}"), String::new(), "query", "`until`"),
         ("PUT", list.clone(), format!("{{{tokens}, \"until\": \"{UNTIL}\"}}"), "body", "`until`"),
