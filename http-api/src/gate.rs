@@ -157,7 +157,7 @@ pub(crate) async fn guard(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let sufficient = match Access::of(methods, request.method()) {
-        // An unknown method is answered with 405, whoever the caller is.
+        // An unknown method is answered with 405, with or without a key.
         None | Some(Access::Open) => return next.call(request).await,
         Some(Access::With(scopes)) => scopes,
     };

@@ -1,5 +1,5 @@
-//! `deliver_callback`: a further attempt to tell the client what was decided. It has a queue of its own, because a Python
-//! worker of a mixed fleet would reject a task that it does not know.
+//! `deliver_callback`: a further attempt to send the decision to the client. It has its own queue, because a Python
+//! worker in a mixed fleet would reject an unknown task.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -15,24 +15,24 @@ pub const NAME: &str = "voltgate.tasks.deliver_callback";
 pub const PARAMETERS: &[&str] =
     &["request_id", "station_id", "driver_token", "callback_url", "status", "start_time_ns", "attempts_made"];
 
-/// The header with the moment that the delivery window began, in [`Nanos`].
+/// The header with the start of the delivery window, in [`Nanos`].
 pub const WINDOW_FROM_HEADER: &str = "voltgate_window_from_ns";
-/// The header with how many attempts were made before those that count.
+/// The header with the number of attempts made before the counted ones.
 pub const UNCOUNTED_HEADER: &str = "voltgate_attempts_uncounted";
 
-/// The header of a delivery that somebody asked for once more: it is made although the record may say that the client has it.
+/// The header of a requested redelivery: it is sent even if the record says that the client has the decision.
 pub const REDELIVERY_HEADER: &str = "voltgate_redelivery";
 
-/// What bounds the attempts: a replay has a window and a count of its own.
+/// The limits of the attempts: a replay has its own window and count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counting {
-    /// Where the window begins.
+    /// The start of the window.
     pub window_from_ns: Nanos,
-    /// How many attempts were made before those that count.
+    /// How many attempts were made before the counted ones.
     pub uncounted: u32,
 }
 
-/// The queue of these tasks beside the queue of the requests.
+/// The queue of these tasks, next to the queue of the requests.
 pub fn queue(task_queue: &str) -> String {
     format!("{task_queue}.callbacks")
 }
@@ -46,11 +46,11 @@ pub struct DeliverCallback {
     pub station_id: StationId,
     /// As in the callback's body.
     pub driver_token: PresentedToken,
-    /// Where to.
+    /// The callback URL.
     pub callback_url: String,
-    /// What was decided.
+    /// The decision.
     pub status: Decision,
-    /// When the client called: names the record and begins the delivery window.
+    /// When the client called. It names the record and begins the delivery window.
     pub start_time_ns: Nanos,
     /// How many attempts were made before this task was first published.
     pub attempts_made: u32,
