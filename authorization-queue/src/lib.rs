@@ -1,5 +1,5 @@
-//! Voltgate's tasks on the task queue: which queues there are, where the broker is, and how each task is put in. Whatever
-//! takes requests in (public-api today) and whatever delivers decisions (worker) meet here.
+//! Voltgate's tasks on the task queue: the queues, the broker's location, and how each task is published. The processes
+//! that accept requests (today public-api) and those that deliver decisions (worker) share this crate.
 
 pub mod config;
 
@@ -36,25 +36,26 @@ impl AuthorizationQueue {
         }
     }
 
-    /// The broker behind it.
+    /// The underlying broker.
     pub fn broker(&self) -> &Arc<dyn Broker> {
         &self.broker
     }
 
-    /// The queue that requests wait in.
+    /// The name of the queue of requests.
     pub fn requests(&self) -> &str {
         &self.requests
     }
 
-    /// The queue that further callback attempts wait in.
+    /// The name of the queue of further callback attempts.
     pub fn callbacks(&self) -> &str {
         &self.callbacks
     }
 
-    /// Puts a request in, as a part of this trace. `Ok` means that it will be decided and called back, or found among the dead letters.
+    /// Publishes a request as a part of this trace. `Ok` means that the request will be decided and called back, or be
+    /// dead-lettered.
     ///
     /// # Errors
-    /// The broker did not confirm it in time.
+    /// Returns an error if the broker did not confirm the message in time.
     pub async fn request(
         &self,
         id: RequestId,
@@ -74,10 +75,11 @@ impl AuthorizationQueue {
         self.broker.publish(&self.requests, &message.encode(&self.origin), Duration::ZERO).await
     }
 
-    /// Tells the client once more, whether it was told or not, beginning now and with a window of its own.
+    /// Publishes a delivery of the decision again, whether or not the client has received it. It starts now and has its
+    /// own window.
     ///
     /// # Errors
-    /// The broker did not confirm it in time.
+    /// Returns an error if the broker did not confirm the message in time.
     pub async fn redeliver(
         &self,
         task: &DeliverCallback,
@@ -90,10 +92,10 @@ impl AuthorizationQueue {
         self.broker.publish(&self.callbacks, &message.encode(&self.origin), Duration::ZERO).await
     }
 
-    /// Takes up a delivery again whose message is lost, bounded as it was.
+    /// Publishes a delivery again whose message is lost, within its original limits.
     ///
     /// # Errors
-    /// The broker did not confirm it in time.
+    /// Returns an error if the broker did not confirm the message in time.
     pub async fn take_up(
         &self,
         task: &DeliverCallback,
@@ -104,7 +106,7 @@ impl AuthorizationQueue {
         self.broker.publish(&self.callbacks, &message, Duration::ZERO).await
     }
 
-    /// A further attempt to call back, to be made after a while. It keeps the request's id, and is a part of its trace.
+    /// A further callback attempt, due after a delay. It keeps the request's id and is a part of its trace.
     pub fn deliver_later(
         &self,
         task: &DeliverCallback,
@@ -132,7 +134,7 @@ impl AuthorizationQueue {
     }
 }
 
-/// Beside Celery's own headers, where OpenTelemetry's instrumentation of Python's Celery looks for them too.
+/// Next to Celery's own headers, where OpenTelemetry's instrumentation of Python's Celery also looks for them.
 fn headers_of(trace: &TraceContext) -> impl Iterator<Item = (String, Value)> {
     trace.headers().map(|(name, value)| (name.to_owned(), Value::from(value)))
 }
