@@ -1,4 +1,4 @@
-//! acl-service put together: `build` binds, `run` serves and drains.
+//! Assembles acl-service: `build` binds, `run` serves and drains.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::routes::routes;
 use crate::{openapi, scheduler};
 
-/// The service, bound and not yet serving.
+/// The service, bound but not yet serving.
 pub struct App {
     bound: Bound,
     store: Store,
@@ -24,7 +24,7 @@ impl App {
     /// Binds.
     ///
     /// # Errors
-    /// The port is taken.
+    /// Returns an error if the port is taken.
     pub fn build(config: &Config, store: Store) -> Result<Self, Failure> {
         let bound = Bound::to(config.bind, config.port)?
             .guarded(&config.server, store.keys.clone())
@@ -32,13 +32,13 @@ impl App {
         Ok(Self { bound, store, grace: config.grace })
     }
 
-    /// With `GET /metrics`.
+    /// Adds `GET /metrics`.
     #[must_use]
     pub fn with_metrics(self, exposition: Exposition) -> Self {
         Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
     }
@@ -48,10 +48,10 @@ impl App {
         self.bound.scheme()
     }
 
-    /// Serves until `shutdown`, then finishes what is in hand.
+    /// Serves until `shutdown`, then finishes the requests in flight.
     ///
     /// # Errors
-    /// The server broke.
+    /// Returns an error if the server broke.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let scheduler_stops = shutdown.child_token();
         let serving = async {

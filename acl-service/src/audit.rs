@@ -12,7 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::error::Answer;
 use crate::{paging, times};
 
-/// Changes shown of an entry; of the rest there is a count.
+/// Maximum number of changes shown of one entry; the rest is only counted.
 const MOST_SHOWN: usize = 10;
 
 #[derive(Deserialize, IntoParams)]
@@ -29,7 +29,7 @@ pub(crate) struct AuditQuery {
     /// Written before this moment
     #[param(format = "date-time")]
     to: Option<String>,
-    /// Of the page before
+    /// The cursor of the previous page
     cursor: Option<String>,
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
@@ -40,7 +40,7 @@ pub(crate) struct AuditQuery {
 #[schema(as = AuditEntries)]
 pub(crate) struct Page {
     entries: Vec<Shown>,
-    /// Of the next page; null at the end
+    /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
@@ -49,29 +49,29 @@ pub(crate) struct Page {
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditEntry)]
 pub(crate) struct Shown {
-    /// The same for all entries of one call
+    /// Shared by all entries of one call
     change_id: String,
     #[schema(format = "date-time")]
     at: String,
-    /// The name of the key that was used, or of the part of Voltgate that did it
+    /// The name of the API key, or of the part of Voltgate that made the change
     #[schema(required)]
     actor: Option<String>,
-    /// Where the call came from
+    /// The address that the call came from
     #[schema(required)]
     address: Option<String>,
-    /// What was asked for, such as `allow` or `import`
+    /// The requested action, such as `allow` or `import`
     action: String,
     stage: Stage,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// How many entries of lists it is about, shown or not
+    /// The number of list entries concerned, shown or not
     count: usize,
     changes: Vec<ShownChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
 }
 
-/// One entry of a list that was to be changed
+/// One requested change to a list entry
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditedChange)]
 pub(crate) struct ShownChange {
@@ -87,9 +87,9 @@ pub(crate) struct ShownChange {
     until: Option<String>,
 }
 
-/// Who changed which list, when and how, newest first
+/// List the changes of access lists, newest first
 #[utoipa::path(get, path = "/audit", operation_id = "list_audit_entries", tag = "audit", params(AuditQuery),
-    responses((status = 200, description = "A page of the trail; it may be empty and have a next one", body = Page),
+    responses((status = 200, description = "A page of the audit trail; it may be empty and have a next page", body = Page),
         Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<Store>, query: Query<AuditQuery>) -> Answer {
     let filter = filter(&query)?;
@@ -114,12 +114,11 @@ fn filter(query: &AuditQuery) -> Result<AuditFilter, Problem> {
 }
 
 fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Millis>, Problem> {
-    let expected =
-        || Problem::invalid(field, "expected a moment as in RFC 3339, such as 2026-12-31T18:00:00Z");
+    let expected = || Problem::invalid(field, "expected an RFC 3339 timestamp, such as 2026-12-31T18:00:00Z");
     text.map(|text| times::moment(text).ok_or_else(expected)).transpose()
 }
 
-/// Of a change of many those first that were asked for.
+/// For a change of many entries, shows the first ones that match the filter.
 fn shown(entry: AuditEntry, filter: &AuditFilter) -> Shown {
     let changes = entry.changes.iter().filter(|change| filter.fits_change(change));
     Shown {

@@ -1,4 +1,4 @@
-//! The one way to change a list: the audit trail first, then the list, so that no change is without its entry.
+//! The only code that changes a list. It writes the audit entry first, so that every change has its entry.
 
 use common::ids::{PresentedToken, RequestId, StationId};
 use store::{
@@ -8,10 +8,10 @@ use store::{
 use crate::actor::Actor;
 use crate::times;
 
-/// Changes in one step and in one audit entry.
+/// Maximum changes in one step and in one audit entry.
 pub(crate) const BATCH: usize = 500;
 
-/// One call's changes, and under what they stand in the audit trail.
+/// The changes of one call, and their identity in the audit trail.
 pub(crate) struct Changes {
     store: Store,
     actor: Actor,
@@ -26,7 +26,7 @@ impl Changes {
         Self { store: store.clone(), actor, action, group: None, change_id }
     }
 
-    /// Those of, or by way of, a group.
+    /// Marks the changes as made to, or through, a group.
     pub(crate) fn of_group(self, group: &GroupName) -> Self {
         Self { group: Some(group.clone()), ..self }
     }
@@ -35,12 +35,12 @@ impl Changes {
         &self.store
     }
 
-    /// What the audit trail calls this call.
+    /// The id of this call in the audit trail.
     pub(crate) fn id(&self) -> &str {
         &self.change_id
     }
 
-    /// Changes one list, all or nothing.
+    /// Applies the changes to one list, all or none.
     pub(crate) async fn at(&self, station: StationId, changes: &[Change]) -> Result<Changed, StoreError> {
         let access = &self.store.access;
         if let [change] = changes {
@@ -60,7 +60,7 @@ impl Changes {
         Ok(changed)
     }
 
-    /// Changes many lists; gives how many of the changes made a difference.
+    /// Changes many lists; returns how many of the changes had an effect.
     pub(crate) async fn each(&self, changes: &[(StationId, Change)]) -> Result<u64, StoreError> {
         let mut changed = 0;
         for part in changes.chunks(BATCH) {
@@ -70,22 +70,22 @@ impl Changes {
         Ok(changed)
     }
 
-    /// Writes down what is about to be done.
+    /// Records the requested changes.
     pub(crate) async fn request(&self, changes: Vec<AuditedChange>) -> Result<(), StoreError> {
         self.store.audit.append(&self.entry(Stage::Requested, changes, None)).await
     }
 
-    /// Writes down what all of it came to. The changes are made by now: where this cannot be written, they stay.
+    /// Records the results. The changes are made by now: if this cannot be written, they stay.
     pub(crate) async fn applied(&self, counts: Counts) {
         self.conclude(Stage::Applied, Some(counts)).await;
     }
 
-    /// Writes down that what was requested may be done in part or not at all.
+    /// Records that the request may be applied in part or not at all.
     pub(crate) async fn failed(&self, counts: Option<Counts>) {
         self.conclude(Stage::Failed, counts).await;
     }
 
-    /// Passes a step's result on, a failure by way of the audit trail.
+    /// Returns a step's result. A failure is recorded in the audit trail first.
     pub(crate) async fn witnessed<T>(&self, done: Result<T, StoreError>) -> Result<T, StoreError> {
         if done.is_err() {
             self.failed(None).await;
@@ -95,7 +95,7 @@ impl Changes {
 
     async fn conclude(&self, stage: Stage, counts: Option<Counts>) {
         if let Err(error) = self.store.audit.append(&self.entry(stage, Vec::new(), counts)).await {
-            tracing::warn!(%error, change_id = self.change_id, "the end of a change is not in the audit trail");
+            tracing::warn!(%error, change_id = self.change_id, "the outcome of a change could not be written to the audit trail");
         }
     }
 
@@ -114,7 +114,7 @@ impl Changes {
     }
 }
 
-/// A change as the trail keeps it.
+/// A change in the audit trail's form.
 pub(crate) fn audited(station: StationId, change: &Change) -> AuditedChange {
     let period = change.period();
     AuditedChange {

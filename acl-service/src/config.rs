@@ -10,26 +10,26 @@ use common::settings::{
 use http_api::config::ServerConfig;
 use store::config::StoreConfig;
 
-/// What it is, for `--help`.
+/// The description for `--help`.
 pub const ABOUT: &str = "Serves the access lists over HTTP: who may charge at which station. Nothing else reads or writes them. \
-     Any number of them may run.";
+     Run as many instances as you need.";
 
-/// What most installations have to decide.
+/// The settings that most installations have to decide.
 pub const MATTER_MOST: &[&Setting] =
     &[&REDIS_URL, &BIND_ADDRESS, &AUTHORIZATION_SERVICE_PORT, &AUTHORIZATION_SERVICE_KEY, &API_KEY_BOOTSTRAP];
 
-/// What acl-service needs to know.
+/// The configuration of acl-service.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the lists are.
+    /// The store of the lists.
     pub store: StoreConfig,
-    /// Where to listen.
+    /// The address to listen on.
     pub bind: IpAddr,
     /// The port; 0 for any free one.
     pub port: u16,
-    /// Who may call, and over TLS or not.
+    /// Access control and TLS.
     pub server: ServerConfig,
-    /// How long stopping may take.
+    /// How long shutdown may take.
     pub grace: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Config {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One of them has a bad value.
+    /// Returns an error if a setting has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             store: StoreConfig::from_settings(settings)?,

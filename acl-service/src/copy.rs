@@ -1,4 +1,4 @@
-//! A station's list, copied to another station page by page.
+//! Copies a station's list to another station, page by page.
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
@@ -17,41 +17,41 @@ use crate::error::{AclError, Answer};
 const LARGEST_BODY: usize = 1024;
 const PAGE: u32 = 500;
 
-/// What becomes of those who are on the other list only.
+/// How to treat the existing entries of the other list
 #[derive(Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(as = CopyMode, rename_all = "snake_case")]
 enum Mode {
-    /// They stay, and whoever is on both keeps the entry that the other list has.
+    /// Existing entries are kept.
     Add,
-    /// They go.
+    /// Existing entries are replaced, and those that are not on the copied list are removed.
     Replace,
 }
 
 #[derive(Serialize, Default, ToSchema)]
 pub(crate) struct Copied {
     success: bool,
-    /// Entries that were made or replaced
+    /// Entries that were created or replaced
     added: u64,
     removed: u64,
-    /// Of the other station's list, afterwards
+    /// The size of the other station's list afterwards
     new_size: u64,
 }
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`parse` reads it, so that each refusal names its field")]
+#[expect(dead_code, reason = "`parse` reads it, so that each error names its field")]
 pub(crate) struct CopyTo {
     to: StationId,
-    /// What becomes of those who are on the other list only: with `add` they stay, with `replace` they go
+    /// How to treat the other list's existing entries: `add` keeps them, `replace` makes the other list the same
     mode: Option<Mode>,
 }
 
 /// Copy a station's list to another station
 ///
-/// With `add` whoever has an entry there keeps it.
+/// With `add`, existing entries are kept.
 #[utoipa::path(post, path = "/station/{station_id}/acl/copy", operation_id = "copy_list", tag = "lists",
     params(("station_id" = StationId, Path)), request_body = CopyTo,
-    responses((status = 200, description = "It is copied", body = Copied), Invalid, BodyTooSlow, BodyTooLarge,
+    responses((status = 200, description = "The list is copied", body = Copied), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn copy(
     store: Data<Store>,
@@ -63,7 +63,7 @@ pub(crate) async fn copy(
     let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
     let (to, mode) = parse(&body)?;
     if from == to {
-        return Err(Problem::invalid("to", "that is the station itself").into());
+        return Err(Problem::invalid("to", "it is the same station").into());
     }
     let changes = Changes::new(&store, actor(&request), "copy");
     let mut copied = Copied::default();
@@ -79,7 +79,7 @@ pub(crate) async fn copy(
     Ok(HttpResponse::Ok().json(copied))
 }
 
-/// The new ones first, so that whoever is on both lists is never off the second.
+/// Adds the new entries first, so that a driver who is on both lists is never absent from the second.
 async fn run(
     changes: &Changes,
     from: StationId,
@@ -109,7 +109,7 @@ async fn run(
     Ok(())
 }
 
-/// Removes who is on the second list and not on the first.
+/// Removes the drivers of the second list who are not on the first.
 async fn remove_others(
     changes: &Changes,
     from: StationId,
@@ -129,7 +129,7 @@ async fn remove_others(
     Ok(removed)
 }
 
-/// Who is on a list stands in one place, and who is yet to come in another.
+/// Active entries and entries that have yet to begin are listed separately.
 #[derive(Clone, Copy)]
 enum Kind {
     Listed,

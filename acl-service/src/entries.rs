@@ -1,4 +1,4 @@
-//! One station's list: its entries, and questions about them.
+//! One station's list: its entries, and access checks.
 
 use std::collections::BTreeMap;
 
@@ -20,7 +20,7 @@ use crate::error::{AclError, Answer};
 use crate::paging::{Paging, Searching};
 use crate::times::{self, Given, Shown};
 
-/// A change or question about many drivers fits in this: ten thousand tokens of 80 characters.
+/// A request about many drivers fits in this: ten thousand tokens of 80 characters.
 const LARGEST_BODY: usize = 1024 * 1024;
 const LARGEST_TIMES: usize = 1024;
 const MOST_TOKENS: usize = 10_000;
@@ -33,23 +33,23 @@ pub(crate) struct Allowed {
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct AllowedEach {
-    /// In the order of the question
+    /// In the order of the request
     allowed: Vec<bool>,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangedOne {
     success: bool,
-    /// Of the station's list, afterwards
+    /// The size of the station's list afterwards
     new_size: u64,
 }
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ChangedMany {
     success: bool,
-    /// How many were not there before
+    /// How many entries are new
     added: u64,
-    /// Of the station's list, afterwards
+    /// The size of the station's list afterwards
     new_size: u64,
 }
 
@@ -59,16 +59,16 @@ pub(crate) struct ChangedMany {
 pub(crate) struct Listed {
     station_id: StationId,
     driver_tokens: Vec<DriverToken>,
-    /// By token, of those entries that have any
+    /// The validity, by token, of the entries that have one
     times: BTreeMap<String, Shown>,
-    /// Of the whole list
+    /// The size of the whole list
     size: u64,
-    /// Of the next page; null at the end
+    /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
 
-/// One entry with its times
+/// One entry with its validity
 #[derive(Serialize, ToSchema)]
 #[schema(as = Entry)]
 pub(crate) struct ShownEntry {
@@ -78,20 +78,20 @@ pub(crate) struct ShownEntry {
     times: Option<Shown>,
 }
 
-/// A page of a station's entries with times
+/// A page of a station's entries with a validity period
 #[derive(Serialize, ToSchema)]
 #[schema(as = TimedEntries)]
 pub(crate) struct Timed {
     station_id: StationId,
     entries: Vec<ShownEntry>,
-    /// Of the next page; null at the end
+    /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`tokens` reads it, so that a refusal names the item")]
+#[expect(dead_code, reason = "`tokens` reads it, so that an error names the item")]
 pub(crate) struct DriverTokens {
     #[schema(max_items = 10_000)]
     driver_tokens: Vec<DriverToken>,
@@ -99,7 +99,7 @@ pub(crate) struct DriverTokens {
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`pairs` reads it, so that a refusal names the pair")]
+#[expect(dead_code, reason = "`pairs` reads it, so that an error names the pair")]
 pub(crate) struct Pairs {
     #[schema(max_items = 5_000)]
     pairs: Vec<Pair>,
@@ -107,7 +107,7 @@ pub(crate) struct Pairs {
 
 #[derive(ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`pairs` reads it, so that a refusal names the pair")]
+#[expect(dead_code, reason = "`pairs` reads it, so that an error names the pair")]
 pub(crate) struct Pair {
     station_id: StationId,
     driver_token: DriverToken,
@@ -119,7 +119,7 @@ impl From<Entry> for ShownEntry {
     }
 }
 
-/// Whether a driver may charge
+/// Check a driver
 #[utoipa::path(get, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "check_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
     responses((status = 200, description = "Whether the driver may charge now", body = Allowed), Invalid, Unavailable))]
@@ -132,11 +132,11 @@ pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> A
 
 /// Admit a driver
 ///
-/// States the whole entry: one without times makes it a plain one.
+/// Replaces the whole entry: without a validity period, any earlier one is removed.
 #[utoipa::path(put, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "allow_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
     request_body(content = Option<Given>),
-    responses((status = 200, description = "The entry is there", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
+    responses((status = 200, description = "The entry exists", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow(
     store: Data<Store>,
@@ -151,10 +151,10 @@ pub(crate) async fn allow(
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
 
-/// Take a driver off the list
+/// Remove a driver from the list
 #[utoipa::path(delete, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "deny_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
-    responses((status = 200, description = "There is no such entry", body = ChangedOne), Invalid, Unavailable))]
+    responses((status = 200, description = "The entry does not exist", body = ChangedOne), Invalid, Unavailable))]
 pub(crate) async fn deny(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let changes = Changes::new(&store, actor(&request), "deny");
@@ -162,12 +162,12 @@ pub(crate) async fn deny(store: Data<Store>, path: Path<(String, String)>, reque
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
 
-/// A station's list
+/// List a station's drivers
 ///
-/// A page of a search may be empty and have a next one.
+/// A page of a search may be empty and have a next page.
 #[utoipa::path(get, path = "/station/{station_id}/acl", operation_id = "list_drivers", tag = "lists",
     params(("station_id" = StationId, Path), Paging, Searching),
-    responses((status = 200, description = "A page of it", body = Listed), Invalid, Unavailable))]
+    responses((status = 200, description = "A page of the list", body = Listed), Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let station: StationId = path.parse()?;
     let Page { entries, size, next } = store.access.page(station, &paging.query_with_search()?).await?;
@@ -179,10 +179,10 @@ pub(crate) async fn list(store: Data<Store>, path: Path<String>, paging: Query<P
     Ok(HttpResponse::Ok().json(Listed { station_id: station, driver_tokens, times, size, cursor: next }))
 }
 
-/// The entries of a station that have times, also those that are yet to begin
+/// List a station's entries with a validity period, including those that have yet to begin
 #[utoipa::path(get, path = "/station/{station_id}/acl/timed", operation_id = "list_timed_entries", tag = "lists",
     params(("station_id" = StationId, Path), Paging),
-    responses((status = 200, description = "A page of them", body = Timed), Invalid, Unavailable))]
+    responses((status = 200, description = "A page of entries", body = Timed), Invalid, Unavailable))]
 pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let station: StationId = path.parse()?;
     let Listing { items, next } = store.access.timed(station, &paging.query()?).await?;
@@ -193,7 +193,7 @@ pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Q
 /// Admit many drivers, all or none
 #[utoipa::path(put, path = "/station/{station_id}/acl", operation_id = "allow_drivers", tag = "lists", params(("station_id" = StationId, Path)),
     request_body = DriverTokens,
-    responses((status = 200, description = "They are on the list", body = ChangedMany), Invalid, BodyTooSlow,
+    responses((status = 200, description = "The drivers are on the list", body = ChangedMany), Invalid, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow_many(
     store: Data<Store>,
@@ -210,7 +210,7 @@ pub(crate) async fn allow_many(
     Ok(HttpResponse::Ok().json(answer))
 }
 
-/// Whether drivers may charge at stations, many at once
+/// Check many drivers and stations
 #[utoipa::path(post, path = "/acl/check", operation_id = "check_drivers", tag = "lists", request_body = Pairs,
     responses((status = 200, description = "The answers", body = AllowedEach), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
@@ -232,7 +232,7 @@ fn station_and_token(path: &(String, String)) -> Result<(StationId, DriverToken)
     Ok((path.0.parse()?, DriverToken::parse(&path.1)?))
 }
 
-/// A member such as `until` is refused: the drivers would be admitted for ever.
+/// A member such as `until` is rejected: the drivers would be admitted for ever.
 fn tokens(body: &Value) -> Result<Vec<DriverToken>, Problem> {
     body::known_members(body, &["driver_tokens"])?;
     let expected = || Problem::invalid("driver_tokens", "expected {\"driver_tokens\": [\"…\", …]}");
@@ -270,10 +270,10 @@ fn pairs(body: &Value) -> Result<Vec<(StationId, DriverToken)>, Problem> {
         let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
         let station = text("station_id").parse();
         let station =
-            station.map_err(|error| Problem::invalid("station_id", format!("of pair {index}: {error}")))?;
+            station.map_err(|error| Problem::invalid("station_id", format!("pair {index}: {error}")))?;
         let token = DriverToken::parse(text("driver_token"));
         let token =
-            token.map_err(|error| Problem::invalid("driver_token", format!("of pair {index}: {error}")))?;
+            token.map_err(|error| Problem::invalid("driver_token", format!("pair {index}: {error}")))?;
         Ok((station, token))
     };
     items.iter().enumerate().map(pair).collect()

@@ -1,4 +1,4 @@
-//! What can go wrong over an access list, and what the caller is told.
+//! Errors of requests about access lists, and the problem that the client receives.
 
 use std::time::Duration;
 
@@ -9,30 +9,30 @@ use http_api::Problem;
 use serde_json::Value;
 use store::StoreError;
 
-/// What a handler gives.
+/// The result of a handler.
 pub(crate) type Answer = Result<HttpResponse, AclError>;
 
-/// Why acl-service refuses.
+/// Why acl-service rejects a request.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AclError {
-    /// The station is none.
+    /// The station is malformed.
     #[error("station_id: {0}")]
     Station(#[from] NotUuid),
-    /// The driver token in the path is none.
+    /// The driver token in the path is malformed.
     #[error("driver_token: {0}")]
     Token(#[from] MalformedToken),
-    /// The request is not what the route wants.
+    /// The request violates the route's format.
     #[error(transparent)]
     Request(#[from] Problem),
-    /// The lists cannot be reached any more, and part of the work is done.
-    #[error("the access lists cannot be reached any more: {error}")]
+    /// The store became unreachable after a part of the work was done.
+    #[error("the access lists can no longer be reached: {error}")]
     Interrupted {
-        /// Why.
+        /// The cause.
         error: StoreError,
-        /// What was done by then.
+        /// The work done so far.
         report: Value,
     },
-    /// The lists cannot be reached.
+    /// The store cannot be reached.
     #[error("the access lists cannot be reached: {0}")]
     Store(#[from] StoreError),
 }
@@ -44,16 +44,17 @@ impl AclError {
             Self::Token(error) => Problem::invalid("driver_token", error.to_string()),
             Self::Request(problem) => problem.clone(),
             Self::Interrupted { error, report } => {
-                tracing::error!(%error, "a change of many entries was cut off");
-                let detail = "the access lists cannot be reached any more; `report` says what was done by then, \
+                tracing::error!(%error, "a change of many entries was interrupted");
+                let detail = "the access lists can no longer be reached; `report` says what was done by then, \
                               and the whole call may be repeated";
                 Problem::unavailable("store", detail, Duration::from_secs(1)).with_report(report.clone())
             }
             Self::Store(error @ StoreError::BadCursor) => Problem::invalid("cursor", error.to_string()),
             Self::Store(error) => {
                 tracing::error!(%error, "the access lists cannot be reached");
-                // A write that had no answer may be there.
-                let detail = "the access lists cannot be reached; a change may have been made, and may be asked for again";
+                // A write without a response may have succeeded.
+                let detail =
+                    "the access lists cannot be reached; a change may have been made, and may be repeated";
                 Problem::unavailable("store", detail, Duration::from_secs(1))
             }
         }

@@ -1,8 +1,10 @@
-//! Groups of stations. A group holds no access by itself: it is applied to the lists of its stations, which stay the truth.
+//! Groups of stations. A group grants no access by itself: it is applied to the lists of its stations, which stay
+//! authoritative.
 //!
-//! A driver put into a group gets the group's entry at each of its stations, in the place of what was there; one removed
-//! from the group is removed at each of them, whoever admitted it there. A station that joins gets the group's drivers, but
-//! for those who have an entry there; one that leaves, or whose group is deleted, keeps its list as it is.
+//! When a driver is added to a group, the group's entry replaces any existing entry at each station of the group. When
+//! a driver is removed from the group, the entry is removed at each of them, however it came there. When a station
+//! joins, the group's drivers are added to its list; existing entries are unchanged. When a station leaves, or its
+//! group is deleted, its list is unchanged.
 
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
@@ -37,7 +39,7 @@ pub(crate) struct Group {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GroupNames {
     groups: Vec<String>,
-    /// Of the next page; null at the end
+    /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
@@ -46,7 +48,7 @@ pub(crate) struct GroupNames {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GroupStations {
     stations: Vec<StationId>,
-    /// Of the next page; null at the end
+    /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
@@ -55,12 +57,12 @@ pub(crate) struct GroupStations {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct GroupDrivers {
     drivers: Vec<ShownEntry>,
-    /// Of the next page; null at the end
+    /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
 
-/// The name of a group, in a path
+/// The name of a group
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
 #[expect(dead_code, reason = "`name` reads it")]
@@ -69,35 +71,35 @@ pub(crate) struct NameParam {
     name: String,
 }
 
-/// What a change of a group came to at the lists
+/// The effect of a group's change on the lists
 #[derive(Serialize, Default, ToSchema)]
 pub(crate) struct Applied {
     success: bool,
-    /// Stations, or drivers, that were gone through
+    /// Stations, or drivers, that were processed
     reached: u64,
-    /// Entries that are not what they were
+    /// Entries that changed
     changed: u64,
 }
 
-/// The groups
+/// List the groups
 #[utoipa::path(get, path = "/groups", operation_id = "list_groups", tag = "groups", params(Paging),
-    responses((status = 200, description = "A page of their names", body = GroupNames), Invalid, Unavailable))]
+    responses((status = 200, description = "A page of group names", body = GroupNames), Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<Store>, paging: Query<Paging>) -> Answer {
     let Listing { items, next } = store.groups.names(&paging.query()?).await?;
     let groups = items.iter().map(ToString::to_string).collect();
     Ok(HttpResponse::Ok().json(GroupNames { groups, cursor: next }))
 }
 
-/// A group
+/// Show a group
 #[utoipa::path(get, path = "/groups/{name}", operation_id = "show_group", tag = "groups", params(NameParam),
-    responses((status = 200, description = "Its size", body = Group), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "The group and its size", body = Group), Invalid, NotFound, Unavailable))]
 pub(crate) async fn show(store: Data<Store>, path: Path<String>) -> Answer {
     answer(&store, &name(&path)?).await
 }
 
-/// Make a group, where there is none
+/// Create a group, unless it exists
 #[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NameParam),
-    responses((status = 200, description = "It is there", body = Group), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "The group exists", body = Group), Invalid, NotFound, Unavailable))]
 pub(crate) async fn create(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = name(&path)?;
     let changes = Changes::new(&store, actor(&request), "group_create").of_group(&name);
@@ -106,9 +108,9 @@ pub(crate) async fn create(store: Data<Store>, path: Path<String>, request: Http
     answer(&store, &name).await
 }
 
-/// Delete a group; its stations keep their lists
+/// Delete a group; the lists of its stations are unchanged
 #[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NameParam),
-    responses((status = 200, description = "It is gone", body = Applied), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "The group does not exist", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn remove(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = existing(&store, &path).await?;
     let changes = Changes::new(&store, actor(&request), "group_delete").of_group(&name);
@@ -117,18 +119,18 @@ pub(crate) async fn remove(store: Data<Store>, path: Path<String>, request: Http
     Ok(HttpResponse::Ok().json(Applied { success: true, ..Applied::default() }))
 }
 
-/// The stations of a group
+/// List the stations of a group
 #[utoipa::path(get, path = "/groups/{name}/stations", operation_id = "list_group_stations", tag = "groups", params(NameParam, Paging),
-    responses((status = 200, description = "A page of them", body = GroupStations), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "A page of stations", body = GroupStations), Invalid, NotFound, Unavailable))]
 pub(crate) async fn stations(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let name = existing(&store, &path).await?;
     let Listing { items, next } = store.groups.stations(&name, &paging.query()?).await?;
     Ok(HttpResponse::Ok().json(GroupStations { stations: items, cursor: next }))
 }
 
-/// The drivers of a group
+/// List the drivers of a group
 #[utoipa::path(get, path = "/groups/{name}/drivers", operation_id = "list_group_drivers", tag = "groups", params(NameParam, Paging),
-    responses((status = 200, description = "A page of them", body = GroupDrivers), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "A page of drivers", body = GroupDrivers), Invalid, NotFound, Unavailable))]
 pub(crate) async fn drivers(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let name = existing(&store, &path).await?;
     let Listing { items, next } = store.groups.drivers(&name, &paging.query()?).await?;
@@ -136,23 +138,24 @@ pub(crate) async fn drivers(store: Data<Store>, path: Path<String>, paging: Quer
     Ok(HttpResponse::Ok().json(GroupDrivers { drivers, cursor: next }))
 }
 
-/// Put a station into a group: it gets the group's drivers, but for those who have an entry there
+/// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
 #[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
-    responses((status = 200, description = "It is in", body = Applied), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "The station is in the group", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn join(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
     let changes = Changes::new(&store, actor(&request), "group_join").of_group(&name);
     changes.request(vec![about(Some(station), None, None)]).await?;
-    // First the station, then the drivers' entries: a driver who is put into the group meanwhile finds the station in it.
+    // The station first, then the drivers' entries: a driver who is added to the group meanwhile finds the station in
+    // it.
     changes.witnessed(store.groups.join(&name, station).await).await?;
     let mut applied = Applied::default();
     let done = apply_drivers(&changes, &name, station, &mut applied).await;
     conclude(&changes, done, applied).await
 }
 
-/// Take a station out of a group; it keeps its list
+/// Remove a station from a group; its list is unchanged
 #[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
-    responses((status = 200, description = "It is out", body = Applied), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "The station is not in the group", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
     let changes = Changes::new(&store, actor(&request), "group_leave").of_group(&name);
@@ -164,7 +167,7 @@ pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, requ
 /// Admit a driver at each station of a group
 #[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
     request_body(content = Option<Given>),
-    responses((status = 200, description = "The entry is at each of them", body = Applied), Invalid, NotFound, BodyTooSlow,
+    responses((status = 200, description = "Each station has the entry", body = Applied), Invalid, NotFound, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn admit(
     store: Data<Store>,
@@ -181,9 +184,9 @@ pub(crate) async fn admit(
     apply_everywhere(&changes, &name, &Change::Admit(entry)).await
 }
 
-/// Take a driver off the lists of a group's stations
+/// Remove a driver from a group and from the lists of its stations
 #[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
-    responses((status = 200, description = "It is on none of them", body = Applied), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "No station of the group has the entry", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn dismiss(
     store: Data<Store>,
     path: Path<(String, String)>,
@@ -196,7 +199,7 @@ pub(crate) async fn dismiss(
     apply_everywhere(&changes, &name, &Change::Remove(token)).await
 }
 
-/// Makes one change at each station of the group.
+/// Applies one change to each station of the group.
 async fn apply_everywhere(changes: &Changes, name: &GroupName, change: &Change) -> Answer {
     let mut applied = Applied::default();
     let done = async {
@@ -217,7 +220,7 @@ async fn apply_everywhere(changes: &Changes, name: &GroupName, change: &Change) 
     conclude(changes, done, applied).await
 }
 
-/// Gives a station the group's drivers, but for those who have an entry there.
+/// Adds the group's drivers to a station's list; existing entries are unchanged.
 async fn apply_drivers(
     changes: &Changes,
     name: &GroupName,
@@ -235,7 +238,7 @@ async fn apply_drivers(
         let all: Vec<_> = current.into_iter().map(|entry| (station, Change::AdmitIfAbsent(entry))).collect();
         applied.changed += changes.each(&all).await?;
         applied.reached += all.len() as u64;
-        // Whoever was removed from the group meanwhile may have been put onto the list behind the removal.
+        // A driver who was removed from the group meanwhile may have been added to this list after that removal.
         let kept = groups.has_drivers(name, &tokens).await?;
         let gone = tokens.into_iter().zip(kept).filter(|(_, kept)| !kept);
         let gone: Vec<_> = gone.map(|(token, _)| (station, Change::Remove(token))).collect();
@@ -276,7 +279,7 @@ async fn existing(store: &Store, text: &str) -> Result<GroupName, AclError> {
 }
 
 fn unknown(name: &GroupName) -> Problem {
-    Problem::not_found("name", format!("there is no group {name}; PUT /groups/{name} makes it"))
+    Problem::not_found("name", format!("there is no group {name}; PUT /groups/{name} creates it"))
 }
 
 fn about(station: Option<StationId>, token: Option<&DriverToken>, effect: Option<Effect>) -> AuditedChange {

@@ -1,5 +1,5 @@
-//! `POST /acl/import`: a stream of lines of any length, done batch by batch, with an answer that says of every line what
-//! became of it.
+//! `POST /acl/import`: a stream of any number of lines, applied in batches. The response reports the result of every
+//! line.
 
 mod csv;
 mod line;
@@ -26,11 +26,11 @@ use crate::changes::{BATCH, Changes};
 use crate::error::{AclError, Answer};
 use crate::times;
 
-/// Refused lines that are named; of the rest there is a count.
+/// Maximum number of rejected lines that are listed; the rest is only counted.
 const MOST_NAMED: usize = 100;
-/// How long a body is read on that cannot be understood.
+/// How long the rest of a body is still read that cannot be parsed.
 const PASSED_OVER: Duration = Duration::from_secs(5);
-/// How long the next piece of the body may take.
+/// Time limit for the next chunk of the body.
 const PIECE_LIMIT: Duration = Duration::from_secs(30);
 
 #[derive(Deserialize, IntoParams)]
@@ -41,7 +41,7 @@ pub(crate) struct ImportQuery {
     mode: Option<String>,
 }
 
-/// What becomes of the drivers
+/// What to do with the drivers
 #[derive(Clone, Copy, ToSchema)]
 #[schema(as = ImportMode, rename_all = "snake_case")]
 enum Mode {
@@ -49,26 +49,26 @@ enum Mode {
     Remove,
 }
 
-/// What was done, line by line
+/// The results of an import
 #[derive(Serialize, Default, ToSchema)]
 pub(crate) struct Report {
-    /// Under which the audit trail has it
+    /// The id of this call in the audit trail
     change_id: String,
-    /// Lines read, also empty ones and comments.
+    /// Lines read, including empty ones and comments
     lines: u64,
-    /// Entries that are not what they were.
+    /// Entries that changed
     applied: u64,
-    /// Entries that were so already.
+    /// Entries that were already as requested
     unchanged: u64,
     refused: u64,
-    /// Every good line up to this one is done. Of those behind it some may be.
+    /// Every valid line up to this one is applied. Some later lines may be, too
     applied_through_line: u64,
-    /// Whether all of the body was read and done.
+    /// Whether the whole body was read and applied
     complete: bool,
-    /// For CSV, as the last line left it: what the next part of the same file has to begin with to be read in its columns.
+    /// For CSV, the columns after the last line: the header with which the next part of the same file has to begin
     header: String,
     refusals: Vec<RefusedLine>,
-    /// How many were refused beyond those that are named.
+    /// How many more lines were rejected than `refusals` lists
     refusals_not_named: u64,
 }
 
@@ -79,19 +79,19 @@ pub(crate) struct RefusedLine {
     reason: String,
 }
 
-/// Why an import ends before its body does.
+/// Why an import ends before its body.
 enum CutOff {
     Body(Problem),
     Store(StoreError),
 }
 
-/// Change many entries, a line each
+/// Change many entries, one line each
 ///
-/// CSV: `station_id,driver_token[,from[,until]]`, or other columns named by a header; NDJSON: objects with these fields. Good
-/// lines are done, bad ones reported. A header that is not understood ends it.
+/// CSV: `station_id,driver_token[,from[,until]]`, or other columns named by a header; NDJSON: objects with these
+/// fields. Valid lines are applied, invalid ones reported. An invalid header ends the import.
 #[utoipa::path(post, path = "/acl/import", operation_id = "import_entries", tag = "lists", params(ImportQuery),
     request_body(content((String = "application/x-ndjson"), (String = "text/csv"))),
-    responses((status = 200, description = "All of it was read", body = Report), Invalid, BodyTooSlow,
+    responses((status = 200, description = "The whole body was read", body = Report), Invalid, BodyTooSlow,
         UnsupportedMediaType, Internal, Unavailable))]
 pub(crate) async fn import(
     store: Data<Store>,
@@ -112,9 +112,10 @@ pub(crate) async fn import(
         batch: Vec::with_capacity(BATCH),
         ended: None,
     };
-    // Not ended by a client that goes away: what was begun is to be concluded in the audit trail. It ends with the body.
+    // A client that disconnects must not cancel the import: its outcome has to be recorded in the audit trail. The
+    // import ends with the body.
     let done = actix_web::rt::spawn(import.run(payload)).await;
-    done.map_err(|_| Problem::internal("the import broke; the audit trail says how far it came"))?
+    done.map_err(|_| Problem::internal("the import failed; the audit trail shows how far it came"))?
 }
 
 struct Import {
@@ -123,7 +124,7 @@ struct Import {
     changes: Changes,
     report: Report,
     batch: Vec<(StationId, Change)>,
-    /// Why no more lines are taken.
+    /// Why no more lines are accepted.
     ended: Option<BadHeader>,
 }
 
@@ -163,7 +164,7 @@ impl Import {
                 }
                 Err(_) => return self.end_of_body(Problem::body_too_slow(PIECE_LIMIT)).await,
             };
-            // So many lines at a time that what they want is never much more than a batch.
+            // A limited number of lines at a time, so that their changes are never much more than a batch.
             for part in piece.chunks(16 * 1024) {
                 lines.push(part, |line| self.take(&line));
                 if let Some(bad) = self.ended.take() {
@@ -181,18 +182,18 @@ impl Import {
         }
     }
 
-    /// A header that is not understood: nothing behind it can be read.
+    /// Ends the import at an invalid header: the lines after it cannot be read.
     async fn end_of_columns(&mut self, bad: &BadHeader, payload: Payload) -> Result<(), CutOff> {
         self.apply().await?;
         let done = match self.report.applied + self.report.unchanged {
             0 => "nothing was done",
-            _ => "what is above it is done",
+            _ => "the lines before it are done",
         };
         pass_over(payload).await;
         Err(CutOff::Body(Problem::invalid("header", format!("line {}: {bad}; {done}", self.report.lines))))
     }
 
-    /// A body that breaks off: what was read of it is done, but for a line without its end.
+    /// A body that breaks off: everything read so far is applied, except an incomplete last line.
     async fn end_of_body(&mut self, problem: Problem) -> Result<(), CutOff> {
         self.apply().await?;
         Err(CutOff::Body(problem))
@@ -236,7 +237,7 @@ impl Report {
     }
 }
 
-/// Reads on for a moment, since many clients look for an answer only when they have sent all.
+/// Reads on for a moment, since many clients read the response only after they have sent everything.
 async fn pass_over(mut payload: Payload) {
     let rest = async { while let Some(Ok(_)) = payload.next().await {} };
     let _ = tokio::time::timeout(PASSED_OVER, rest).await;

@@ -1,4 +1,4 @@
-//! acl-service: HTTP over the access lists. The only process that reads or writes their keys.
+//! acl-service: the access lists over HTTP. No other process reads or writes their keys.
 
 mod actor;
 pub mod app;

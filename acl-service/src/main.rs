@@ -1,4 +1,4 @@
-//! The process: settings, log, service, until a signal.
+//! The process: reads settings, sets up the log, and runs the service until a signal.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,8 @@ use common::telemetry::{LogConfig, exposition};
 use store::Writes;
 use tikv_jemallocator::Jemalloc;
 
-/// glibc takes a fifth of what a request costs, most of it for pieces of more than a kilobyte (`bench/README.md`).
+/// With glibc's allocator, a fifth of a request's cost is allocation, most of it in pieces of more than a kilobyte
+/// (`bench/README.md`).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

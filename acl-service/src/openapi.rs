@@ -1,4 +1,4 @@
-//! The document of acl-service. A handler that is annotated is listed here.
+//! The OpenAPI document of acl-service. Every annotated handler is listed here.
 
 use http_api::openapi;
 use utoipa::OpenApi;
@@ -10,8 +10,8 @@ use crate::{audit, copy, entries, groups, import};
 #[openapi(
     info(
         title = "Voltgate acl-service",
-        description = "The access lists: which drivers may charge at which stations. Every refusal is a `Problem`; a method \
-                       that a path does not have gets 405, a path that is not here 404."
+        description = "The access lists: which drivers may charge at which stations. Every error is a `Problem`; a method \
+                       that a path does not support gets 405, an unknown path 404."
     ),
     paths(
         routes::readyz,
@@ -39,7 +39,7 @@ use crate::{audit, copy, entries, groups, import};
     tags(
         (name = "lists", description = "Who may charge at a station"),
         (name = "groups", description = "Groups of stations, and drivers who may charge at each of them"),
-        (name = "audit", description = "Who changed which list")
+        (name = "audit", description = "The changes of access lists, and their authors")
     )
 )]
 struct Annotations;

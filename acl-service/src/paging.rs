@@ -1,4 +1,4 @@
-//! What the lists of this service take in their queries: `cursor`, `limit`, `search`.
+//! The query parameters of this service's lists: `cursor`, `limit`, `search`.
 
 use http_api::Problem;
 use serde::Deserialize;
@@ -10,12 +10,12 @@ const LARGEST_PAGE: u32 = 1000;
 const SHORTEST_SEARCH: usize = 3;
 const LONGEST_SEARCH: usize = 80;
 
-/// As it stands in the URL.
+/// The parameters as the URL has them.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Paging {
-    /// Of the page before
+    /// The cursor of the previous page
     cursor: Option<String>,
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
@@ -23,10 +23,10 @@ pub(crate) struct Paging {
     search: Option<String>,
 }
 
-/// What a list that can be searched takes besides.
+/// The additional parameter of a list that can be searched.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "`Paging` reads it, so that the other lists refuse it")]
+#[expect(dead_code, reason = "`Paging` reads it, so that the other lists reject it")]
 pub(crate) struct Searching {
     /// A part of the driver token
     #[param(pattern = "^[A-Za-z0-9._~-]{3,80}$")]
@@ -34,7 +34,7 @@ pub(crate) struct Searching {
 }
 
 impl Paging {
-    /// Of a list that cannot be searched.
+    /// The query of a list that cannot be searched.
     pub(crate) fn query(&self) -> Result<PageQuery<'_>, Problem> {
         match self.search {
             Some(_) => Err(Problem::invalid("search", "this list cannot be searched")),
@@ -54,7 +54,7 @@ impl Paging {
     }
 }
 
-/// An empty one is none.
+/// An empty cursor counts as absent.
 pub(crate) fn cursor(text: Option<&String>) -> Option<&str> {
     text.map(String::as_str).filter(|cursor| !cursor.is_empty())
 }
@@ -65,7 +65,7 @@ pub(crate) fn limit(text: Option<&str>) -> Result<u32, Problem> {
     limit.ok_or_else(|| Problem::invalid("limit", format!("expected a number from 1 to {LARGEST_PAGE}")))
 }
 
-/// Of a token's alphabet, in which no pattern of Redis' means anything.
+/// Whether the text uses a token's alphabet, in which no character is special in a Redis pattern.
 fn searchable(part: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     (SHORTEST_SEARCH..=LONGEST_SEARCH).contains(&part.len()) && part.bytes().all(unreserved)

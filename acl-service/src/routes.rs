@@ -1,4 +1,4 @@
-//! The one list of routes.
+//! The single list of routes.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use store::{Store, Writes};
 use crate::error::Answer;
 use crate::{audit, copy, entries, groups, import};
 
-/// What goes over a whole list, or a body of any length, has bounds of its own on each step.
+/// Operations on a whole list, or on a body of any length, limit each of their steps instead.
 const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
 
 pub(crate) fn routes(store: Store) -> impl Fn(&mut ServiceConfig) + Clone {
@@ -25,7 +25,7 @@ pub(crate) fn routes(store: Store) -> impl Fn(&mut ServiceConfig) + Clone {
     }
 }
 
-/// To be registered, and to be held against the document.
+/// The resources, for registration and for the check against the document.
 pub(crate) fn resources() -> Vec<Resource> {
     let readyz =
         resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
@@ -86,7 +86,7 @@ fn of_groups() -> [Resource; 6] {
 
 /// Whether the access lists can be reached and changed
 #[utoipa::path(get, path = "/readyz", tag = "service",
-    responses((status = 200, description = "They can", body = Status), Unavailable))]
+    responses((status = 200, description = "The access lists can be reached and changed", body = Status), Unavailable))]
 pub(crate) async fn readyz(store: Data<Store>) -> Answer {
     store.keyed.probe(Writes::AccessLists).await?;
     Ok(HttpResponse::Ok().json(Status::READY))

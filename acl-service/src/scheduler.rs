@@ -1,5 +1,5 @@
-//! Puts entries into their lists when they begin and takes them out when they end. Each acl-service does it; what one has
-//! claimed the others leave alone.
+//! Adds entries to their lists when they begin and removes them when they end. Every acl-service does it; a claim by
+//! one keeps the others off.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::actor::Actor;
 use crate::changes::Changes;
 use crate::times;
 
-/// An entry is put in or taken out within a second of its time.
+/// An entry is added or removed within a second of its time.
 const EVERY: Duration = Duration::from_millis(400);
 const BATCH: u32 = 500;
 
-/// Works the schedule off until `shutdown`. What is in hand is finished; a step that fails is taken again by whoever looks
-/// after its lease.
+/// Works off the schedule until `shutdown`, then finishes the current claim. A step that fails is claimed again after
+/// its lease, by any instance.
 pub(crate) async fn run(store: &Store, shutdown: CancellationToken) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -29,10 +29,10 @@ pub(crate) async fn run(store: &Store, shutdown: CancellationToken) {
         }
         match work_off(store, &shutdown).await {
             Ok(()) => failing = false,
-            // Once, and not with each try: the store says so itself wherever it is asked for something.
+            // Logged once and not at each try: the store's errors are logged wherever it is used.
             Err(error) if !failing => {
                 failing = true;
-                tracing::warn!(%error, "entries with times cannot be put in or taken out for now");
+                tracing::warn!(%error, "scheduled entries cannot be added or removed at present");
             }
             Err(_) => {}
         }
@@ -46,7 +46,7 @@ async fn work_off(store: &Store, shutdown: &CancellationToken) -> Result<(), Sto
             return Ok(());
         }
         settle(store, &claim).await?;
-        tracing::debug!(entries = claim.due.len(), "the schedule was worked off");
+        tracing::debug!(entries = claim.due.len(), "scheduled entries were settled");
     }
     Ok(())
 }

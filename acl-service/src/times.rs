@@ -1,4 +1,4 @@
-//! Moments as RFC 3339 has them, and the times of an entry in a body.
+//! RFC 3339 timestamps, and the validity of an entry in a body.
 
 use common::clock;
 use http_api::Problem;
@@ -10,16 +10,16 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-const EXPECTED: &str = "expected a moment as in RFC 3339, such as 2026-12-31T18:00:00Z";
+const EXPECTED: &str = "expected an RFC 3339 timestamp, such as 2026-12-31T18:00:00Z";
 
-/// Why the times of an entry are none: the field and what is wrong with it.
+/// Why the validity of an entry is rejected: the field, and its fault.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct BadTimes {
     pub(crate) field: &'static str,
     pub(crate) why: &'static str,
 }
 
-/// The times of an entry, those that it has
+/// The validity of an entry, as far as it is limited
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Times)]
 pub(crate) struct Shown {
@@ -31,11 +31,11 @@ pub(crate) struct Shown {
     until: Option<String>,
 }
 
-/// When an entry begins and ends: at once and never, where nothing is said
+/// The validity of an entry. By default it begins at once and never ends
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewTimes)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`in_body` reads them, so that each refusal names its field")]
+#[expect(dead_code, reason = "`in_body` reads them, so that each error names its field")]
 pub(crate) struct Given {
     #[schema(format = "date-time")]
     from: Option<String>,
@@ -57,7 +57,7 @@ impl Shown {
     }
 }
 
-/// A moment of after 1970, to the millisecond.
+/// Parses a timestamp after 1970, to the millisecond.
 pub(crate) fn moment(text: &str) -> Option<Millis> {
     let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
     Millis::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().filter(|moment| *moment > 0)
@@ -68,7 +68,7 @@ pub(crate) fn show(moment: Millis) -> String {
     shown.ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
 }
 
-/// The times that these two texts say. An empty one is no moment, and does not mean that there is none.
+/// Parses a validity period. An empty text is invalid; it does not mean that there is no limit.
 pub(crate) fn period(from: Option<&str>, until: Option<&str>, now: Millis) -> Result<Period, BadTimes> {
     let read = |field, text: Option<&str>| {
         text.map(|text| moment(text).ok_or(BadTimes { field, why: EXPECTED })).transpose()
@@ -76,11 +76,11 @@ pub(crate) fn period(from: Option<&str>, until: Option<&str>, now: Millis) -> Re
     let (from, until) = (read("from", from)?, read("until", until)?);
     let until_bad = |why| BadTimes { field: "until", why };
     let period = Period::new(from, until).map_err(|_| until_bad("the entry would end before it begins"))?;
-    if period.is_over(now) { Err(until_bad("that moment has passed already")) } else { Ok(period) }
+    if period.is_over(now) { Err(until_bad("it is in the past")) } else { Ok(period) }
 }
 
-/// The times in an optional body `{"from": …, "until": …}`. A misspelt field is refused: without it an entry meant to end
-/// would hold for ever.
+/// The validity in an optional body `{"from": …, "until": …}`. A misspelt field is rejected: without it, an entry that
+/// should end would be valid for ever.
 pub(crate) fn in_body(body: &[u8]) -> Result<Period, Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Period::ALWAYS);

@@ -1,4 +1,4 @@
-//! The settings of the broker, the same for every process that uses one.
+//! The settings of the broker, shared by every process that uses one.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,11 +15,11 @@ use crate::tasks::deliver_callback;
 
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 
-/// Where the broker is and which queues are ours.
+/// The broker's location and the queue names.
 #[derive(Debug, Clone)]
 pub struct BrokerConfig {
     url: ServerUrl,
-    /// The queue of requests; the others are named after it.
+    /// The queue of requests; the names of the other queues derive from it.
     pub task_queue: String,
     queue_type: QueueType,
     publish_timeout: Duration,
@@ -27,8 +27,8 @@ pub struct BrokerConfig {
     recovery: Duration,
 }
 
-/// What lapin reads of a URL, without what it passes over in silence: an IPv6 address would lead to localhost, and without
-/// heartbeats a connection that is gone would go unnoticed.
+/// The parts of a URL that lapin reads. It silently ignores the others: an IPv6 address would lead to localhost, and
+/// without heartbeats a dead connection would go unnoticed.
 const ALLOWED: Allowed = Allowed {
     schemes: &["amqp", "amqps"],
     parameters: &[
@@ -44,10 +44,10 @@ const ALLOWED: Allowed = Allowed {
     ipv6: false,
 };
 
-/// Where the broker is.
+/// The broker's location.
 ///
 /// # Errors
-/// `BROKER_URL` is no URL that can be used.
+/// Returns an error if `BROKER_URL` is not a usable URL.
 pub fn broker_url(settings: &Settings) -> Result<ServerUrl, SettingError> {
     settings.server_url(&BROKER_URL, &ALLOWED)
 }
@@ -56,7 +56,7 @@ impl BrokerConfig {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One of them has a bad value.
+    /// Returns an error if a setting has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             url: broker_url(settings)?,
@@ -72,10 +72,10 @@ impl BrokerConfig {
         })
     }
 
-    /// Connects, as the process of this name.
+    /// Connects, under this process's name.
     ///
     /// # Errors
-    /// It cannot be reached: says which and where.
+    /// Returns an error that names the broker and its address if it cannot be reached.
     pub async fn connect(&self, process: &str) -> Result<Arc<dyn Broker>, Failure> {
         let topology = Topology {
             queues: vec![self.task_queue.clone(), deliver_callback::queue(&self.task_queue)],
@@ -99,7 +99,7 @@ impl BrokerConfig {
         })
     }
 
-    /// Waits until the broker has been away for longer than a service may hope for its return.
+    /// Waits until the broker has been unavailable for longer than the recovery timeout.
     pub async fn lost(&self, broker: &Arc<dyn Broker>) -> Failure {
         let mut last_seen = Instant::now();
         while last_seen.elapsed() < self.recovery {
@@ -111,12 +111,12 @@ impl BrokerConfig {
         Failure::Unreachable {
             what: "the broker (BROKER_URL)",
             at: self.url.to_string(),
-            why: format!("it did not come back within {:?} (RECOVERY_TIMEOUT_SEC)", self.recovery),
+            why: format!("no connection within {:?} (RECOVERY_TIMEOUT_SEC)", self.recovery),
         }
     }
 }
 
-/// With `.callbacks` and the 56 characters of a delay before it, it has to fit into AMQP's 255.
+/// The name with the suffix `.callbacks` and the 56 characters of a delay before it has to fit into AMQP's 255.
 fn queue_name(text: &str) -> Option<String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._".contains(&byte);
     ((1..=150).contains(&text.len()) && text.bytes().all(plain)).then(|| text.to_owned())

@@ -34,17 +34,17 @@ impl AuthorizationQueue {
         }
     }
 
-    /// The broker behind it.
+    /// The underlying broker.
     pub fn broker(&self) -> &Arc<dyn Broker> {
         &self.broker
     }
 
-    /// The queue that requests wait in.
+    /// The name of the queue of requests.
     pub fn requests(&self) -> &str {
         &self.requests
     }
 
-    /// The queue that further callback attempts wait in.
+    /// The name of the queue of further callback attempts.
     pub fn callbacks(&self) -> &str {
         &self.callbacks
     }
@@ -52,7 +52,7 @@ impl AuthorizationQueue {
     /// Publishes a request, as a part of this trace. `Ok` means that it will be decided and called back, or dead-lettered.
     ///
     /// # Errors
-    /// The broker did not confirm it in time.
+    /// Returns an error if the broker did not confirm the message in time.
     pub async fn request(
         &self,
         id: RequestId,
@@ -75,7 +75,7 @@ impl AuthorizationQueue {
     /// Delivers the callback again, whether it was delivered or not: from now on, and with a window of its own.
     ///
     /// # Errors
-    /// The broker did not confirm it in time.
+    /// Returns an error if the broker did not confirm the message in time.
     pub async fn redeliver(
         &self,
         task: &DeliverCallback,
@@ -91,7 +91,7 @@ impl AuthorizationQueue {
     /// Publishes a delivery again whose message is lost, within the bounds it had.
     ///
     /// # Errors
-    /// The broker did not confirm it in time.
+    /// Returns an error if the broker did not confirm the message in time.
     pub async fn restore(
         &self,
         task: &DeliverCallback,
@@ -130,7 +130,7 @@ impl AuthorizationQueue {
     }
 }
 
-/// Beside Celery's own headers, where OpenTelemetry's instrumentation of Python's Celery looks for them too.
+/// Next to Celery's own headers, where OpenTelemetry's instrumentation of Python's Celery also looks for them.
 fn headers_of(trace: &TraceContext) -> impl Iterator<Item = (String, Value)> {
     trace.headers().map(|(name, value)| (name.to_owned(), Value::from(value)))
 }

@@ -1,5 +1,5 @@
-//! Which addresses may be called back. A client chooses the URL, so without this the service would be a way into the
-//! operator's own networks. Asked when a URL is parsed and again for every address that is dialled.
+//! Which addresses may be called back. A client chooses the URL, so without this check the service would expose the
+//! operator's own networks. It is applied when a URL is parsed and again to every address that is dialled.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::RangeInclusive;
@@ -10,20 +10,21 @@ use crate::settings::{
     CALLBACK_ALLOWED_NETWORKS, CALLBACK_ALLOWED_PORTS, CALLBACK_DENIED_NETWORKS, SettingError, Settings,
 };
 
-/// The rules in force: the allow list wins over the deny list, which wins over what is public.
+/// The rules in force. The allow list takes precedence over the deny list, which takes precedence over the public
+/// ranges.
 #[derive(Debug, Clone)]
 pub struct AddressGuard {
     allowed: Vec<IpNet>,
     denied: Vec<IpNet>,
     ports: Vec<RangeInclusive<u16>>,
-    /// Whether the operator chose the ports. The default list is for strangers' hosts: whoever admits a network of its
-    /// own admits what listens there.
+    /// Whether the operator set the ports. The default list is for public hosts; in an admitted network every port is
+    /// allowed.
     ports_chosen: bool,
-    /// Whether a network is admitted that hosts with private names may be in.
+    /// Whether a network is admitted whose hosts may have private names.
     private_names: bool,
 }
 
-/// What may not be called.
+/// Why a callback's destination is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// An address that is not public, or that the operator denies.
@@ -43,7 +44,7 @@ pub enum Refused {
 }
 
 impl Default for AddressGuard {
-    /// Public addresses at 80, 443 and all ports from 1024.
+    /// Public addresses, at ports 80, 443 and 1024 upwards.
     fn default() -> Self {
         Self {
             allowed: Vec::new(),
@@ -59,7 +60,7 @@ impl AddressGuard {
     /// Reads `CALLBACK_ALLOWED_NETWORKS`, `CALLBACK_DENIED_NETWORKS` and `CALLBACK_ALLOWED_PORTS`.
     ///
     /// # Errors
-    /// One of them is not what is expected.
+    /// Returns an error if a setting has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let admitted = settings.list(&CALLBACK_ALLOWED_NETWORKS, Admitted::parse)?;
         Ok(Self {
@@ -74,7 +75,7 @@ impl AddressGuard {
     /// Whether this address may be dialled.
     ///
     /// # Errors
-    /// [`Refused::Address`].
+    /// Returns [`Refused::Address`] if not.
     pub fn check(&self, address: IpAddr) -> Result<(), Refused> {
         if self.admits(address) {
             return Ok(());
@@ -89,28 +90,28 @@ impl AddressGuard {
     /// Whether this port of a literal address may be dialled.
     ///
     /// # Errors
-    /// [`Refused`]: the address or the port.
+    /// Returns [`Refused`], for the address or the port.
     pub fn check_socket(&self, address: IpAddr, port: u16) -> Result<(), Refused> {
         self.check(address)?;
         if port != 0 && self.admits(address) && !self.ports_chosen { Ok(()) } else { self.check_port(port) }
     }
 
-    /// Whether this port of a host that is not known yet may be dialled.
+    /// Whether this port may be dialled, for a host whose address is not known yet.
     ///
     /// # Errors
-    /// [`Refused::Port`].
+    /// Returns [`Refused::Port`] if not.
     pub fn check_port(&self, port: u16) -> Result<(), Refused> {
         let listed = self.ports.iter().any(|range| range.contains(&port));
         if port != 0 && listed { Ok(()) } else { Err(Refused::Port { port }) }
     }
 
-    /// Whether the operator admits this address by name.
+    /// Whether the operator admits this address explicitly.
     pub fn admits(&self, address: IpAddr) -> bool {
         listed(&self.allowed, address)
     }
 
-    /// Whether a name that cannot be public may be that of a host in a network that the operator admits. Which one it is in,
-    /// is known when it is looked up.
+    /// Whether a name that cannot be public may belong to a host in a network that the operator admits. Only the
+    /// look-up shows which network it is in.
     pub fn admits_private_names(&self) -> bool {
         self.private_names
     }
@@ -118,7 +119,7 @@ impl AddressGuard {
 
 /// An item of `CALLBACK_ALLOWED_NETWORKS`.
 enum Admitted {
-    /// The loopback addresses, and `localhost`, which is the one name that is known to have them.
+    /// The loopback addresses, and `localhost`, the one name that is known to have them.
     Localhost,
     Network(IpNet),
 }
@@ -140,13 +141,13 @@ impl Admitted {
     }
 }
 
-/// What an operator writes as an IPv4 network also means its IPv4-mapped form, since dialling that reaches it.
+/// An IPv4 network also covers its IPv4-mapped form, since dialling that reaches the same hosts.
 fn listed(networks: &[IpNet], address: IpAddr) -> bool {
     let plain = address.to_canonical();
     networks.iter().any(|network| network.contains(&plain))
 }
 
-/// A network, or one address as the network that holds nothing else.
+/// A network, or a single address as a network of its own.
 fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
@@ -157,7 +158,8 @@ fn ports(text: &str) -> Option<RangeInclusive<u16>> {
     (!range.is_empty()).then_some(range)
 }
 
-/// IANA's special-purpose registry (RFC 6890) and multicast, with 168.63.129.16, where Azure answers its virtual machines.
+/// IANA's special-purpose registry (RFC 6890) and multicast, and 168.63.129.16, where Azure serves its virtual
+/// machines.
 const PRIVATE_V4: &[Ipv4Net] = &[
     v4(0, 0, 0, 0, 8),
     v4(10, 0, 0, 0, 8),
@@ -176,7 +178,7 @@ const PRIVATE_V4: &[Ipv4Net] = &[
     v4(224, 0, 0, 0, 3),
 ];
 
-/// Global unicast. Everything outside is refused, because lists of what to refuse leak in IPv6.
+/// Global unicast. Everything else is refused, because deny lists are never complete in IPv6.
 const GLOBAL_V6: Ipv6Net = v6([0x2000, 0, 0, 0, 0, 0, 0, 0], 3);
 
 /// Special-purpose parts of global unicast: IETF protocols with Teredo, documentation, 6to4, documentation again.

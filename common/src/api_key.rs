@@ -1,8 +1,8 @@
-//! API keys: what a caller presents, what is kept of it, and what it may do.
+//! API keys: the presented key, its stored hash, and its scopes.
 //!
-//! A key is `vg_<id>_<secret>`. Its secret is never kept, only the SHA-256 of it. A slow hash such as argon2 protects
-//! secrets that people choose, by making each guess dear; 192 random bits cannot be guessed at any price, and a slow hash
-//! would be paid by us at each request that is not cached, which strangers could use to keep us busy.
+//! A key is `vg_<id>_<secret>`. The secret itself is never stored, only its SHA-256. A slow hash such as argon2
+//! protects secrets that people choose, by making each guess expensive. 192 random bits cannot be guessed, and the slow
+//! hash would run at each request that is not cached, which strangers could use to overload the service.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -13,32 +13,32 @@ use aws_lc_rs::{constant_time, digest, rand};
 /// 192 bits, as 48 hexadecimal digits.
 const SECRET_BYTES: usize = 24;
 const ID_BYTES: usize = 8;
-/// A secret that somebody else made has at least so many characters: 160 bits where they are hexadecimal digits.
+/// Minimum length of a secret generated elsewhere: 160 bits if its characters are hexadecimal digits.
 const SHORTEST_SECRET: usize = 40;
 const LONGEST_SECRET: usize = 128;
 const LONGEST_ID: usize = 32;
 
-/// A key as it is presented. `Debug` shows its id only.
+/// A key as presented. `Debug` shows its id only.
 #[derive(Clone)]
 pub struct ApiKey {
     id: KeyId,
     secret: String,
 }
 
-/// The part of a key that may be shown: it names the key in lists, logs and audit trails.
+/// The part of a key that may be shown. It names the key in lists, logs and audit trails.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct KeyId(String);
 
-/// What is kept of a key's secret.
+/// The stored hash of a key's secret.
 #[derive(Clone, Copy)]
 pub struct SecretHash([u8; 32]);
 
-/// Something that a key may be good for.
+/// A permission of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Scope {
-    /// Ask whether a driver may charge.
+    /// Request a decision.
     Authorize,
-    /// See requests, decisions and access lists.
+    /// Read requests, decisions and access lists.
     Read,
     /// Change access lists.
     Acl,
@@ -46,30 +46,30 @@ pub enum Scope {
     Admin,
 }
 
-/// What a key is good for: at least one scope.
+/// A key's permissions: at least one scope.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scopes(BTreeSet<Scope>);
 
-/// A text that is no key. It is not shown, because it may be nearly one.
+/// The text is not a key. It is not shown, because it may be almost a valid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected vg_<id>_<secret>, the secret of {SHORTEST_SECRET} letters and digits at least")]
+#[error("expected vg_<id>_<secret>, with a secret of at least {SHORTEST_SECRET} letters and digits")]
 pub struct NotKey;
 
-/// A text that names no scope.
+/// The text names no scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one or more of authorize, read, acl, admin, with commas between them")]
+#[error("expected one or more of authorize, read, acl, admin, separated by commas")]
 pub struct NotScope;
 
-/// The operating system gave no random bytes.
+/// The operating system returned no random bytes.
 #[derive(Debug, Clone, Copy, thiserror::Error)]
-#[error("no random bytes could be had")]
+#[error("the operating system returned no random bytes")]
 pub struct NoRandomness;
 
 impl ApiKey {
-    /// A new key, of bytes from the generator that the operating system seeds.
+    /// A new key, from the generator that the operating system seeds.
     ///
     /// # Errors
-    /// There are no random bytes.
+    /// Returns an error if there are no random bytes.
     pub fn generate() -> Result<Self, NoRandomness> {
         let mut bytes = [0; ID_BYTES + SECRET_BYTES];
         rand::fill(&mut bytes).map_err(|_| NoRandomness)?;
@@ -82,14 +82,14 @@ impl ApiKey {
         &self.id
     }
 
-    /// What is kept of it.
+    /// The hash to store.
     pub fn hash(&self) -> SecretHash {
         let mut hash = [0; 32];
         hash.copy_from_slice(digest::digest(&digest::SHA256, self.secret.as_bytes()).as_ref());
         SecretHash(hash)
     }
 
-    /// The whole key, for the one time that its owner is shown it.
+    /// The whole key, to be shown to its owner once.
     pub fn reveal(&self) -> String {
         format!("vg_{}_{}", self.id.0, self.secret)
     }
@@ -138,7 +138,7 @@ impl fmt::Display for KeyId {
 }
 
 impl SecretHash {
-    /// As it is kept: 64 hexadecimal digits.
+    /// The stored form: 64 hexadecimal digits.
     pub fn to_hex(self) -> String {
         hex(&self.0)
     }
@@ -157,7 +157,7 @@ impl SecretHash {
     }
 }
 
-/// In constant time: how long it takes tells nothing about where two differ.
+/// Compares in constant time: the duration does not reveal where two hashes differ.
 impl PartialEq for SecretHash {
     fn eq(&self, other: &Self) -> bool {
         constant_time::verify_slices_are_equal(&self.0, &other.0).is_ok()
@@ -175,7 +175,7 @@ impl fmt::Debug for SecretHash {
 impl Scope {
     const ALL: [Self; 4] = [Self::Authorize, Self::Read, Self::Acl, Self::Admin];
 
-    /// The word for it.
+    /// The scope's name.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Authorize => "authorize",

@@ -1,4 +1,4 @@
-//! The URL that a client wants to be called back at: a type that only parses what may be called.
+//! The URL of a client's callback: a type that parses only URLs that may be called.
 
 mod host;
 
@@ -10,44 +10,44 @@ use url::{Host, Position, Url};
 pub use self::host::NeverPublic;
 use crate::address_guard::{AddressGuard, Refused};
 
-/// An `http` or `https` URL without user name, password or fragment, whose host may be called as far as that is known
-/// before a name is looked up. What is dialled is vetted again at every attempt.
+/// An `http` or `https` URL without user name, password or fragment. Its host may be called, as far as that can be
+/// known before the name is looked up. The dialled address is checked again at every attempt.
 #[derive(Clone, PartialEq, Eq)]
 pub struct CallbackUrl {
     url: Url,
     origin: String,
 }
 
-/// Longer ones are refused: RFC 9110 section 4.1 asks for 8000 octets, of which ours needs a part for itself.
+/// Maximum length. RFC 9110 section 4.1 asks for 8000 octets, of which Voltgate needs a part.
 pub const MAX_LENGTH: usize = 2048;
 
-/// Why a text may not be called back.
+/// Why a text cannot be a callback URL.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CallbackUrlError {
     /// Not a URL at all, or one that browsers would repair and servers read differently.
     #[error("it is not an absolute URL such as https://example.com/callback")]
     Malformed,
-    /// A URL that cannot be read: its host or its port is none.
+    /// The URL's host or port is invalid.
     #[error("it cannot be read as a URL: {0}")]
     Unreadable(#[from] url::ParseError),
-    /// A host that DNS cannot hold.
+    /// A host name that DNS cannot represent.
     #[error(
-        "its host is no name: 253 characters at most, with dots between labels of 1 to 63 letters, digits and hyphens"
+        "its host is not a valid name: at most 253 characters, with dots between labels of 1 to 63 letters, digits and hyphens"
     )]
     NotAName,
-    /// A blank, which is often a plus sign that a query or a form has turned into one.
+    /// A space, often a plus sign that the decoding of a query or a form has replaced.
     #[error(
-        "it holds a blank, at character {at}: in a URL that is %20. In a query or a form `+` is a blank: there a plus sign is \
-         written %2B, and a percent sign %25"
+        "it contains a space, at character {at}: in a URL that is %20. In a query or a form `+` means a space: write a plus \
+         sign as %2B there, and a percent sign as %25"
     )]
     Blank {
         /// Counted from 1.
         at: usize,
     },
     /// Another character that some programs drop or replace.
-    #[error("it holds {what}, at character {at}")]
+    #[error("it contains {what}, at character {at}")]
     Character {
-        /// What it is called.
+        /// The character's name.
         what: &'static str,
         /// Counted from 1.
         at: usize,
@@ -59,30 +59,31 @@ pub enum CallbackUrlError {
     #[error("its scheme is not http or https")]
     Scheme,
     /// A user name or a password in it.
-    #[error("it holds a user name or a password")]
+    #[error("it contains a user name or a password")]
     Credentials,
     /// A fragment, which is never sent.
-    #[error("it holds a fragment (#)")]
+    #[error("it contains a fragment (#)")]
     Fragment,
     /// The host or the port may not be called.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// The host cannot be public, and no private network is admitted that it could be in.
+    /// The host cannot be public, and no admitted private network could contain it.
     #[error("{0} (the operator can admit private hosts with CALLBACK_ALLOWED_NETWORKS)")]
     NeverPublic(#[from] NeverPublic),
 }
 
 impl CallbackUrl {
-    /// Parses once, strictly, and asks the guard about the port, a literal address, and a name that cannot be public.
+    /// Parses once, strictly, and checks the port, a literal address, or a name that cannot be public against the
+    /// guard.
     ///
     /// # Errors
-    /// [`CallbackUrlError`] says which rule the text breaks.
+    /// Returns [`CallbackUrlError`], which names the violated rule.
     pub fn parse(text: &str, guard: &AddressGuard) -> Result<Self, CallbackUrlError> {
         if text.len() > MAX_LENGTH {
             return Err(CallbackUrlError::TooLong);
         }
-        // WHATWG parsing drops tabs, newlines and outer spaces, turns `\` into `/` and accepts `http:host`.
-        // Other programs do not, and two readings of one URL are how guards are passed.
+        // WHATWG parsing drops tabs, newlines and outer spaces, turns `\` into `/` and accepts `http:host`. Other
+        // programs do not, and guards are bypassed by two readings of one URL.
         let is_plain = |byte: u8| byte.is_ascii_graphic() && byte != b'\\';
         if !text.bytes().all(is_plain)
             && let Some(error) = text.chars().zip(1..).find_map(|(character, at)| misread(character, at))
@@ -106,37 +107,37 @@ impl CallbackUrl {
             return Err(CallbackUrlError::Fragment);
         }
         check_host(&url, authority(text), guard)?;
-        // As `Url::origin` has it for these schemes: what stands before the path, without a port that goes without saying.
+        // As `Url::origin` defines it for these schemes: the part before the path, without the scheme's default port.
         let origin = url[..Position::BeforePath].to_owned();
         Ok(Self { url, origin })
     }
 
-    /// The parsed URL, to be dialled as it is: its text must never be parsed a second time.
+    /// The parsed URL, to be dialled as it is. Its text must never be parsed a second time.
     pub fn url(&self) -> &Url {
         &self.url
     }
 
-    /// Scheme, host and port: what may be logged, and what caps and breakers are counted by.
+    /// Scheme, host and port: the part that may be logged, and that caps and breakers count by.
     pub fn origin(&self) -> &str {
         &self.origin
     }
 }
 
 impl fmt::Debug for CallbackUrl {
-    /// Path and query may hold a client's secrets.
+    /// Path and query may contain a client's secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/…", self.origin())
     }
 }
 
-/// What is wrong with a URL that holds this character.
+/// The error for a URL that contains this character, if any.
 fn misread(character: char, at: usize) -> Option<CallbackUrlError> {
     let what = match character {
         ' ' => return Some(CallbackUrlError::Blank { at }),
         '\\' => "a backslash",
         '\t' => "a tab",
         '\n' | '\r' => "a line break",
-        // What the decoding of a query or a form puts in the place of such bytes.
+        // The replacement that decoders of queries and forms insert for such bytes.
         '\u{fffd}' => "bytes that are not UTF-8",
         _ if character.is_whitespace() => "white space",
         _ if character.is_control() => "a control character",
@@ -178,7 +179,7 @@ fn check_name(name: &str, port: u16, guard: &AddressGuard) -> Result<(), Callbac
         return Err(CallbackUrlError::NotAName);
     }
     if is_localhost(bare) {
-        // Either address will do: the other is not dialled.
+        // One permitted address is enough: the other is not dialled.
         let v4 = guard.check_socket(Ipv4Addr::LOCALHOST.into(), port);
         return Ok(
             v4.or_else(|refused| guard.check_socket(Ipv6Addr::LOCALHOST.into(), port).map_err(|_| refused))?

@@ -1,4 +1,4 @@
-//! The wall clock as Voltgate writes it: nanoseconds since 1970, in records, keys and deadlines.
+//! The wall clock in Voltgate's unit: nanoseconds since 1970, in records, keys and deadlines.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -6,27 +6,28 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 /// Nanoseconds since 1970-01-01T00:00:00Z.
 pub type Nanos = u64;
 
-/// The present moment.
+/// The current time.
 pub fn now() -> Nanos {
     nanos(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default())
 }
 
-/// Further ahead of the clock than this, a reading was made before the clock was set back.
+/// If the last reading is further ahead of the clock than this, the clock has been set back.
 const AHEAD: Nanos = 1_000_000;
 
-/// Start times, which name records: no two readings are the same, unless the clock is set back. A plain clock tells two threads the same moment (it goes
-/// in steps of 10 ns on some machines, and under load two requests for one driver did begin in the same one).
+/// Start times, which name records. No two readings are equal unless the clock is set back. With a plain clock two
+/// threads may read the same value (it advances in steps of 10 ns on some machines, and under load two requests for one
+/// driver did begin at the same value).
 #[derive(Debug, Default)]
 pub struct StartTimes {
     last: AtomicU64,
 }
 
 impl StartTimes {
-    /// The present moment, or the next one that nobody was told yet.
+    /// The current time, or the next value that has not been returned yet.
     pub fn now(&self) -> Nanos {
         let mut told = 0;
         let _ = self.last.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-            // Read anew in each try: with an older reading it would seem to have been set back.
+            // Read again at each try: an older reading would look like a clock that was set back.
             let now = now();
             told = if last.wrapping_sub(now) < AHEAD { last + 1 } else { now };
             Some(told)
@@ -35,17 +36,17 @@ impl StartTimes {
     }
 }
 
-/// A span as nanoseconds; spans beyond 584 years are cut to that.
+/// A span in nanoseconds; longer spans than 584 years are cut to that.
 pub fn nanos(span: Duration) -> Nanos {
     u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// How long ago `moment` was; nothing if it is ahead, as on a machine whose clock differs.
+/// How long ago `moment` was; zero if it is ahead, as between machines whose clocks differ.
 pub fn since(moment: Nanos) -> Duration {
     Duration::from_nanos(now().saturating_sub(moment))
 }
 
-/// What is left until `moment`; nothing once it has passed.
+/// The time left until `moment`; zero once it has passed.
 pub fn until(moment: Nanos) -> Duration {
     Duration::from_nanos(moment.saturating_sub(now()))
 }

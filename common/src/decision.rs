@@ -1,4 +1,4 @@
-//! The four answers that Voltgate gives.
+//! The four possible decisions.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,23 +6,23 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// What was decided about one request. Decided once; never changed afterwards.
+/// The decision about one request. It is made once and never changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// The driver is on the station's access list.
     Allowed,
-    /// The driver is not on it.
+    /// The driver is not on the list.
     NotAllowed,
-    /// The deadline passed, or nobody could answer before it.
+    /// The deadline passed, or no answer was available before it.
     Unknown,
-    /// The driver token is malformed, so that no list can hold it.
+    /// The driver token is malformed, so no list can contain it.
     Invalid,
 }
 
-/// A text that is none of the four decisions.
+/// The text is none of the four decisions.
 #[derive(Debug, thiserror::Error)]
-#[error("`{0}` is no decision (allowed, not_allowed, unknown, invalid)")]
+#[error("`{0}` is not a decision (allowed, not_allowed, unknown, invalid)")]
 pub struct NoDecision(String);
 
 /// Which way a request came in. A record without one came over the API.
@@ -61,7 +61,7 @@ impl FromStr for Source {
 }
 
 impl Decision {
-    /// The word used in callbacks, records and metrics.
+    /// The name used in callbacks, records and metrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Allowed => "allowed",

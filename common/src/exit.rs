@@ -1,17 +1,17 @@
-//! Exit codes that mean something to whoever restarts the process (BSD `sysexits.h`).
+//! Exit codes for the supervisor that restarts the process (BSD `sysexits.h`).
 
 use std::process::ExitCode;
 
 /// A command was used wrongly, or a setting has a bad value. Restarting does not help.
 pub const USAGE: u8 = 64;
-/// What was asked of a running system was refused: the input is wrong.
+/// A running system refused the request: the input is wrong.
 pub const REFUSED: u8 = 65;
 /// A dependency cannot be reached. Restarting later may help.
 pub const UNAVAILABLE: u8 = 69;
-/// The process could not go on, for instance because its port is taken or the broker never came back.
+/// The process could not continue, for instance because its port is taken or the broker never came back.
 pub const SOFTWARE: u8 = 70;
 
-/// Why a process ends without having been asked to.
+/// Why a process ends on its own.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// A setting has a bad value.
@@ -20,19 +20,19 @@ pub enum Failure {
     /// A dependency could not be reached at start, or was lost for good.
     #[error("{what} cannot be reached at {at}: {why}")]
     Unreachable {
-        /// The dependency, as the settings table calls it.
+        /// The dependency, as named in the settings table.
         what: &'static str,
-        /// Where it was looked for, without any password.
+        /// Its address, without any password.
         at: String,
         /// The cause.
         why: String,
     },
-    /// A dependency is there and is of a kind that cannot be used.
+    /// A dependency is reachable but of a kind that cannot be used.
     #[error("{what} cannot be used at {at}: {why}")]
     Unusable {
-        /// The dependency, as the settings table calls it.
+        /// The dependency, as named in the settings table.
         what: &'static str,
-        /// Where it was looked for, without any password.
+        /// Its address, without any password.
         at: String,
         /// The cause.
         why: String,
@@ -40,7 +40,7 @@ pub enum Failure {
     /// A command was used wrongly.
     #[error("{0}")]
     Usage(String),
-    /// A running system refused what it was asked.
+    /// A running system refused the request.
     #[error("{0}")]
     Refused(String),
     /// Anything else.
@@ -49,7 +49,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The code to exit with.
+    /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
             Self::Setting(_) | Self::Usage(_) => USAGE,
@@ -60,9 +60,9 @@ impl Failure {
     }
 }
 
-/// The last line of every `main`: says why on standard error and gives the code.
+/// The last line of every `main`: prints the reason to standard error and returns the code.
 ///
-/// Standard error and not the log, because the log may be what could not be set up.
+/// It does not use the log, because the log itself may have failed to start.
 pub fn report(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,

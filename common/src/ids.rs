@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 /// One call of the authorize endpoint. Also the Celery task id and the `webhook-id` of its callback.
 ///
-/// Ours are UUIDv7; a Python client may bring any UUID.
+/// Voltgate's ids are UUIDv7; a Python client may use any UUID.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 #[schema(value_type = String, format = "uuid", example = "01a1fdc4-3193-72e3-bff0-3fbc4117778f")]
@@ -22,17 +22,17 @@ pub struct RequestId(Uuid);
 #[schema(value_type = String, format = "uuid", example = "123e4567-e89b-12d3-a456-426614174000")]
 pub struct StationId(Uuid);
 
-/// Why a text is not an identifier.
+/// The text is not an identifier.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected a UUID of the form 123e4567-e89b-12d3-a456-426614174000")]
 pub struct NotUuid;
 
-/// What a client presented as its driver token: any text at all.
+/// The driver token as the client presented it: any text.
 ///
-/// Only [`PresentedToken::parse`] makes a token of it.
+/// Only [`PresentedToken::parse`] turns it into a token.
 #[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
-#[schema(description = "What a client presented as its driver token: any text at all", value_type = String)]
+#[schema(description = "The driver token as the client presented it: any text", value_type = String)]
 pub struct PresentedToken(String);
 
 /// A well-formed driver token: 20 to 80 characters of `A-Z a-z 0-9 - . _ ~` (RFC 3986 "unreserved").
@@ -41,7 +41,7 @@ pub struct PresentedToken(String);
 #[schema(value_type = String, pattern = "^[A-Za-z0-9._~-]{20,80}$", example = "sample-driver-token-0001")]
 pub struct DriverToken(String);
 
-/// Why a text is not a driver token. Never holds the text itself: it is personal data.
+/// The text is not a driver token. The error never contains the text itself: it is personal data.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 20 to 80 characters of A-Z a-z 0-9 - . _ ~")]
 pub struct MalformedToken;
@@ -64,7 +64,7 @@ impl RequestId {
         self.0
     }
 
-    /// When it was made, since 1970, as far as the id tells: ours do, to the millisecond.
+    /// When the id was made, since 1970, if the id contains it: Voltgate's ids do, to the millisecond.
     pub fn made_at(self) -> Option<Duration> {
         let (seconds, nanos) = self.0.get_timestamp()?.to_unix();
         Some(Duration::new(seconds, nanos))
@@ -119,7 +119,7 @@ impl FromStr for StationId {
     }
 }
 
-/// The hyphenated form only: braces, `urn:uuid:` and bare hex would give one station several URLs.
+/// Accepts the hyphenated form only: braces, `urn:uuid:` and bare hex would give one station several URLs.
 fn parse_uuid(text: &str) -> Result<Uuid, NotUuid> {
     if text.len() != 36 {
         return Err(NotUuid);
@@ -135,15 +135,15 @@ impl PresentedToken {
         Self(text.into())
     }
 
-    /// The text, for the callback and the record only; logs take the masking `Debug`.
+    /// The text, for the callback and the record only; logs use the masking `Debug`.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// The well-formed token, or why it is none.
+    /// The well-formed token.
     ///
     /// # Errors
-    /// [`MalformedToken`]: the request will be decided `invalid`.
+    /// Returns [`MalformedToken`] if the token is malformed: the request will be decided `invalid`.
     pub fn parse(&self) -> Result<DriverToken, MalformedToken> {
         DriverToken::parse(&self.0)
     }
@@ -161,7 +161,7 @@ impl DriverToken {
     /// Checks length and alphabet.
     ///
     /// # Errors
-    /// [`MalformedToken`] for anything else.
+    /// Returns [`MalformedToken`] for anything else.
     pub fn parse(text: &str) -> Result<Self, MalformedToken> {
         let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
         if (20..=80).contains(&text.len()) && text.bytes().all(unreserved) {
@@ -171,7 +171,7 @@ impl DriverToken {
         }
     }
 
-    /// The text, for the access list and its answers only.
+    /// The text, for the access list and its responses only.
     pub fn expose(&self) -> &str {
         &self.0
     }
@@ -183,7 +183,7 @@ impl fmt::Debug for DriverToken {
     }
 }
 
-/// Enough of a token to recognise it in a log beside another, not enough to use it.
+/// Enough of a token to distinguish it from another in a log, but not enough to use it.
 fn mask(token: &str) -> String {
     let shown: String = token.chars().take(4).collect();
     if token.len() < 12 { "****".to_owned() } else { format!("{shown}****") }

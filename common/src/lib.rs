@@ -1,5 +1,5 @@
-//! The vocabulary that two or more of Voltgate's processes must agree on: identifiers, the decision, task payloads,
-//! which addresses may be called back, settings, telemetry and stopping. No storage and no web framework live here.
+//! The vocabulary that two or more of Voltgate's processes share: identifiers, the decision, task payloads, the address
+//! guard for callbacks, settings, telemetry and shutdown. It contains no storage and no web framework.
 #![warn(missing_docs)]
 
 pub mod address_guard;

@@ -1,8 +1,8 @@
-//! What is counted and measured: one table of all metrics, and the text that Prometheus scrapes.
+//! The table of all metrics, and their exposition for Prometheus.
 //!
-//! They go by the facade `metrics`, as log lines go by `tracing`: a program installs the one recorder in its `main`, where
-//! there is a port to scrape it at, and everywhere else a metric costs next to nothing. Labels have few values. Never a
-//! driver token, a host or a URL in one.
+//! Metrics use the facade `metrics`, as log lines use `tracing`: a program installs the one recorder in its `main` if
+//! it has a port to scrape it at. Without a recorder a metric costs next to nothing. Labels have few values. Never put
+//! a driver token, a host or a URL in a label.
 
 mod table;
 
@@ -13,48 +13,48 @@ use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandl
 
 pub use table::*;
 
-/// Such as `text/plain; version=0.0.4`, as Prometheus' text format has it.
+/// The content type of Prometheus' text format, version 0.0.4.
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// How often [`Exposition::tidy`] has to be called: until then every measurement is kept by itself.
+/// How often [`Exposition::tidy`] has to be called: between calls every measurement is stored individually.
 pub const TIDY_EVERY: Duration = Duration::from_secs(5);
-/// Bounds of the buckets, in seconds: from a look into Redis to the longest deadline that makes sense.
+/// Bucket bounds in seconds: from one Redis read to the longest sensible deadline.
 const BUCKETS: &[f64] =
     &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 
 /// One row of the table.
 #[derive(Debug)]
 pub struct Metric {
-    /// With its unit at the end, as Prometheus has it.
+    /// The name, with its unit at the end, as Prometheus recommends.
     pub name: &'static str,
-    /// What kind it is.
+    /// The kind of the metric.
     pub kind: Kind,
     /// Its labels.
     pub labels: &'static [&'static str],
-    /// The values of its one label that are there from the start, so that an alert sees the first of them happen.
+    /// The values of its one label that exist from the start, so that an alert sees the first increment.
     pub known: &'static [&'static str],
-    /// What it says.
+    /// The help text.
     pub help: &'static str,
 }
 
 /// Kinds of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
-    /// Only grows.
+    /// It only increases.
     Counter,
-    /// Goes up and down.
+    /// It goes up and down.
     Gauge,
-    /// How many took how long.
+    /// It counts durations by bucket.
     Histogram,
 }
 
-/// What was counted so far, to be scraped.
+/// The recorded metrics, to be scraped.
 #[derive(Clone)]
 pub struct Exposition(PrometheusHandle);
 
-/// Counts from here on, and says that this commit does. Only a `main` may call it, once.
+/// Installs the recorder and sets the build metric to this commit. Only a `main` may call it, once.
 ///
 /// # Errors
-/// Somebody counts already.
+/// Returns an error if a recorder is installed already.
 pub fn install(commit: &'static str) -> Result<Exposition, BuildError> {
     let handle = PrometheusBuilder::new().set_buckets(BUCKETS)?.install_recorder()?;
     for metric in ALL {
@@ -68,7 +68,7 @@ pub fn install(commit: &'static str) -> Result<Exposition, BuildError> {
             match metric.kind {
                 Kind::Counter => counter!(metric.name, label => *value).absolute(0),
                 Kind::Gauge => gauge!(metric.name, label => *value).set(0.0),
-                // Made, and nothing recorded.
+                // Registered without a value.
                 Kind::Histogram => drop(histogram!(metric.name, label => *value)),
             }
         }
@@ -80,7 +80,7 @@ pub fn install(commit: &'static str) -> Result<Exposition, BuildError> {
     Ok(Exposition(handle))
 }
 
-/// The table as docs/metrics.md has it.
+/// The table for docs/metrics.md.
 pub fn markdown_table() -> String {
     let row = |metric: &Metric| {
         let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
@@ -92,13 +92,13 @@ pub fn markdown_table() -> String {
 }
 
 impl Exposition {
-    /// In Prometheus' text format.
+    /// The metrics in Prometheus' text format.
     pub fn text(&self) -> String {
         self.0.render()
     }
 
-    /// Puts the measurements into their buckets. Whoever serves the text calls it every [`TIDY_EVERY`], or what nobody
-    /// scrapes would grow for ever.
+    /// Moves the measurements into their buckets. The server of the text must call it every [`TIDY_EVERY`]; otherwise
+    /// unscraped measurements would accumulate for ever.
     pub fn tidy(&self) {
         self.0.run_upkeep();
     }

@@ -1,5 +1,5 @@
-//! The retry policy: exponential waits with jitter. The crate `backoff` is used here and nowhere else, so that it can be
-//! replaced in this one file (it is no longer maintained; its two advisories are excepted in `deny.toml`).
+//! The retry policy: exponential backoff with jitter. The crate `backoff` is used only here, so that it can be replaced
+//! in this one file (it is no longer maintained; `deny.toml` excepts its two advisories).
 
 use std::time::Duration;
 
@@ -11,26 +11,26 @@ use backoff::backoff::Backoff;
 pub struct RetryPolicy {
     /// The wait after the first failure, before jitter.
     pub initial: Duration,
-    /// No wait is longer than this, before jitter.
+    /// The longest wait, before jitter.
     pub max: Duration,
 }
 
-/// Whether an attempt that failed may heal.
+/// Whether a retry may help.
 #[derive(Debug)]
 pub enum RetryError<E> {
-    /// Try again.
+    /// A retry may help.
     Transient(E),
     /// Another attempt would end the same way.
     Permanent(E),
 }
 
 impl RetryPolicy {
-    /// Runs `attempt` until it succeeds, fails for good, or `limit` is over; gives the last failure then.
+    /// Runs `attempt` until it succeeds, fails permanently, or `limit` is over, and then returns the last failure.
     ///
-    /// The limit bounds the waits, not an attempt: an attempt has a time limit of its own.
+    /// The limit bounds the waits, not an attempt: an attempt has its own time limit.
     ///
     /// # Errors
-    /// What the last attempt failed with.
+    /// Returns the error of the last attempt.
     pub async fn run<T, E, F>(&self, limit: Duration, attempt: impl Fn() -> F) -> Result<T, E>
     where
         F: Future<Output = Result<T, RetryError<E>>>,
@@ -50,7 +50,7 @@ impl RetryPolicy {
     }
 
     /// The wait after the `failures`-th failure in a row (from 1): exponential with full jitter, so that the callers of
-    /// a host that was gone do not come back all at once.
+    /// a recovered host do not all return at once.
     pub fn wait_after(&self, failures: u32) -> Duration {
         let doubled = self.initial.saturating_mul(2u32.saturating_pow(failures.saturating_sub(1)));
         let mut once = ExponentialBackoffBuilder::new()

@@ -1,5 +1,5 @@
-//! The URL of a broker or a store: a type that only parses what every program reads in the same way, and that is shown without
-//! its password.
+//! The URL of a broker or a store: a type that parses only URLs that every program reads alike, and that is shown
+//! without its password.
 
 mod shown;
 
@@ -10,63 +10,63 @@ use url::Url;
 pub use shown::without_password;
 pub(crate) use shown::{MASK, unless_secret};
 
-/// Where a server is and how to log in there, or `embedded:DIR`. Whatever is shown of it has no password.
+/// A server's address and login, or `embedded:DIR`. It is never shown with its password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerUrl(String);
 
-/// A name in the query, and whether its value is good.
+/// The name of a query parameter, and the check of its value.
 pub type Parameter = (&'static str, fn(&str) -> bool);
 
-/// What a URL may be made of.
+/// The permitted parts of a URL.
 #[derive(Debug)]
 pub struct Allowed {
     /// Such as `amqp`.
     pub schemes: &'static [&'static str],
-    /// What the client heeds. It passes over others in silence, so they are refused.
+    /// The parameters that the client reads. It silently ignores others, so they are rejected.
     pub parameters: &'static [Parameter],
     /// Whether the client can dial `[::1]`.
     pub ipv6: bool,
 }
 
-/// Why a text is no URL of a server. Says nothing that may be a part of a password.
+/// Why a text is not a server's URL. The error contains nothing that may be a part of a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ServerUrlError {
-    /// There is no `://`, or not where it should be.
+    /// The `://` is missing or misplaced.
     #[error("it does not begin with a scheme and `://`")]
     NoScheme,
-    /// Another one, or not in lower case.
+    /// The scheme is another one, or not in lower case.
     #[error("it begins with another scheme")]
     Scheme,
-    /// Several URLs, which Celery and kombu take turns with.
+    /// Several URLs, which Celery and kombu would use in turn.
     #[error(
         "it names several servers; name one, and percent-encode `;` (%3B) where it belongs to a password"
     )]
     List,
-    /// A character that has a meaning of its own in a URL, where it can have none.
+    /// A character with a special meaning in a URL, where it cannot have that meaning.
     #[error(
         "a user name, a password or what follows the host holds a character that has to be percent-encoded, as \
          `@` (%40), `/` (%2F), `?` (%3F), `#` (%23), `:` (%3A), `;` (%3B), `%` (%25), a space (%20)"
     )]
     Unescaped,
-    /// The host or the port is none.
+    /// The host or the port is invalid.
     #[error("its host or its port cannot be read")]
     Server,
-    /// An IPv6 address that the client could not dial.
-    #[error("its host is an IPv6 address, which cannot be used here; give it a name")]
+    /// An IPv6 address, which the client cannot dial.
+    #[error("its host is an IPv6 address, which cannot be used here; use a host name")]
     Ipv6,
-    /// Parameters that the client would pass over.
-    #[error("its query has parameters that are not known here{}", named(.0))]
+    /// Parameters that the client would ignore.
+    #[error("its query has unknown parameters{}", named(.0))]
     Parameters(Vec<String>),
-    /// A known one with a value that is none of it, or twice.
-    #[error("the parameter `{0}` of its query cannot be used")]
+    /// A known parameter with a bad value, or one that occurs twice.
+    #[error("the parameter `{0}` of its query has a bad value or occurs twice")]
     Value(&'static str),
 }
 
 impl ServerUrl {
-    /// Parses it.
+    /// Parses the URL.
     ///
     /// # Errors
-    /// It is none, or two programs could read it differently.
+    /// Returns an error if the text is not such a URL, or two programs could read it differently.
     pub fn parse(text: &str, allowed: &Allowed) -> Result<Self, ServerUrlError> {
         if text.starts_with("embedded:") && !text.contains("://") {
             return Ok(Self(text.to_owned()));
@@ -100,20 +100,20 @@ impl ServerUrl {
         Ok(Self(text.to_owned()))
     }
 
-    /// The whole of it, for the client that connects.
+    /// The whole URL, for the client that connects.
     pub fn expose(&self) -> &str {
         &self.0
     }
 }
 
-/// An `http` or `https` URL, where every program reads it alike.
+/// Parses an `http` or `https` URL that every program reads alike.
 pub fn http(text: &str) -> Option<Url> {
     let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     shown::is_well_formed(text).then_some(url)
 }
 
-/// Whether a user name or a password holds only what RFC 3986 section 3.2.1 allows, without the `;` that separates URLs for
-/// Celery and the `:` that separates these two.
+/// Whether a user name or a password contains only what RFC 3986 section 3.2.1 allows. The `;` that separates URLs for
+/// Celery and the `:` between user name and password are excluded.
 fn is_escaped(text: &str) -> bool {
     let mut bytes = text.bytes();
     while let Some(byte) = bytes.next() {
@@ -133,7 +133,7 @@ fn check_parameters(url: &Url, allowed: &Allowed) -> Result<(), ServerUrlError> 
     let (mut seen, mut unknown) = (Vec::new(), Vec::new());
     for (name, value) in url.query_pairs() {
         match allowed.parameters.iter().find(|(known, _)| *known == name) {
-            // Without a value it is rather what follows the `&` of a password.
+            // A name without a value is rather what follows the `&` of a password.
             None if value.is_empty() => unknown.push(String::new()),
             None => unknown.push(name.into_owned()),
             Some((name, is_good)) if !is_good(&value) || seen.contains(name) => {
@@ -145,7 +145,7 @@ fn check_parameters(url: &Url, allowed: &Allowed) -> Result<(), ServerUrlError> 
     if unknown.is_empty() { Ok(()) } else { Err(ServerUrlError::Parameters(unknown)) }
 }
 
-/// The names of parameters that look like names: a part of a password may stand there.
+/// The parameters that look like names. Others are omitted, as they may be a part of a password.
 fn named(parameters: &[String]) -> String {
     let plain = |byte: u8| byte.is_ascii_lowercase() || byte == b'_';
     let is_name = |name: &&String| (1..=32).contains(&name.len()) && name.bytes().all(plain);

@@ -1,4 +1,4 @@
-//! How one service of ours calls another: whom it trusts to be that service, what it presents, and where a path of it is.
+//! The HTTP client for calls between Voltgate's services: its trusted authorities, its API key, and the URLs of paths.
 
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::{Certificate, Client, ClientBuilder};
@@ -6,14 +6,14 @@ use url::Url;
 
 use crate::api_key::ApiKey;
 
-/// A client that presents this key and trusts these authorities (as PEM) beside the public ones. It takes no proxy of the
-/// environment: between our own services there is none.
+/// A client that presents this key and trusts these authorities (as PEM) in addition to the public ones. It ignores
+/// proxies from the environment: there are none between Voltgate's services.
 ///
 /// # Errors
-/// The certificates cannot be read.
+/// Returns an error if the certificates cannot be read.
 pub fn builder(key: Option<&ApiKey>, authorities: Option<&[u8]>) -> reqwest::Result<ClientBuilder> {
     let mut headers = HeaderMap::new();
-    // A key is plain ASCII, which a header can always hold.
+    // A key is plain ASCII, which is always a valid header value.
     if let Some(Ok(mut bearer)) = key.map(|key| HeaderValue::from_str(&format!("Bearer {}", key.reveal()))) {
         bearer.set_sensitive(true);
         headers.insert(AUTHORIZATION, bearer);
@@ -25,7 +25,7 @@ pub fn builder(key: Option<&ApiKey>, authorities: Option<&[u8]>) -> reqwest::Res
     }
 }
 
-/// A path of a service, which may itself be under a path; the segments are escaped.
+/// The URL of a path of a service, whose base URL may itself have a path. The segments are escaped.
 pub fn url(base: &Url, segments: &[&str]) -> Url {
     let mut url = base.clone();
     if let Ok(mut path) = url.path_segments_mut() {

@@ -1,5 +1,5 @@
-//! Every setting, in one table: name, default, what is expected, what it does. Defaults, then `voltgate.toml`, then the
-//! environment. The table in docs/configure.md is made from here, and a test compares the two.
+//! All settings in one table: name, default, expected values, effect. The environment overrides `voltgate.toml`, which
+//! overrides the defaults. The table in docs/configure.md is generated from this one, and a test compares the two.
 
 mod error;
 mod given;
@@ -21,42 +21,42 @@ use crate::server_url::{self, Allowed, ServerUrl};
 /// One row of the table.
 #[derive(Debug)]
 pub struct Setting {
-    /// The environment variable. In `voltgate.toml` the same in lower case.
+    /// The environment variable. `voltgate.toml` uses the same name in lower case.
     pub name: &'static str,
-    /// What holds when nothing is set; empty where nothing is meant.
+    /// The value if the setting is not set; empty for none.
     pub default: &'static str,
-    /// What a good value looks like.
+    /// The expected values.
     pub expected: &'static str,
-    /// What it does.
+    /// The effect.
     pub about: &'static str,
-    /// How much of its value may be shown.
+    /// How much of the value may be shown.
     pub shown: Shown,
 }
 
 /// How much of a setting's value may be shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Shown {
-    /// All of it, unless it looks like what was meant for another setting.
+    /// The whole value, unless it looks like another setting's secret or URL.
     Plain,
-    /// It is a URL that may hold a password.
+    /// A URL, which may contain a password.
     Url,
-    /// It is a host, before which a login may stand by mistake.
+    /// A host, which may by mistake be preceded by a login.
     Host,
     /// Nothing.
     Secret,
 }
 
-/// The settings of one process: what was set, over the defaults. Reading it has no side effects.
+/// The settings of one process: the values set, over the defaults. Reading them has no side effects.
 #[derive(Clone, Default)]
 pub struct Settings {
     given: BTreeMap<&'static str, String>,
 }
 
 impl Settings {
-    /// Reads `voltgate.toml` of the working directory (or the file that `VOLTGATE_CONFIG` names) and the environment.
+    /// Reads `voltgate.toml` in the working directory (or the file that `VOLTGATE_CONFIG` names) and the environment.
     ///
     /// # Errors
-    /// The file is not TOML, or names a setting that does not exist.
+    /// Returns an error if the file is not TOML, or contains an unknown setting.
     pub fn load() -> Result<Self, SettingError> {
         let named = std::env::var_os("VOLTGATE_CONFIG").map(PathBuf::from);
         let file = named.clone().unwrap_or_else(|| PathBuf::from("voltgate.toml"));
@@ -82,19 +82,19 @@ impl Settings {
         Ok(Self { given })
     }
 
-    /// These values and nothing else, for tests and for one process that starts several services.
+    /// Only these values, for tests and for one process that starts several services.
     pub fn of<'a>(values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
         Self::default().with(values)
     }
 
-    /// The same settings with these values in the place of what was there.
+    /// The same settings with these values replaced.
     #[must_use]
     pub fn with<'a>(mut self, values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
         self.given.extend(values.into_iter().map(|(setting, value)| (setting.name, value)));
         self
     }
 
-    /// How to log, and otherwise the defaults: for a process that must behave the same on every machine.
+    /// The log settings only, otherwise the defaults: for a process that must behave the same on every machine.
     #[must_use]
     pub fn only_logging(&self) -> Self {
         let mut given = self.given.clone();
@@ -102,7 +102,7 @@ impl Settings {
         Self { given }
     }
 
-    /// Whether somebody set it; an empty value counts as not set.
+    /// Whether the setting is set; an empty value counts as not set.
     pub fn is_given(&self, setting: &Setting) -> bool {
         self.given.get(setting.name).is_some_and(|value| !value.trim().is_empty())
     }
@@ -115,10 +115,10 @@ impl Settings {
         }
     }
 
-    /// The value in force, as whatever `parse` makes of it.
+    /// The value in force, parsed by `parse`.
     ///
     /// # Errors
-    /// `parse` gives nothing: [`SettingError::Bad`], which names the setting.
+    /// Returns [`SettingError::Bad`], which names the setting, if `parse` returns `None`.
     pub fn parse_with<T>(
         &self,
         setting: &Setting,
@@ -130,7 +130,7 @@ impl Settings {
     /// A whole number within bounds.
     ///
     /// # Errors
-    /// It is none.
+    /// Returns an error if the value is not such a number.
     pub fn number(
         &self,
         setting: &Setting,
@@ -139,10 +139,10 @@ impl Settings {
         self.parse_with(setting, |text| text.parse().ok().filter(|number| bounds.contains(number)))
     }
 
-    /// A span in seconds, fractions allowed, more than nothing and at most `longest` seconds.
+    /// A duration in seconds, with fractions: more than 0 and at most `longest` seconds.
     ///
     /// # Errors
-    /// It is none.
+    /// Returns an error if the value is not such a duration.
     pub fn seconds(&self, setting: &Setting, longest: u32) -> Result<Duration, SettingError> {
         self.parse_with(setting, |text| {
             let seconds: f64 = text.parse().ok()?;
@@ -153,15 +153,16 @@ impl Settings {
     /// A TCP port; 0 asks for any free one.
     ///
     /// # Errors
-    /// It is none.
+    /// Returns an error if the value is not a port.
     pub fn port(&self, setting: &Setting) -> Result<u16, SettingError> {
         self.parse_with(setting, |text| text.parse().ok())
     }
 
-    /// Where acl-service is. A port in the URL wins over `AUTHORIZATION_SERVICE_PORT`, also one that is its scheme's own.
+    /// The URL of acl-service. A port in the URL takes precedence over `AUTHORIZATION_SERVICE_PORT`, even if it is the
+    /// scheme's default.
     ///
     /// # Errors
-    /// One of the two is not what is expected.
+    /// Returns an error if one of the two settings has a bad value.
     pub fn acl_service(&self) -> Result<Url, SettingError> {
         let port = self.port(&AUTHORIZATION_SERVICE_PORT)?;
         let given = self.is_given(&AUTHORIZATION_SERVICE_URL);
@@ -178,7 +179,7 @@ impl Settings {
         parse().ok_or_else(|| self.bad(&AUTHORIZATION_SERVICE_URL))
     }
 
-    /// Scheme and host of our own services on this machine. Where they have a certificate, it is one for a name.
+    /// Scheme and host of Voltgate's services on this machine. A certificate, if they have one, is for a name.
     pub fn this_machine(&self) -> &'static str {
         if self.is_given(&TLS_CERT_FILE) { "https://localhost" } else { "http://127.0.0.1" }
     }
@@ -186,7 +187,7 @@ impl Settings {
     /// A comma-separated list.
     ///
     /// # Errors
-    /// One of its items cannot be parsed.
+    /// Returns an error if an item cannot be parsed.
     pub fn list<T>(
         &self,
         setting: &Setting,
@@ -197,10 +198,10 @@ impl Settings {
         })
     }
 
-    /// Where a broker or a store is.
+    /// The URL of a broker or a store.
     ///
     /// # Errors
-    /// It is no URL that every program reads alike.
+    /// Returns an error if the value is not a URL that every program reads alike.
     pub fn server_url(&self, setting: &Setting, allowed: &Allowed) -> Result<ServerUrl, SettingError> {
         ServerUrl::parse(self.text(setting), allowed).map_err(|why| SettingError::Url {
             name: setting.name,
@@ -210,15 +211,15 @@ impl Settings {
         })
     }
 
-    /// What was set, in the order of the documentation, as anybody may see it: secrets and passwords masked as Celery masks
-    /// them where it shows its configuration.
+    /// The values set, in the order of the documentation, safe to show: secrets and passwords are masked as Celery
+    /// masks them in its configuration.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
         let given = ALL.iter().filter(|setting| self.is_given(setting));
         let shown = |setting: &Setting| self.masked(setting).replace(server_url::MASK, "********");
         given.map(|setting| (setting.name, shown(setting))).collect()
     }
 
-    /// The value in force as anybody may see it.
+    /// The value in force, safe to show.
     pub fn masked(&self, setting: &Setting) -> String {
         let text = self.text(setting);
         match setting.shown {
@@ -229,20 +230,20 @@ impl Settings {
         }
     }
 
-    /// The error that says this setting's value cannot be used.
+    /// The error for a bad value of this setting.
     pub fn bad(&self, setting: &Setting) -> SettingError {
         SettingError::Bad { name: setting.name, value: self.masked(setting), expected: setting.expected }
     }
 }
 
-/// Our own names only: what else is in the environment is nobody's business, and need not even be text.
+/// Voltgate's own names only: other variables are unrelated and need not even be text.
 fn environment() -> config::Environment {
     let named = ALL.iter().filter_map(|setting| Some((setting.name, std::env::var_os(setting.name)?)));
     let ours = named.map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()));
     config::Environment::default().source(Some(ours.collect()))
 }
 
-/// The table as docs/configure.md has it.
+/// The table for docs/configure.md.
 pub fn markdown_table() -> String {
     let cell = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
     let row = |setting: &Setting| {
@@ -253,7 +254,7 @@ pub fn markdown_table() -> String {
     ALL.iter().map(row).fold(head.to_owned(), |table, row| table + &row)
 }
 
-/// A list in the file is the same as its items with commas between them.
+/// A list in the file equals its items joined by commas.
 fn text_of(value: config::Value) -> Result<String, config::ConfigError> {
     match value.kind {
         config::ValueKind::Array(items) => {

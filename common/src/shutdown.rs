@@ -1,21 +1,21 @@
-//! Stopping: the first SIGTERM or SIGINT asks, the second leaves at once.
+//! Shutdown: the first SIGTERM or SIGINT requests it, the second exits at once.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::exit::Failure;
 
-/// A token that is cancelled by the first SIGTERM or SIGINT. The process leaves at the second, with 128 + 15.
+/// A token that the first SIGTERM or SIGINT cancels. The second signal ends the process with 128 + 15.
 ///
 /// # Errors
-/// The operating system refused to hand out signals.
+/// Returns an error if the operating system does not register the signal handlers.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     let shutdown = CancellationToken::new();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let token = shutdown.clone();
     tokio::spawn(async move {
         next(&mut terminate, &mut interrupt).await;
-        tracing::info!("stopping: finishing what is in hand; a second signal leaves at once");
+        tracing::info!("stopping: finishing the work in flight; a second signal exits at once");
         token.cancel();
         next(&mut terminate, &mut interrupt).await;
         leave_at_once();
@@ -23,11 +23,11 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     Ok(shutdown)
 }
 
-/// What a service does before it serves, such as looking for what it depends on. Nothing when it was told to stop
+/// Runs the preparation of a service, such as connecting to its dependencies. Returns `None` if shutdown was requested
 /// meanwhile.
 ///
 /// # Errors
-/// What `starting` failed with.
+/// Returns the error of `starting`.
 pub async fn unless_stopped<T>(
     shutdown: &CancellationToken,
     starting: impl Future<Output = Result<T, Failure>>,
@@ -47,7 +47,7 @@ async fn next(terminate: &mut Signal, interrupt: &mut Signal) {
 
 #[expect(
     clippy::disallowed_methods,
-    reason = "the operator asked twice: what is in hand is given back by the broker"
+    reason = "the operator asked twice: the broker requeues what is in flight"
 )]
 fn leave_at_once() {
     std::process::exit(128 + 15);

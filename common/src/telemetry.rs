@@ -1,6 +1,6 @@
-//! Logs, to standard error: text for people, JSON for machines; and traces, to a collector where one is named.
+//! Logs, to standard error, as text for people or JSON for machines; and traces, to a collector if one is configured.
 //!
-//! Never log a driver token, a callback URL's query, a secret or a body; the types that hold them mask themselves.
+//! Never log a driver token, a callback URL's query, a secret or a body. The types that hold them mask themselves.
 
 mod lines;
 mod traces;
@@ -18,7 +18,7 @@ use lines::{JsonFields, JsonLines, TextFields};
 use traces::TraceConfig;
 pub use traces::Traces;
 
-/// How a log line looks.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people; coloured on a terminal.
@@ -27,7 +27,7 @@ pub enum LogFormat {
     Json,
 }
 
-/// What to log and how, and where traces go.
+/// What to log, in which format, and where to send traces.
 #[derive(Debug)]
 pub struct LogConfig {
     format: LogFormat,
@@ -39,7 +39,7 @@ impl LogConfig {
     /// Reads `LOG_FORMAT`, `LOG_LEVEL`, `OTLP_ENDPOINT` and `OTLP_SAMPLE_RATIO`.
     ///
     /// # Errors
-    /// One of them has a bad value.
+    /// Returns an error if a setting has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let format = settings.parse_with(&LOG_FORMAT, |text| match text {
             "text" => Some(LogFormat::Text),
@@ -54,8 +54,8 @@ impl LogConfig {
         Ok(Self { format, filter, traces: TraceConfig::from_settings(settings)? })
     }
 
-    /// Sends the process's log lines to standard error from here on, and its traces, as those of `service`, to the
-    /// collector. Only a `main` may call it, once.
+    /// Installs the process's logging to standard error, and its traces, as those of `service`, to the collector. Only
+    /// a `main` may call it, once.
     pub fn install(self, service: &'static str) -> Traces {
         let traces = self.traces.map(|config| config.start(service)).unwrap_or_default();
         let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
@@ -79,23 +79,24 @@ impl LogConfig {
     }
 }
 
-/// Counts from here on, for whoever scrapes it, in a program built from this commit. Only a `main` may call it, once.
+/// Installs the metrics recorder in a program built from this commit and returns its exposition. Only a `main` may call
+/// it, once.
 ///
 /// # Errors
-/// Somebody counts already.
+/// Returns an error if a recorder is installed already.
 pub fn exposition(commit: &'static str) -> Result<Exposition, Failure> {
     metrics::install(commit)
         .map_err(|error| Failure::Broken(format!("the metrics cannot be set up: {error}")))
 }
 
-/// A word alone would otherwise be taken as a part of the program, and nothing would be logged at all.
+/// Otherwise a single word would be taken as a target, and nothing would be logged at all.
 fn is_level(word: &str) -> bool {
     ["off", "error", "warn", "info", "debug", "trace"].contains(&word.trim().to_ascii_lowercase().as_str())
 }
 
-/// lapin calls it an error that a queue does not exist yet; what matters of it, our supervisor reports. actix-web tells of
-/// each of its threads. opentelemetry-otlp quotes the collector's URL, which may hold a key. An operator who names them hears
-/// them.
+/// lapin logs an error if a queue does not exist yet; the supervisor reports the relevant cases. actix-web logs each of
+/// its threads. opentelemetry-otlp quotes the collector's URL, which may contain a key. An operator who names these
+/// targets in LOG_LEVEL sees their lines.
 fn quietened(directives: &str) -> String {
     let quiet = [("lapin", "off"), ("actix_server", "warn"), ("opentelemetry-otlp", "info")];
     let unnamed = quiet.into_iter().filter(|(target, _)| !directives.contains(target));

@@ -1,5 +1,5 @@
-//! Where a request belongs in somebody's trace (W3C Trace Context, level 1): what the client's headers say, carried through
-//! tasks and calls. It goes on also where no traces of ours are sent, so that a client finds its own again.
+//! A request's place in its client's trace (W3C Trace Context, level 1), from the client's headers, carried through
+//! tasks and calls. It is propagated even if Voltgate sends no traces, so that the client's trace stays connected.
 
 use opentelemetry::Context;
 use opentelemetry::trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState};
@@ -9,12 +9,12 @@ use uuid::Uuid;
 
 /// The header, in HTTP and in AMQP.
 pub const TRACEPARENT: &str = "traceparent";
-/// The header of what vendors add.
+/// The header of the vendors' additions.
 pub const TRACESTATE: &str = "tracestate";
-/// A service that asks another for a request says which, so that the other can log it.
+/// A service that calls another on behalf of a request names the request in this header, so that the other can log it.
 pub const REQUEST_ID: &str = "voltgate-request-id";
 
-/// Longer ones need not be passed on.
+/// Longer values need not be propagated.
 const LONGEST_STATE: usize = 512;
 
 /// A place in a trace.
@@ -24,14 +24,14 @@ pub struct TraceContext {
     parent: u64,
     flags: u8,
     state: Option<String>,
-    /// Whether a caller gave it. One that we made up is nobody's parent.
+    /// Whether a caller supplied it. A context that Voltgate made up is not used as a parent.
     given: bool,
     /// Whether the span that it names is sent to a collector.
     recorded: bool,
 }
 
 impl TraceContext {
-    /// Of a call or a task with these headers; a new one where they say nothing, or nonsense.
+    /// The context of a call or a task with these headers; a new one if they are absent or invalid.
     pub fn received<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let Some(mut given) = header(TRACEPARENT).and_then(Self::parse) else { return Self::new() };
         let plain = |text: &&str| {
@@ -41,10 +41,10 @@ impl TraceContext {
         given
     }
 
-    /// Of nobody's trace so far. Not sampled: nobody has recorded anything.
+    /// A new trace. Not sampled: no span of it has been recorded.
     pub fn new() -> Self {
         let random = Uuid::new_v4();
-        // Only within its trace has the place to be unique, and nobody else is there.
+        // The span id needs to be unique only within its trace, which has no other spans.
         let (trace, parent) = (random.as_u128(), random.as_u64_pair().1);
         Self { trace, parent, flags: 0, state: None, given: false, recorded: false }
     }
@@ -60,13 +60,14 @@ impl TraceContext {
         (whole && trace != 0 && parent != 0).then_some(context)
     }
 
-    /// Makes the span a part of this trace; gives the place of what follows from it. That is the span's own where spans
-    /// are sent, and otherwise the caller's, unchanged. The span's field `trace_id`, where it has one, is filled.
+    /// Makes the span a part of this trace and returns the context for the work that follows. That is the span's own
+    /// context if spans are sent, and otherwise the caller's, unchanged. Fills the span's field `trace_id`, if it has
+    /// one.
     #[must_use]
     pub fn joined_by(&self, span: &Span) -> Self {
         if self.given {
             let parent = Context::new().with_remote_span_context(self.span_context());
-            // It fails where no spans are sent.
+            // It fails if no spans are sent.
             let _ = span.set_parent(parent);
         }
         let onward = self.within(span);
@@ -74,7 +75,7 @@ impl TraceContext {
         onward
     }
 
-    /// The place of what follows from a span that is a part of this trace already.
+    /// The context for the work that follows from a span that is already a part of this trace.
     #[must_use]
     pub fn within(&self, span: &Span) -> Self {
         let context = span.context();
@@ -94,7 +95,8 @@ impl TraceContext {
         }
     }
 
-    /// Adds to the span what only a trace shows, and no log line; where nobody records it, it is not even made.
+    /// Adds fields to the span that only a trace shows, and no log line. If the span is not recorded, they are not even
+    /// computed.
     pub fn annotate<const N: usize>(
         &self,
         span: &Span,
@@ -107,12 +109,12 @@ impl TraceContext {
         }
     }
 
-    /// 32 hexadecimal digits.
+    /// The trace id, as 32 hexadecimal digits.
     pub fn trace_id(&self) -> String {
         digits(self.trace, &mut Uuid::encode_buffer()).to_owned()
     }
 
-    /// The headers of a call or a task that follows.
+    /// The headers of the calls and tasks that follow.
     pub fn headers(&self) -> impl Iterator<Item = (&'static str, String)> {
         let state = self.state.clone().map(|state| (TRACESTATE, state));
         std::iter::once((TRACEPARENT, self.traceparent())).chain(state)
@@ -121,7 +123,7 @@ impl TraceContext {
     fn traceparent(&self) -> String {
         let (mut trace, mut parent) = (Uuid::encode_buffer(), Uuid::encode_buffer());
         let (trace, parent) = (digits(self.trace, &mut trace), digits(self.parent.into(), &mut parent));
-        // The lower half of the second; of the flags only the last bit is known.
+        // The lower half of `parent`; of the flags only the last bit is defined.
         ["00-", trace, "-", &parent[16..], if self.flags & 1 == 1 { "-01" } else { "-00" }].concat()
     }
 
@@ -143,12 +145,13 @@ impl Default for TraceContext {
     }
 }
 
-/// All 32 of them. Not by `format!`, which pads slowly (measured: 2,600 instructions for a `traceparent`, and 670 so).
+/// All 32 digits. Not by `format!`, which pads slowly (measured: 2,600 instructions for a `traceparent`, and 670 this
+/// way).
 fn digits(number: u128, buffer: &mut [u8]) -> &str {
     Uuid::from_u128(number).simple().encode_lower(buffer)
 }
 
-/// Exactly so many digits in lower case, as the standard wants them.
+/// Exactly this many digits in lower case, as the standard requires.
 fn hex<const DIGITS: usize>(text: &str) -> Option<u128> {
     let digits = text.len() == DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
     digits.then(|| u128::from_str_radix(text, 16).ok()).flatten()

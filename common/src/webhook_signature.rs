@@ -1,6 +1,6 @@
-//! Signatures of callbacks (Standard Webhooks): HMAC-SHA256 for clients who share a secret, ed25519 for everybody else.
-//! The worker signs; public-api serves the public keys of the same settings. Several keys sign at once, so that one can be
-//! replaced while clients still know the other.
+//! Signatures of callbacks (Standard Webhooks): HMAC-SHA256 for clients that share a secret, ed25519 for all others.
+//! The worker signs; public-api serves the public keys from the same settings. Several keys sign at once, so that one
+//! can be replaced while clients still use the other.
 
 use std::fmt;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::settings::{SettingError, Settings, WEBHOOK_PRIVATE_KEY, WEBHOOK_SECRET};
 
-/// The keys in force; none of them where no setting names one.
+/// The keys in force; none if no setting names one.
 #[derive(Clone, Default)]
 pub struct WebhookSigner {
     secrets: Arc<[hmac::Key]>,
@@ -23,7 +23,7 @@ impl WebhookSigner {
     /// Reads `WEBHOOK_SECRET` and `WEBHOOK_PRIVATE_KEY`.
     ///
     /// # Errors
-    /// One of them holds something that is no key. The error does not show it.
+    /// Returns an error if a setting contains an invalid key. The error does not show it.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             secrets: settings.list(&WEBHOOK_SECRET, secret)?.into(),
@@ -31,7 +31,7 @@ impl WebhookSigner {
         })
     }
 
-    /// The value of `webhook-signature` for this attempt: a signature by each key, with spaces between them. Nothing
+    /// The value of `webhook-signature` for this attempt: one signature by each key, separated by spaces; `None`
     /// without keys.
     pub fn sign(&self, id: &str, timestamp: u64, body: &[u8]) -> Option<String> {
         let mut signed = format!("{id}.{timestamp}.").into_bytes();
@@ -44,7 +44,7 @@ impl WebhookSigner {
         (!signatures.is_empty()).then(|| signatures.join(" "))
     }
 
-    /// What verifies the `v1a` signatures, as `whpk_…`.
+    /// The public keys that verify the `v1a` signatures, as `whpk_…`.
     pub fn public_keys(&self) -> Vec<String> {
         self.keys.iter().map(|key| format!("whpk_{}", STANDARD.encode(key.public_key()))).collect()
     }
@@ -61,7 +61,7 @@ fn secret(text: &str) -> Option<hmac::Key> {
     (24..=64).contains(&bytes.len()).then(|| hmac::Key::new(hmac::HMAC_SHA256, &bytes))
 }
 
-/// The seed alone, or followed by its public key, which must then be the right one.
+/// The seed alone, or followed by its public key, which must then match.
 fn key_pair(text: &str) -> Option<Ed25519KeyPair> {
     let bytes = STANDARD.decode(text.strip_prefix("whsk_")?).ok()?;
     match bytes.len() {

@@ -1,4 +1,4 @@
-//! What a method of a resource needs, as the one list of routes states it.
+//! The scopes that each method of a resource requires, as its single list of routes states them.
 
 use actix_web::http::Method;
 use common::api_key::Scope;
@@ -6,28 +6,28 @@ use common::api_key::Scope;
 /// Who may use a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
-    /// Anybody, as often as they like: health checks and public keys.
+    /// Any caller, without a rate limit: health checks and public keys.
     Open,
-    /// Who has a key with one of these scopes; anybody where keys are optional or off.
+    /// Callers whose key has one of these scopes; any caller where keys are optional or off.
     With(&'static [Scope]),
 }
 
 impl Access {
-    /// Who may ask whether a driver may charge.
+    /// Requests for a decision.
     pub const AUTHORIZE: Self = Self::With(&[Scope::Authorize]);
-    /// Who may see requests and decisions.
+    /// Reading requests and decisions.
     pub const READ: Self = Self::With(&[Scope::Read]);
-    /// Who may see access lists.
+    /// Reading access lists.
     pub const SEE_ACL: Self = Self::With(&[Scope::Read, Scope::Acl]);
-    /// Who may ask about single drivers: to authorize one tells as much.
+    /// Checking single drivers. The scope `authorize` suffices, as its decisions reveal the same.
     pub const CHECK_ACL: Self = Self::With(&[Scope::Authorize, Scope::Read, Scope::Acl]);
-    /// Who may change access lists.
+    /// Changing access lists.
     pub const CHANGE_ACL: Self = Self::With(&[Scope::Acl]);
 
-    /// Who may make a decision be told again.
+    /// Redelivering a decision.
     pub const ADMIN: Self = Self::With(&[Scope::Admin]);
 
-    /// What this method needs, of a list of methods such as `"GET, HEAD"`.
+    /// What this method requires, from a list of methods such as `"GET, HEAD"`.
     pub(crate) fn of(methods: &[(&'static str, Self)], method: &Method) -> Option<Self> {
         let has = |names: &str| names.split(", ").any(|name| name == method.as_str());
         methods.iter().find(|(names, _)| has(names)).map(|(_, access)| *access)

@@ -1,4 +1,4 @@
-//! Request bodies: read up to a bound and within a time limit, as they are and not compressed.
+//! Request bodies: read up to a size limit and within a time limit; compressed bodies are rejected.
 
 mod json;
 
@@ -13,15 +13,15 @@ pub use self::json::{json, known_members};
 use crate::Problem;
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// What some programs put before a text in UTF-8. It is no part of the text.
+/// Some programs put this before a UTF-8 text. It is not part of the text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
-/// With these two bytes gzip begins, and no text does.
+/// Every gzip stream begins with these two bytes, and no text does.
 const GZIP: &[u8] = &[0x1f, 0x8b];
 
-/// The whole body, of at most `limit` bytes, without a byte order mark.
+/// Reads the whole body, of at most `limit` bytes, without a byte order mark.
 ///
 /// # Errors
-/// Compressed, larger, slower than ten seconds, or cut off.
+/// Returns an error if the body is compressed, too large, slower than ten seconds, or cut off.
 pub async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> Result<Bytes, Problem> {
     not_compressed(request)?;
     let announced =
@@ -48,10 +48,10 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> 
     Ok(if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body })
 }
 
-/// Refuses a request whose body is compressed, by what its header says.
+/// Rejects a request whose header says that the body is compressed.
 ///
 /// # Errors
-/// 415: a `Content-Encoding` other than `identity`.
+/// Returns 415 for a `Content-Encoding` other than `identity`.
 pub fn not_compressed(request: &HttpRequest) -> Result<(), Problem> {
     let codings =
         request.headers().get_all(CONTENT_ENCODING).map(|value| value.to_str().unwrap_or("unreadable"));
@@ -59,7 +59,7 @@ pub fn not_compressed(request: &HttpRequest) -> Result<(), Problem> {
     match codings.find(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity")) {
         None => Ok(()),
         Some(coding) => {
-            let why = format!("the header Content-Encoding says that the body is compressed ({coding:.32})");
+            let why = format!("the body is compressed, by its Content-Encoding ({coding:.32})");
             Err(Problem::unsupported_content_encoding(&why))
         }
     }

@@ -1,4 +1,4 @@
-//! Who calls: what the gate found out, for handlers that keep an audit trail.
+//! The caller of a request, as the gate identified it, for handlers that keep an audit trail.
 
 use std::net::IpAddr;
 
@@ -8,15 +8,15 @@ use common::api_key::KeyId;
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Whose key it is, in its creator's words; nothing without a key.
+    /// The key's name, in its creator's words; `None` without a key.
     pub name: Option<String>,
-    /// The key's id, which is no secret; nothing without a key.
+    /// The key's id, which is not a secret; `None` without a key.
     pub id: Option<KeyId>,
-    /// Where the request came from: the client before a trusted proxy, otherwise the peer.
+    /// Where the request came from: the client in front of a trusted proxy, otherwise the peer.
     pub address: Option<IpAddr>,
 }
 
-/// The caller of this request, as the gate of its resource found out.
+/// The caller of this request, as the gate of its resource identified it.
 pub fn caller(request: &HttpRequest) -> Caller {
     let known = request.extensions().get::<Caller>().cloned();
     known.unwrap_or_else(|| Caller {

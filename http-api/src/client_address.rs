@@ -1,4 +1,4 @@
-//! Where a request came from. A header that says so is believed of a trusted proxy only: anybody can send one.
+//! The address that a request came from. Forwarding headers count only from a trusted proxy: any client can send them.
 
 use std::net::IpAddr;
 
@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
-/// The networks whose proxies are believed.
+/// The networks whose proxies are trusted.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TrustedProxies(Vec<IpNet>);
 
@@ -18,8 +18,8 @@ impl TrustedProxies {
         settings.list(&TRUSTED_PROXIES, network).map(Self)
     }
 
-    /// The last hop that is no trusted proxy. The peer where the headers say nothing, or contradict each other: a proxy
-    /// that sets one of them may pass on the other as a client sent it.
+    /// The last hop that is not a trusted proxy. It is the peer if the headers are absent or contradict each other: a
+    /// proxy that sets one of them may pass on the other as a client sent it.
     pub(crate) fn client(&self, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
         let peer = peer.to_canonical();
         if !self.trusts(peer) {
@@ -37,7 +37,7 @@ impl TrustedProxies {
         self.0.iter().any(|network| network.contains(&address))
     }
 
-    /// Nothing where the last hop that counts is no address.
+    /// Returns `None` if the last hop that counts is not an address.
     fn last_hop(&self, hops: Vec<Option<IpAddr>>) -> Option<IpAddr> {
         hops.into_iter().rev().find(|hop| !hop.is_some_and(|address| self.trusts(address))).flatten()
     }

@@ -1,4 +1,4 @@
-//! The settings of every listener: who may call, how often, and over TLS or not.
+//! The settings of every listener: API keys, rate limits and TLS.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -13,12 +13,11 @@ use crate::client_address::TrustedProxies;
 use crate::rate_limit::Rate;
 use crate::tls::Certificate;
 
-/// Requests a second that a key may make, and that an address may make without one, where keys are required and nothing
-/// else is set.
+/// Default rate limits where keys are required: requests a second for each key, and for each address without one.
 const DEFAULT_PER_KEY: u32 = 1000;
 const DEFAULT_PER_ADDRESS: u32 = 50;
 
-/// How a listener is guarded.
+/// The access settings of a listener.
 #[derive(Debug, Clone)]
 pub struct ServerConfig {
     pub(crate) mode: KeyMode,
@@ -33,20 +32,20 @@ pub struct ServerConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeyMode {
     Required,
-    /// None is fine, a wrong one is not.
+    /// A key is not required, but a wrong one is rejected.
     Optional,
-    /// Nobody looks at keys.
+    /// Keys are ignored.
     Off,
 }
 
-/// A key of the settings, which is in no store.
+/// A key from the settings, which is in no store.
 #[derive(Debug, Clone)]
 pub(crate) struct StaticKey {
     pub(crate) id: KeyId,
     pub(crate) name: &'static str,
     pub(crate) hash: SecretHash,
     pub(crate) scopes: Scopes,
-    /// The worker asks as often as there are requests.
+    /// False for the worker, which asks as often as there are requests.
     pub(crate) limited: bool,
 }
 
@@ -54,7 +53,7 @@ impl ServerConfig {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One of them has a bad value, or names a file that cannot be used. The error shows no key.
+    /// Returns an error if a setting has a bad value, or names a file that cannot be used. The error shows no key.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let bind: IpAddr = settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?;
         let mode = settings.parse_with(&API_KEYS, |text| match text {
@@ -83,10 +82,10 @@ impl ServerConfig {
         })
     }
 
-    /// The same for acl-service, which admits the worker to its questions by the key that both have in their settings.
+    /// The same for acl-service, which admits the worker's access checks by the key that both have in their settings.
     ///
     /// # Errors
-    /// It is no key.
+    /// Returns an error if the setting is not a key.
     pub fn admitting_the_worker(mut self, settings: &Settings) -> Result<Self, SettingError> {
         let keys = settings.list(&AUTHORIZATION_SERVICE_KEY, |text| text.parse().ok())?;
         self.static_keys.extend(keys.iter().map(StaticKey::worker));

@@ -1,4 +1,4 @@
-//! The gate before every resource: who calls, may they, and do they come too often.
+//! The gate in front of every resource: authentication, scopes and rate limits.
 
 use std::net::IpAddr;
 
@@ -24,7 +24,7 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 const PER_KEY: &str = "key";
 const PER_ADDRESS: &str = "address";
 
-/// What a listener knows of its callers, shared by its threads.
+/// A listener's state about its callers, shared by its threads.
 pub(crate) struct Gate {
     mode: KeyMode,
     keys: VerifiedKeys,
@@ -32,14 +32,14 @@ pub(crate) struct Gate {
     proxies: TrustedProxies,
 }
 
-/// Who came through, and how they stand with the limit that counted.
+/// An admitted caller, and its quota under the limit that counted.
 struct Admitted {
     caller: Caller,
     standing: Option<(&'static str, Standing)>,
 }
 
 impl Gate {
-    /// A gate that lets everybody in, for a listener of which only this process knows.
+    /// A gate that admits every caller, for a listener that only this process knows.
     pub(crate) fn open() -> Self {
         Self {
             mode: KeyMode::Off,
@@ -68,10 +68,10 @@ impl Gate {
         let Ok(Some(key)) = presented else {
             let standing = self.count(address)?;
             if presented.is_err() {
-                return Err(Problem::unauthorized("this is no key: expected vg_<id>_<secret>", true));
+                return Err(Problem::unauthorized("malformed key: expected vg_<id>_<secret>", true));
             }
             if self.mode == KeyMode::Required {
-                let detail = "a key is needed: Authorization: Bearer vg_<id>_<secret>, or X-API-Key";
+                let detail = "a key is required: Authorization: Bearer vg_<id>_<secret>, or X-API-Key";
                 return Err(Problem::unauthorized(detail, false));
             }
             return Ok(Admitted { caller: Caller { name: None, id: None, address }, standing });
@@ -86,7 +86,7 @@ impl Gate {
         Ok(Admitted { caller, standing })
     }
 
-    /// A key that is not known yet costs a question to the store, so whoever presents one is counted by address first.
+    /// A key that is not cached costs a request to the store, so it is counted by address first.
     async fn verified(&self, key: &ApiKey, address: Option<IpAddr>) -> Result<Verified, Problem> {
         if let Some(known) = self.keys.cached(key) {
             return Ok(known);
@@ -130,7 +130,7 @@ fn within(
     }
 }
 
-/// The key of a request. Another scheme of `Authorization` may be a proxy's and is none.
+/// The key of a request. Another scheme of `Authorization` may be a proxy's and does not count as a key.
 fn presented(headers: &HeaderMap) -> Result<Option<ApiKey>, NotKey> {
     let text = |value: &HeaderValue| value.to_str().map(|text| text.trim().to_owned()).map_err(|_| NotKey);
     let bearer = match headers.get(AUTHORIZATION).map(text).transpose()? {
@@ -150,14 +150,14 @@ fn presented(headers: &HeaderMap) -> Result<Option<ApiKey>, NotKey> {
     }
 }
 
-/// The middleware of a resource: `methods` says what each of them needs.
+/// The middleware of a resource. `methods` states what each of them requires.
 pub(crate) async fn guard(
     methods: &'static [(&'static str, Access)],
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let sufficient = match Access::of(methods, request.method()) {
-        // Whoever uses a method that is not there is told so, and nothing else.
+        // An unknown method is answered with 405, with or without a key.
         None | Some(Access::Open) => return next.call(request).await,
         Some(Access::With(scopes)) => scopes,
     };

@@ -1,5 +1,5 @@
-//! What every HTTP service of ours has: refusals as problem+json, bounded bodies, a gate that keeps strangers out, TLS, and
-//! a server that drains when it stops.
+//! What all HTTP services share: errors as problem+json, bounded bodies, the gate that checks callers, TLS, and a
+//! server that drains when it stops.
 
 mod access;
 pub mod body;

@@ -1,5 +1,5 @@
-//! What is seen of each request: how many there were and how long they took, by route; the span that its log lines and its
-//! trace hang on; and the text that Prometheus scrapes.
+//! Observation of requests: their count and duration by route, the span of their log lines and traces, and the text
+//! that Prometheus scrapes.
 
 use std::future::Future;
 use std::time::Instant;
@@ -17,20 +17,20 @@ use crate::Access;
 use crate::resource::{Resource, resource};
 use crate::route::{Route, known};
 
-/// What is asked every few seconds by machines is counted and not traced.
+/// Paths that machines poll every few seconds are counted and not traced.
 const UNTRACED: [&str; 3] = ["/healthz", "/readyz", "/metrics"];
 
-/// The request's place in a trace: what follows from it goes on from there.
+/// The request's trace context, which the work that follows from it continues.
 pub fn trace_of(request: &HttpRequest) -> TraceContext {
     request.extensions().get::<TraceContext>().cloned().unwrap_or_else(|| TraceContext::received(|_| None))
 }
 
-/// Writes the request's id on every further log line about it. Called once, when it is known.
+/// Adds the request's id to every later log line about it. Call it once, when the id is known.
 pub fn name_request(id: RequestId) {
     Span::current().record("request_id", tracing::field::display(id));
 }
 
-/// Handles a request of `service` and notes what came of it; under `other` where no route is for it.
+/// Handles a request of `service` and records its outcome; under `other` if no route matches.
 pub(crate) fn observe<S, B>(
     service: &'static str,
     other: &Route,
@@ -43,7 +43,7 @@ where
     let began = Instant::now();
     let method = known(request.method());
     let traced = !UNTRACED.contains(&request.path());
-    // Of the level `error`, so that LOG_LEVEL does not take the request's id off a line that is logged.
+    // Its level is `error`, so that LOG_LEVEL never removes the request's id from a logged line.
     let span = match traced {
         true => error_span!("request", otel.kind = "server", request_id = Empty, trace_id = Empty),
         false => Span::none(),
@@ -69,7 +69,7 @@ where
     }
 }
 
-/// Makes the request's span a part of its caller's trace.
+/// Joins the request's span to its caller's trace.
 fn join(request: &ServiceRequest, span: &Span) -> TraceContext {
     let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
     if let Some(id) = header(REQUEST_ID).and_then(|text| text.parse::<RequestId>().ok()) {
@@ -80,7 +80,7 @@ fn join(request: &ServiceRequest, span: &Span) -> TraceContext {
     trace
 }
 
-/// `GET /metrics`, where somebody counts.
+/// Adds `GET /metrics` if metrics are enabled.
 pub(crate) fn exposition(config: &mut ServiceConfig, exposition: Option<&Exposition>) {
     if let Some(exposition) = exposition {
         config.app_data(Data::new(exposition.clone())).service(metrics());
@@ -91,14 +91,14 @@ pub(crate) fn metrics() -> Resource {
     resource("/metrics", &[("GET, HEAD", Access::Open)]).route(get().to(scrape)).route(head().to(scrape))
 }
 
-/// What Prometheus scrapes
+/// Metrics for Prometheus
 #[utoipa::path(get, path = "/metrics", operation_id = "metrics", tag = "service",
     responses((status = 200, description = "Prometheus' text format", body = String)))]
 pub(crate) async fn scrape(exposition: Data<Exposition>) -> HttpResponse {
     HttpResponse::Ok().content_type(metrics::CONTENT_TYPE).body(exposition.text())
 }
 
-/// Keeps what was measured from piling up, until dropped.
+/// Moves recorded measurements into their buckets periodically, until dropped.
 pub(crate) async fn tidy(exposition: Option<&Exposition>) {
     let Some(exposition) = exposition else { return std::future::pending().await };
     loop {

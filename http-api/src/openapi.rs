@@ -1,5 +1,5 @@
-//! The document of a service (OpenAPI 3.1): what the annotations of its handlers say, completed by what its list of
-//! resources knows: who may use what, and how everybody else is refused.
+//! A service's OpenAPI 3.1 document: the annotations of its handlers, completed from its list of resources with the
+//! required scopes and the common error responses.
 
 mod answers;
 mod page;
@@ -23,7 +23,7 @@ use crate::{Access, observation, server};
 const BEARER: &str = "bearer";
 const API_KEY: &str = "api_key";
 
-/// What every service has, in the place of its own annotations.
+/// The parts that every service shares.
 #[derive(utoipa::OpenApi)]
 #[openapi(
     paths(server::alive, observation::scrape, page::document, page::to_page, page::file),
@@ -32,13 +32,13 @@ const API_KEY: &str = "api_key";
 )]
 struct OfEveryService;
 
-/// What the server adds to the resources of every service.
+/// The resources that the server adds to every service.
 fn of_every_service() -> [Resource; 4] {
     let [document, to_page, file] = page::resources();
     [observation::metrics(), document, to_page, file]
 }
 
-/// The document of the service that has these annotations and these resources.
+/// The document of a service with these annotations and resources.
 pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
     let mut document = annotations.merge_from(OfEveryService::openapi());
     for resource in of_every_service().iter().chain(resources) {
@@ -59,7 +59,7 @@ pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
     document
 }
 
-/// Where a document and a list of resources differ: methods and paths that are in one of them only.
+/// Where a document and a list of resources differ: the methods and paths that only one of them has.
 pub fn differences(document: &OpenApi, resources: &[Resource]) -> Vec<String> {
     let registered = of_every_service();
     let registered = registered.iter().chain(resources);
@@ -93,10 +93,10 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Option<
     })
 }
 
-/// With what is refused before the handler.
+/// Adds the responses that are sent before the handler runs.
 fn guarded(mut operation: Operation, access: Access) -> Operation {
     let answers = &mut operation.responses.responses;
-    // Of a path that is too long.
+    // For a path that is too long.
     answers.extend(refusal(&kind::INVALID));
     let Access::With(scopes) = access else { return operation };
     for answer in answers.values_mut() {

@@ -1,20 +1,18 @@
-//! Queries of requests that say everything in their path and body.
+//! Query strings of requests that take none.
 
 use actix_web::HttpRequest;
 
 use crate::Problem;
 
-/// Refuses a query: what it says would be passed over in silence.
+/// Rejects a query string: its parameters would be silently ignored.
 ///
 /// # Errors
-/// 400, which names the first parameter.
+/// Returns 400, which names the first parameter.
 pub fn none(request: &HttpRequest) -> Result<(), Problem> {
     match request.query_string().split(['&', '=']).find(|part| !part.is_empty()) {
         None => Ok(()),
         Some(name) => {
-            let why = format!(
-                "there is no parameter `{name:.64}` here: everything is said in the path and the body"
-            );
+            let why = format!("unknown parameter `{name:.64}`: this request takes no query parameters");
             Err(Problem::invalid("query", why))
         }
     }

@@ -1,5 +1,5 @@
-//! How often a caller may come: a bucket for each key, and a bucket for each address without one. Memory is bounded and
-//! nothing is locked: a bucket is one atomic number.
+//! Rate limits: a bucket for each key, and a bucket for each address without one. Memory is bounded and nothing is
+//! locked: a bucket is one atomic number.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
@@ -11,47 +11,47 @@ use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 use governor::{Quota, RateLimiter};
 
-/// Addresses share this many buckets. Two that fall into one share its rate; the seed is new at each start, so that nobody
-/// can aim at another's. A table that grew with the addresses would be a stranger's to fill.
+/// Addresses share this many buckets. Two addresses in one bucket share its rate. The seed is new at each start, so
+/// that no caller can aim at another's bucket. A table that grew with the addresses could be filled by strangers.
 const ADDRESS_BUCKETS: usize = 16_384;
 
-/// So many at once, and so many a second.
+/// The burst size and the rate a second.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Rate {
     burst: NonZeroU32,
     per_second: NonZeroU32,
 }
 
-/// How often one caller may come.
+/// The rate limit of one caller.
 pub(crate) struct Bucket {
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, StateInformationMiddleware>,
     rate: Rate,
 }
 
-/// Where a caller stands after a request.
+/// A caller's quota after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
     rate: Rate,
-    /// How many more may come at once; nothing when this one came too soon.
+    /// How many more requests may come at once; `None` if this one came too soon.
     pub(crate) remaining: u32,
-    /// Until the next may come, where this one came too soon.
+    /// How long until the next request may come, if this one came too soon.
     pub(crate) refused_for: Option<Duration>,
 }
 
-/// A bucket for each address, or a few addresses.
+/// A bucket for each address, or for a few addresses.
 pub(crate) struct AddressBuckets {
     buckets: Box<[Bucket]>,
     seed: RandomState,
 }
 
 impl Rate {
-    /// Nothing where the rate is 0, which means no limit.
+    /// Returns `None` if the rate is 0, which means no limit.
     pub(crate) fn new(per_second: u32, burst_seconds: u32) -> Option<Self> {
         let burst = NonZeroU32::new(per_second.saturating_mul(burst_seconds))?;
         Some(Self { burst, per_second: NonZeroU32::new(per_second)? })
     }
 
-    /// In seconds, rounded up.
+    /// The time in seconds, rounded up.
     fn time_for(self, requests: u32) -> u32 {
         requests.div_ceil(self.per_second.get())
     }
@@ -77,8 +77,8 @@ impl Bucket {
 }
 
 impl Standing {
-    /// `RateLimit-Policy` and `RateLimit`, as draft-ietf-httpapi-ratelimit-headers-10 has them: a quota and its window, then
-    /// what is left of it and the seconds until it is whole again.
+    /// `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers-10: the quota and its window; the
+    /// remaining quota and the seconds until it is full again.
     pub(crate) fn headers(&self, policy: &str) -> (String, String) {
         let burst = self.rate.burst.get();
         let whole_after = self.rate.time_for(burst - self.remaining.min(burst));
@@ -102,7 +102,7 @@ impl AddressBuckets {
     }
 }
 
-/// Whoever has an IPv6 address has the 2^64 of its network.
+/// The holder of an IPv6 address has the 2^64 addresses of its network.
 fn network(address: IpAddr) -> u128 {
     match address.to_canonical() {
         IpAddr::V4(address) => u128::from(u32::from(address)),

@@ -1,5 +1,5 @@
-//! A resource: its path, who may use which of its methods, and what handles them. The lists of these are what a service
-//! registers, and what its document is held against.
+//! A resource: its path, the access that each of its methods requires, and their handlers. A service registers a list
+//! of these, and its document is checked against the list.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use actix_web::{Error, HttpRequest, HttpResponse, web};
 use crate::route::{self, Route};
 use crate::{Access, Problem, gate, query};
 
-/// From the head of a request to the head of its answer. Longer than what any handler waits for (a body: 10 s).
+/// From the head of a request to the head of its response. Longer than any handler waits (a body: 10 s).
 const HANDLER_LIMIT: Duration = Duration::from_secs(30);
 
 /// One path of a service, which [`actix_web::web::ServiceConfig::service`] takes.
@@ -24,37 +24,37 @@ pub struct Resource {
     handlers: actix_web::Resource,
 }
 
-/// A resource, and who may use which of its methods: `&[("GET, HEAD", Access::READ), ("PUT", Access::CHANGE_ACL)]`. Other
-/// methods are refused with a problem that names these.
+/// A resource, with the access that each of its methods requires: `&[("GET, HEAD", Access::READ), ("PUT",
+/// Access::CHANGE_ACL)]`. Other methods are rejected with a problem that lists these.
 pub fn resource(path: &str, methods: &'static [(&'static str, Access)]) -> Resource {
     slow_resource(path, methods, HANDLER_LIMIT)
 }
 
-/// The same for a handler that may take longer before it answers, such as one that reads a long body.
+/// The same for a handler that may take longer to respond, such as one that reads a long body.
 pub fn slow_resource(path: &str, methods: &'static [(&'static str, Access)], limit: Duration) -> Resource {
     Resource { path: path.to_owned(), methods, limit, without_query: false, handlers: web::resource(path) }
 }
 
 impl Resource {
-    /// With a handler for one of its methods.
+    /// Adds a handler for one of its methods.
     #[must_use]
     pub fn route(self, route: actix_web::Route) -> Self {
         Self { handlers: self.handlers.route(route), ..self }
     }
 
-    /// Refuses a query with every method but `GET`: a change that is said there would not be made, and the answer be that all
-    /// is done.
+    /// Rejects a query string for every method but `GET`: a change requested there would be ignored, yet the response
+    /// would report success.
     #[must_use]
     pub fn without_query(self) -> Self {
         Self { without_query: true, ..self }
     }
 
-    /// As metrics and the document name it, without the patterns of its parameters.
+    /// The name in metrics and in the document, without the patterns of its parameters.
     pub(crate) fn name(&self) -> String {
         route::name(&self.path)
     }
 
-    /// Each of its methods, and who may use it.
+    /// Each of its methods, and the access that it requires.
     pub(crate) fn methods(&self) -> impl Iterator<Item = (&'static str, Access)> + use<> {
         self.methods.iter().flat_map(|(names, access)| names.split(", ").map(|name| (name, *access)))
     }
@@ -69,7 +69,7 @@ impl HttpServiceFactory for Resource {
                 let allow = Access::allow(methods);
                 Err::<HttpResponse, _>(Problem::method_not_allowed(request.method().as_str(), &allow))
             }))
-            // The one that is added last is the outermost.
+            // The last one added is the outermost.
             .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| async move {
                 if without_query && request.method() != Method::GET {
                     query::none(request.request())?;
@@ -92,7 +92,7 @@ async fn within(
     let answered = tokio::time::timeout(limit, next.call(request)).await;
     answered.unwrap_or_else(|_| {
         let seconds = limit.as_secs();
-        let detail = format!("there was no answer within {seconds} seconds; what was asked for may be done");
+        let detail = format!("the request timed out after {seconds} s and may still have taken effect");
         Err(Problem::unavailable("server", detail, Duration::from_secs(1)).into())
     })
 }

@@ -1,5 +1,5 @@
-//! A route as metrics and traces name it, with what was counted of it so far. Each thread of the server has its own, so
-//! that a request costs one look into a small map and no lock.
+//! A route by its name in metrics and traces, with its counters. Each thread of the server has its own, so a request
+//! costs one look-up in a small map and no lock.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -15,7 +15,7 @@ pub(crate) struct Route(Rc<Counts>);
 
 struct Counts {
     name: String,
-    /// By method and status, which are few.
+    /// By method and status, of which there are few.
     answered: RefCell<HashMap<(&'static str, StatusCode), Answered>>,
 }
 
@@ -25,7 +25,7 @@ struct Answered {
 }
 
 impl Route {
-    /// As the list of routes has it.
+    /// The route of a pattern in the list of routes.
     pub(crate) fn of(pattern: &str) -> Self {
         Self(Rc::new(Counts { name: name(pattern), answered: RefCell::default() }))
     }
@@ -34,7 +34,7 @@ impl Route {
         &self.0.name
     }
 
-    /// A request was answered.
+    /// Counts a response.
     pub(crate) fn count(
         &self,
         service: &'static str,
@@ -55,12 +55,12 @@ impl Route {
     }
 }
 
-/// Without the patterns of its parameters.
+/// The name, without the patterns of its parameters.
 pub(crate) fn name(pattern: &str) -> String {
     pattern.replace(":[^/]*}", "}")
 }
 
-/// A client may make up methods.
+/// Clients may invent methods.
 pub(crate) fn known(method: &Method) -> &'static str {
     match *method {
         Method::GET => "GET",

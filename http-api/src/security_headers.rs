@@ -1,5 +1,5 @@
-//! What browsers are told on every answer, refusals included: these are answers for programs. A handler that sets one of
-//! the headers itself, such as the policy of a page, is not overruled.
+//! Security headers for browsers on every response, errors included: the responses are for programs. A header that a
+//! handler sets itself, such as the policy of a page, is kept.
 
 use actix_web::Error;
 use actix_web::body::BoxBody;
@@ -19,7 +19,7 @@ const ALWAYS: [(HeaderName, &str); 4] = [
 ];
 const OVER_TLS: (HeaderName, &str) = (STRICT_TRANSPORT_SECURITY, "max-age=31536000");
 
-/// The middleware around everything else.
+/// The outermost middleware.
 pub(crate) async fn add(
     tls: bool,
     request: ServiceRequest,

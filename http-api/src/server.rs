@@ -1,6 +1,6 @@
-//! The server that every service runs in: bound first, so that the port is known, then served until it is told to stop.
-//! What it does with every request, from the outside in: it is counted and traced, security headers, the length of the path,
-//! the resource's gate, the time limit, the handler.
+//! The server that every service runs in. It binds first, so that the port is known, then serves until shutdown. Each
+//! request passes, from the outside in: counting and tracing, security headers, the limit on the path's length, the
+//! resource's gate, the time limit, the handler.
 
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -25,17 +25,17 @@ use crate::route::Route;
 use crate::tls::Certificate;
 use crate::{Access, Problem, observation, openapi, security_headers};
 
-/// Longer paths with their queries are refused, so that nothing downstream has to hold them.
+/// Maximum length of a path with its query. Longer ones are rejected, so that nothing downstream has to hold them.
 const LONGEST_PATH: usize = 8192;
 
-/// Longer than clients (reqwest: 90 s) and load balancers keep an idle connection, so that it is they who close it. A
-/// request that is sent while the server closes the connection gets no answer (seen: one in 2,000 with 5 s).
+/// Longer than clients (reqwest: 90 s) and load balancers keep an idle connection, so that they close it first. A
+/// request that is sent while the server closes the connection gets no response (seen: one in 2,000 with 5 s).
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
 
-/// The whole head of a request has to come within this.
+/// Time limit for the whole head of a request.
 const HEAD_LIMIT: Duration = Duration::from_secs(10);
 
-/// A port that is bound and not yet served.
+/// A port that is bound but not yet served.
 pub struct Bound {
     listener: TcpListener,
     address: SocketAddr,
@@ -49,7 +49,7 @@ impl Bound {
     /// Binds.
     ///
     /// # Errors
-    /// The port is taken, or the address is not this machine's.
+    /// Returns an error if the port is taken, or the address does not belong to this machine.
     pub fn to(address: IpAddr, port: u16) -> Result<Self, Failure> {
         let wanted = SocketAddr::new(address, port);
         let taken = |error: std::io::Error| Failure::Broken(format!("cannot listen on {wanted}: {error}"));
@@ -59,12 +59,12 @@ impl Bound {
         Ok(Self { listener, address, gate, certificate: None, exposition: None, document: None })
     }
 
-    /// The same with a gate before it, and TLS where the settings name files. Without it everybody is let in.
+    /// Adds the gate, and TLS if the settings name files. Without it every caller is admitted.
     #[must_use]
     pub fn guarded(self, config: &ServerConfig, keys: Arc<dyn Keys>) -> Self {
         if config.mode != KeyMode::Required && !self.address.ip().is_loopback() {
             let address = self.address;
-            tracing::warn!(%address, "no key is needed here, and other machines reach it (API_KEYS)");
+            tracing::warn!(%address, "other machines can reach this address, and no API key is required (API_KEYS)");
         }
         Self { gate: Data::new(Gate::new(config, keys)), certificate: config.tls.clone(), ..self }
     }
@@ -74,27 +74,28 @@ impl Bound {
         if self.certificate.is_some() { "https" } else { "http" }
     }
 
-    /// With `GET /metrics`.
+    /// Adds `GET /metrics`.
     #[must_use]
     pub fn with_metrics(self, exposition: Option<Exposition>) -> Self {
         Self { exposition, ..self }
     }
 
-    /// With `GET /openapi.json`, and `GET /docs`, the page that shows it.
+    /// Adds `GET /openapi.json`, and `GET /docs`, the page that shows it.
     #[must_use]
     pub fn documented(self, document: &OpenApi) -> Self {
         Self { document: Some(Data::new(document.into())), ..self }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Serves `routes` as the service of this name until `shutdown`, then lets what is in hand finish within `grace`.
+    /// Serves `routes` as the service of this name until `shutdown`, then lets requests in flight finish within
+    /// `grace`.
     ///
     /// # Errors
-    /// The server could not be started, or broke.
+    /// Returns an error if the server could not be started, or broke.
     pub fn serve<F>(
         self,
         service: &'static str,
@@ -165,7 +166,7 @@ pub fn healthz() -> Resource {
         .route(web::head().to(alive))
 }
 
-/// How the service is
+/// The service's status
 #[derive(Debug, serde::Serialize, utoipa::ToSchema)]
 pub struct Status {
     /// `alive` or `ready`
@@ -175,7 +176,7 @@ pub struct Status {
 impl Status {
     /// The process is alive.
     pub const ALIVE: Self = Self { status: "alive" };
-    /// It can do its work.
+    /// The service can do its work.
     pub const READY: Self = Self { status: "ready" };
 }
 
@@ -183,7 +184,7 @@ async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("path", format!("there is no {}", request.path())))
 }
 
-/// What actix refuses before a handler runs is told as every refusal is.
+/// Errors that actix returns before a handler runs get the same form as all others.
 fn name_the_culprit(config: &mut ServiceConfig) {
     config.app_data(
         PathConfig::default().error_handler(|error, _| Problem::invalid("path", error.to_string()).into()),
@@ -205,7 +206,7 @@ async fn refuse_long_path(
     next.call(request).await
 }
 
-/// Never ends without TLS.
+/// Without TLS it never ends.
 async fn renew(certificate: Option<Arc<Certificate>>) {
     match certificate {
         Some(certificate) => certificate.renew().await,
@@ -215,7 +216,7 @@ async fn renew(certificate: Option<Arc<Certificate>>) {
 
 /// Whether the process is alive
 #[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "service",
-    responses((status = 200, description = "It is", body = Status)))]
+    responses((status = 200, description = "The process is alive", body = Status)))]
 pub(crate) async fn alive() -> HttpResponse {
     HttpResponse::Ok().json(Status::ALIVE)
 }

@@ -1,5 +1,5 @@
-//! TLS by two files. They are looked at again and again, so that a certificate that was replaced is served without a
-//! restart; a pair that cannot be used leaves the one before in place.
+//! TLS from two files. They are checked periodically, so a replaced certificate is served without a restart. If the new
+//! pair cannot be used, the previous pair stays in use.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -16,14 +16,14 @@ use rustls::sign::CertifiedKey;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Where the certificate and its key are.
+/// The paths of the certificate and its key.
 #[derive(Debug)]
 struct TlsFiles {
     certificate: PathBuf,
     key: PathBuf,
 }
 
-/// The pair in force.
+/// The pair in use.
 #[derive(Debug)]
 pub(crate) struct Certificate {
     files: TlsFiles,
@@ -31,7 +31,7 @@ pub(crate) struct Certificate {
 }
 
 impl TlsFiles {
-    /// Nothing where no file is named.
+    /// Returns `None` if no file is named.
     fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
         match (settings.is_given(&TLS_CERT_FILE), settings.is_given(&TLS_KEY_FILE)) {
             (false, false) => Ok(None),
@@ -69,7 +69,7 @@ impl TlsFiles {
 }
 
 impl Certificate {
-    /// Reads the files, so that a bad one is found before anything is begun; nothing where no file is named.
+    /// Reads the files at start-up, so that a bad one is found at once; `None` if no file is named.
     pub(crate) fn from_settings(settings: &Settings) -> Result<Option<Arc<Self>>, SettingError> {
         let load = |files: TlsFiles| {
             let held = RwLock::new(files.load()?);
@@ -78,7 +78,7 @@ impl Certificate {
         TlsFiles::from_settings(settings)?.map(load).transpose()
     }
 
-    /// What a listener is given.
+    /// The TLS configuration of a listener.
     pub(crate) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, Failure> {
         let broken = |error: rustls::Error| Failure::Broken(format!("TLS cannot be set up: {error}"));
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
@@ -87,7 +87,7 @@ impl Certificate {
         Ok(builder.with_no_client_auth().with_cert_resolver(certificate))
     }
 
-    /// Looks for new files, until dropped.
+    /// Checks for new files, until dropped.
     pub(crate) async fn renew(&self) {
         let mut seen = self.files.modified();
         loop {
@@ -99,12 +99,12 @@ impl Certificate {
             match self.files.load() {
                 Ok(pair) => {
                     *self.held.write().unwrap_or_else(PoisonError::into_inner) = pair;
-                    tracing::info!(file = %self.files.certificate.display(), "a new certificate is served");
+                    tracing::info!(file = %self.files.certificate.display(), "serving a new certificate");
                     seen = modified;
                 }
-                // Perhaps one of the two is still to come.
+                // Perhaps one of the two files has not been replaced yet.
                 Err(error) => {
-                    tracing::error!(%error, "the new certificate cannot be used; the old one is served");
+                    tracing::error!(%error, "the new certificate cannot be used; still serving the old one");
                 }
             }
         }

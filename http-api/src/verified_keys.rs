@@ -1,8 +1,8 @@
-//! Keys that were verified a moment ago, so that a request costs no round trip to the store.
+//! A cache of recently verified keys, so that a request costs no round trip to the store.
 //!
-//! A key is asked for again after [`FRESH`], which is how long a revoked one may still be let in. While the store is away,
-//! where nobody can revoke anything either, what was good before stays good for [`STALE`]: a store that restarts must not
-//! turn away requests whose acceptance does not need it.
+//! A key is verified again after [`FRESH`], which is how long a revoked key may still be admitted. While the store is
+//! unavailable, no key can be revoked either, and a verified key stays valid for [`STALE`]: a restart of the store must
+//! not reject requests whose acceptance does not need it.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::rate_limit::{Bucket, Rate};
 const FRESH: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(600);
 const MOST: u64 = 10_000;
-/// `last used` is written no more often.
+/// Minimum interval between writes of a key's last use.
 const USED_EVERY_MS: u64 = 60_000;
 
 pub(crate) struct VerifiedKeys {
@@ -29,12 +29,12 @@ pub(crate) struct VerifiedKeys {
     per_key: Option<Rate>,
 }
 
-/// What a good key stands for.
+/// The properties of a verified key.
 #[derive(Clone)]
 pub(crate) struct Verified {
     pub(crate) name: String,
     pub(crate) scopes: Scopes,
-    /// Nothing where there is no limit.
+    /// `None` without a limit.
     pub(crate) bucket: Option<Arc<Bucket>>,
 }
 
@@ -42,9 +42,9 @@ pub(crate) struct Verified {
 struct Known {
     record: Arc<KeyRecord>,
     bucket: Option<Arc<Bucket>>,
-    /// When the store said so.
+    /// When the store confirmed the key.
     read: Instant,
-    /// When the store was asked, even in vain.
+    /// When the store was last asked, even without success.
     asked: Instant,
 }
 
@@ -72,7 +72,7 @@ impl VerifiedKeys {
         }
     }
 
-    /// What is known of the key without asking anybody.
+    /// The cached result for the key, without a request to the store.
     pub(crate) fn cached(&self, key: &ApiKey) -> Option<Verified> {
         let hash = key.hash();
         self.fixed(key.id(), hash).or_else(|| {
@@ -81,7 +81,7 @@ impl VerifiedKeys {
         })
     }
 
-    /// Asks the store.
+    /// Verifies the key in the store.
     pub(crate) async fn look_up(&self, key: &ApiKey) -> Result<Verified, NotVerified> {
         let before = self.cache.get(key.id());
         let found = match &self.store {
@@ -117,13 +117,13 @@ impl VerifiedKeys {
         })
     }
 
-    /// Costs the request that meets it one more round trip, once a minute. Nothing depends on it.
+    /// Costs one request a minute one more round trip. Nothing depends on it.
     async fn note_use(&self, record: &KeyRecord) {
         let now = now_ms();
         let due = record.last_used_ms.is_none_or(|last| now.saturating_sub(last) >= USED_EVERY_MS);
         let Some(store) = self.store.as_ref().filter(|_| due) else { return };
         if let Err(error) = store.used(&record.id, now).await {
-            tracing::debug!(key = %record.id, %error, "the use of a key could not be noted");
+            tracing::debug!(key = %record.id, %error, "a key's last use could not be recorded");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The time limit that is between a client and every handler.
+//! The time limit between a client and every handler.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ async fn a_handler_that_takes_too_long_is_dropped_and_the_client_told_when_to_co
     let app = test::init_service(app).await;
     let asked = test::TestRequest::get().uri("/slow").to_request();
     let refused = test::try_call_service(&app, asked).await.map(|_| "an answer").unwrap_err();
-    // As the server makes an answer of it.
+    // As the server turns it into a response.
     let answered = refused.error_response();
     let header = |name| answered.headers().get(name).map(|value| value.to_str().unwrap());
     assert_eq!((answered.status().as_u16(), header(RETRY_AFTER)), (503, Some("1")));
@@ -33,7 +33,7 @@ async fn a_handler_that_takes_too_long_is_dropped_and_the_client_told_when_to_co
     let body: Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(
         json!([body["field"], body["detail"]]),
-        json!(["server", "there was no answer within 1 seconds; what was asked for may be done"])
+        json!(["server", "the request timed out after 1 s and may still have taken effect"])
     );
     drop((app, handled));
     assert_eq!(dropped.try_recv(), Err(TryRecvError::Disconnected), "nothing of the handler is left");

@@ -1,4 +1,4 @@
-//! Accepting a request: from what the client sent to a task that the broker has confirmed.
+//! Accepts a request: from the client's call to a task that the broker has confirmed.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,10 +23,10 @@ use crate::error::ApiError;
 use crate::idempotency::{self, IdempotencyKey};
 use crate::queue_age::QueueAge;
 
-/// Shorter than the time limit of every handler that accepts.
+/// Shorter than the time limit of every handler that accepts requests.
 const ANSWER_WITHIN: Duration = Duration::from_secs(25);
 
-/// What accepting needs.
+/// The dependencies of acceptance.
 #[derive(Clone)]
 pub(crate) struct Acceptance {
     pub(crate) queue: AuthorizationQueue,
@@ -38,22 +38,22 @@ pub(crate) struct Acceptance {
     pub(crate) start_times: Arc<StartTimes>,
 }
 
-/// When a request was made, and until when it has to be decided.
+/// The time of a request, and its deadline.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Asked {
     pub(crate) at: Nanos,
     pub(crate) deadline: Nanos,
 }
 
-/// A question that can be answered: whatever is wrong with its token will be the answer.
+/// A question that will be decided. If its token is malformed, the decision says so.
 pub(crate) struct Question {
     pub(crate) station_id: StationId,
     pub(crate) driver_token: PresentedToken,
     pub(crate) callback_url: String,
 }
 
-/// A publish may take several of its time limits, where it has to make the queue first. The answer, which names the
-/// request, has to come before the server gives up on the handler.
+/// A publish may take several times its time limit if it has to declare the queue first. The response, which names the
+/// request, has to be sent before the server's limit for the handler.
 async fn confirmed(
     request: RequestId,
     publishing: impl Future<Output = Result<(), PublishError>>,
@@ -64,7 +64,7 @@ async fn confirmed(
 }
 
 impl Acceptance {
-    /// Checks what can be known to be unanswerable at once.
+    /// Rejects what is known at once to be unanswerable.
     pub(crate) fn question(
         &self,
         station_id: StationId,
@@ -75,17 +75,18 @@ impl Acceptance {
         Ok(Question { station_id, driver_token, callback_url })
     }
 
-    /// Asked now.
+    /// A question asked now.
     pub(crate) fn asked_now(&self) -> Asked {
         self.asked(self.start_times.now())
     }
 
-    /// Asked at this moment, with the whole time limit from then on.
+    /// A question asked at this moment, with the whole time limit from then on.
     pub(crate) fn asked(&self, at: Nanos) -> Asked {
         Asked { at, deadline: at.saturating_add(clock::nanos(self.timeout)) }
     }
 
-    /// Publishes the question as a task, in this trace. Returns after the broker's confirm, so that the `202` is a promise.
+    /// Publishes the question as a task, in this trace. It returns after the broker's confirm, so that the `202` is a
+    /// promise.
     pub(crate) async fn accept(
         &self,
         question: Question,
@@ -101,8 +102,8 @@ impl Acceptance {
         let claim = idempotency::claim(&self.store, &key, &question, asked.at).await?;
         let request = claim.request;
         if !claim.confirmed {
-            // Either nobody published it yet, or whoever did may have had no confirm. The worker bears both, as the request
-            // keeps its id, and a client that was refused before has a whole deadline now.
+            // No earlier try has published the task, or its confirm is missing. The worker handles both: the request
+            // keeps its id, and a client that was rejected before gets a whole deadline now.
             let published = self.publish(request, &question, Asked { at: claim.at, ..asked }, trace).await;
             published.map_err(|error| if claim.is_new { error } else { error.after_another_try(request) })?;
             idempotency::confirm(&self.store, &key, &question, claim).await;
@@ -110,14 +111,14 @@ impl Acceptance {
         Ok(request)
     }
 
-    /// Publishes the delivery of a decision once more.
+    /// Publishes the delivery of a decision again.
     pub(crate) async fn redeliver(&self, record: Record, trace: &TraceContext) -> Result<(), ApiError> {
         let request = record.decided.request_id;
         let Some(task) = DeliverCallback::of(record) else {
             return Err(Problem::conflict("request_id", "it has no callback to deliver").into());
         };
         confirmed(request, self.queue.redeliver(&task, clock::now(), trace)).await?;
-        tracing::info!(%request, "its decision is told once more, as asked for");
+        tracing::info!(%request, "redelivery requested");
         Ok(())
     }
 

@@ -1,6 +1,6 @@
-//! Notes of what was accepted, so that a request is known between its `202` and the worker that takes it. They are written
-//! behind the answers' back, many at once, for those that are not decided within a moment: the others need none. Until then
-//! this process remembers them.
+//! Notes of accepted requests, so that a request is known between its `202` and the worker that takes it. They are
+//! written in the background, in batches, and only for requests that are not decided at once: the others need none.
+//! Until then this process remembers them.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -10,27 +10,28 @@ use common::ids::RequestId;
 use store::{Accepted, Store};
 use tokio::sync::Notify;
 
-/// Beyond so many, while the store is away, a request is not noted; it is decided all the same.
+/// If more requests than this are waiting while the store is unavailable, further requests get no note. They are
+/// decided nevertheless.
 const MOST: usize = 10_000;
 const AT_ONCE: usize = 512;
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
-/// Most are decided by then, and known. With what follows, shorter than another process looks for a young request that it
-/// does not know (`requests.rs`).
+/// Most requests are decided, and so known, within this time. Together with the batching delay it is shorter than the
+/// time for which another process looks for a young request that it does not know (`requests.rs`).
 const AFTER: Duration = Duration::from_millis(200);
-/// Under load each would have a call of its own.
+/// The batching delay. Without it, under load each note would be a call of its own.
 const GATHERED_FOR: Duration = Duration::from_millis(50);
-/// How long stopping may wait for the last ones.
+/// How long shutdown may wait for the last notes.
 const LAST_ONES: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Default)]
 pub(crate) struct AcceptedNotes {
-    /// The oldest first.
+    /// The requests, oldest first.
     waiting: Mutex<VecDeque<(Instant, Accepted)>>,
     added: Notify,
 }
 
 impl AcceptedNotes {
-    /// Never waits.
+    /// Adds a request. It never waits.
     pub(crate) fn add(&self, accepted: Accepted) {
         let mut waiting = self.waiting();
         let first = waiting.is_empty();
@@ -43,7 +44,7 @@ impl AcceptedNotes {
         }
     }
 
-    /// One that is not written yet.
+    /// Finds a request whose note is not written yet.
     pub(crate) fn find(&self, request: RequestId) -> Option<Accepted> {
         self.waiting()
             .iter()
@@ -52,7 +53,7 @@ impl AcceptedNotes {
             .cloned()
     }
 
-    /// Writes what is added, until dropped.
+    /// Writes the notes that are added, until dropped.
     pub(crate) async fn write(&self, store: &Store) {
         loop {
             let oldest = self.waiting().front().map(|(added, _)| *added);
@@ -68,16 +69,16 @@ impl AcceptedNotes {
         }
     }
 
-    /// Writes what is left, as far as it can be done soon.
+    /// Writes the remaining notes, as far as that is possible within the limit.
     pub(crate) async fn finish(&self, store: &Store) {
         let writing =
             async { while !self.waiting().is_empty() && self.write_some(store, Duration::ZERO).await {} };
         if tokio::time::timeout(LAST_ONES, writing).await.is_err() {
-            tracing::warn!("the last accepted requests could not be noted; they are decided all the same");
+            tracing::warn!("the last accepted requests have no notes; they are decided nevertheless");
         }
     }
 
-    /// Writes some of those that have waited for so long. Whether it went well.
+    /// Writes a batch of the notes that have waited this long. Returns whether it succeeded.
     async fn write_some(&self, store: &Store, waited: Duration) -> bool {
         let some: Vec<Accepted> = {
             let waiting = self.waiting();
@@ -85,7 +86,7 @@ impl AcceptedNotes {
             old.take(AT_ONCE).map(|(_, accepted)| accepted.clone()).collect()
         };
         if let Err(error) = store.records.accepted(&some).await {
-            tracing::warn!(%error, "accepted requests cannot be noted for now");
+            tracing::warn!(%error, "notes of accepted requests cannot be written at present");
             return false;
         }
         self.waiting().drain(..some.len());

@@ -1,4 +1,4 @@
-//! public-api put together: `build` binds, `run` serves and drains.
+//! Assembles public-api: `build` binds, `run` serves and drains.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,10 +23,10 @@ use crate::queue_age::QueueAge;
 use crate::routes::routes;
 use crate::{gauges, openapi};
 
-/// The route as the metrics name it.
+/// The route's name in the metrics.
 const TO_AUTHORIZE: &str = "/station/{station_id}/driver/{driver_token}/authorize";
 
-/// The service, bound and not yet serving.
+/// The service, bound but not yet serving.
 pub struct App {
     bound: Bound,
     acceptance: Acceptance,
@@ -40,7 +40,7 @@ impl App {
     /// Binds.
     ///
     /// # Errors
-    /// The port is taken.
+    /// Returns an error if the port is taken.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
         let bound = Bound::to(config.bind, config.port)?
             .guarded(&config.server, store.keys.clone())
@@ -56,18 +56,18 @@ impl App {
         };
         let charge_service = config.charge_service.as_ref().map(AccessEntries::new).transpose()?;
         let (signer, broker) = (config.signer.clone(), config.broker.clone());
-        // An alert asks how long these take, and has to see the first ones.
+        // An alert evaluates the duration of these requests, and has to see the first ones.
         drop(histogram!(metrics::HTTP_REQUEST, "service" => "public-api", "route" => TO_AUTHORIZE));
         Ok(Self { bound, acceptance, charge_service, signer, broker, grace: config.grace })
     }
 
-    /// With `GET /metrics`.
+    /// Adds `GET /metrics`.
     #[must_use]
     pub fn with_metrics(self, exposition: Exposition) -> Self {
         Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
     }
 
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
     }
@@ -77,10 +77,10 @@ impl App {
         self.bound.scheme()
     }
 
-    /// Serves until `shutdown`, then finishes what is in hand. The broker stays the caller's to close.
+    /// Serves until `shutdown`, then finishes the requests in flight. The caller closes the broker.
     ///
     /// # Errors
-    /// The server broke, or the broker did not come back.
+    /// Returns an error if the server broke, or the broker did not come back.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let acceptance = self.acceptance.clone();
         let broker = acceptance.queue.broker();

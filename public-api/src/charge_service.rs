@@ -1,6 +1,6 @@
-//! The endpoints of charge-service, an older system of this kind whose clients exist, over the same pipeline. Switched on by
-//! CHARGE_SERVICE_API. Each answers 200 with the words of the original, misspelt ones too, also when it refuses; what the
-//! gate refuses (keys, rate limits) is refused as everywhere.
+//! The endpoints of charge-service, an older system of this kind that still has clients, over the same pipeline.
+//! CHARGE_SERVICE_API enables them. Each answers 200 with the original's messages, including their misspellings, even
+//! for an error. The gate's errors (keys, rate limits) are the same as everywhere.
 
 mod access_entry;
 mod check_authority;
@@ -27,7 +27,7 @@ const STATION_ID: &str = "station_id";
 const DRIVER_TOKEN: &str = "driver_token";
 const CALLBACK_URL: &str = "callback_url";
 
-/// To be registered, and to be held against the document.
+/// The resources, for registration and for the check against the document.
 pub(crate) fn resources() -> [Resource; 4] {
     let limit = check_authority::LONGEST_WAIT + Duration::from_secs(30);
     [
@@ -42,7 +42,7 @@ pub(crate) fn resources() -> [Resource; 4] {
     ]
 }
 
-/// What the document says of them.
+/// The annotations for the document.
 #[derive(OpenApi)]
 #[openapi(
     paths(
@@ -51,8 +51,8 @@ pub(crate) fn resources() -> [Resource; 4] {
         request_log::request_log,
         check_authority::check_authority
     ),
-    tags((name = "charge-service", description = "The calls of charge-service, where CHARGE_SERVICE_API is set. Each answers \
-        200, also when it refuses"))
+    tags((name = "charge-service", description = "The endpoints of charge-service, if CHARGE_SERVICE_API is set. Each answers \
+        200, even for an error"))
 )]
 pub(crate) struct Annotations;
 
@@ -65,19 +65,19 @@ struct ChargingRequest {
     callback_url: String,
 }
 
-/// What became of a charging request
+/// The result of a charging request
 #[derive(Serialize, ToSchema)]
 struct Validated {
-    /// `accepted`, or the name of the field that is wrong; `unknown` when it is none of the client's
+    /// `accepted`, or the name of the invalid field; `unknown` for any other error
     status: &'static str,
     message: String,
 }
 
-/// Ask whether a driver may charge, as charge-service is asked
+/// Request a decision, in charge-service's format
 #[utoipa::path(post, path = "/api/chargingRequestValidator/", tag = "charge-service",
     request_body(content((ChargingRequest = "application/json"),
         (ChargingRequest = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "Accepted, or what is wrong", body = Validated)))]
+    responses((status = 200, description = "Accepted, or the invalid field", body = Validated)))]
 async fn charging_request_validator(
     acceptance: Data<Acceptance>,
     request: HttpRequest,
@@ -98,13 +98,13 @@ async fn charging_request_validator(
     })
 }
 
-/// A malformed token is refused here, as the original does, and not called back as `invalid`.
+/// A malformed token is rejected here, as in the original, and not called back as `invalid`.
 fn question(acceptance: &Acceptance, form: &Form) -> Result<Question, ApiError> {
     let (station, token) = station_and_driver(form)?;
     acceptance.question(station, PresentedToken::new(token.expose()), form.text(CALLBACK_URL)?)
 }
 
-/// The two fields that all of these requests have; the station's is judged first.
+/// The two fields that all of these requests have. The station is checked first.
 fn station_and_driver(form: &Form) -> Result<(StationId, DriverToken), Problem> {
     let station = form.text(STATION_ID)?.parse();
     let station = station.map_err(|error: NotUuid| Problem::invalid(STATION_ID, error.to_string()))?;

@@ -15,11 +15,11 @@ use http_api::config::ServerConfig;
 use store::config::StoreConfig;
 use url::Url;
 
-/// What it is, for `--help`.
-pub const ABOUT: &str = "Takes requests over HTTP, puts each into the broker as a task and answers 202 when the broker has \
-     confirmed it. Shows what became of them. Any number of them may run.";
+/// The description for `--help`.
+pub const ABOUT: &str = "Accepts requests over HTTP, publishes each to the broker as a task and answers 202 once the broker has \
+     confirmed it. Shows the state of requests. Run as many instances as you need.";
 
-/// What most installations have to decide.
+/// The settings that most installations have to decide.
 pub const MATTER_MOST: &[&Setting] = &[
     &BROKER_URL,
     &REDIS_URL,
@@ -31,37 +31,37 @@ pub const MATTER_MOST: &[&Setting] = &[
     &TRUSTED_PROXIES,
 ];
 
-/// What public-api needs to know.
+/// The configuration of public-api.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where tasks go.
+    /// The broker and queues for tasks.
     pub broker: BrokerConfig,
-    /// Where records and idempotency keys are.
+    /// The store of records and idempotency keys.
     pub store: StoreConfig,
     /// Which addresses may be called back.
     pub guard: AddressGuard,
-    /// Whose public keys are served.
+    /// The signer whose public keys are served.
     pub signer: WebhookSigner,
-    /// From a client's call to its deadline.
+    /// Time from a client's call to its deadline.
     pub authorization_timeout: Duration,
-    /// Where to listen.
+    /// The address to listen on.
     pub bind: IpAddr,
     /// The port; 0 for any free one.
     pub port: u16,
-    /// Who may call, and over TLS or not.
+    /// Access control and TLS.
     pub server: ServerConfig,
-    /// How long stopping may take.
+    /// How long shutdown may take.
     pub grace: Duration,
-    /// What charge-service's endpoints need, where they are switched on.
+    /// The settings of charge-service's endpoints, if they are enabled.
     pub charge_service: Option<ChargeServiceConfig>,
 }
 
-/// What charge-service's endpoints need.
+/// The settings of charge-service's endpoints.
 #[derive(Debug, Clone)]
 pub struct ChargeServiceConfig {
-    /// Where acl-service is.
+    /// The URL of acl-service.
     pub acl_service: Url,
-    /// Certificates of further authorities that may have signed its own, as PEM.
+    /// Additional certificate authorities to trust for acl-service, as PEM.
     pub authorities: Option<Vec<u8>>,
 }
 
@@ -69,7 +69,7 @@ impl Config {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One of them has a bad value.
+    /// Returns an error if a setting has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         Ok(Self {
             broker: BrokerConfig::from_settings(settings)?,

@@ -1,5 +1,5 @@
-//! Decisions as they are made, by whichever worker: one task reads the feed for all who listen here, and only while
-//! somebody does. Whoever cannot follow, or comes late, reads what is missing from the store.
+//! Decisions as they are made, by any worker. One task reads the feed for all listeners of this process, and only while
+//! there are any. A listener that is too slow, or comes late, reads the missing decisions from the store.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +9,9 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
 use tokio_util::sync::CancellationToken;
 
 const POLL_EVERY: Duration = Duration::from_millis(250);
-/// Listeners of one process.
+/// Maximum number of listeners in one process.
 const LISTENERS: usize = 64;
-/// Decisions read at once, and parts that a slow listener may be behind.
+/// Maximum decisions in one read, and maximum parts that a slow listener may lag.
 const AT_ONCE: usize = 100;
 const BEHIND: usize = 16;
 
@@ -25,12 +25,12 @@ pub(crate) struct Decisions {
 
 /// A part of the feed.
 pub(crate) struct Part {
-    /// What came up to here is in earlier parts, or was never told here.
+    /// Decisions up to this position are in earlier parts, or were never sent here.
     pub(crate) after: FeedPosition,
     pub(crate) fed: Fed,
 }
 
-/// Somebody who listens.
+/// A client of the feed.
 pub(crate) struct Listener {
     pub(crate) parts: broadcast::Receiver<Arc<Part>>,
     pub(crate) stopping: CancellationToken,
@@ -44,7 +44,7 @@ impl Decisions {
         Self { store, parts, places: Arc::new(Semaphore::new(LISTENERS)), came: Notify::new(), stopping }
     }
 
-    /// Nothing where as many listen as may.
+    /// Returns `None` if the maximum number of listeners is reached.
     pub(crate) fn listen(&self) -> Option<Listener> {
         let place = Arc::clone(&self.places).try_acquire_owned().ok()?;
         let parts = self.parts.subscribe();
@@ -52,14 +52,14 @@ impl Decisions {
         Some(Listener { parts, stopping: self.stopping.clone(), store: self.store.clone(), _place: place })
     }
 
-    /// Tells those who listen, until dropped.
+    /// Sends new decisions to the listeners, until dropped.
     pub(crate) async fn poll(&self) {
         loop {
             while self.parts.receiver_count() == 0 {
                 self.came.notified().await;
             }
             if let Err(error) = self.poll_while_somebody_listens().await {
-                tracing::warn!(%error, "the feed of decisions cannot be read for now");
+                tracing::warn!(%error, "the feed of decisions cannot be read at present");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         }
@@ -71,7 +71,7 @@ impl Decisions {
             let fed = self.store.search.feed_after(after, AT_ONCE).await?;
             let (position, more) = (fed.position, fed.more);
             if position != after {
-                // Nobody listens any more, when it fails.
+                // It fails only if no listener is left.
                 let _ = self.parts.send(Arc::new(Part { after, fed }));
             }
             after = position;
@@ -84,13 +84,13 @@ impl Decisions {
 }
 
 impl Listener {
-    /// What the store has after a position.
+    /// The stored decisions after a position.
     pub(crate) async fn catch_up(&self, after: FeedPosition) -> Result<Fed, StoreError> {
         self.store.search.feed_after(after, AT_ONCE).await
     }
 
-    /// Where to begin: at the position that was seen last, or with what is decided from now on. And whether all that came
-    /// after it is still there.
+    /// The position to begin at: the position last seen, or the current end of the feed. Also returns whether all
+    /// decisions after it are still stored.
     pub(crate) async fn begin(&self, seen: Option<FeedPosition>) -> Result<(FeedPosition, bool), StoreError> {
         match seen {
             Some(seen) => Ok((seen, self.store.search.feed_holds(seen).await?)),

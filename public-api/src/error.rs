@@ -1,4 +1,4 @@
-//! Why public-api refuses, and what the client is told.
+//! Why public-api rejects requests, and the problem that the client receives.
 
 use std::time::Duration;
 
@@ -12,22 +12,22 @@ use http_api::Problem;
 use store::StoreError;
 use task_queue::PublishError;
 
-/// Until a queue has become shorter.
+/// How long to wait until the queue may be shorter.
 const QUEUE_TOO_OLD_FOR: Duration = Duration::from_secs(5);
 
-/// Refusals of the front door.
+/// Errors of public-api's handlers.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ApiError {
-    /// The station in the path is none.
+    /// The station in the path is malformed.
     #[error("station_id: {0}")]
     Station(#[from] NotUuid),
     /// The callback URL may not be called.
     #[error("callback_url: {0}")]
     CallbackUrl(#[from] CallbackUrlError),
-    /// The request is not what the route wants.
+    /// The request violates the route's format.
     #[error(transparent)]
     Request(#[from] Problem),
-    /// The key stands for another request.
+    /// The key was used for another request.
     #[error("the idempotency key was used before for another request")]
     IdempotencyKeyReused,
     /// The task was certainly not published.
@@ -36,21 +36,21 @@ pub(crate) enum ApiError {
     /// The task may have been published.
     #[error("the task queue: {why}")]
     Unconfirmed {
-        /// Its request.
+        /// The request in question.
         request: RequestId,
-        /// What is not known.
+        /// The reason.
         why: String,
     },
-    /// A request would be answered `unknown`, because those before it wait for too long.
+    /// The request would be decided `unknown`, because the requests before it have waited for too long.
     #[error("the task queue is older than the deadline of a request")]
     QueueTooOld,
-    /// Records or keys cannot be reached.
+    /// The store cannot be reached.
     #[error("the store: {0}")]
     Store(#[source] StoreError),
 }
 
 impl ApiError {
-    /// Why there is no confirm of this request's task.
+    /// The error for this request's failed publish.
     pub(crate) fn unpublished(request: RequestId, error: PublishError) -> Self {
         match error {
             PublishError::Unconfirmed(why) => Self::Unconfirmed { request, why },
@@ -61,7 +61,7 @@ impl ApiError {
         }
     }
 
-    /// The same for a request that was tried before, and may be in the queue since then.
+    /// The same error for a request that was tried before, and may be in the queue since then.
     #[must_use]
     pub(crate) fn after_another_try(self, request: RequestId) -> Self {
         match self {
@@ -70,7 +70,7 @@ impl ApiError {
         }
     }
 
-    /// Counts a request to authorize as refused. Gives what was wrong, as the metric of refusals says it.
+    /// Counts an authorize request as rejected. Returns the reason, as the metric labels it.
     pub(crate) fn count(&self) -> &'static str {
         let reason = self.reason();
         counter!(metrics::REQUESTS_REFUSED, "reason" => reason).increment(1);
@@ -102,7 +102,7 @@ impl ApiError {
             Self::IdempotencyKeyReused => Problem::conflicting_reuse("idempotency-key", self.to_string()),
             Self::Queue(error) => {
                 tracing::error!(%error, "a request could not be accepted");
-                let detail = "the request was not accepted: the task queue does not take it for now";
+                let detail = "the request was not accepted: the task queue does not accept it at present";
                 Problem::unavailable("task_queue", detail, after)
             }
             Self::Unconfirmed { request, why } => {
@@ -115,7 +115,7 @@ impl ApiError {
                 )
             }
             Self::QueueTooOld => {
-                let detail = "the request was not accepted: it would be taken in hand after its deadline";
+                let detail = "the request was not accepted: no worker would take it before its deadline";
                 Problem::unavailable("task_queue", detail, QUEUE_TOO_OLD_FOR)
             }
             Self::Store(error) => {

@@ -1,4 +1,4 @@
-//! The named values of a request: of its query, and of its JSON or form body.
+//! The named values of a request, from its query and from its JSON or form body.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
@@ -6,24 +6,24 @@ use actix_web::web::Payload;
 use http_api::{Problem, body};
 use serde_json::Value;
 
-/// A request is a URL and little else.
+/// A request is little more than a URL.
 const LARGEST_BODY: usize = 16 * 1024;
-/// Names that a refusal repeats.
+/// Maximum number of names that an error repeats.
 const MOST_NAMED: usize = 8;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Names and values, as many of each name as were given.
+/// Names and values; a name may occur several times.
 #[derive(Debug, Default)]
 pub(crate) struct Form(Vec<(String, Value)>);
 
 impl Form {
-    /// Of these names and no others.
+    /// Parses a query that contains only these names.
     pub(crate) fn of_query(request: &HttpRequest, known: &[&str]) -> Result<Self, Problem> {
         Self::of_pairs(request.query_string().as_bytes(), "query")?.of_names(known, "query")
     }
 
-    /// The same of a body. JSON may hold more: there a name is never a piece of a value.
+    /// Parses a body that contains only these names. JSON may contain others: there a name is never a piece of a value.
     pub(crate) async fn of_body_with(
         request: &HttpRequest,
         payload: Payload,
@@ -49,13 +49,14 @@ impl Form {
         }
     }
 
-    /// The values of both.
+    /// Combines the values of both.
     pub(crate) fn and(mut self, other: Self) -> Self {
         self.0.extend(other.0);
         self
     }
 
-    /// The text of this name. Two different ones are refused: two readers of an ambiguous request would do two things.
+    /// The text with this name. Two different values are rejected: two readers of an ambiguous request would act
+    /// differently.
     pub(crate) fn text(&self, name: &'static str) -> Result<String, Problem> {
         let mut given = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
         let first = given.next().ok_or_else(|| Problem::invalid(name, format!("{name} is missing")))?;
@@ -67,7 +68,7 @@ impl Form {
         text.ok_or_else(|| Problem::invalid(name, format!("{name} must be a string")))
     }
 
-    /// An `&` that is not encoded ends a value, and what follows it looks like a name: the value would be cut in silence.
+    /// An unencoded `&` ends a value, and what follows it looks like a name: the value would be silently truncated.
     fn of_names(self, known: &[&str], place: &'static str) -> Result<Self, Problem> {
         let mut unknown: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
         unknown.retain(|name| !known.contains(name));
@@ -78,8 +79,7 @@ impl Form {
         let names: Vec<String> =
             unknown.iter().take(MOST_NAMED).map(|name| format!("`{name:.64}`")).collect();
         let (names, known) = (names.join(", "), known.join(", "));
-        let why =
-            format!("there is no {names} here; there is {known}, and an `&` within a value is written %26");
+        let why = format!("unknown names: {names}; expected: {known}; write an `&` within a value as %26");
         Err(Problem::invalid(place, why))
     }
 
@@ -98,7 +98,7 @@ impl Form {
     }
 }
 
-/// The type of the body, without its parameters.
+/// The media type of the body, without its parameters.
 fn essence(request: &HttpRequest) -> String {
     let content_type =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

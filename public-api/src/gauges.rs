@@ -1,4 +1,4 @@
-//! How long the queues are, for whoever scrapes it: public-api tells, because it is there also when no worker is.
+//! Gauges of the queues' lengths. public-api reports them, because it runs even when no worker does.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use task_queue::{Broker, dead_letter};
 use crate::queue_age::QueueAge;
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// A broker that does not answer within this leaves the figures as they are.
+/// If the broker does not answer within this, the gauges keep their values.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
-/// Looks every few seconds, until dropped.
+/// Updates the gauges every few seconds, until dropped.
 pub(crate) async fn watch(queue: &AuthorizationQueue, age: &QueueAge) {
     let broker = queue.broker();
     let living = [queue.requests(), queue.callbacks()];
     let dead = living.map(dead_letter::queue_of);
     loop {
         gauge!(metrics::QUEUE_AGE).set(age.oldest().as_secs_f64());
-        // Questions to a broker that reads nothing would pile up.
+        // Requests would pile up at a broker that reads nothing.
         if broker.is_ready() {
             let looking = async {
                 for name in living.into_iter().chain(dead.iter().map(String::as_str)) {

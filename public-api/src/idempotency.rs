@@ -1,8 +1,8 @@
 //! `Idempotency-Key` (draft-ietf-httpapi-idempotency-key-header): a POST that is sent again is the same request.
 //!
-//! The key is claimed before the task is published and marked after the confirm. A crash or a missing confirm between the two
-//! leaves a claim that is not confirmed, and never frees it: the task may be in the queue. The client's next try publishes
-//! again under the same request id, so that there is one decision whatever became of the first.
+//! The key is claimed before the task is published and marked after the confirm. A crash or a missing confirm between
+//! the two leaves an unconfirmed claim, which is never freed: the task may be in the queue. The client's next try
+//! publishes again under the same request id, so there is one decision whatever happened to the first task.
 
 use std::time::Duration;
 
@@ -17,36 +17,36 @@ use store::Store;
 use crate::acceptance::Question;
 use crate::error::ApiError;
 
-/// How long a key means the same request.
+/// How long a key refers to the same request.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 const LONGEST_KEY: usize = 255;
 
-/// The client's key, hashed: it may be anything, and nobody else needs to read it.
+/// The client's key, hashed: it may contain anything, and only the client needs its text.
 pub(crate) struct IdempotencyKey(String);
 
-/// What a key stands for.
+/// The request that a key refers to.
 pub(crate) struct Claim {
     pub(crate) request: RequestId,
-    /// When it was asked for first, so that whatever comes of each try is one record.
+    /// The time of the first try, so that all tries lead to one record.
     pub(crate) at: Nanos,
-    /// The task is known to be in the queue.
+    /// Whether the task is known to be in the queue.
     pub(crate) confirmed: bool,
-    /// No other try has claimed it before, so that the task is certainly not in the queue yet.
+    /// Whether no earlier try has claimed the key, so that the task is certainly not in the queue yet.
     pub(crate) is_new: bool,
 }
 
-/// The claim as it is kept.
+/// The claim as stored.
 #[derive(Serialize, Deserialize)]
 struct Kept {
     request: RequestId,
-    /// Missing in what an older public-api has kept.
+    /// Absent in claims that an older public-api stored.
     asked_ns: Option<Nanos>,
     question: String,
     confirmed: bool,
 }
 
 impl IdempotencyKey {
-    /// Reads the header, where there is one.
+    /// Reads the header, if present.
     pub(crate) fn of(request: &HttpRequest) -> Result<Option<Self>, Problem> {
         let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
         if value.is_empty() || value.len() > LONGEST_KEY {
@@ -61,7 +61,7 @@ impl IdempotencyKey {
     }
 }
 
-/// Claims the key for this question, or finds what it was claimed for.
+/// Claims the key for this question, or returns the existing claim.
 pub(crate) async fn claim(
     store: &Store,
     key: &IdempotencyKey,
@@ -80,7 +80,7 @@ pub(crate) async fn claim(
     Ok(Claim { request: held.request, at, confirmed: held.confirmed, is_new: false })
 }
 
-/// Notes that the task is in the queue. When this fails the next try publishes once more, which does no harm.
+/// Records that the task is in the queue. If this fails, the next try publishes again, which does no harm.
 pub(crate) async fn confirm(store: &Store, key: &IdempotencyKey, question: &Question, claim: Claim) {
     let kept = Kept::new(&Claim { confirmed: true, ..claim }, question);
     if let Err(error) = store.keyed.put(&key.name(), &text(&kept), KEEP).await {
@@ -104,7 +104,7 @@ fn fingerprint(question: &Question) -> String {
     hash(&[station.as_bytes(), question.driver_token.expose().as_bytes(), question.callback_url.as_bytes()])
 }
 
-/// Each part with its length before it, so that no two lists of parts give one text.
+/// The hash of the parts, each with its length before it, so that no two lists of parts have the same input.
 fn hash(parts: &[&[u8]]) -> String {
     let mut sha = Sha256::new();
     for part in parts {

@@ -1,4 +1,5 @@
-//! public-api: the front door. Refuses what can never be answered, publishes the rest, and says `202` once it is confirmed.
+//! public-api: the HTTP entry point. It rejects what can never be decided, publishes the rest, and answers `202` once
+//! the task is confirmed.
 
 mod acceptance;
 mod accepted_notes;

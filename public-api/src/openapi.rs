@@ -1,4 +1,4 @@
-//! The document of public-api. A handler that is annotated is listed here.
+//! The OpenAPI document of public-api. Every annotated handler is listed here.
 
 use http_api::openapi;
 use utoipa::OpenApi;
@@ -11,8 +11,8 @@ use crate::routes::{self, resources};
 #[openapi(
     info(
         title = "Voltgate public-api",
-        description = "Asks whether drivers may charge at stations, and shows what was decided. Every refusal is a `Problem`; \
-                       a method that a path does not have gets 405, a path that is not here 404."
+        description = "Decides whether drivers may charge at stations, and shows the decisions. Every error is a `Problem`; \
+                       a method that a path does not support gets 405, an unknown path 404."
     ),
     paths(
         routes::authorize,
@@ -26,7 +26,7 @@ use crate::routes::{self, resources};
     ),
     tags(
         (name = "authorization", description = "May this driver charge at this station?"),
-        (name = "requests", description = "What was asked, decided and told")
+        (name = "requests", description = "Requests, their decisions and callbacks")
     )
 )]
 struct Annotations;

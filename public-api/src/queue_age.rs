@@ -1,6 +1,6 @@
-//! How old the queue is: what waits in it for longer than the deadline would only be answered `unknown`, so nothing more is
-//! accepted then. This process measures it by its own requests and its own clock, so that it needs no worker that says so:
-//! a few of them are samples, and the oldest that no worker has taken in hand is as old as the queue.
+//! The age of the queue. A request that waits in it for longer than the deadline would only be decided `unknown`, so no
+//! requests are accepted then. This process measures the age by its own requests and its own clock, without help from a
+//! worker: a few of the requests are samples, and the oldest sample that no worker has taken is as old as the queue.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,21 +11,21 @@ use authorization::AuthorizationQueue;
 use common::ids::RequestId;
 use store::Store;
 
-/// So many samples within the time limit.
+/// The number of samples within the time limit.
 const SAMPLES: u32 = 16;
 const CLOSEST: Duration = Duration::from_millis(50);
 const FARTHEST: Duration = Duration::from_secs(1);
-/// Workers of ours are known to be there for so long after one has opened or decided a request. A fleet of
-/// Python workers opens none.
+/// How long after one of Voltgate's workers has opened or decided a request such workers are assumed to be running. A
+/// fleet of Python workers opens none.
 const OURS_FOR: Duration = Duration::from_secs(600);
-/// The broker or the store that does not answer within this changes nothing.
+/// If the broker or the store does not answer within this, nothing changes.
 const LOOK_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(crate) struct QueueAge {
     limit: Duration,
     spacing: Duration,
-    /// Whether the samples can be trusted: workers of ours open requests, and without any consumer nobody does.
+    /// Whether the samples can be trusted: Voltgate's workers open requests, but without a consumer none are opened.
     telling: AtomicBool,
     published: Mutex<Published>,
 }
@@ -33,7 +33,8 @@ pub(crate) struct QueueAge {
 #[derive(Debug, Default)]
 struct Published {
     count: u64,
-    /// The oldest first. Bounded, because nothing is published any more once the first one is too old.
+    /// The samples, oldest first. They are bounded, because no more requests are published once the first sample is too
+    /// old.
     samples: VecDeque<Sample>,
 }
 
@@ -41,7 +42,7 @@ struct Published {
 struct Sample {
     request: RequestId,
     at: Instant,
-    /// How many requests this process had published with it.
+    /// The number of requests that this process had published by then, this one included.
     count: u64,
 }
 
@@ -52,19 +53,19 @@ impl QueueAge {
         Self { limit, spacing, telling: AtomicBool::new(false), published: Mutex::default() }
     }
 
-    /// Whether a request that is published now would probably be taken in hand after its deadline.
+    /// Whether a worker would probably take a request that is published now only after its deadline.
     pub(crate) fn is_over_limit(&self) -> bool {
         let oldest = self.published().samples.front().copied();
         self.telling.load(Ordering::Relaxed)
             && oldest.is_some_and(|sample| sample.at.elapsed() > self.limit + self.spacing)
     }
 
-    /// How long the oldest request has been waiting of which this process does not know that it was taken in hand.
+    /// How long the oldest request has been waiting that, as far as this process knows, no worker has taken.
     pub(crate) fn oldest(&self) -> Duration {
         self.published().samples.front().map_or(Duration::ZERO, |sample| sample.at.elapsed())
     }
 
-    /// Told of every request that the broker has confirmed.
+    /// Adds a request. Call it for every request that the broker has confirmed.
     pub(crate) fn add(&self, request: RequestId) {
         let mut published = self.published();
         published.count += 1;
@@ -75,14 +76,14 @@ impl QueueAge {
         }
     }
 
-    /// Looks after the samples, until dropped.
+    /// Checks the samples, until dropped.
     pub(crate) async fn watch(&self, queue: &AuthorizationQueue, store: &Store) {
         let mut last_open = None;
         loop {
             tokio::time::sleep(self.spacing).await;
             let samples: Vec<Sample> = self.published().samples.iter().copied().collect();
             let waits = samples.first().is_some_and(|oldest| oldest.at.elapsed() >= self.spacing);
-            // Questions to a broker that reads nothing would pile up, and nothing is accepted then anyway.
+            // Requests would pile up at a broker that reads nothing, and no requests are accepted then anyway.
             if !waits || !queue.broker().is_ready() {
                 continue;
             }
@@ -96,7 +97,8 @@ impl QueueAge {
                 self.forget_up_to(open.count);
             }
             if let Some(waiting) = waiting {
-                // So few wait that they are all behind it, which is how it is seen where Python workers run the tasks.
+                // Only the last `waiting` requests can still wait, so earlier samples have been taken. This is how progress
+                // is seen where Python workers run the tasks.
                 let count = self.published().count;
                 self.forget_up_to(count.saturating_sub(waiting));
             }
@@ -115,7 +117,7 @@ impl QueueAge {
     }
 }
 
-/// The newest one that a worker has opened or decided. They are taken in order, so half of them need not be looked at.
+/// The newest sample that a worker has opened or decided. They are taken in order, so half of them need no check.
 async fn newest_open(samples: &[Sample], store: &Store) -> Option<Sample> {
     let (mut from, mut to, mut open) = (0, samples.len(), None);
     while from < to {
@@ -130,7 +132,7 @@ async fn newest_open(samples: &[Sample], store: &Store) -> Option<Sample> {
     open
 }
 
-/// Nothing where there is no answer in time.
+/// Returns `None` if there is no answer in time.
 async fn limited<T, E>(asking: impl Future<Output = Result<T, E>>) -> Option<T> {
     tokio::time::timeout(LOOK_LIMIT, asking).await.ok()?.ok()
 }

@@ -1,4 +1,4 @@
-//! `GET /requests/{request_id}`: what became of a request; and telling its decision once more.
+//! `GET /requests/{request_id}`: the state of a request; and the redelivery of its decision.
 
 mod filter;
 pub(crate) mod list;
@@ -22,15 +22,15 @@ use utoipa::ToSchema;
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
-/// A request so young may have been accepted by another process that has not noted it yet.
+/// A request younger than this may have been accepted by another process that has not written its note yet.
 const YOUNG: Duration = Duration::from_secs(2);
-/// A request may wait so long for a worker: longer in no outage that is worth a word of its own.
+/// How long a request may wait for a worker. An outage that lasts longer needs no message of its own.
 const MAY_WAIT: Duration = Duration::from_secs(3600);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
-/// Until it is not young any more.
+/// Number of look-ups, until the request is no longer young.
 const LOOKS: usize = 20;
 
-/// How far a request has come
+/// The state of a request
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum State {
@@ -40,7 +40,7 @@ enum State {
     Undeliverable,
 }
 
-/// A request. What is not known before the decision is null until then
+/// A request. Fields that are unknown before the decision are null until then
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Request)]
 pub(crate) struct Shown {
@@ -66,9 +66,9 @@ pub(crate) struct Shown {
     attempts: Vec<Attempt>,
 }
 
-/// What became of a request
+/// Show a request
 #[utoipa::path(get, path = "/requests/{request_id}", operation_id = "show_request", tag = "requests", params(("request_id" = RequestId, Path)),
-    responses((status = 200, description = "What is known of it", body = Shown), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "The request", body = Shown), Invalid, NotFound, Unavailable))]
 pub(crate) async fn show(acceptance: Data<Acceptance>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let shown = match look_up(&acceptance, request_id(&path)?).await? {
         Known::Accepted(accepted) => Shown::from(accepted),
@@ -77,7 +77,7 @@ pub(crate) async fn show(acceptance: Data<Acceptance>, path: Path<String>) -> Re
     Ok(HttpResponse::Ok().json(shown))
 }
 
-/// The broker has the delivery
+/// The accepted redelivery
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Redelivering {
     /// `accepted`
@@ -86,13 +86,14 @@ pub(crate) struct Redelivering {
     request_id: RequestId,
 }
 
-/// Tell a decision once more
+/// Redeliver a decision
 ///
-/// With the same `webhook-id` and the same decision, within a window of its own. 409 before it is decided.
+/// Sends the same decision again, with the same `webhook-id` and a delivery window of its own. Returns 409 if the
+/// request is not decided yet.
 #[utoipa::path(post, path = "/requests/{request_id}/redeliver", operation_id = "redeliver", tag = "requests",
     params(("request_id" = RequestId, Path)),
-    responses((status = 202, description = "Accepted: the broker has it", body = Redelivering,
-        headers(("Location" = String, description = "Where to see what became of it"))), Invalid, NotFound,
+    responses((status = 202, description = "The broker has confirmed the delivery", body = Redelivering,
+        headers(("Location" = String, description = "The URL of the request"))), Invalid, NotFound,
         Conflict, Unavailable))]
 pub(crate) async fn redeliver(
     acceptance: Data<Acceptance>,
@@ -117,10 +118,10 @@ fn request_id(path: &str) -> Result<RequestId, Problem> {
     path.parse().map_err(|error: NotUuid| Problem::invalid("request_id", error.to_string()))
 }
 
-/// What was answered `202` is found, from that moment on.
+/// Finds a request from the moment it was answered `202`.
 async fn look_up(acceptance: &Acceptance, request: RequestId) -> Result<Known, ApiError> {
     for look in 1..=LOOKS {
-        // In this order: what is no longer waiting to be noted is in the store.
+        // The order matters: a request that no longer waits for its note is in the store.
         let noted = acceptance.notes.find(request);
         let known = acceptance.store.records.look_up(request).await.map_err(ApiError::Store)?;
         if let Some(known) = known.or(noted.map(Known::Accepted)) {
@@ -131,17 +132,15 @@ async fn look_up(acceptance: &Acceptance, request: RequestId) -> Result<Known, A
         }
         tokio::time::sleep(LOOK_AGAIN_AFTER).await;
     }
-    // Whoever was killed right after a 202 has not noted it; the worker that takes it in hand does.
+    // A process that was killed right after a 202 has written no note. The request is known once a worker takes it.
     let missing = match age(request) {
-        Some(age) if age < MAY_WAIT => {
-            "no worker has taken it in hand yet, or there never was such a request"
-        }
+        Some(age) if age < MAY_WAIT => "no worker has taken it yet, or there never was such a request",
         _ => "its record has expired, or there never was such a request",
     };
     Err(Problem::not_found("request_id", missing).into())
 }
 
-/// Of requests that got their id from us.
+/// The age of a request whose id Voltgate made.
 fn age(request: RequestId) -> Option<Duration> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     request.made_at().map(|made| now.abs_diff(made))

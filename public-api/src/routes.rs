@@ -1,4 +1,4 @@
-//! The one list of routes.
+//! The single list of routes.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -48,9 +48,9 @@ pub(crate) fn routes(
     }
 }
 
-/// To be registered, and to be held against the document.
+/// The resources, for registration and for the check against the document.
 pub(crate) fn resources() -> Vec<Resource> {
-    // An empty token is malformed like any other and called back as `invalid`; an empty station is refused.
+    // An empty token is malformed like any other and called back as `invalid`; an empty station is rejected.
     let to_authorize = "/station/{station_id:[^/]*}/driver/{driver_token:[^/]*}/authorize";
     vec![
         healthz(),
@@ -70,14 +70,14 @@ pub(crate) fn resources() -> Vec<Resource> {
     ]
 }
 
-/// Word for word as clients of the original systems know it.
+/// Verbatim as clients of the original systems know it.
 pub(crate) const ACCEPTED: &str =
     "Request is being processed asynchronously. The result will be sent to the provided callback URL.";
 
 /// The one parameter.
 const CALLBACK_URL: &str = "callback_url";
 
-/// The broker has confirmed it
+/// An accepted request, which the broker has confirmed
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Accepted {
     /// `accepted`
@@ -86,22 +86,22 @@ pub(crate) struct Accepted {
     request_id: RequestId,
 }
 
-/// Where the decision is to be sent
+/// Where to send the decision
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "form.rs reads it, from wherever it may stand")]
+#[expect(dead_code, reason = "form.rs reads it, from the query or the body")]
 struct CallbackParam {
-    /// An absolute URL with http or https, whose host and port may be called back
+    /// An absolute http or https URL whose host and port may be called back
     #[param(format = "uri", max_length = 2048)]
     callback_url: String,
 }
 
-/// The same for a request that may have it in its body
+/// The same for a request that may have the URL in its body
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "form.rs reads it, from wherever it may stand")]
+#[expect(dead_code, reason = "form.rs reads it, from the query or the body")]
 struct OptionalCallbackParam {
-    /// In the place of the body, or the same as there
+    /// Instead of the body's, or equal to it
     #[param(format = "uri", max_length = 2048)]
     callback_url: Option<String>,
 }
@@ -110,28 +110,28 @@ struct OptionalCallbackParam {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "idempotency.rs reads it")]
 struct KeyHeader {
-    /// What is asked again under the same key is the request that it was before, for a day
+    /// Repeated requests with the same key are one request, for a day
     #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
     key: Option<String>,
 }
 
-/// Where the decision is to be sent
+/// Where to send the decision
 #[derive(ToSchema)]
-#[expect(dead_code, reason = "form.rs reads it, from wherever it may stand")]
+#[expect(dead_code, reason = "form.rs reads it, from the query or the body")]
 pub(crate) struct Callback {
-    /// An absolute URL with http or https, whose host and port may be called back; needed unless it is in the query
+    /// An absolute http or https URL whose host and port may be called back; required unless it is in the query
     #[schema(format = "uri", max_length = 2048, nullable = false)]
     callback_url: Option<String>,
 }
 
-/// Ask whether a driver may charge
+/// Request a decision
 ///
-/// The decision is sent to the callback URL. A malformed driver token is accepted, and called back as `invalid`. Each call
-/// is a request of its own: to repeat one safely, use POST with `Idempotency-Key`.
+/// The decision is sent to the callback URL. A malformed driver token is accepted, and called back as `invalid`. Each
+/// call is a new request: to repeat one safely, use POST with `Idempotency-Key`.
 #[utoipa::path(get, path = "/station/{station_id}/driver/{driver_token}/authorize", tag = "authorization",
     params(("station_id" = StationId, Path), ("driver_token" = PresentedToken, Path), CallbackParam),
-    responses((status = 202, description = "Accepted: the broker has it", body = Accepted,
-        headers(("Location" = String, description = "Where to see what became of it"))), Invalid, Unavailable))]
+    responses((status = 202, description = "The broker has confirmed the request", body = Accepted,
+        headers(("Location" = String, description = "The URL of the request"))), Invalid, Unavailable))]
 pub(crate) async fn authorize(
     acceptance: Data<Acceptance>,
     path: Path<(String, String)>,
@@ -143,17 +143,16 @@ pub(crate) async fn authorize(
     })
 }
 
-/// Ask whether a driver may charge, and perhaps ask again
+/// Request a decision, safe to repeat
 ///
-/// The callback URL is in the body, or in the query. With `Idempotency-Key`, for a day: what is asked again is the request
-/// that it was before.
+/// The callback URL is in the body or in the query. With `Idempotency-Key`, repeated calls are one request, for a day.
 #[utoipa::path(post, path = "/station/{station_id}/driver/{driver_token}/authorize", tag = "authorization",
     params(("station_id" = StationId, Path), ("driver_token" = PresentedToken, Path), OptionalCallbackParam,
         KeyHeader),
-    request_body(description = "Not needed where the query has it", content((Callback = "application/json"),
+    request_body(description = "Not needed if the query has the callback URL", content((Callback = "application/json"),
         (Callback = "application/x-www-form-urlencoded"))),
-    responses((status = 202, description = "Accepted: the broker has it", body = Accepted,
-        headers(("Location" = String, description = "Where to see what became of it"))), Invalid, BodyTooSlow,
+    responses((status = 202, description = "The broker has confirmed the request", body = Accepted,
+        headers(("Location" = String, description = "The URL of the request"))), Invalid, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, ConflictingReuse, Unavailable))]
 pub(crate) async fn authorize_by_post(
     acceptance: Data<Acceptance>,
@@ -186,23 +185,23 @@ async fn accept(
     Ok(HttpResponse::Accepted().insert_header((LOCATION, format!("/requests/{request_id}"))).json(accepted))
 }
 
-/// Public keys, as Standard Webhooks has them
+/// Public keys, in the format of Standard Webhooks
 #[derive(Serialize, ToSchema)]
 pub(crate) struct PublicKeys {
     /// `whpk_` and base64
     keys: Vec<String>,
 }
 
-/// What verifies the `v1a` signatures of callbacks
+/// List the public keys that verify the `v1a` signatures of callbacks
 #[utoipa::path(get, path = "/.well-known/webhook-public-keys", tag = "authorization",
-    responses((status = 200, description = "The keys; none where callbacks are not signed by any", body = PublicKeys)))]
+    responses((status = 200, description = "The keys; none if callbacks are not signed with a private key", body = PublicKeys)))]
 pub(crate) async fn webhook_public_keys(signer: Data<WebhookSigner>) -> HttpResponse {
     HttpResponse::Ok().json(PublicKeys { keys: signer.public_keys() })
 }
 
 /// Whether requests can be accepted
 #[utoipa::path(get, path = "/readyz", tag = "service",
-    responses((status = 200, description = "They can", body = Status), Unavailable))]
+    responses((status = 200, description = "Requests can be accepted", body = Status), Unavailable))]
 pub(crate) async fn readyz(acceptance: Data<Acceptance>) -> Result<HttpResponse, ApiError> {
     if !acceptance.queue.broker().is_ready() {
         let detail = "there is no connection to the broker";

@@ -1,68 +1,68 @@
 //! Access lists: which driver tokens may charge at a station, and from when until when.
 //!
-//! The set is the truth: a driver is admitted while its token is in it, whoever put it there. An entry with times is put
-//! in and taken out by whoever works off the [`Schedule`](crate::Schedule).
+//! The set is authoritative: a driver is admitted while its token is in the set, whichever program added it. A process
+//! that works off the [`Schedule`](crate::Schedule) adds and removes the entries that have a validity period.
 
 use async_trait::async_trait;
 use common::ids::{DriverToken, StationId};
 
 use crate::{Period, StoreError};
 
-/// The lists of all stations. Changes are durable when they return.
+/// The lists of all stations. Changes are durable when the call returns.
 #[async_trait]
 pub trait AccessLists: Send + Sync {
-    /// Whether the driver is on the station's list, and its entry is not over.
+    /// Whether the driver is on the station's list and its entry has not ended.
     async fn contains(&self, station: StationId, token: &DriverToken) -> Result<bool, StoreError>;
 
-    /// The same for many pairs at one moment, answered in their order.
+    /// The same for many pairs at one moment. Answers come in the order of the pairs.
     async fn contains_many(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError>;
 
-    /// Whether there are such entries, also those that are yet to begin.
+    /// Whether these entries exist. Entries that have yet to begin count.
     async fn has_entries(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError>;
 
-    /// Changes one station's list, all or nothing, in this order.
+    /// Applies the changes to one station's list in this order, all or none.
     async fn change(&self, station: StationId, changes: &[Change]) -> Result<Changed, StoreError>;
 
-    /// Changes many lists; gives how many of the changes made a difference. A failure may leave some done, and doing
-    /// them again does no harm.
+    /// Changes many lists; returns how many of the changes had an effect. A failure may leave some of them applied.
+    /// Repeating them is safe.
     async fn change_each(&self, changes: &[(StationId, Change)]) -> Result<u64, StoreError>;
 
-    /// One page of who is on the list, of about `limit` entries, in no particular order. An entry that is there the whole
-    /// time stands on one page at least. The work for a page is bounded, so that one of a search may be empty and still
-    /// have a next one.
+    /// One page of the list, of about `limit` entries, in no particular order. An entry that exists during the whole
+    /// listing appears on at least one page. The work for a page is bounded, so a page of a search may be empty and
+    /// still have a next page.
     async fn page(&self, station: StationId, query: &PageQuery<'_>) -> Result<Page, StoreError>;
 
-    /// One page of the station's entries with times, also of those that are yet to begin.
+    /// One page of the station's entries that have a validity period, including those that have yet to begin.
     async fn timed(&self, station: StationId, query: &PageQuery<'_>) -> Result<Listing<Entry>, StoreError>;
 }
 
-/// A driver's place on a list.
+/// One driver's entry on a list.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Entry {
     /// The driver.
     pub token: DriverToken,
-    /// When it holds.
+    /// The entry's validity period.
     pub period: Period,
 }
 
-/// What is to become of one driver's entry.
+/// A change to one driver's entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// This is the entry, whatever there was.
+    /// Creates or replaces the entry.
     Admit(Entry),
-    /// This is the entry, unless there is one already.
+    /// Creates the entry unless one exists.
     AdmitIfAbsent(Entry),
-    /// No entry.
+    /// Removes the entry.
     Remove(DriverToken),
 }
 
 impl Change {
-    /// A plain entry.
+    /// Admits a driver without a validity period.
     pub fn admit(token: DriverToken) -> Self {
         Self::Admit(Entry { token, period: Period::ALWAYS })
     }
 
-    /// Whom it concerns.
+    /// The driver concerned.
     pub fn token(&self) -> &DriverToken {
         match self {
             Self::Admit(entry) | Self::AdmitIfAbsent(entry) => &entry.token,
@@ -70,7 +70,7 @@ impl Change {
         }
     }
 
-    /// The span of the entry; nothing where one is removed.
+    /// The entry's validity period; `None` for a removal.
     pub fn period(&self) -> Option<Period> {
         match self {
             Self::Admit(entry) | Self::AdmitIfAbsent(entry) => Some(entry.period),
@@ -79,42 +79,42 @@ impl Change {
     }
 }
 
-/// What a change did.
+/// The result of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Changed {
-    /// How many entries are not what they were.
+    /// How many entries changed.
     pub changed: u64,
     /// How many drivers are on the list afterwards.
     pub size: u64,
 }
 
-/// Which page.
+/// Selects a page.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PageQuery<'a> {
-    /// Where it begins: the `next` of the page before.
+    /// The `next` of the previous page.
     pub cursor: Option<&'a str>,
-    /// About how many.
+    /// Approximate number of entries.
     pub limit: u32,
-    /// Only tokens with this part, which is of a token's alphabet.
+    /// Only tokens that contain this text, which uses a token's alphabet.
     pub search: Option<&'a str>,
 }
 
-/// One page of a list.
+/// One page of an access list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The drivers on it.
+    /// The entries on it.
     pub entries: Vec<Entry>,
     /// The size of the whole list.
     pub size: u64,
-    /// Where the next page begins; nothing at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<String>,
 }
 
-/// One page of anything else.
+/// One page of another list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listing<T> {
-    /// What stands on it.
+    /// The items on it.
     pub items: Vec<T>,
-    /// Where the next page begins; nothing at the end.
+    /// The cursor of the next page; `None` at the end.
     pub next: Option<String>,
 }

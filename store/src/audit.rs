@@ -1,4 +1,5 @@
-//! The audit trail: who changed which access list, when and how. Entries are appended and expire; none is altered.
+//! The audit trail: who changed which access list, when and how. Entries are only appended, and expire; none is
+//! altered.
 
 use async_trait::async_trait;
 use common::ids::{PresentedToken, StationId};
@@ -7,14 +8,14 @@ use utoipa::ToSchema;
 
 use crate::{Listing, Millis, StoreError};
 
-/// The trail. An entry is durable when `append` returns, so that it can be written before the change.
+/// The trail. An entry is durable when `append` returns, so it can be written before the change.
 #[async_trait]
 pub trait AuditTrail: Send + Sync {
-    /// Writes an entry behind all others.
+    /// Appends an entry.
     async fn append(&self, entry: &AuditEntry) -> Result<(), StoreError>;
 
-    /// A page of entries that fit, newest first. The work for a page is bounded, so that one may hold few or none and
-    /// still have a next one.
+    /// A page of the matching entries, newest first. The work for a page is bounded, so a page may hold few or no
+    /// entries and still have a next page.
     async fn page(
         &self,
         filter: &AuditFilter,
@@ -23,45 +24,45 @@ pub trait AuditTrail: Send + Sync {
     ) -> Result<Listing<AuditEntry>, StoreError>;
 }
 
-/// One entry.
+/// One audit entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEntry {
-    /// The same for all entries of one call.
+    /// Shared by all entries of one call.
     pub change_id: String,
     /// When it was written.
     pub at_ms: Millis,
-    /// The name of the key that was used, or of the part of Voltgate that did it.
+    /// The name of the API key, or of the part of Voltgate that made the change.
     pub actor: Option<String>,
-    /// Where the call came from.
+    /// The address that the call came from.
     pub address: Option<String>,
-    /// What was asked for, such as `allow` or `import`.
+    /// The requested action, such as `allow` or `import`.
     pub action: String,
-    /// How far it has come.
+    /// The stage of the change.
     pub stage: Stage,
-    /// The group that was changed, or by way of which lists were.
+    /// The group that was changed, or through which the lists were changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// The entries concerned.
+    /// The list entries concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<AuditedChange>,
-    /// What a call with many changes came to.
+    /// The result of a call with many changes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counts: Option<Counts>,
 }
 
-/// How far a change has come.
+/// The stage of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// Written before the change.
     Requested,
-    /// Written after the last change of a call that makes many.
+    /// Written after the last change of a call that makes many changes.
     Applied,
-    /// Written when the store did not take a change; what was requested may be done, in part or not at all.
+    /// Written when the store did not accept a change. The request may be applied fully, in part or not at all.
     Failed,
 }
 
-/// One entry of a list that was to be changed.
+/// One requested change to a list entry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditedChange {
     /// The station.
@@ -70,53 +71,53 @@ pub struct AuditedChange {
     /// The driver.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub driver_token: Option<PresentedToken>,
-    /// What becomes of the driver's entry.
+    /// The effect on the driver's entry.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
-    /// When the entry begins.
+    /// When the entry's validity begins.
     #[serde(rename = "f", default, skip_serializing_if = "Option::is_none")]
     pub from_ms: Option<Millis>,
-    /// When it ends.
+    /// When the entry's validity ends.
     #[serde(rename = "u", default, skip_serializing_if = "Option::is_none")]
     pub until_ms: Option<Millis>,
 }
 
-/// What becomes of an entry.
+/// The effect on an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// It is made, or replaced.
+    /// The entry is created or replaced.
     Admit,
-    /// It is removed.
+    /// The entry is removed.
     Remove,
 }
 
-/// What many changes came to.
+/// The results of many changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 pub struct Counts {
-    /// Entries that are not what they were.
+    /// Entries that changed.
     pub applied: u64,
-    /// Entries that were so already.
+    /// Entries that were already as requested.
     pub unchanged: u64,
-    /// What was not understood.
+    /// Changes that could not be parsed.
     pub refused: u64,
 }
 
-/// Which entries.
+/// Selects audit entries.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AuditFilter {
-    /// Those about this station.
+    /// Entries about this station.
     pub station_id: Option<StationId>,
-    /// Those about this driver; with a station, about this driver at that station.
+    /// Entries about this driver; with a station, about this driver at that station.
     pub driver_token: Option<PresentedToken>,
-    /// Those from this moment on.
+    /// Entries written at this moment or later.
     pub from_ms: Option<Millis>,
-    /// Those before this moment.
+    /// Entries written before this moment.
     pub to_ms: Option<Millis>,
 }
 
 impl AuditFilter {
-    /// Whether a change is one of those asked for.
+    /// Whether the change matches the filter.
     pub fn fits_change(&self, change: &AuditedChange) -> bool {
         let station = self.station_id.is_none() || self.station_id == change.station_id;
         station && (self.driver_token.is_none() || self.driver_token == change.driver_token)

@@ -12,14 +12,14 @@ use common::settings::{
 use crate::examination::{StoreFacts, examine};
 use crate::{Store, StoreError, StoreOptions, Writes};
 
-/// What the redis crate reads of a URL, without what it passes over in silence.
+/// The parts of a URL that the redis crate reads. It silently ignores other parts.
 const ALLOWED: Allowed = Allowed {
     schemes: &["redis"],
     parameters: &[("protocol", |text| ["2", "3", "resp2", "resp3"].contains(&text))],
     ipv6: true,
 };
 
-/// Where the store is and how it is opened.
+/// The store's location and options.
 #[derive(Debug, Clone)]
 pub struct StoreConfig {
     url: ServerUrl,
@@ -31,7 +31,7 @@ impl StoreConfig {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One of them has a bad value.
+    /// Returns an error if a setting has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let url = if settings.is_given(&REDIS_URL) {
             settings.server_url(&REDIS_URL, &ALLOWED)?
@@ -51,23 +51,24 @@ impl StoreConfig {
         Ok(Self { url, options, limit: settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)? })
     }
 
-    /// Where it is.
+    /// The store's location.
     pub fn url(&self) -> &ServerUrl {
         &self.url
     }
 
-    /// Looks at the store without opening it.
+    /// Examines the store without opening it.
     ///
     /// # Errors
-    /// It cannot be reached.
+    /// Returns an error if the store cannot be reached.
     pub async fn examine(&self) -> Result<StoreFacts, StoreError> {
         examine(self.url.expose(), &self.options.key_prefix, self.limit).await
     }
 
     /// Opens the store, and sees that it takes what this process writes.
+    /// Opens the store and checks that it accepts what this process writes.
     ///
     /// # Errors
-    /// It cannot be reached, or written to: says which and where.
+    /// Returns an error that names the store if the store cannot be reached or written to.
     pub async fn open(&self, writes: &[Writes]) -> Result<Store, Failure> {
         tracing::debug!(looking_for = %self.url, "opening the store");
         let opened = Store::open(self.url.expose(), self.options.clone(), self.limit).await;
@@ -78,10 +79,10 @@ impl StoreConfig {
         Ok(store)
     }
 
-    /// Opens it beside the process that an embedded directory belongs to.
+    /// Opens the store while another process may own the embedded directory.
     ///
     /// # Errors
-    /// It cannot be reached: says which and where.
+    /// Returns an error that names the store if the store cannot be reached.
     pub async fn open_beside(&self) -> Result<Store, Failure> {
         let opened = Store::open_beside(self.url.expose(), self.options.clone(), self.limit).await;
         opened.map_err(|error| self.failure(error))

@@ -1,4 +1,4 @@
-//! The store in a SQLite file of one directory.
+//! The store in a SQLite file inside one directory.
 
 mod access;
 mod audit;
@@ -19,7 +19,7 @@ use tokio::task::AbortHandle;
 
 use crate::{StoreError, StoreOptions};
 
-/// What of a directory is the store's.
+/// The store's file in a directory.
 pub const STORE_FILE: DataFile = DataFile { stem: "store", table: "access_entry" };
 
 const SCHEMA: &str = "
@@ -128,7 +128,7 @@ const SCHEMA: &str = "
         gone_ms       INTEGER
     ) STRICT, WITHOUT ROWID;";
 
-/// How often what has expired is deleted, and how much of it at a time.
+/// How often expired rows are deleted, and how many at a time.
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const SWEEP_ROWS: i64 = 5000;
 
@@ -136,7 +136,7 @@ pub(crate) struct EmbeddedStore {
     db: Database,
     options: StoreOptions,
     sweeper: AbortHandle,
-    /// Nothing beside the process that has it.
+    /// `None` if another process owns the directory.
     _lock: Option<DirectoryLock>,
 }
 
@@ -147,8 +147,8 @@ impl EmbeddedStore {
         Ok(Self::of(db, options, Some(lock)))
     }
 
-    /// Beside the process that the directory belongs to, if it runs: SQLite lets both write. Makes no file, or what is meant
-    /// for one directory would end up in another.
+    /// Opens the file while another process may own the directory: SQLite lets both write. It does not create the file;
+    /// otherwise data meant for one directory would end up in another.
     pub(crate) fn beside(directory: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let file = STORE_FILE.within(directory);
         if !STORE_FILE.is_in(directory) {
@@ -177,7 +177,7 @@ impl Drop for EmbeddedStore {
     }
 }
 
-/// Deletes what has expired, for as long as the store is open.
+/// Deletes expired rows for as long as the store is open.
 async fn sweep(db: Database) {
     let mut every = tokio::time::interval(SWEEP_EVERY);
     loop {

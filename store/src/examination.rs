@@ -1,4 +1,4 @@
-//! What can be found out about a store, for whoever looks for what is wrong with a deployment.
+//! Examines a store, for the diagnosis of a deployment.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,50 +9,51 @@ use redis::{AsyncConnectionConfig, Client};
 
 use crate::{STORE_FILE, StoreError};
 
-/// What is written to see whether it can be; gone after some seconds.
+/// The key that is written to check that writes work; it expires after some seconds.
 const PROBE: &str = "voltgate:doctor";
 
-/// What was found.
+/// The facts found.
 #[derive(Debug, Clone)]
 pub enum StoreFacts {
-    /// Of a Redis.
+    /// Facts about a Redis server.
     Redis(RedisFacts),
-    /// Of a directory: whether there is a store in it.
+    /// Facts about a directory.
     Embedded {
-        /// Whether the file is there.
+        /// Whether the store's file exists.
         exists: bool,
     },
 }
 
-/// What was found of a Redis.
+/// The facts about a Redis server.
 #[derive(Debug, Clone)]
 pub struct RedisFacts {
-    /// Such as 7.0.15.
+    /// The version, such as 7.0.15.
     pub version: String,
     /// `standalone`, `cluster` or `sentinel`.
     pub mode: String,
-    /// Whether it follows another server.
+    /// Whether the server is a replica.
     pub replica: bool,
-    /// Whether replicas follow it and it takes writes without any of them: after a fail-over it would go on admitting.
+    /// Whether it has replicas and accepts writes even if none of them is connected: after a fail-over it would go on
+    /// admitting drivers.
     pub unfenced: bool,
-    /// Whether it writes a log, so that a crash loses nothing or a second's worth.
+    /// Whether the append-only file is on, so that a crash loses nothing or one second of writes.
     pub append_only: bool,
-    /// What it does when its memory is full.
+    /// The eviction policy when memory is full.
     pub eviction: String,
-    /// The part of the memory that it may use which it does use; nothing without a limit.
+    /// The used fraction of the memory limit; `None` without a limit.
     pub memory_used: Option<f64>,
-    /// Whether a value can be written, or why not.
+    /// Whether a value can be written, or the reason why not.
     pub writable: Result<(), String>,
-    /// By how many milliseconds its clock is ahead of ours, as far as the way there lets it be known.
+    /// How many milliseconds its clock is ahead of ours, as far as network latency allows to measure.
     pub clock_ahead_ms: i64,
-    /// Of one command, the best of some.
+    /// The latency of one command, the best of several.
     pub latency: Duration,
 }
 
-/// Looks at the store that the URL names; keys of ours begin with `key_prefix`.
+/// Examines the store at `url`. Our keys begin with `key_prefix`.
 ///
 /// # Errors
-/// It cannot be reached within `limit`.
+/// Returns an error if the store cannot be reached within `limit`.
 pub async fn examine(url: &str, key_prefix: &str, limit: Duration) -> Result<StoreFacts, StoreError> {
     if let Some(directory) = url.strip_prefix("embedded:") {
         let exists = STORE_FILE.is_in(Path::new(directory));
@@ -77,7 +78,7 @@ async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::Red
         let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(redis).await?;
         let took = began.elapsed();
         if took < latency {
-            // Its clock was read about half-way.
+            // The server's clock was read about half-way through the call.
             let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() - took / 2;
             let ours = i64::try_from(ours.as_millis()).unwrap_or(i64::MAX);
             (latency, clock_ahead_ms) = (took, seconds * 1000 + micros / 1000 - ours);
@@ -90,7 +91,7 @@ async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::Red
         version: text("redis_version").to_owned(),
         mode: text("redis_mode").to_owned(),
         replica: text("role") == "slave",
-        // The line is there where `min-replicas-to-write` is set.
+        // The field is present only if `min-replicas-to-write` is set.
         unfenced: number("connected_slaves") > 0.0 && !info.contains_key("min_slaves_good_slaves"),
         append_only: text("aof_enabled") == "1",
         eviction: text("maxmemory_policy").to_owned(),

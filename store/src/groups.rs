@@ -1,6 +1,6 @@
-//! Named groups of stations, and the drivers that were admitted at a group.
+//! Named groups of stations, and the drivers that were admitted to a group.
 //!
-//! A group holds no access by itself: acl-service applies it to the lists of its stations.
+//! A group grants no access by itself: acl-service applies it to the lists of its stations.
 
 use std::fmt;
 
@@ -9,25 +9,25 @@ use common::ids::{DriverToken, StationId};
 
 use crate::{Entry, Listing, PageQuery, StoreError};
 
-/// All groups. What is done twice does no harm.
+/// All groups. Repeating an operation is safe.
 #[async_trait]
 pub trait Groups: Send + Sync {
-    /// Makes a group; `false` when there is one already, which stays as it is.
+    /// Creates a group. Returns `false` if it exists already; the group is then unchanged.
     async fn create(&self, name: &GroupName) -> Result<bool, StoreError>;
 
-    /// Forgets a group with its stations and drivers; `false` when there was none.
+    /// Deletes a group with its stations and drivers. Returns `false` if it does not exist.
     async fn delete(&self, name: &GroupName) -> Result<bool, StoreError>;
 
-    /// How large a group is; nothing when there is none of this name.
+    /// The size of a group; `None` if the group does not exist.
     async fn size(&self, name: &GroupName) -> Result<Option<GroupSize>, StoreError>;
 
     /// A page of the groups' names.
     async fn names(&self, query: &PageQuery<'_>) -> Result<Listing<GroupName>, StoreError>;
 
-    /// Takes a station in; `false` when it was in already.
+    /// Adds a station to the group. Returns `false` if it was a member already.
     async fn join(&self, name: &GroupName, station: StationId) -> Result<bool, StoreError>;
 
-    /// Lets a station go; `false` when it was not in.
+    /// Removes a station from the group. Returns `false` if it was not a member.
     async fn leave(&self, name: &GroupName, station: StationId) -> Result<bool, StoreError>;
 
     /// A page of the group's stations.
@@ -37,20 +37,20 @@ pub trait Groups: Send + Sync {
         query: &PageQuery<'_>,
     ) -> Result<Listing<StationId>, StoreError>;
 
-    /// Keeps a driver's entry with the group, whatever there was; `true` when there was none.
+    /// Creates or replaces a driver's entry in the group. Returns `true` if there was none.
     async fn put_driver(&self, name: &GroupName, entry: &Entry) -> Result<bool, StoreError>;
 
-    /// Removes a driver from the group; `false` when there was none.
+    /// Removes a driver from the group. Returns `false` if there was no entry.
     async fn remove_driver(&self, name: &GroupName, token: &DriverToken) -> Result<bool, StoreError>;
 
     /// A page of the group's drivers.
     async fn drivers(&self, name: &GroupName, query: &PageQuery<'_>) -> Result<Listing<Entry>, StoreError>;
 
-    /// Which of these drivers the group has, in their order.
+    /// For each of these drivers, in their order, whether it is in the group.
     async fn has_drivers(&self, name: &GroupName, tokens: &[DriverToken]) -> Result<Vec<bool>, StoreError>;
 }
 
-/// How many stations and drivers a group has.
+/// The number of stations and drivers in a group.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GroupSize {
     /// Its stations.
@@ -63,7 +63,7 @@ pub struct GroupSize {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct GroupName(String);
 
-/// Why a text is no name of a group.
+/// The text is not a valid group name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected 1 to 64 characters of a-z 0-9 -")]
 pub struct MalformedGroupName;
@@ -72,7 +72,7 @@ impl GroupName {
     /// Checks length and alphabet.
     ///
     /// # Errors
-    /// [`MalformedGroupName`] for anything else.
+    /// Returns [`MalformedGroupName`] for any other text.
     pub fn parse(text: &str) -> Result<Self, MalformedGroupName> {
         let fits = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
         let well_formed = (1..=64).contains(&text.len()) && text.bytes().all(fits);

@@ -1,5 +1,5 @@
-//! What Voltgate keeps beside its queue: access lists, decision records, API keys and small keyed state; in Redis, or in a
-//! SQLite file. The URL chooses, in [`Store::open`] and nowhere else.
+//! What Voltgate stores apart from its queue: access lists, decision records, API keys and small key-value state, in
+//! Redis or in a SQLite file. The URL selects the backend, in [`Store::open`] and nowhere else.
 
 mod access;
 mod attempt_outcome;
@@ -37,7 +37,7 @@ pub use redis::entries;
 pub use schedule::{Claim, Due, Schedule, Step};
 pub use search::{Fed, FeedPosition, Filter, Found, NoFeedPosition, NoPlace, Place, Search};
 
-/// Everything that is kept, behind whichever backend the URL named.
+/// All stored data, whichever backend the URL selects.
 #[derive(Clone)]
 pub struct Store {
     /// Who may charge where. Only acl-service uses it.
@@ -46,59 +46,59 @@ pub struct Store {
     pub schedule: Arc<dyn Schedule>,
     /// Groups of stations. Only acl-service uses them.
     pub groups: Arc<dyn Groups>,
-    /// Who changed the lists. Only acl-service uses it.
+    /// The audit trail of list changes. Only acl-service uses it.
     pub audit: Arc<dyn AuditTrail>,
-    /// What was decided.
+    /// The decision records.
     pub records: Arc<dyn Records>,
-    /// Which deliveries have lost their message. Only the worker uses it.
+    /// Deliveries that have lost their message. Only the worker uses it.
     pub overdue: Arc<dyn OverdueDeliveries>,
-    /// Finding what was decided.
+    /// The search over decision records.
     pub search: Arc<dyn Search>,
-    /// Small values that expire.
+    /// Small values with an expiry.
     pub keyed: Arc<dyn KeyedState>,
-    /// Who may call the services.
+    /// The API keys of the services' callers.
     pub keys: Arc<dyn Keys>,
-    /// Of an embedded one.
+    /// The database of an embedded store.
     database: Option<Database>,
 }
 
-/// How a store is opened.
+/// Options of a store.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
-    /// Put before every key.
+    /// The prefix of every key.
     pub key_prefix: String,
     /// How long records are kept.
     pub retention: Duration,
 }
 
-/// Why the store did not do what was asked.
+/// Why an operation on the store failed.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    /// The URL is of no kind that we know.
+    /// The URL has an unknown scheme.
     #[error("expected redis://… or embedded:DIR")]
     BadUrl,
-    /// It cannot be reached, or did not answer in time. Trying again may help.
+    /// The store cannot be reached, or did not answer in time. A retry may help.
     #[error("{0}")]
     Unavailable(String),
-    /// There is a server of another kind. Trying again does not help.
+    /// The server is of the wrong kind. A retry does not help.
     #[error("{0}")]
     WrongServer(&'static str),
-    /// It holds something that is not ours.
+    /// The store holds a value that Voltgate did not write.
     #[error("{0}")]
     Foreign(String),
-    /// The cursor is of no page of this list.
-    #[error("expected the `cursor` of the page before")]
+    /// The cursor belongs to no page of this list.
+    #[error("expected the `cursor` of the previous page")]
     BadCursor,
-    /// The embedded one's directory cannot be used.
+    /// The embedded store's directory cannot be used.
     #[error(transparent)]
     Directory(#[from] embedded_db::DirectoryError),
 }
 
 impl Store {
-    /// Opens the store that the URL names, and sees that it answers.
+    /// Opens the store at the URL and checks that it answers.
     ///
     /// # Errors
-    /// It cannot be reached within `limit`, or refuses.
+    /// Returns an error if the store cannot be reached within `limit`, or refuses.
     pub async fn open(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
         if let Some(directory) = url.strip_prefix("embedded:") {
             return Ok(Self::embedded(embedded::EmbeddedStore::open(directory.as_ref(), &options)?));
@@ -109,10 +109,10 @@ impl Store {
         Err(StoreError::BadUrl)
     }
 
-    /// The same beside the process that an embedded directory belongs to, for a command that looks after what is in it.
+    /// The same while another process may own the embedded directory, for a command that maintains its data.
     ///
     /// # Errors
-    /// It cannot be reached within `limit`, or refuses.
+    /// Returns an error if the store cannot be reached within `limit`, or refuses.
     pub async fn open_beside(url: &str, options: StoreOptions, limit: Duration) -> Result<Self, StoreError> {
         if let Some(directory) = url.strip_prefix("embedded:") {
             return Ok(Self::embedded(embedded::EmbeddedStore::beside(directory.as_ref(), &options)?));
@@ -120,8 +120,8 @@ impl Store {
         Self::open(url, options, limit).await
     }
 
-    /// Finishes what waits and closes the file of an embedded store, for all clones: it is whole from then on, and may be
-    /// copied. Of Redis nothing has to be closed.
+    /// Finishes pending writes and closes the file of an embedded store, for all clones. From then on the file is
+    /// complete and may be copied. Redis needs no closing.
     pub async fn close(&self) {
         if let Some(database) = &self.database {
             database.close().await;

@@ -1,5 +1,5 @@
-//! Deliveries that should have ended: each that waits for a further attempt is entered with the moment at which its message must
-//! have been taken. One that is found then, still pending, has lost its message.
+//! Deliveries that should have ended. Each delivery that waits for another attempt is entered with the moment by which
+//! its message must have been taken. If it is still pending then, its message is lost.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use common::ids::RequestId;
 
 use crate::{Millis, StoreError};
 
-/// How long what is claimed belongs to the claimer; after that it is due again. Long, because each claim may publish a message
-/// for a delivery that only waits for a busy worker.
+/// How long a claim lasts; afterwards the delivery is due again. It is long because each claim may publish a message
+/// for a delivery that is only waiting for a busy worker.
 pub(crate) const LEASE: Duration = Duration::from_secs(600);
 
-/// When deliveries have to be over. Several processes may work it off side by side.
+/// The moments by which deliveries have to end. Several processes may work it off concurrently.
 #[async_trait]
 pub trait OverdueDeliveries: Send + Sync {
-    /// Enters a delivery, or moves it. Before its next message is published, so that none can be lost unseen.
+    /// Enters a delivery, or moves it. Call it before publishing the next message, so that no loss goes unnoticed.
     async fn expect(&self, request: RequestId, over_by: Millis) -> Result<(), StoreError>;
 
-    /// Claims up to `limit` of those that should be over at `now`.
+    /// Claims up to `limit` deliveries that should have ended by `now`.
     async fn claim_overdue(&self, now: Millis, limit: u32) -> Result<Vec<RequestId>, StoreError>;
 
-    /// Takes them off: they are over.
+    /// Removes deliveries that have ended.
     async fn over(&self, requests: &[RequestId]) -> Result<(), StoreError>;
 }
 

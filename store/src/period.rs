@@ -1,28 +1,28 @@
-//! From when and until when an entry of an access list holds.
+//! The validity period of an access list's entry.
 
-/// Milliseconds since 1970-01-01T00:00:00Z: what a score of a Redis sorted set holds to the last digit.
+/// Milliseconds since 1970-01-01T00:00:00Z: a score of a Redis sorted set holds them exactly.
 pub type Millis = u64;
 
-/// The span of an entry: from its beginning, if it has one, until before its end, if it has one.
+/// The validity period of an entry: from its start, if any, until its end, if any. The end is excluded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct Period {
     from: Option<Millis>,
     until: Option<Millis>,
 }
 
-/// No moment lies in the span.
+/// The period contains no moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("it ends before it begins")]
 pub struct EmptyPeriod;
 
 impl Period {
-    /// The span of a plain entry.
+    /// The period of an entry without limits.
     pub const ALWAYS: Self = Self { from: None, until: None };
 
-    /// A span with at least one moment in it.
+    /// A period that contains at least one moment.
     ///
     /// # Errors
-    /// It ends before it begins.
+    /// Returns an error if the period ends before it begins.
     pub fn new(from: Option<Millis>, until: Option<Millis>) -> Result<Self, EmptyPeriod> {
         match (from, until) {
             (Some(from), Some(until)) if until <= from => Err(EmptyPeriod),
@@ -35,12 +35,12 @@ impl Period {
         self.from
     }
 
-    /// When it ends; at that moment it is over.
+    /// When it ends. The period no longer holds at that moment.
     pub fn until(self) -> Option<Millis> {
         self.until
     }
 
-    /// Whether it is over.
+    /// Whether it has ended.
     pub fn is_over(self, now: Millis) -> bool {
         self.until.is_some_and(|until| until <= now)
     }
@@ -50,17 +50,17 @@ impl Period {
         self.from.is_some_and(|from| from > now)
     }
 
-    /// The moments at which the set has to be looked at again.
+    /// The moments after `now` at which the set has to be updated.
     pub(crate) fn moments_after(self, now: Millis) -> impl Iterator<Item = Millis> {
         [self.from, self.until].into_iter().flatten().filter(move |moment| *moment > now)
     }
 
-    /// `FROM:UNTIL`, 0 for none, as it is kept.
+    /// `FROM:UNTIL`, 0 for none, as stored.
     pub(crate) fn to_text(self) -> String {
         format!("{}:{}", self.from.unwrap_or(0), self.until.unwrap_or(0))
     }
 
-    /// The inverse; nothing for a text that is not ours.
+    /// The reverse; returns `None` for any other text.
     pub(crate) fn from_text(text: &str) -> Option<Self> {
         let (from, until) = text.split_once(':')?;
         let moment = |text: &str| text.parse().ok().map(|moment: Millis| (moment > 0).then_some(moment));

@@ -1,4 +1,4 @@
-//! Decision records: the proof of what was decided, when, and how the callback went.
+//! Decision records: the proof of what was decided, when, and the outcome of each callback.
 
 use async_trait::async_trait;
 use common::clock::Nanos;
@@ -9,22 +9,22 @@ use utoipa::ToSchema;
 
 use crate::{AttemptOutcome, Place, StoreError};
 
-/// The records of all requests. A change is durable when it returns, as far as the backend is.
+/// The records of all requests. A change is durable when the call returns, as far as the backend is.
 #[async_trait]
 pub trait Records: Send + Sync {
-    /// Finds the record of a request, or settles under which start time it will be written: the first proposal holds,
-    /// so that a redelivered task writes the same record. Not needed where each delivery proposes the same.
+    /// Finds the record of a request, or fixes the start time under which it will be written. The first proposal holds,
+    /// so a redelivered task writes the same record. Not needed if each delivery proposes the same start time.
     async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError>;
 
-    /// Whether a worker has decided the request, or has opened its record.
+    /// Whether a worker has decided the request or opened its record.
     async fn is_open(&self, request: RequestId) -> Result<bool, StoreError>;
 
-    /// Writes the decision where there is none yet, opened or not. Gives the one that holds, which is the first for ever, and
-    /// the record that it is in: where the request has one under another start time, that one holds.
+    /// Writes the decision if there is none yet, opened or not. Returns the decision that holds, which is always the
+    /// first, and its record. If the request has a record under another start time, that record holds.
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError>;
 
-    /// Adds a callback attempt that ended like this; gives how delivery stands after it. Delivered stays delivered: a
-    /// worker that was cut off from its broker may tell of its own failed attempt long after another has succeeded.
+    /// Adds a callback attempt and its outcome; returns the delivery state after it. Delivered stays delivered: a
+    /// worker that was cut off from its broker may report its own failed attempt long after another attempt succeeded.
     async fn attempted(
         &self,
         key: &RecordKey,
@@ -32,21 +32,21 @@ pub trait Records: Send + Sync {
         state: DeliveryState,
     ) -> Result<DeliveryState, StoreError>;
 
-    /// Notes requests that the broker has confirmed, so that they are known before any worker takes them. What is decided
-    /// already is not noted, and a note is passed over once its request is decided.
+    /// Stores a note for each request that the broker has confirmed, so that the request is known before any worker
+    /// takes it. Decided requests get no note, and a note is ignored once its request is decided.
     async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError>;
 
     /// All that is known of a request, decided or not.
     async fn look_up(&self, request: RequestId) -> Result<Option<Known>, StoreError>;
 
-    /// The record of a request; nothing when no worker has seen it yet, or when it has expired.
+    /// The record of a request; `None` if no worker has seen the request yet or the record has expired.
     async fn find(&self, request: RequestId) -> Result<Option<Record>, StoreError>;
 }
 
-/// What names a record: in Redis `log:authorize:<START_TIME_NS>:<STATION_UUID>:<DRIVER_TOKEN>`.
+/// The record's key: in Redis `log:authorize:<START_TIME_NS>:<STATION_UUID>:<DRIVER_TOKEN>`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordKey {
-    /// When the client called, as it was first settled.
+    /// When the client called, as first settled.
     pub start_ns: Nanos,
     /// The station.
     pub station_id: StationId,
@@ -54,7 +54,7 @@ pub struct RecordKey {
     pub driver_token: PresentedToken,
 }
 
-/// A request that is accepted and not decided.
+/// A request that is accepted but not decided.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accepted {
     /// The request.
@@ -63,45 +63,45 @@ pub struct Accepted {
     pub station_id: StationId,
     /// The token as presented.
     pub driver_token: PresentedToken,
-    /// Where the decision will be sent; unknown of what came past public-api.
+    /// Where the decision will be sent; `None` if the request did not come through public-api.
     pub callback_url: Option<String>,
     /// When the client called.
     pub start_ns: Nanos,
-    /// Until when it has to be decided; unknown of what came past public-api.
+    /// The deadline of the decision; `None` if the request did not come through public-api.
     pub deadline_ns: Option<Nanos>,
 }
 
 /// What is known of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Known {
-    /// It waits, or a worker has it in hand.
+    /// It is waiting, or in flight in a worker.
     Accepted(Accepted),
     /// It is decided.
     Decided(Record),
 }
 
-/// What [`Records::open`] found.
+/// The result of [`Records::open`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Opened {
     /// The key that holds.
     pub key: RecordKey,
-    /// The record, where the decision is there already. Not another request's with the same key, of which there may be one
-    /// where a driver asked twice in one nanosecond.
+    /// The record, if the decision exists already. It is never another request's record with the same key; such a
+    /// record may exist if a driver asked twice in one nanosecond.
     pub record: Option<Record>,
 }
 
-/// What holds after [`Records::decide`].
+/// The result of [`Records::decide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
-    /// The record.
+    /// The record's key.
     pub key: RecordKey,
     /// The decision.
     pub decision: Decision,
-    /// It was written by this call. Otherwise there may be attempts to deliver it.
+    /// Whether this call wrote it. Otherwise there may be delivery attempts already.
     pub new: bool,
 }
 
-/// A decision with its circumstances.
+/// A decision and its context.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decided {
     /// The request.
@@ -110,36 +110,36 @@ pub struct Decided {
     pub decision: Decision,
     /// Where it will be sent, if anywhere.
     pub callback_url: Option<String>,
-    /// Until when it had to be made.
+    /// The deadline of the decision.
     pub deadline_ns: Nanos,
-    /// When it was made.
+    /// When the decision was made.
     pub decided_ns: Nanos,
     /// Which way the request came in.
     pub source: Source,
 }
 
-/// How the delivery of a decision stands.
+/// The delivery state of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryState {
-    /// Attempts are under way or to come.
+    /// An attempt is in flight or due.
     Pending,
-    /// The client has it.
+    /// The client has received it.
     Delivered,
-    /// No further attempt will be made; it is among the dead letters.
+    /// No further attempt will be made; the delivery is dead-lettered.
     Undeliverable,
 }
 
 /// One callback attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
-    /// From 1, as the worker counts. Where two workers made the same one, the second has the next free place.
+    /// Counted by the worker from 1. If two workers made the same attempt, the second gets the next free number.
     pub number: u32,
     /// When it began.
     pub at_ns: Nanos,
     /// How long it took.
     pub took_ms: u64,
-    /// The HTTP status, or a word for the error and what it was. Never a response's body.
+    /// The HTTP status, or the class of the error and its text. It never contains a response's body.
     #[schema(value_type = String)]
     pub outcome: AttemptOutcome,
 }
@@ -147,11 +147,11 @@ pub struct Attempt {
 /// Everything that is known about a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// What names it.
+    /// The record's key.
     pub key: RecordKey,
-    /// The decision with its circumstances.
+    /// The decision and its context.
     pub decided: Decided,
-    /// How delivery stands.
+    /// The delivery state.
     pub delivery: DeliveryState,
     /// The last attempt's outcome, or `pending`.
     pub callback_status: String,
@@ -160,7 +160,7 @@ pub struct Record {
 }
 
 impl DeliveryState {
-    /// The word that records and answers use.
+    /// The name used in records and responses.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Pending => "pending",
@@ -169,11 +169,11 @@ impl DeliveryState {
         }
     }
 
-    /// How delivery stands after a worker has told of an attempt. `new` says that no other attempt has its number.
+    /// The delivery state after a worker has reported an attempt. `new` is true if no other attempt has its number.
     pub(crate) fn after(self, told: Self, new: bool) -> Self {
         match (self, told) {
             (Self::Delivered, _) => Self::Delivered,
-            // Only a replay, which counts on, makes it pending again.
+            // Only a replay, which continues the count, makes it pending again.
             (Self::Undeliverable, Self::Pending) if !new => Self::Undeliverable,
             _ => told,
         }
@@ -189,13 +189,13 @@ impl DeliveryState {
 }
 
 impl Accepted {
-    /// The record that its message proposes.
+    /// The record key that its message proposes.
     pub(crate) fn key(&self) -> RecordKey {
         let (station_id, driver_token) = (self.station_id, self.driver_token.clone());
         RecordKey { start_ns: self.start_ns, station_id, driver_token }
     }
 
-    /// What a worker that has it in hand has written so far.
+    /// What the worker that processes it has written so far.
     pub(crate) fn of(request_id: RequestId, key: RecordKey) -> Self {
         Self {
             request_id,
@@ -209,7 +209,7 @@ impl Accepted {
 }
 
 impl Record {
-    /// Where it stands among all records.
+    /// Its place in the order of all records.
     pub fn place(&self) -> Place {
         Place { start_ns: self.key.start_ns, request_id: self.decided.request_id }
     }
@@ -221,7 +221,7 @@ impl RecordKey {
         format!("log:authorize:{}:{}:{}", self.start_ns, self.station_id, self.driver_token.expose())
     }
 
-    /// The reverse; the token is the rest, whatever it holds.
+    /// The reverse; the rest of the key is the token, whatever it contains.
     pub fn from_redis(key: &str) -> Option<Self> {
         let mut parts = key.strip_prefix("log:authorize:")?.splitn(3, ':');
         let start_ns = parts.next()?.parse().ok()?;
@@ -229,7 +229,7 @@ impl RecordKey {
         Some(Self { start_ns, station_id, driver_token: PresentedToken::new(parts.next()?) })
     }
 
-    /// Whether two keys are about the same question, whenever it was asked.
+    /// Whether two keys are about the same question, whatever their start times.
     pub fn same_question(&self, other: &Self) -> bool {
         self.station_id == other.station_id && self.driver_token == other.driver_token
     }

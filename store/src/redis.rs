@@ -1,4 +1,4 @@
-//! The store in Redis. What is done at once touches keys of one slot, so that it runs on Redis Cluster too, and every call has
+//! The store in Redis. Every operation touches keys of one slot only, so it also runs on Redis Cluster. Every call has
 //! a time limit.
 
 mod access;
@@ -28,10 +28,10 @@ pub use self::index::entries;
 use self::server_role::ServerRole;
 use crate::{StoreError, StoreOptions};
 
-/// The digits of a number of 64 bits.
+/// The digits of a 64-bit number.
 const LONGEST_NUMBER: usize = 20;
 
-/// How often a server that does not serve yet is asked again, at the start.
+/// At start-up, how long to wait before asking again a server that is not ready.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);
 
 pub(crate) struct RedisStore {
@@ -53,7 +53,7 @@ impl RedisStore {
         }
     }
 
-    /// A server of the wrong kind does not become another one.
+    /// Waits until the server is ready. A server of the wrong kind is an error at once.
     async fn until_it_serves(&self) -> Result<(), StoreError> {
         loop {
             match self.ping().await {
@@ -72,12 +72,12 @@ impl RedisStore {
         self.exchange(|mut connection| async move { command.query_async(&mut connection).await }).await
     }
 
-    /// Runs several at once; in one transaction where the pipeline is atomic.
+    /// Runs several commands; in one transaction if the pipeline is atomic.
     async fn pipeline<T: FromRedisValue>(&self, pipeline: &Pipeline) -> Result<T, StoreError> {
         self.exchange(|mut connection| async move { pipeline.query_async(&mut connection).await }).await
     }
 
-    /// Runs several reads whose answers admit somebody: all of them were answered by the primary, which says so after them.
+    /// Runs several reads whose answers admit a driver. A check after them proves that the primary answered them all.
     async fn proven(&self, mut pipeline: Pipeline) -> Result<Vec<Value>, StoreError> {
         pipeline.add_command(server_role::ask());
         let pipeline = &pipeline;
@@ -101,7 +101,7 @@ impl RedisStore {
             match ask(connection).await {
                 Ok(value) => return Ok(value),
                 Err(error) => {
-                    // It may be another Redis that answers next.
+                    // The next answer may come from another Redis server.
                     self.expiries.forget();
                     self.connections.failed(&mut exchange, &error)?;
                 }
@@ -114,8 +114,8 @@ impl RedisStore {
     }
 }
 
-/// A command with room for so many arguments of so many bytes in all. Those that every request sends have it: growing while
-/// they are put together was most of what they cost (measured: 26,000 instructions a request).
+/// A command with capacity for this many arguments and bytes. The commands of every request use it: growing them while
+/// they were assembled was most of their cost (measured: 26,000 instructions a request).
 fn roomy(name: &str, arguments: usize, bytes: usize) -> Cmd {
     let mut command = Cmd::with_capacity(arguments + 1, name.len() + bytes);
     command.arg(name);

@@ -1,5 +1,5 @@
-//! When entries with times are to be put into their lists and taken out. Several processes may work it off side by side:
-//! what one has claimed the others leave alone for a while, and doing it twice does no harm.
+//! When entries with a validity period enter their lists and leave them. Several processes may work it off
+//! concurrently: a claim by one keeps the others off for a while, and repeating the work is safe.
 
 use std::time::Duration;
 
@@ -8,52 +8,53 @@ use common::ids::{DriverToken, StationId};
 
 use crate::{Millis, StoreError};
 
-/// How long what is claimed belongs to the claimer; after that it is due again.
+/// How long a claim lasts; afterwards the entry is due again.
 pub(crate) const LEASE: Duration = Duration::from_secs(10);
 
-/// The moments at which entries begin and end. [`AccessLists`](crate::AccessLists) enters them before it changes a list.
+/// The moments at which entries begin and end. [`AccessLists`](crate::AccessLists) enters them before it changes a
+/// list.
 #[async_trait]
 pub trait Schedule: Send + Sync {
-    /// Claims up to `limit` of what is due at `now`.
+    /// Claims up to `limit` entries due at `now`.
     async fn claim(&self, now: Millis, limit: u32) -> Result<Claim, StoreError>;
 
-    /// Does what the claimed entries' times ask for, as they stand by now, and takes it off the schedule.
+    /// Applies the steps that the claimed entries' validity requires by now, and removes them from the schedule.
     async fn settle(&self, claim: &Claim) -> Result<(), StoreError>;
 }
 
-/// What one process has in hand.
+/// The entries that one process has claimed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claim {
     /// The entries.
     pub due: Vec<Due>,
-    /// The moment that it was claimed at. Settling goes by it too, whatever the clock has done meanwhile.
+    /// The moment of the claim. Settling uses it too, whatever the clock has done meanwhile.
     pub now: Millis,
 }
 
-/// An entry at one of its moments.
+/// An entry at the start or end of its validity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Due {
-    /// Whose list.
+    /// The station.
     pub station: StationId,
     /// The driver.
     pub token: DriverToken,
     /// The moment that was entered.
     pub moment: Millis,
-    /// What is to happen; nothing where the entry has been replaced since.
+    /// The step to apply; `None` if the entry has been replaced since.
     pub step: Option<Step>,
 }
 
-/// What a moment brings.
+/// The step at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// The driver is put into the set.
+    /// The driver is added to the set.
     Begin,
-    /// The driver is taken out.
+    /// The driver is removed from the set.
     End,
 }
 
 impl Step {
-    /// What an entry wants at `now`: `waits` until it has been put into the set.
+    /// The step that an entry needs at `now`. `waits` is true until the entry is in the set.
     pub(crate) fn of(period: crate::Period, waits: bool, now: Millis) -> Option<Self> {
         if period.is_over(now) {
             Some(Self::End)

@@ -1,4 +1,4 @@
-//! Finding records: by station, driver, decision and time, newest first; and as they are decided.
+//! Record search by station, driver, decision and time, newest first; and the feed of decisions as they are made.
 
 use std::fmt;
 use std::ops::ControlFlow;
@@ -12,46 +12,46 @@ use uuid::Uuid;
 
 use crate::{DeliveryState, Record, StoreError};
 
-/// So many records are looked at for one page, however few of them fit.
+/// Maximum records examined for one page, however few of them match.
 const EXAMINED: usize = 250;
 
 /// The index of the records, and the feed of decisions.
 #[async_trait]
 pub trait Search: Send + Sync {
-    /// A page of the records that fit, newest first, beginning behind a place. It may be short of its limit, even empty,
-    /// and yet have a next one: the work for a page is bounded.
+    /// A page of the matching records, newest first, starting after a place. The work for a page is bounded, so a page
+    /// may be shorter than its limit, even empty, and still have a next page.
     async fn list(&self, filter: &Filter, after: Option<Place>, limit: usize) -> Result<Found, StoreError>;
 
-    /// Where the feed of decisions ends now.
+    /// The current end of the feed of decisions.
     async fn feed_end(&self) -> Result<FeedPosition, StoreError>;
 
-    /// Whether the feed still has this position, so that nothing which came after it is missing.
+    /// Whether the feed still holds this position, so that no later decision is missing.
     async fn feed_holds(&self, position: FeedPosition) -> Result<bool, StoreError>;
 
-    /// What was decided after this position, in the order in which it was recorded, so that nothing ever comes in before
-    /// what was read. A decision may be there twice.
+    /// The decisions after this position, in the order in which they were recorded: a decision never appears before a
+    /// position already read. A decision may appear twice.
     async fn feed_after(&self, position: FeedPosition, limit: usize) -> Result<Fed, StoreError>;
 }
 
-/// Which records are wanted. What is not given fits all.
+/// Selects records. An absent field matches all.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Of this station.
+    /// Records of this station.
     pub station_id: Option<StationId>,
-    /// Of this driver token, as it was presented.
+    /// Records of this driver token, as presented.
     pub driver_token: Option<common::ids::PresentedToken>,
-    /// Decided like this.
+    /// Records with this decision.
     pub status: Option<Decision>,
-    /// Whose delivery stands like this.
+    /// Records in this delivery state.
     pub delivery: Option<DeliveryState>,
-    /// Called at this moment or later.
+    /// Requested at this moment or later.
     pub from_ns: Option<Nanos>,
-    /// Called before this moment.
+    /// Requested before this moment.
     pub to_ns: Option<Nanos>,
 }
 
-/// A place in the order of all records: by the client's call, then by id. It holds nothing personal, so that it can be a
-/// cursor in URLs.
+/// A place in the order of all records: by the time of the client's call, then by id. It holds no personal data, so it
+/// can be a cursor in URLs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     /// When the client called.
@@ -60,9 +60,9 @@ pub struct Place {
     pub request_id: RequestId,
 }
 
-/// A text that is no place.
+/// The text is not a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected the `cursor` of the page before")]
+#[error("expected the `cursor` of the previous page")]
 pub struct NoPlace;
 
 /// A page of records.
@@ -70,20 +70,20 @@ pub struct NoPlace;
 pub struct Found {
     /// The newest first.
     pub records: Vec<Record>,
-    /// Where the next page begins; nothing at the end.
+    /// The place where the next page begins; `None` at the end.
     pub next: Option<Place>,
 }
 
-/// A position in the feed of decisions, in the form of Redis' stream ids.
+/// A position in the feed of decisions, in the form of a Redis stream id.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct FeedPosition {
-    /// In Redis milliseconds since 1970; embedded always 0.
+    /// In Redis milliseconds since 1970; in the embedded store always 0.
     pub ms: u64,
-    /// Counts within them.
+    /// A counter within the millisecond.
     pub seq: u64,
 }
 
-/// A text that is no position.
+/// The text is not a position.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("expected the id of an event of this stream")]
 pub struct NoFeedPosition;
@@ -91,15 +91,15 @@ pub struct NoFeedPosition;
 /// A part of the feed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fed {
-    /// In the feed's order.
+    /// The records in the feed's order.
     pub records: Vec<(FeedPosition, Record)>,
-    /// Up to where it was read.
+    /// The position read up to.
     pub position: FeedPosition,
     /// Whether there may be more already.
     pub more: bool,
 }
 
-/// A page while it is filled.
+/// A page while it is being filled.
 pub(crate) struct Gathering<'a> {
     filter: &'a Filter,
     limit: usize,
@@ -110,7 +110,7 @@ pub(crate) struct Gathering<'a> {
 // === impl Filter ===
 
 impl Filter {
-    /// Whether a record is wanted.
+    /// Whether the record matches.
     pub fn fits(&self, record: &Record) -> bool {
         let start = record.key.start_ns;
         self.station_id.is_none_or(|station| station == record.key.station_id)
@@ -127,7 +127,7 @@ impl Filter {
 impl Place {
     const LENGTH: usize = 24;
 
-    /// Bytes that sort as places do.
+    /// Bytes that sort in the order of places.
     pub fn to_bytes(self) -> [u8; Self::LENGTH] {
         let mut bytes = [0; Self::LENGTH];
         bytes[..8].copy_from_slice(&self.start_ns.to_be_bytes());
@@ -135,7 +135,7 @@ impl Place {
         bytes
     }
 
-    /// The reverse; nothing for any other number of bytes.
+    /// The reverse; returns `None` for any other number of bytes.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (start, id) = bytes.split_at_checked(8)?;
         Some(Self {
@@ -144,7 +144,7 @@ impl Place {
         })
     }
 
-    /// Before everything that began then or later.
+    /// The place before every record that began then or later.
     pub(crate) fn before(start_ns: Nanos) -> Self {
         Self { start_ns, request_id: RequestId::from_uuid(Uuid::nil()) }
     }
@@ -202,12 +202,12 @@ impl<'a> Gathering<'a> {
         Self { filter, limit, examined: 0, records: Vec::new() }
     }
 
-    /// The one that is wanted.
+    /// The delivery state that the filter asks for.
     pub(crate) fn delivery(&self) -> Option<DeliveryState> {
         self.filter.delivery
     }
 
-    /// Takes the record in where it fits. `Break` when the page is full, or has cost enough.
+    /// Adds the record if it matches. Returns `Break` when the page is full or has reached its cost limit.
     pub(crate) fn offer(&mut self, record: Option<Record>) -> ControlFlow<()> {
         self.examined += 1;
         self.records.extend(record.filter(|record| self.filter.fits(record)));

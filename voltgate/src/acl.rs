@@ -1,4 +1,4 @@
-//! `voltgate acl`: see and change access lists through acl-service.
+//! `voltgate acl`: shows and changes access lists through acl-service.
 
 pub(crate) mod args;
 mod audit;
@@ -98,7 +98,7 @@ async fn timed(acl: &Service, station: &str, as_json: bool) -> Result<(), Failur
     Ok(())
 }
 
-/// A line for an entry; `false` when nobody reads any more.
+/// Prints an entry; returns `false` if the output is closed.
 fn entry(station: &str, token: &Value, times: &Value, as_json: bool) -> bool {
     if as_json {
         let mut line = json!({ "station_id": station, "driver_token": token });
@@ -112,7 +112,7 @@ fn entry(station: &str, token: &Value, times: &Value, as_json: bool) -> bool {
     terminal::line(&with_times(token.as_str().unwrap_or_default(), times))
 }
 
-/// A token, and in columns of their own the times of its entry.
+/// A token, and the validity of its entry in further columns.
 fn with_times(token: &str, times: &Value) -> String {
     let time = |name: &str| times[name].as_str().map(|moment| format!("{name} {moment}")).unwrap_or_default();
     format!("{token:<40}  {:<30}  {}", time("from"), time("until")).trim_end().to_owned()

@@ -1,4 +1,4 @@
-//! `voltgate authorize`: one request against a running system, and its decision.
+//! `voltgate authorize`: sends one request to a running system and prints the decision.
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -45,7 +45,7 @@ async fn decision(
     let accepted = ask(api, args, &receiver.url("decision")).await?;
     let received = receiver.next("decision", Duration::from_secs(args.wait)).await.ok_or_else(|| {
         Failure::Broken(format!(
-            "no callback within {} seconds; the worker may be stopped, or may not call back to this machine \
+            "no callback within {} seconds; the worker may be stopped, or may be unable to call back to this machine \
              (CALLBACK_ALLOWED_NETWORKS); see GET /requests/{}",
             args.wait, accepted.request_id
         ))

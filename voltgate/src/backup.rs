@@ -1,4 +1,4 @@
-//! `voltgate backup` and `voltgate restore`: whole copies of what `voltgate up` keeps in its directory.
+//! `voltgate backup` and `voltgate restore`: complete copies of the data directory of `voltgate up`.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -12,13 +12,14 @@ use task_queue::QUEUE_FILE;
 
 use crate::places::Part;
 
-/// First the queue. A request that is in its copy may be decided and told by the time the store is copied, and keeps that
-/// decision when it is taken again. The other way about, one that was accepted in between would be in neither.
+/// The queue comes first. A request in its copy may be decided and called back before the store is copied, and keeps
+/// that decision when it is processed again. In the other order, a request accepted in between would be in neither
+/// copy.
 const ORDER: [Part; 2] = [Part::Queue, Part::Store];
-/// What is in a directory in which nothing is kept.
+/// Entries that an empty directory may contain.
 const NOTHING: [&str; 1] = ["lost+found"];
 
-/// Copies what the settings name, also while it is worked with, into a directory that is empty or not there yet.
+/// Copies the data that the settings name, even while it is in use, into a directory that is empty or does not exist.
 pub(crate) async fn backup(settings: &Settings, target: PathBuf) -> Result<ExitCode, Failure> {
     let mut sources = Vec::new();
     for part in ORDER {
@@ -28,7 +29,7 @@ pub(crate) async fn backup(settings: &Settings, target: PathBuf) -> Result<ExitC
         }
     }
     if sources.is_empty() {
-        let why = "neither the queue nor the store is in a directory: name that of `voltgate up` with --data; for RabbitMQ and \
+        let why = "neither the queue nor the store is in a directory: name the directory of `voltgate up` with --data; for RabbitMQ and \
                    Redis see docs/back-up.md";
         return Err(Failure::Usage(why.to_owned()));
     }
@@ -48,19 +49,19 @@ pub(crate) async fn backup(settings: &Settings, target: PathBuf) -> Result<ExitC
     .await
 }
 
-/// Puts a backup into a directory that is empty or not there yet.
+/// Copies a backup into a directory that is empty or does not exist.
 pub(crate) async fn restore(backup: PathBuf, target: PathBuf) -> Result<ExitCode, Failure> {
     blocking(move || {
         let files: Vec<DataFile> =
             ORDER.map(Part::file).into_iter().filter(|file| file.is_in(&backup)).collect();
         if files.is_empty() || Staging::was_interrupted(&backup) {
-            let why = "is no backup, or one that was not finished: name a directory that `voltgate backup` has made";
+            let why = "is no backup, or one that was not finished: name a directory that `voltgate backup` has created";
             return Err(Failure::Usage(format!("{} {why}", backup.display())));
         }
         for file in &files {
             check(&file.within(&backup), file).map_err(|error| Failure::Refused(error.to_string()))?;
         }
-        // Held until everything is in its place.
+        // Held until every file is in place.
         let _locks = if target.is_dir() { Some(locks(&target)?) } else { None };
         unused(&target)?;
         let staging = Staging::of(&target).map_err(|error| unwritten(&target, &error))?;
@@ -75,7 +76,7 @@ pub(crate) async fn restore(backup: PathBuf, target: PathBuf) -> Result<ExitCode
             if files.contains(&file) {
                 println!("{name} of {backup} is in {}", target.display());
             } else {
-                eprintln!("there is no {name} in {backup}: `voltgate up` will make an empty one, unless a server has it");
+                eprintln!("there is no {name} in {backup}: `voltgate up` will create an empty one, unless the settings name a server");
             }
         }
         Ok(ExitCode::SUCCESS)
@@ -89,7 +90,7 @@ async fn blocking(
     tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Broken(error.to_string()))?
 }
 
-/// Whoever works with the directory has them.
+/// The locks that a process using the directory holds.
 fn locks(directory: &Path) -> Result<[DirectoryLock; 2], Failure> {
     let take = |file| {
         DirectoryLock::take(directory, file).map_err(|error| Failure::Unreachable {
@@ -104,13 +105,13 @@ fn locks(directory: &Path) -> Result<[DirectoryLock; 2], Failure> {
     Ok([take(QUEUE_FILE)?, take(STORE_FILE)?])
 }
 
-/// Locks of processes that are gone may stay.
+/// Checks that the directory is empty; locks of processes that are gone may remain.
 fn unused(directory: &Path) -> Result<(), Failure> {
     if !directory.exists() {
         return Ok(());
     }
     if !directory.is_dir() {
-        return Err(Failure::Usage(format!("{} is no directory", directory.display())));
+        return Err(Failure::Usage(format!("{} is not a directory", directory.display())));
     }
     let locks = ORDER.map(|part| part.file().lock_name());
     for entry in fs::read_dir(directory).map_err(|error| unwritten(directory, &error))? {
@@ -118,14 +119,15 @@ fn unused(directory: &Path) -> Result<(), Failure> {
         let name = name.to_string_lossy();
         if !NOTHING.contains(&&*name) && !locks.iter().any(|lock| *lock == name) {
             let why =
-                "nothing is written over what is there: name a directory that is empty or does not exist";
+                "existing files are never overwritten: name a directory that is empty or does not exist";
             return Err(Failure::Usage(format!("{} holds {name}; {why}", directory.display())));
         }
     }
     Ok(())
 }
 
-/// Byte for byte, and to the disk; with the permissions of a new file, as a backup may be kept read-only.
+/// Copies byte for byte, and syncs to the disk. The copy has the permissions of a new file, as a backup may be kept
+/// read-only.
 fn write(from: &Path, to: &Path) -> std::io::Result<()> {
     let mut written = File::create_new(to)?;
     std::io::copy(&mut File::open(from)?, &mut written)?;

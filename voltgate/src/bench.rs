@@ -1,4 +1,4 @@
-//! `voltgate bench`: load against a running installation, with an account of every `202`.
+//! `voltgate bench`: loads a running installation and accounts for every `202`.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,9 +19,9 @@ use serde_json::json;
 use crate::terminal;
 
 const MOST_A_SECOND: f64 = 1e6;
-/// As many as keep any server busy; more requests than that are in hand after their 202.
+/// Enough to keep any server busy; after their 202, more requests than this are in flight.
 const MOST_CONNECTIONS: usize = 64;
-/// For the callbacks of the last requests.
+/// How long to wait for the callbacks of the last requests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Args)]
@@ -29,40 +29,40 @@ pub(crate) struct BenchArgs {
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
     #[arg(long)]
     pub(crate) url: Option<String>,
-    /// acl-service's URL, where the drivers are admitted [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
+    /// acl-service's URL, to admit the drivers [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
     #[arg(long)]
     pub(crate) acl: Option<String>,
-    /// Open loop: so many requests a second, whatever becomes of them
+    /// Open loop: send this many requests a second, whatever their outcome
     #[arg(long, conflicts_with = "connections")]
     rate: Option<f64>,
-    /// Closed loop: so many requests in hand at once, each begun when one before it is called back
+    /// Closed loop: keep this many requests in flight; each starts when an earlier one is called back
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u16).range(1..))]
     connections: u16,
-    /// How many seconds requests are made
+    /// How many seconds to send requests
     #[arg(long, default_value_t = 10.0)]
     duration: f64,
-    /// How many requests are made at most
+    /// The maximum number of requests
     #[arg(long)]
     requests: Option<u64>,
-    /// How many seconds of the same load come first and do not count
+    /// How many seconds of the same load to send first, without measuring
     #[arg(long, default_value_t = 2.0)]
     warm_up: f64,
-    /// How many stations are asked about
+    /// The number of stations
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     stations: u64,
-    /// How many drivers each station is asked about; one in ten is on no list
+    /// The number of drivers at each station; one in ten is on no list
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(1..))]
     drivers: u64,
-    /// Where callbacks are received; the installation has to admit this address
+    /// The address that receives callbacks; the installation has to admit it
     #[arg(long, default_value = "127.0.0.1:0")]
     listen: SocketAddr,
-    /// How many records are looked up afterwards
+    /// How many records to look up afterwards
     #[arg(long, default_value_t = 1000)]
     look_up: usize,
     /// Print JSON for machines
     #[arg(long)]
     json: bool,
-    /// Draw the latencies by percentile into this file
+    /// Draw the latencies by percentile into this SVG file
     #[arg(long)]
     svg: Option<PathBuf>,
 }
@@ -81,7 +81,7 @@ pub(crate) async fn run(settings: &Settings, args: BenchArgs) -> Result<ExitCode
     let checked = check_records(&session.front_door, &outcome.requests, args.look_up).await;
     outcome.faults.unrecorded = checked.unrecorded;
     if admitted.is_err() {
-        // Nobody knows what the decisions should have been.
+        // The correct decisions are unknown.
         (warm.faults.wrong, outcome.faults.wrong) = (0, 0);
     }
     if !warm.faults.is_none() {
@@ -98,7 +98,7 @@ pub(crate) async fn run(settings: &Settings, args: BenchArgs) -> Result<ExitCode
     Ok(if well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// To warm up, and to measure.
+/// The plans for the warm-up and for the measurement.
 fn plans(args: &BenchArgs) -> Result<(Plan, Plan), Failure> {
     if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= MOST_A_SECOND)) {
         return Err(Failure::Usage(format!("--rate: expected more than 0 and at most {MOST_A_SECOND}")));
@@ -115,7 +115,7 @@ fn plans(args: &BenchArgs) -> Result<(Plan, Plan), Failure> {
     Ok((warming, measuring))
 }
 
-/// With a sink that listens.
+/// A session with a listening callback sink.
 fn session(settings: &Settings, args: &BenchArgs) -> Result<Session, Failure> {
     let url = match &args.url {
         Some(url) => url.clone(),
@@ -145,11 +145,11 @@ fn seconds(option: &str, given: f64) -> Result<Duration, Failure> {
         .ok_or_else(bad)
 }
 
-/// On standard error, so that what is measured can be piped on.
+/// On standard error, so that the results can be piped.
 fn say_what_was_done(acl: &str, args: &BenchArgs, admitted: Result<&u64, &ConnectionError>) {
     match admitted {
         Ok(entries) => eprintln!(
-            "put {entries} drivers named bench-driver-admitted-… on the lists of {} stations at {acl}, where they stay",
+            "added {entries} drivers named bench-driver-admitted-… to the lists of {} stations at {acl}; they remain there",
             args.stations
         ),
         Err(error) => {
@@ -172,7 +172,7 @@ async fn load(session: Session, plan: Plan, what: &'static str) -> Result<(Sessi
     ran.map_err(|error| Failure::Broken(error.to_string()))
 }
 
-/// In milliseconds. Shown on a terminal only.
+/// A progress bar in milliseconds, shown on a terminal only.
 fn bar(plan: &Plan, what: &'static str) -> ProgressBar {
     let bar = ProgressBar::new(u64::try_from(plan.duration.as_millis()).unwrap_or(u64::MAX));
     let style = ProgressStyle::with_template("{prefix} [{bar:30}] {elapsed} {msg}");

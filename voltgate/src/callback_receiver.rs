@@ -1,4 +1,4 @@
-//! A callback server of our own, for commands that wait for a decision.
+//! A callback server for commands that wait for a decision.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// What a callback says.
+/// The content of a callback.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Received {
     pub(crate) station_id: String,
@@ -22,11 +22,12 @@ pub(crate) struct Received {
     pub(crate) status: Decision,
 }
 
-/// How long a callback in hand may take to be answered when nothing is waited for any more.
+/// How long the response to a callback in flight may take during shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// A receiver that answers 200 until it is stopped. It must be: a process that ends between hearing a callback and answering
-/// it makes the worker try again at a port where nothing listens, and a dead letter of what arrived.
+/// A receiver that answers 200 until it is stopped. It must be stopped: if the process ends between receiving a
+/// callback and answering it, the worker retries at a port where nothing listens, and dead-letters a delivery that has
+/// arrived.
 #[must_use]
 pub(crate) struct CallbackReceiver {
     base: String,
@@ -51,12 +52,12 @@ impl CallbackReceiver {
         Ok(Self { base, received, stop, serving })
     }
 
-    /// A URL of it; the name comes back with the callback.
+    /// A callback URL of this receiver. The name is returned with the callback.
     pub(crate) fn url(&self, name: &str) -> String {
         format!("{}/{name}", self.base)
     }
 
-    /// The next callback with this name; nothing when none comes in time.
+    /// The next callback with this name; `None` if none arrives in time.
     pub(crate) async fn next(&mut self, wanted: &str, limit: Duration) -> Option<Received> {
         let next = async {
             while let Some((name, received)) = self.received.recv().await {
@@ -69,10 +70,10 @@ impl CallbackReceiver {
         tokio::time::timeout(limit, next).await.ok().flatten()
     }
 
-    /// Answers what has come, and takes no more.
+    /// Answers the callbacks that have arrived, and accepts no more.
     pub(crate) async fn stop(self) {
         self.stop.cancel();
-        // It ends by itself within its grace, unless something is broken.
+        // It ends by itself within its grace period, unless something is broken.
         let _ = tokio::time::timeout(2 * GRACE, self.serving).await;
     }
 }
@@ -82,8 +83,8 @@ async fn receive(
     name: Path<String>,
     body: Json<Received>,
 ) -> HttpResponse {
-    // Without room nobody waits for it any more, and the answer must not either.
+    // A full channel means that no receiver waits for it any more, and the response must not wait either.
     let _ = tell.try_send((name.into_inner(), body.into_inner()));
-    // Closed, so that stopping need not wait for a connection that is kept for another call.
+    // Closed, so that shutdown need not wait for a kept-alive connection.
     HttpResponse::Ok().force_close().finish()
 }

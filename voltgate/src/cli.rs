@@ -1,4 +1,4 @@
-//! The command line: which commands there are and what each is handed.
+//! The command line: the commands and their arguments.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::{bench, log};
 
 /// May this driver charge at this station? Everything in one command.
 ///
-/// Settings come from the environment and from voltgate.toml; docs/configure.md has the table.
+/// Settings come from the environment and from voltgate.toml; docs/configure.md lists them.
 #[derive(Debug, Parser)]
 #[command(name = "voltgate")]
 pub struct Cli {
@@ -20,53 +20,55 @@ pub struct Cli {
     /// The API key to present to the services [default: VOLTGATE_KEY, which other users of this machine cannot see]
     #[arg(long, global = true)]
     pub(crate) key: Option<String>,
-    /// Say on standard error which queue, store and services are used, and what names them
+    /// Print on standard error which queue, store and services are used, and where each is configured
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run acl-service, worker and public-api in this process; without BROKER_URL and REDIS_URL no server is needed
+    /// Run acl-service, worker and public-api in this process; needs no server unless BROKER_URL or REDIS_URL is set
     Up {
-        /// Where the embedded queue and store are kept; not beside BROKER_URL or REDIS_URL [default: voltgate-data]
+        /// The directory of the embedded queue and store; excludes BROKER_URL and REDIS_URL [default: voltgate-data]
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
     /// Start everything in a temporary directory and show one request for each of the four decisions
     Demo,
-    /// Ask whether a driver may charge; waits for the decision unless a callback URL is given
+    /// Request a decision; waits for it unless a callback URL is given
     #[command(after_help = "Exit code with a decision: 0 allowed, 1 not_allowed, 2 unknown, 3 invalid")]
     Authorize(AuthorizeArgs),
-    /// See and change access lists
+    /// Show and change access lists
     Acl(AclArgs),
-    /// See, replay and purge dead letters
+    /// List, replay and purge dead letters
     Dead(DeadArgs),
     /// Create, list and revoke API keys
     Keys(KeysArgs),
-    /// See what was decided, newest first, or as it is decided
+    /// Show decisions, newest first, or as they are made
     Log(log::LogArgs),
     /// Load a running system, and account for every 202 by its callback
     #[command(
-        after_help = "Exit code: 0 nothing was refused, lost, doubled or decided wrongly; 1 something was"
+        after_help = "Exit code: 0 no request was refused, lost, duplicated or decided wrongly; 1 otherwise"
     )]
     Bench(bench::BenchArgs),
-    /// Look at every dependency and setting, and say what to do about what is wrong
-    #[command(after_help = "Exit code: 0 nothing fails, though there may be warnings; 1 something fails")]
+    /// Check every dependency and setting, and suggest a remedy for each problem
+    #[command(after_help = "Exit code: 0 no check fails, warnings are possible; 1 a check fails")]
     Doctor(DoctorArgs),
-    /// Copy the queue and the store of `voltgate up`, also while it runs, into a directory that is empty or does not exist
+    /// Copy the queue and the store of `voltgate up`, even while it runs, into a directory that is empty or does not
+    /// exist
     Backup {
-        /// Where the copies are put
+        /// The directory for the copies
         directory: PathBuf,
-        /// Where `voltgate up` keeps its queue and store [default: what BROKER_URL and REDIS_URL say, or voltgate-data]
+        /// The data directory of `voltgate up` [default: as in BROKER_URL and REDIS_URL, or voltgate-data]
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Put a backup into a directory for `voltgate up`; one that holds anything, or is worked with, is refused
+    /// Restore a backup into an empty or new directory for `voltgate up`; refuses a directory that is not empty or is
+    /// in use
     Restore {
-        /// What `voltgate backup` has made
+        /// A directory that `voltgate backup` created
         backup: PathBuf,
-        /// Where `voltgate up` will keep its queue and store
+        /// The data directory for `voltgate up`
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
@@ -88,7 +90,7 @@ pub(crate) struct AuthorizeArgs {
     pub(crate) station: String,
     /// The driver token
     pub(crate) token: String,
-    /// Send the decision there instead of waiting for it here
+    /// Send the decision to this URL instead of waiting for it
     #[arg(long)]
     pub(crate) callback_url: Option<String>,
     /// How many seconds to wait for the decision
@@ -106,7 +108,7 @@ pub(crate) struct AuthorizeArgs {
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
     pub(crate) command: DeadCommand,
-    /// Where `voltgate up` keeps its queue [default: what BROKER_URL says, or voltgate-data where that exists]
+    /// The data directory of `voltgate up` [default: as in BROKER_URL, or voltgate-data if it exists]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON for machines
@@ -122,8 +124,7 @@ pub(crate) struct DoctorArgs {
     /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
     #[arg(long)]
     pub(crate) acl: Option<String>,
-    /// Where `voltgate up` keeps its queue and store [default: what BROKER_URL and REDIS_URL say, or voltgate-data where
-    /// that exists]
+    /// The data directory of `voltgate up` [default: as in BROKER_URL and REDIS_URL, or voltgate-data if it exists]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON for machines
@@ -133,35 +134,35 @@ pub(crate) struct DoctorArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
-    /// List them
+    /// List dead letters
     List(DeadFilter),
-    /// Show one with all its headers
+    /// Show one dead letter with all its headers
     #[command(after_help = "Exit code: 0 found, 1 not found")]
     Show { id: String },
-    /// Put them back into the queue they came from, under the same id
+    /// Return dead letters to the queue they came from, under the same id
     Replay(DeadFilter),
-    /// Remove them for good
+    /// Remove dead letters permanently
     Purge(DeadFilter),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DeadFilter {
-    /// Only the one of this request or task
+    /// Only the dead letter of this request or task
     #[arg(long)]
     pub(crate) id: Option<String>,
-    /// Only those with this reason, such as `callback_exhausted`
+    /// Only dead letters with this reason, such as `callback_exhausted`
     #[arg(long)]
     pub(crate) reason: Option<String>,
-    /// Only those about this host
+    /// Only dead letters about this host
     #[arg(long)]
     pub(crate) host: Option<String>,
-    /// Only those that have been dead for so many seconds
+    /// Only those that were dead-lettered at least this many seconds ago
     #[arg(long, value_name = "SECONDS")]
     pub(crate) older_than: Option<u64>,
-    /// All of them; replay and purge want this or a filter
+    /// All dead letters; replay and purge require this or a filter
     #[arg(long)]
     pub(crate) all: bool,
-    /// How many letters of each queue to look at
+    /// The maximum number of dead letters to examine in each queue
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) limit: u16,
 }
@@ -170,7 +171,7 @@ pub(crate) struct DeadFilter {
 pub(crate) struct KeysArgs {
     #[command(subcommand)]
     pub(crate) command: KeysCommand,
-    /// Where `voltgate up` keeps its store [default: what REDIS_URL says, or voltgate-data where that exists]
+    /// The data directory of `voltgate up` [default: as in REDIS_URL, or voltgate-data if it exists]
     #[arg(long, global = true, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Print JSON for machines
@@ -180,32 +181,32 @@ pub(crate) struct KeysArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
-    /// Make a key and print it, once and never again
+    /// Create a key and print it; it cannot be shown again
     Create {
-        /// Whose it is, or what it is for
+        /// The key's owner or purpose
         #[arg(long)]
         name: String,
-        /// What it is good for: authorize, read, acl, admin; several with commas between them
+        /// The key's scopes: authorize, read, acl, admin; several separated by commas
         #[arg(long)]
         scope: Scopes,
-        /// When it ends: 90d, 12h, 30m, or a moment such as 2027-01-31T00:00:00Z
+        /// When the key expires: 90d, 12h, 30m, or a timestamp such as 2027-01-31T00:00:00Z
         #[arg(long)]
         expires: Option<Expiry>,
     },
     /// List all keys, without their secrets
     List,
-    /// End a key; the services let it in for five seconds more at most
+    /// Revoke a key; the services may accept it for up to five seconds more
     #[command(after_help = "Exit code: 0 revoked, 1 there is no such key")]
     Revoke { id: KeyId },
 }
 
 impl DeadFilter {
-    /// Fits every letter.
+    /// Matches every dead letter.
     pub(crate) fn everything() -> Self {
         Self { id: None, reason: None, host: None, older_than: None, all: true, limit: 10_000 }
     }
 
-    /// Whether it leaves nothing out.
+    /// Whether no filter is set.
     pub(crate) fn is_empty(&self) -> bool {
         self.id.is_none() && self.reason.is_none() && self.host.is_none() && self.older_than.is_none()
     }

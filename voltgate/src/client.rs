@@ -1,4 +1,4 @@
-//! Talking to a running system over HTTP, and saying what it refused in its own words.
+//! An HTTP client for a running system, which reports errors in the services' own words.
 
 use std::time::Duration;
 
@@ -17,19 +17,19 @@ use url::Url;
 pub(crate) struct Service {
     http: reqwest::Client,
     base: Url,
-    /// Where it is, without any password.
+    /// Its URL, without any password.
     shown: String,
     what: &'static str,
 }
 
 impl Service {
-    /// public-api, where the option or the settings say it is.
+    /// public-api at the option's URL, or else at the settings'.
     pub(crate) fn public_api(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
         let default = format!("{}:{}", settings.this_machine(), settings.port(&PUBLIC_API_PORT)?);
         Self::new(settings, "public-api", option.unwrap_or(&default))
     }
 
-    /// acl-service, where the option or the settings say it is.
+    /// acl-service at the option's URL, or else at the settings'.
     pub(crate) fn acl(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
         let default = settings.acl_service()?;
         Self::new(settings, "acl-service", option.unwrap_or(default.as_str()))
@@ -38,7 +38,7 @@ impl Service {
     fn new(settings: &Settings, what: &'static str, base: &str) -> Result<Self, Failure> {
         let shown = without_password(base);
         let broken = |error: reqwest::Error| Failure::Broken(format!("{what} at {shown}: {error}"));
-        let expected = || Failure::Usage(format!("{what}: `{shown}` is no http:// or https:// URL"));
+        let expected = || Failure::Usage(format!("{what}: `{shown}` is not an http:// or https:// URL"));
         let base_url = server_url::http(base).ok_or_else(expected)?;
         let (key, authorities) = (settings.optional::<ApiKey>(&VOLTGATE_KEY)?, settings.file(&TLS_CA_FILE)?);
         let builder = service_client::builder(key.as_ref(), authorities.as_deref()).map_err(broken)?;
@@ -46,22 +46,22 @@ impl Service {
         Ok(Self { http, shown: without_password(base_url.as_str()), base: base_url, what })
     }
 
-    /// Which one.
+    /// The service's name.
     pub(crate) fn name(&self) -> &'static str {
         self.what
     }
 
-    /// Where it is, as it may be shown.
+    /// The service's URL, safe to show.
     pub(crate) fn base(&self) -> &str {
         &self.shown
     }
 
-    /// The client and a URL of the service, its segments escaped.
+    /// The client, and a URL of the service with escaped segments.
     pub(crate) fn url(&self, segments: &[&str]) -> (&reqwest::Client, Url) {
         (&self.http, service_client::url(&self.base, segments))
     }
 
-    /// Sends, and reads the answer; a refusal becomes a failure that says what the service said.
+    /// Sends the request and reads the response. An error response becomes a failure with the service's message.
     pub(crate) async fn send<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, Failure> {
         let (http, request) = request.build_split();
         let request = request.map_err(|error| self.unreachable(error))?;
@@ -76,12 +76,13 @@ impl Service {
         if !status.is_success() {
             return Err(self.refused(status, &body));
         }
-        let foreign =
-            |error: serde_json::Error| Failure::Broken(format!("{} answered strangely: {error}", self.what));
+        let foreign = |error: serde_json::Error| {
+            Failure::Broken(format!("{} sent an unexpected response: {error}", self.what))
+        };
         serde_json::from_value(body).map_err(foreign)
     }
 
-    /// Sends, and gives the answer as it begins, for whoever reads it piece by piece.
+    /// Sends the request and returns the response before its body is read, for callers that read it piece by piece.
     pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
         let response = request.send().await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
@@ -91,7 +92,7 @@ impl Service {
         Err(self.refused(status, &response.json().await.unwrap_or_default()))
     }
 
-    /// Says that the service did not answer, and why.
+    /// The failure of a service that did not answer, with the cause.
     pub(crate) fn unreachable(&self, error: reqwest::Error) -> Failure {
         Failure::Unreachable {
             what: self.what,
@@ -100,10 +101,12 @@ impl Service {
         }
     }
 
-    /// A time limit, or a connection that was lost, refuses nothing.
+    /// After a timeout or a lost connection it is unknown whether the request took effect.
     fn undecided(&self, error: &reqwest::Error) -> Failure {
         let (what, at, why) = (self.what, &self.base, root_cause(error));
-        Failure::Broken(format!("{what} at {at} did not answer, and may have done what was asked for: {why}"))
+        Failure::Broken(format!(
+            "{what} at {at} did not answer; the request may still have taken effect: {why}"
+        ))
     }
 
     fn refused(&self, status: StatusCode, body: &Value) -> Failure {

@@ -1,4 +1,4 @@
-//! `voltgate dead`: see, replay and purge what will not be tried again on its own.
+//! `voltgate dead`: lists, replays and purges dead letters, which are not retried automatically.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ async fn connect(settings: &Settings) -> Result<Arc<dyn Broker>, Failure> {
 
 struct DeadLetters {
     broker: Arc<dyn Broker>,
-    /// Where it is, as it may be shown.
+    /// The broker's URL, safe to show.
     at: String,
     queue: String,
 }
@@ -55,7 +55,7 @@ impl DeadLetters {
         }
     }
 
-    /// Shows every letter that fits to `each`, which decides about it.
+    /// Passes every matching dead letter to `each`, which decides its fate.
     async fn each(&self, filter: &DeadFilter, mut each: impl FnMut(&Message) -> Fate) -> Result<(), Failure> {
         let now_ms = clock::now() / 1_000_000;
         for queue in [self.queue.clone(), deliver_callback::queue(&self.queue)] {
@@ -103,7 +103,7 @@ impl DeadLetters {
 
     async fn change(&self, filter: &DeadFilter, fate: Fate, as_json: bool) -> Result<ExitCode, Failure> {
         if !filter.all && filter.is_empty() {
-            let what = "say which letters: --id, --reason, --host, --older-than, or --all";
+            let what = "choose the dead letters: --id, --reason, --host, --older-than, or --all";
             return Err(Failure::Usage(what.to_owned()));
         }
         let mut count = 0;
@@ -136,7 +136,7 @@ impl DeadFilter {
     }
 }
 
-/// What is shown of a letter. Never its body: it holds a driver token.
+/// The displayed part of a dead letter. It never includes the body, which contains a driver token.
 fn shown(letter: &Message) -> Value {
     let header = |name: &str| letter.headers.get(name).cloned().unwrap_or_default();
     json!({

@@ -1,4 +1,5 @@
-//! `voltgate demo`: the whole system in a temporary directory, and one request for each of the four decisions.
+//! `voltgate demo`: runs the whole system in a temporary directory, and sends one request for each of the four
+//! decisions.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +27,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let directory =
         tempfile::tempdir().map_err(|error| Failure::Broken(format!("no temporary directory: {error}")))?;
     let started = Instant::now();
-    // Nothing of the machine's own settings: a demonstration shows the same everywhere.
+    // It ignores the machine's own settings: the demonstration is the same everywhere.
     let place = embedded(directory.path())?;
     let settings = settings.only_logging().with([
         (&BROKER_URL, place.clone()),
@@ -47,12 +48,12 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let shown = stage.show(started, acl_stops, directory.path()).await;
     shutdown.cancel();
     let stopped = running.await.map_err(|error| Failure::Broken(error.to_string()))?;
-    // Last: whoever still calls back is answered.
+    // Last, so that late callbacks are still answered.
     stage.receiver.stop().await;
     shown.and(stopped)
 }
 
-/// What the steps are played with.
+/// The parts that the demonstration uses.
 struct Stage {
     api: Service,
     acl: Service,
@@ -73,11 +74,11 @@ impl Stage {
         self.note(&format!("no server needed: the queue and the store are SQLite files in {place}"));
         self.admit().await?;
         self.ask("the driver who was admitted", ADMITTED, Decision::Allowed).await?;
-        self.ask("a driver whom nobody admitted", STRANGER, Decision::NotAllowed).await?;
+        self.ask("a driver without an entry", STRANGER, Decision::NotAllowed).await?;
         self.ask("a malformed driver token", MALFORMED, Decision::Invalid).await?;
         let stopping = Instant::now();
         acl_stops.cancel();
-        self.tell("stop acl-service, so that nobody can answer any more", stopping.elapsed());
+        self.tell("stop acl-service, so that no access check can be answered", stopping.elapsed());
         self.ask("the admitted driver again", ADMITTED, Decision::Unknown).await?;
         let good = terminal::good();
         println!("\n{good}All four decisions were made, recorded and called back.{good:#}");
@@ -89,7 +90,7 @@ impl Stage {
         let began = Instant::now();
         let (http, url) = self.acl.url(&["station", STATION, "driver", ADMITTED, "acl"]);
         let answer: Value = self.acl.send(http.put(url)).await?;
-        self.tell("put a driver on the station's access list", began.elapsed());
+        self.tell("add a driver to the station's access list", began.elapsed());
         self.note(&format!("PUT /station/…/driver/{ADMITTED}/acl → {answer}"));
         Ok(())
     }
@@ -114,7 +115,7 @@ impl Stage {
         if status == expected {
             Ok(())
         } else {
-            Err(Failure::Broken(format!("expected {expected} and got {status}: this is a defect")))
+            Err(Failure::Broken(format!("expected {expected} but got {status}: this is a defect")))
         }
     }
 

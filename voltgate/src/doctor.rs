@@ -1,4 +1,4 @@
-//! `voltgate doctor`: looks at every dependency and setting, and says what to do about what is wrong.
+//! `voltgate doctor`: checks every dependency and setting, and suggests a remedy for each problem.
 
 mod broker;
 mod finding;

@@ -1,4 +1,4 @@
-//! `voltgate keys`: create, list and revoke API keys. It works on the store itself and needs no service.
+//! `voltgate keys`: creates, lists and revokes API keys. It accesses the store directly and needs no service.
 
 use std::process::ExitCode;
 use std::str::FromStr;
@@ -20,7 +20,7 @@ use crate::terminal;
 
 const LONGEST_NAME: usize = 100;
 
-/// When a key ends.
+/// When a key expires.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Expiry {
     After(Duration),
@@ -28,7 +28,7 @@ pub(crate) enum Expiry {
 }
 
 #[derive(Debug, thiserror::Error)]
-#[error("expected a time to come: 90d, 12h, 30m, or a moment such as 2027-01-31T00:00:00Z")]
+#[error("expected a time in the future: 90d, 12h, 30m, or a timestamp such as 2027-01-31T00:00:00Z")]
 pub(crate) struct BadExpiry;
 
 impl FromStr for Expiry {
@@ -78,8 +78,7 @@ async fn create(
     as_json: bool,
 ) -> Result<ExitCode, Failure> {
     if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
-        let expected =
-            format!("--name: expected 1 to {LONGEST_NAME} characters, none of them control characters");
+        let expected = format!("--name: expected 1 to {LONGEST_NAME} characters without control characters");
         return Err(Failure::Usage(expected));
     }
     let key = ApiKey::generate().map_err(|error| Failure::Broken(error.to_string()))?;
@@ -143,7 +142,7 @@ async fn revoke(keys: &Arc<dyn Keys>, at: &str, id: &KeyId, as_json: bool) -> Re
     let revoked = keys.revoke(id, now_ms()).await.map_err(|error| unkept(at, &error))?;
     match (as_json, revoked) {
         (true, _) => println!("{}", json!({ "id": id.as_str(), "revoked": revoked })),
-        (false, true) => println!("revoked {id}; the services let it in for five seconds more at most"),
+        (false, true) => println!("revoked {id}; the services may accept it for up to five seconds more"),
         (false, false) => println!("there is no key {id} in {at}"),
     }
     Ok(ExitCode::from(u8::from(!revoked)))
@@ -172,7 +171,7 @@ fn state(record: &KeyRecord) -> &'static str {
     }
 }
 
-/// RFC 3339, to the second.
+/// A timestamp in RFC 3339, to the second.
 fn moment(ms: Option<u64>) -> Option<String> {
     let seconds = i64::try_from(ms? / 1000).ok()?;
     OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()

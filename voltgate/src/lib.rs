@@ -1,5 +1,5 @@
-//! The command `voltgate`: the whole system in one process, a demonstration of it, and what operators use beside a
-//! running one.
+//! The command `voltgate`: the whole system in one process, a demonstration of it, and the operators' tools for a
+//! running system.
 
 mod acl;
 mod authorize;

@@ -1,4 +1,4 @@
-//! `voltgate log`: what was decided, newest first; with `--follow` as it is decided, by whichever worker.
+//! `voltgate log`: the decisions, newest first; with `--follow` as any worker makes them.
 
 mod follow;
 mod row;
@@ -15,41 +15,41 @@ use self::follow::follow;
 use self::row::Rows;
 use crate::client::Service;
 
-/// What one page is asked for.
+/// The limit of one page.
 const LARGEST_PAGE: u32 = 500;
 const DEFAULT_LIMIT: u32 = 50;
 const DEFAULT_BEFORE_FOLLOWING: u32 = 10;
 
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
-    /// Only of this station
+    /// Only requests of this station
     #[arg(long, value_name = "UUID")]
     station: Option<String>,
-    /// Only of this driver token
+    /// Only requests of this driver token
     #[arg(long, value_name = "TOKEN")]
     driver: Option<String>,
-    /// Only what was decided like this: allowed, not_allowed, unknown or invalid
+    /// Only requests with this decision: allowed, not_allowed, unknown or invalid
     #[arg(long)]
     status: Option<String>,
-    /// Only what stands like this: pending, delivered or undeliverable
+    /// Only requests in this delivery state: pending, delivered or undeliverable
     #[arg(long, conflicts_with = "follow")]
     delivery: Option<String>,
-    /// Only from this moment on, such as 2026-11-21T10:00:00Z
+    /// Only requests at this moment or later, such as 2026-11-21T10:00:00Z
     #[arg(long)]
     from: Option<String>,
-    /// Only before this moment
+    /// Only requests before this moment
     #[arg(long, conflicts_with = "follow")]
     to: Option<String>,
-    /// How many at most [default: 50]; with --follow, how many to begin with [default: 10]
+    /// The maximum number of requests [default: 50]; with --follow, how many earlier ones to print first [default: 10]
     #[arg(long)]
     limit: Option<u32>,
-    /// Go on with what is decided from now on, until interrupted
+    /// Go on with new decisions, until interrupted
     #[arg(long, short)]
     follow: bool,
-    /// Print a JSON object a line, for machines; driver tokens are shown
+    /// Print one JSON object a line; driver tokens are shown
     #[arg(long)]
     json: bool,
-    /// Show driver tokens in the table, too; they are personal data
+    /// Show driver tokens in the table too; they are personal data
     #[arg(long)]
     show_tokens: bool,
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
@@ -75,7 +75,7 @@ pub(crate) async fn run(settings: &Settings, args: LogArgs) -> Result<ExitCode, 
     while left > 0 {
         let page = page(&api, &args, left, cursor).await?;
         left = left.saturating_sub(u32::try_from(page.requests.len()).unwrap_or(u32::MAX));
-        // Nobody reads any more, as behind `| head`.
+        // The output is closed, as after `| head`.
         if !page.requests.iter().all(|request| rows.print(request)) {
             return Ok(ExitCode::SUCCESS);
         }
@@ -101,7 +101,7 @@ async fn page(api: &Service, args: &LogArgs, left: u32, cursor: Option<String>) 
 }
 
 impl LogArgs {
-    /// Those that the list and the stream have.
+    /// The filters that the list and the stream share.
     fn filters(&self) -> [(&'static str, &Option<String>); 3] {
         [("station_id", &self.station), ("driver_token", &self.driver), ("status", &self.status)]
     }

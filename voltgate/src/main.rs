@@ -1,4 +1,4 @@
-//! The process: reads the command line and leaves with the command's exit code.
+//! The process: reads the command line and exits with the command's code.
 
 use std::process::ExitCode;
 
@@ -6,7 +6,8 @@ use tikv_jemallocator::Jemalloc;
 use voltgate::cli::Cli;
 use voltgate::run::run;
 
-/// glibc takes a fifth of what a request costs, most of it for pieces of more than a kilobyte (`bench/README.md`).
+/// With glibc's allocator, a fifth of a request's cost is allocation, most of it in pieces of more than a kilobyte
+/// (`bench/README.md`).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 

@@ -1,5 +1,5 @@
-//! Where a command finds the queue and the store, said in one place: by `--data`, by the settings, or as usual. Two of them
-//! that do not say the same are refused, because one would be passed over in silence.
+//! Where a command finds the queue and the store: by `--data`, by the settings, or in the default directory. If two of
+//! them disagree, the command is rejected, because one of them would be silently ignored.
 
 use std::path::{Path, PathBuf};
 
@@ -12,24 +12,24 @@ use store::STORE_FILE;
 use store::config::StoreConfig;
 use task_queue::QUEUE_FILE;
 
-/// Where `voltgate up` keeps what it has, and where other commands look for it.
+/// The data directory of `voltgate up`, where other commands look for it too.
 pub(crate) const USUAL: &str = "voltgate-data";
 
-/// What of a system a command works on itself.
+/// A part of the system that a command accesses directly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Queue,
     Store,
 }
 
-/// What a command does with a directory in which there is nothing yet.
+/// What a command does if a directory has no data yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Missing {
-    /// Makes what is needed.
+    /// Creates the files.
     Made,
-    /// Says so, as one of many things.
+    /// Reports it as one finding.
     Reported,
-    /// Ends: what is meant for one directory must not end up in another.
+    /// Fails: data meant for one directory must not end up in another.
     Refused,
 }
 
@@ -41,7 +41,7 @@ impl Part {
         }
     }
 
-    /// Its file in a directory.
+    /// The part's file in a directory.
     pub(crate) fn file(self) -> DataFile {
         match self {
             Self::Queue => QUEUE_FILE,
@@ -49,7 +49,7 @@ impl Part {
         }
     }
 
-    /// Those that say where it is. The first takes a directory.
+    /// The settings that name the part's location. A directory is written to the first one.
     fn settings(self) -> &'static [&'static Setting] {
         match self {
             Self::Queue => &[&BROKER_URL],
@@ -68,12 +68,12 @@ impl Part {
         })
     }
 
-    /// The directory that it is kept in; nothing where a server has it.
+    /// The part's directory; `None` if it is on a server.
     pub(crate) fn directory(self, settings: &Settings) -> Result<Option<PathBuf>, Failure> {
         Ok(self.url(settings)?.expose().strip_prefix("embedded:").map(PathBuf::from))
     }
 
-    /// A line that says where it is and what says so.
+    /// A line with the part's location and where it is configured.
     pub(crate) fn place(
         self,
         data: Option<&Path>,
@@ -83,17 +83,17 @@ impl Part {
         let said = match (data, self.given(given).next()) {
             (Some(_), _) => "--data",
             (None, Some(setting)) => setting.name,
-            (None, None) if self.directory(settled)?.is_some() => "the usual directory",
+            (None, None) if self.directory(settled)?.is_some() => "the default directory",
             (None, None) => "the default",
         };
         Ok(format!("{}: {} ({said})", self.name(), self.url(settled)?))
     }
 }
 
-/// The settings with the places of these parts in them.
+/// The settings, with the locations of these parts filled in.
 ///
 /// # Errors
-/// `--data` and a setting name different places, or there is nothing at the place.
+/// Returns an error if `--data` and a setting name different locations, or the directory has no data.
 pub(crate) fn settle(
     settings: &Settings,
     data: Option<&Path>,
@@ -124,12 +124,12 @@ pub(crate) fn settle(
 /// The URL of a directory.
 ///
 /// # Errors
-/// Its name cannot be a part of one.
+/// Returns an error if the directory's name cannot be part of a URL.
 pub(crate) fn embedded(directory: &Path) -> Result<String, Failure> {
     let absolute = std::path::absolute(directory).ok();
-    // A setting is trimmed; a directory of another name would be taken.
+    // Settings are trimmed, so a directory with another name would be used.
     let name = absolute.as_deref().and_then(Path::to_str).filter(|name| name.trim_end() == *name);
-    let expected = "expected a path in UTF-8 that does not end with a blank";
+    let expected = "expected a path in UTF-8 that does not end with a space";
     let name = name.ok_or_else(|| Failure::Usage(format!("{}: {expected}", directory.display())))?;
     Ok(format!("embedded:{name}"))
 }
@@ -143,24 +143,24 @@ fn both(part: Part, data: &Path, setting: &Setting, settings: &Settings) -> Fail
     let (part, data, name) = (part.name(), data.display(), setting.name);
     let value = settings.masked(setting);
     Failure::Usage(format!(
-        "--data {data} and {name}={value} both say where the {part} is: leave one of them out (for a queue and a store in \
+        "--data {data} and {name}={value} both name the location of the {part}: omit one of them (for a queue and a store in \
          different places set BROKER_URL and REDIS_URL; either may be embedded:DIR)"
     ))
 }
 
-/// What is embedded has to be in its directory, unless the command makes it or looks for what is wrong.
+/// An embedded part must exist in its directory, unless the command creates or diagnoses it.
 fn there(settings: Settings, parts: &[Part], missing: Missing) -> Result<Settings, Failure> {
     for part in parts.iter().filter(|_| missing == Missing::Refused) {
         let Some(directory) = part.directory(&settings)? else { continue };
         let (file, shown) = (part.file(), directory.display());
         if !file.is_in(&directory) {
             let what = if directory.exists() {
-                format!("holds no {}", file.name())
+                format!("contains no {}", file.name())
             } else {
                 "does not exist".to_owned()
             };
             return Err(Failure::Usage(format!(
-                "{shown} {what}, so it is no data directory of Voltgate: name the one of `voltgate up` with --data"
+                "{shown} {what}, so it is not a data directory of Voltgate: name that of `voltgate up` with --data"
             )));
         }
     }

@@ -1,4 +1,4 @@
-//! Runs a command: settles where its queue and its store are, then hands over.
+//! Runs a command: determines the locations of its queue and its store, then executes it.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use crate::client::Service;
 use crate::places::{Missing, Part, settle};
 use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, up};
 
-/// A command that runs. Boxed, because the compiler bounds how deep futures may lie in each other.
+/// A running command. It is boxed, because the compiler limits the nesting depth of futures.
 type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
 
 /// Runs the command.
@@ -28,7 +28,7 @@ fn prepared(cli: &Cli) -> Result<Settings, Failure> {
     if key.is_some() && !command.calls_services() {
         let name = command.name();
         return Err(Failure::Usage(format!(
-            "--key is of no use to `voltgate {name}`, which calls no service"
+            "--key has no effect on `voltgate {name}`, which calls no service"
         )));
     }
     let given = Settings::load()?.with(key.clone().map(|key| (&VOLTGATE_KEY, key)));
@@ -68,7 +68,7 @@ impl Command {
         matches!(self, Self::Authorize(_) | Self::Acl(_) | Self::Log(_) | Self::Bench(_) | Self::Doctor(_))
     }
 
-    /// What was given as `--data`, what is opened at its place, and what becomes of one where there is nothing.
+    /// The `--data` directory, the parts to open, and what to do if they do not exist.
     fn works_on(&self) -> (Option<&Path>, &'static [Part], Missing) {
         match self {
             Self::Up { data } => (data.as_deref(), &[Part::Queue, Part::Store], Missing::Made),

@@ -1,4 +1,4 @@
-//! Colours, on a terminal only.
+//! Colours, used on a terminal only.
 
 use std::io::{IsTerminal, Write};
 
@@ -9,7 +9,7 @@ fn only_on_terminal(style: Style) -> Style {
     if std::io::stdout().is_terminal() && !plain { style } else { Style::new() }
 }
 
-/// Prints a line of a list; `false` when nobody reads any more, as behind `| head`.
+/// Prints a line of a list; returns `false` if the output is closed, as after `| head`.
 pub(crate) fn line(text: &str) -> bool {
     writeln!(std::io::stdout(), "{text}").is_ok()
 }
@@ -19,22 +19,22 @@ pub(crate) fn bold() -> Style {
     only_on_terminal(Style::new().bold())
 }
 
-/// For what went well.
+/// For successes.
 pub(crate) fn good() -> Style {
     only_on_terminal(AnsiColor::Green.on_default())
 }
 
-/// For what did not.
+/// For failures.
 pub(crate) fn bad() -> Style {
     only_on_terminal(AnsiColor::Red.on_default())
 }
 
-/// For what may have to be looked at.
+/// For warnings.
 pub(crate) fn caution() -> Style {
     only_on_terminal(AnsiColor::Yellow.on_default())
 }
 
-/// For what is beside the point.
+/// For secondary details.
 pub(crate) fn faint() -> Style {
     only_on_terminal(Style::new().dimmed())
 }

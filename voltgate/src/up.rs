@@ -1,5 +1,5 @@
-//! The whole system in one process. Its parts meet over HTTP and the queue as they do when each runs for itself, so there
-//! is no second way through the code.
+//! The whole system in one process. Its parts communicate over HTTP and the queue as they do as separate processes, so
+//! there is no second code path.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use url::Url;
 
 use crate::terminal;
 
-/// What may be called back because only this machine can ask for it.
+/// May be called back, because only this machine can request it.
 const LOOPBACK: &str = "localhost";
 
-/// All three services, bound and not yet serving.
+/// All three services, bound but not yet serving.
 pub struct System {
     acl: acl_service::app::App,
     api: public_api::app::App,
@@ -53,10 +53,10 @@ impl System {
     /// Opens the queue and the store, and binds the ports.
     ///
     /// # Errors
-    /// A setting is bad, a dependency cannot be reached, a port is taken.
+    /// Returns an error if a setting is bad, a dependency cannot be reached, or a port is taken.
     pub async fn build(settings: &Settings) -> Result<Self, Failure> {
         let settings = &admitting_the_worker(settings.clone())?;
-        // All the settings first: a bad one must not be found when half of the system is up.
+        // All settings are read first: a bad one must not surface when half of the system is running.
         let acl_config = acl_service::config::Config::from_settings(settings)?;
         let loopback_callbacks = acl_config.bind.is_loopback();
         let settings = if loopback_callbacks { allow_loopback(settings.clone()) } else { settings.clone() };
@@ -76,7 +76,7 @@ impl System {
         Ok(Self { acl, api, worker, broker, store, acl_address, loopback_callbacks, settings })
     }
 
-    /// With `GET /metrics` on each port, which shows the same everywhere: that of all three.
+    /// Adds `GET /metrics` to each port. All ports show the same metrics, those of all three services.
     #[must_use]
     pub fn with_metrics(self, exposition: &Exposition) -> Self {
         Self {
@@ -87,27 +87,27 @@ impl System {
         }
     }
 
-    /// Where public-api listens.
+    /// The address of public-api.
     pub fn api_address(&self) -> SocketAddr {
         self.api.address()
     }
 
-    /// Where acl-service listens.
+    /// The address of acl-service.
     pub fn acl_address(&self) -> SocketAddr {
         self.acl_address
     }
 
-    /// Runs until `shutdown`, then stops in the order of a request: no more are taken, those in hand are decided, and
-    /// only then does the access list go.
+    /// Runs until `shutdown`, then stops in a request's order: no more requests are accepted, those in flight are
+    /// decided, and only then does acl-service stop.
     ///
     /// # Errors
-    /// One of the services broke; the others are stopped.
+    /// Returns an error if a service broke; the others are stopped.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let acl_stops = CancellationToken::new();
         self.run_with_acl_until(shutdown, acl_stops).await
     }
 
-    /// The same, with a token that takes acl-service away before the others.
+    /// The same, with a token that stops acl-service before the others.
     pub(crate) async fn run_with_acl_until(
         self,
         shutdown: CancellationToken,
@@ -129,7 +129,7 @@ impl System {
         };
         let acl = async {
             let ran = acl.run(acl_stops.clone()).await;
-            // The demonstration takes it away on purpose; a service that broke takes the others with it.
+            // The demonstration stops acl-service on purpose; a service that broke stops the others.
             if ran.is_err() {
                 shutdown.cancel();
             }
@@ -162,7 +162,7 @@ impl System {
         }
         if self.loopback_callbacks {
             println!(
-                "  Callbacks to this machine (127.0.0.1, localhost) are allowed, because it listens on loopback only."
+                "  Callbacks to this machine (127.0.0.1, localhost) are allowed, because the services listen on loopback only."
             );
         } else {
             println!(
@@ -178,7 +178,8 @@ fn allow_loopback(settings: Settings) -> Settings {
     settings.with([(&CALLBACK_ALLOWED_NETWORKS, networks)])
 }
 
-/// The worker's questions need a key wherever others' do. One that nobody set is known to this process only.
+/// If callers of acl-service need a key, the worker does too. If none is set, a key is generated that only this process
+/// knows.
 fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
     if settings.is_given(&AUTHORIZATION_SERVICE_KEY) {
         return Ok(settings);
@@ -187,8 +188,8 @@ fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
     Ok(settings.with([(&AUTHORIZATION_SERVICE_KEY, key.reveal())]))
 }
 
-/// A service that listens everywhere is reached over loopback; over TLS by the name in its certificate, which is that of
-/// `AUTHORIZATION_SERVICE_URL`, or `localhost`.
+/// A service that listens on all addresses is reached over loopback; over TLS by the name in its certificate, which is
+/// that of `AUTHORIZATION_SERVICE_URL`, or `localhost`.
 fn acl_url(settings: &Settings, scheme: &str, address: SocketAddr) -> Result<Url, Failure> {
     if scheme == "https" {
         let mut url = settings.acl_service()?;

@@ -1,58 +1,59 @@
-//! A CSV file: its separator and its columns, which the first line that says anything decides. Until they are understood
-//! nothing is done: entries read in the wrong columns would begin where they should end.
+//! A CSV file: its separator and its columns, which the first significant line determines. Until they are known,
+//! nothing is applied: entries read in the wrong columns would begin when they should end.
 
 use common::ids::StationId;
 
 use super::line::{Fields, Refusal, Rejected};
 
-/// The columns that there are, in the order of a file without a header.
+/// The known columns, in the order of a file without a header.
 const COLUMNS: [&str; 4] = ["station_id", "driver_token", "from", "until"];
-/// Of these columns each file has to have both.
+/// The columns that every file must have.
 const NEEDED: [&str; 2] = [COLUMNS[0], COLUMNS[1]];
-/// No value of ours can hold one of these, or a quote.
+/// No valid value contains one of these, or a quote.
 const SEPARATORS: [char; 4] = [',', ';', '\t', '|'];
 
-/// What is known of a file so far.
+/// What is known about a file so far.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Csv {
     separator: Option<char>,
     columns: Option<Vec<&'static str>>,
 }
 
-/// Why a file cannot be read any further.
+/// Why the rest of a file cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum BadHeader {
     #[error("after `sep=` there is no separator: expected a comma, a semicolon, a tab or |")]
     Separator,
-    #[error("{0}, and what the columns are is not known yet")]
+    #[error("{0}, and the columns are not known yet")]
     Unreadable(String),
-    #[error("the column {0} is not known; there is {known}", known = COLUMNS.join(", "))]
+    #[error("the column {0} is unknown; expected: {known}", known = COLUMNS.join(", "))]
     Unknown(Named),
     #[error(
-        "it is no entry, because it does not begin with a station id, and no header, because the column {0} is not known; \
-         there is {known}", known = COLUMNS.join(", ")
+        "it is not an entry, as it does not begin with a station id, and not a header, as the column {0} is unknown; \
+         expected: {known}", known = COLUMNS.join(", ")
     )]
     Neither(Named),
     #[error("the header names the column {0} twice")]
     Twice(&'static str),
-    #[error("the header has no column {0}; there is {known}", known = COLUMNS.join(", "))]
+    #[error("the header has no column {0}; expected: {known}", known = COLUMNS.join(", "))]
     Missing(&'static str),
 }
 
-/// The name of a column as it is written, or its place, counted from 1.
+/// The column's name as written, or its position, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Named {
     #[error("`{0}`")]
     Name(String),
     #[error("number {0}, which has no name,")]
     Empty(usize),
-    /// What stands there may be a driver token or an id.
+    /// The text may be a driver token or an id.
     #[error("number {0}, whose name is too long to be repeated,")]
     Hidden(usize),
 }
 
 impl Csv {
-    /// What the next part of the same file has to begin with, to be read as if it were not cut; empty where nothing is known.
+    /// The header with which the next part of the same file has to begin, to be read as if the file were not cut; empty
+    /// if nothing is known.
     pub(super) fn header(&self) -> String {
         match (self.separator, &self.columns) {
             (Some(separator), Some(columns)) => columns.join(&separator.to_string()),
@@ -61,10 +62,10 @@ impl Csv {
         }
     }
 
-    /// The fields of an entry; nothing for a line that says nothing or is about the lines that follow.
+    /// The fields of an entry; `None` for a line without an entry, or one that describes the following lines.
     pub(super) fn read(&mut self, line: &str) -> Result<Option<Fields>, Rejected> {
         if let Some(rest) = line.strip_prefix('\u{feff}') {
-            // Files that were joined: each begins anew.
+            // Files that were concatenated: each begins anew.
             *self = Self::default();
             return self.read(rest);
         }
@@ -88,7 +89,7 @@ impl Csv {
                 *self = Self { separator: Some(separator), columns: Some(COLUMNS.into()) };
                 return Ok(fields.map(Some)?);
             }
-            // The first line, or that of another file, joined to the one before.
+            // The header of the first file, or of a further one that was appended.
             Some(_) | None => {
                 *self = Self { separator: Some(separator), columns: Some(header(&cells)?) };
             }
@@ -96,7 +97,7 @@ impl Csv {
         Ok(None)
     }
 
-    /// Some programs write their header as a comment; to pass it over would be to read in the wrong columns.
+    /// Some programs write their header as a comment. Ignoring it would mean reading in the wrong columns.
     fn comment(&mut self, text: &str) -> Result<Option<Fields>, Rejected> {
         let separator = self.separator_of(text);
         if self.columns.is_none()
@@ -113,7 +114,7 @@ impl Csv {
         self.separator.or_else(first).unwrap_or(SEPARATORS[0])
     }
 
-    /// A line that cannot be read may be refused alone only where it cannot be the header.
+    /// An unreadable line may be rejected alone only if it cannot be the header.
     pub(super) fn unreadable(&self, line: &str, refusal: Refusal) -> Rejected {
         let names_column = line.split(SEPARATORS).any(|cell| known(cell.trim_matches(['"', ' '])).is_some());
         match self.columns {
@@ -123,14 +124,14 @@ impl Csv {
     }
 }
 
-/// `sep=;`, which spreadsheets write and read before everything else.
+/// `sep=;`, which spreadsheets write and read as the first line.
 fn separator_line(line: &str) -> Option<Result<char, BadHeader>> {
     let line = line.trim_matches(['"', ' ']);
     let (_, rest) = line.split_at_checked(4).filter(|(name, _)| name.eq_ignore_ascii_case("sep="))?;
     let rest = if rest == "\\t" { "\t" } else { rest };
     let mut signs = rest.chars();
     let sign = signs.next().filter(|sign| SEPARATORS.contains(sign));
-    // A spreadsheet may add empty columns behind it.
+    // A spreadsheet may append empty columns.
     Some(sign.filter(|sign| signs.all(|other| other == *sign)).ok_or(BadHeader::Separator))
 }
 
@@ -156,7 +157,8 @@ fn header(cells: &[&str]) -> Result<Vec<&'static str>, BadHeader> {
     }
 }
 
-/// A line that is no header may hold a token, which is personal data: those are long, and nearly all hold a digit.
+/// A line that is not a header may contain a token, which is personal data. Tokens are long, and nearly all contain a
+/// digit.
 fn named(cell: &str, place: usize) -> Named {
     let length = cell.chars().count();
     let may_be_token = length >= 20 && cell.contains(|character: char| character.is_ascii_digit());
@@ -169,7 +171,7 @@ fn named(cell: &str, place: usize) -> Named {
 
 fn fields(columns: &[&str], separator: char, cells: &[&str]) -> Result<Fields, Refusal> {
     if cells.len() > columns.len() {
-        let why = format!("it has {} fields, and there are {} columns", cells.len(), columns.len());
+        let why = format!("it has {} fields for {} columns", cells.len(), columns.len());
         return Err(Refusal::of_line(why));
     }
     if cells.len() < NEEDED.len() {
@@ -187,9 +189,9 @@ fn fields(columns: &[&str], separator: char, cells: &[&str]) -> Result<Fields, R
     Ok(Fields { station_id, driver_token, from, until })
 }
 
-/// The fields of a line without the empty ones at its end. Quotes are only ever taken off.
+/// The fields of a line, without empty ones at its end. Quotes are only removed, never interpreted.
 fn cells(line: &str, separator: char) -> Result<Vec<&str>, Refusal> {
-    let bad = || Refusal::of_line("a quote is not where one can be");
+    let bad = || Refusal::of_line("a quote is misplaced");
     let cells = line.split(separator).map(|cell| unquoted(cell.trim()).ok_or_else(bad));
     let mut cells = cells.collect::<Result<Vec<&str>, _>>()?;
     while cells.pop_if(|cell| cell.is_empty()).is_some() {}

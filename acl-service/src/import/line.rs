@@ -8,7 +8,7 @@ use super::csv::{BadHeader, Csv};
 use super::lines::{LONGEST_LINE, Line};
 use crate::times;
 
-/// How the lines are to be read.
+/// The format of the lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Format {
     /// `application/x-ndjson`: an object on each line.
@@ -17,23 +17,23 @@ pub(super) enum Format {
     Csv(Csv),
 }
 
-/// Why a line is refused. Never holds a value of the line: it is personal data.
+/// Why a line is rejected. It never contains a value of the line: values are personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) field: &'static str,
     pub(super) reason: String,
 }
 
-/// What a line that is not taken means for those that follow.
+/// The consequence of a rejected line for the following ones.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Rejected {
-    /// Nothing.
+    /// None.
     Line(Refusal),
-    /// None of them can be understood.
+    /// They cannot be read.
     Import(BadHeader),
 }
 
-/// What a line may name. What it does not know is refused: an entry whose `until` is misspelt would hold for ever.
+/// The known fields of a line. Unknown ones are rejected: an entry whose `until` is misspelt would be valid for ever.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Fields {
@@ -60,14 +60,14 @@ impl From<BadHeader> for Rejected {
 }
 
 impl Refusal {
-    /// A line that cannot be taken apart.
+    /// A line that cannot be parsed.
     pub(super) fn of_line(reason: impl Into<String>) -> Self {
         refusal("line", reason)
     }
 }
 
 impl Format {
-    /// What a line says; nothing for one that says nothing: empty, a comment, the header.
+    /// The entry of a line; `None` for a line without one: empty, a comment, the header.
     pub(super) fn read(
         &mut self,
         line: &Line<'_>,
@@ -92,7 +92,7 @@ impl Format {
         Ok(fields.map(|fields| entry(&fields, now)).transpose()?)
     }
 
-    /// What the next part of the same input has to begin with.
+    /// The header with which the next part of the same input has to begin.
     pub(super) fn header(&self) -> String {
         match self {
             Self::Ndjson => String::new(),
@@ -102,22 +102,22 @@ impl Format {
 }
 
 fn json(line: &str) -> Result<Option<Fields>, Refusal> {
-    // Programs that write a byte order mark put it before each file, and files are joined.
+    // Programs that write a byte order mark put it at the start of each file, and files are concatenated.
     let line = line.trim_start_matches('\u{feff}').trim();
     if line.is_empty() || line.starts_with('#') {
         return Ok(None);
     }
     let expected =
-        "expected {\"station_id\": \"…\", \"driver_token\": \"…\"} and, if wanted, \"from\" and \"until\"";
-    // serde would take the fields from a list too.
+        "expected {\"station_id\": \"…\", \"driver_token\": \"…\"} and optionally \"from\" and \"until\"";
+    // serde would also accept the fields as a list.
     if !line.starts_with('{') {
         return Err(Refusal::of_line(expected));
     }
     serde_json::from_str(line).map(Some).map_err(|error| {
         let (text, column) = (error.to_string(), error.column());
-        // These name a member. All others may quote a value.
+        // These messages name a member. All others may quote a value.
         let names_member = ["unknown field", "duplicate field"].iter().any(|kind| text.starts_with(kind));
-        let why = text.split(" at line").next().filter(|_| names_member).unwrap_or("it is something else");
+        let why = text.split(" at line").next().filter(|_| names_member).unwrap_or("it is different");
         let why: String = why.chars().take(100).collect();
         Refusal::of_line(format!("{expected}; {why}, at column {column}"))
     })

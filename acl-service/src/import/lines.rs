@@ -1,9 +1,9 @@
-//! A body cut into numbered lines, however its chunks come; what is longer than a line may be is not kept.
+//! Cuts a body into numbered lines, independent of its chunks. A line over the maximum length is not stored.
 
-/// Longer lines are refused.
+/// Longer lines are rejected.
 pub(super) const LONGEST_LINE: usize = 4096;
 
-/// One line without its end.
+/// One line without its line break.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     /// Its bytes.
@@ -12,7 +12,7 @@ pub(super) enum Line<'a> {
     TooLong,
 }
 
-/// Cuts lines. Holds the beginning of one line at most.
+/// Cuts lines. It stores at most the beginning of one line.
 #[derive(Debug, Default)]
 pub(super) struct Lines {
     begun: Vec<u8>,
@@ -20,7 +20,7 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Hands out the lines that end in this chunk.
+    /// Passes on the lines that end in this chunk.
     pub(super) fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Line<'_>)) {
         while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
             let (piece, rest) = (&chunk[..end], &chunk[end + 1..]);
@@ -35,7 +35,7 @@ impl Lines {
         self.keep(chunk);
     }
 
-    /// Hands out the last line, where it has no end.
+    /// Passes on the last line if it has no line break.
     pub(super) fn finish(&mut self, mut line: impl FnMut(Line<'_>)) {
         if !self.begun.is_empty() || self.too_long {
             self.hand_out(&mut line);

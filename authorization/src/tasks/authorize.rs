@@ -1,5 +1,5 @@
-//! `authorize`: decide one request and call the client back. Name and arguments are those of the original Python system,
-//! so that either side can be replaced by the other.
+//! `authorize`: decide one request and call the client back. Name and arguments are those of the original Python
+//! system, so either side can replace the other.
 
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -10,29 +10,29 @@ use common::ids::{PresentedToken, StationId};
 /// The task's name on the wire.
 pub const NAME: &str = "authorization_worker.tasks.authorize";
 
-/// Its parameters in order, as a Python caller may also name them.
+/// Its parameters in order. A Python caller may also pass them by name.
 pub const PARAMETERS: &[&str] = &["station_id", "driver_token", "callback_url", "expiry_time_ns"];
 
-/// A message header of ours: when the client called, in nanoseconds. Python workers pass over it. Without it the request
-/// counts as called when a worker first sees it.
+/// Voltgate's message header with the time of the client's call, in nanoseconds. Python workers ignore it. Without it
+/// the call counts from when a worker first sees the request.
 pub const RECEIVED_HEADER: &str = "voltgate_received_ns";
 
 /// The arguments.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Authorize {
-    /// The station that is asked about.
+    /// The station in question.
     pub station_id: StationId,
-    /// What the driver presented, well formed or not.
+    /// The token that the driver presented, well formed or not.
     pub driver_token: PresentedToken,
-    /// Where the decision goes, as the client wrote it.
+    /// Where to send the decision, as the client wrote it.
     pub callback_url: String,
-    /// The deadline. One before 1970 has passed, like any other that has passed.
+    /// The deadline. A deadline before 1970 has passed, like any other in the past.
     #[serde(deserialize_with = "moment")]
     pub expiry_time_ns: Nanos,
 }
 
 impl Authorize {
-    /// The positional arguments as kombu's JSON writes them: the station as its typed UUID.
+    /// The positional arguments as kombu's JSON encodes them: the station as its typed UUID.
     pub fn to_args(&self) -> Vec<Value> {
         vec![
             json!({"__type__": "uuid", "__value__": {"hex": self.station_id.uuid().simple().to_string()}}),
@@ -42,7 +42,7 @@ impl Authorize {
         ]
     }
 
-    /// The arguments for people, as they appear in Flower: the driver token masked, the URL without its query.
+    /// The arguments for display, as they appear in Flower: the driver token masked, the URL without its query.
     pub fn argsrepr(&self) -> String {
         let url = self.callback_url.split(['?', '#']).next().unwrap_or_default().replace(['\\', '\''], "");
         format!("(UUID('{}'), '{:?}', '{url}', {})", self.station_id, self.driver_token, self.expiry_time_ns)

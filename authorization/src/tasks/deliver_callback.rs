@@ -18,22 +18,22 @@ pub const PARAMETERS: &[&str] =
 
 /// The header with the time at which the delivery window began, in [`Nanos`].
 pub const WINDOW_FROM_HEADER: &str = "voltgate_window_from_ns";
-/// The header with how many attempts were made before those that count.
+/// The header with the number of attempts made before the counted ones.
 pub const UNCOUNTED_HEADER: &str = "voltgate_attempts_uncounted";
 
 /// The header of a requested redelivery: it is made even if the record says that the callback was delivered.
 pub const REDELIVERY_HEADER: &str = "voltgate_redelivery";
 
-/// What bounds the attempts: a replay has a window and a count of its own.
+/// The limits of the attempts: a replay has its own window and count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Counting {
-    /// Where the window begins.
+    /// The start of the window.
     pub window_from_ns: Nanos,
-    /// How many attempts were made before those that count.
+    /// How many attempts were made before the counted ones.
     pub uncounted: u32,
 }
 
-/// The queue of these tasks beside the queue of the requests.
+/// The queue of these tasks, next to the queue of the requests.
 pub fn queue(task_queue: &str) -> String {
     format!("{task_queue}.callbacks")
 }
@@ -47,11 +47,11 @@ pub struct DeliverCallback {
     pub station_id: StationId,
     /// As in the callback's body.
     pub driver_token: PresentedToken,
-    /// Where to.
+    /// The callback URL.
     pub callback_url: String,
     /// The decision.
     pub status: Decision,
-    /// When the client called: names the record and begins the delivery window.
+    /// When the client called. It names the record and begins the delivery window.
     pub start_time_ns: Nanos,
     /// How many attempts were made before this task was first published.
     pub attempts_made: u32,

@@ -1,50 +1,52 @@
-//! Which hosts can be public at all. A callback to another one ends among the dead letters, unless it is in a network that
-//! the operator admits.
+//! Which hosts can be public at all. A callback to any other host is dead-lettered, unless the host is in a network
+//! that the operator admits.
 
 use std::net::Ipv4Addr;
 
 /// Why a host can never be reached over the public internet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NeverPublic {
-    /// A name without a dot, which each network reads in its own way.
-    #[error("a name without a dot is no public host")]
+    /// A name without a dot, which each network resolves in its own way.
+    #[error("a name without a dot is not a public host")]
     SingleLabel,
     /// A name below a top-level domain that has no public hosts.
     #[error("names in .{0} are reserved and have no public hosts")]
     Reserved(&'static str),
-    /// The name ends in what no top-level domain can be: those are letters, two at least, or begin with `xn--`.
+    /// The name's last label cannot be a top-level domain: those have at least two letters, and only letters, or begin
+    /// with `xn--`.
     #[error("the name does not end in a top-level domain")]
     TopLevel,
-    /// DNS can hold such names; hosts have none (RFC 952, RFC 1123 section 2.1).
-    #[error("names of public hosts hold no underscore")]
+    /// DNS allows such names, but host names do not (RFC 952, RFC 1123 section 2.1).
+    #[error("names of public hosts contain no underscore")]
     Underscore,
-    /// RFC 952 and RFC 1123 as well.
+    /// Also by RFC 952 and RFC 1123.
     #[error("no label of a public host's name begins or ends with a hyphen")]
     Hyphen,
-    /// Programs disagree about which address is meant, and many take it for a name.
+    /// Programs disagree about which address is meant, and many treat it as a name.
     #[error("an IPv4 address has to be written as four decimal numbers")]
     NotDottedDecimal,
 }
 
-/// Top-level domains without public hosts. `localhost` is not among them: it is judged as the loopback addresses are. Nor are
-/// example.com, example.net and example.org, which RFC 6761 reserves too, because there are public hosts of these names.
+/// Top-level domains without public hosts. `localhost` is not among them: it is checked like the loopback addresses.
+/// Nor are example.com, example.net and example.org, which RFC 6761 reserves too: public hosts of these names exist.
 const RESERVED: &[&str] = &[
     // RFC 6761, sections 6.2, 6.4 and 6.5.
     "test", "invalid", "example",
-    // RFC 6762: section 3, and what its appendix G found in use in private networks.
+    // RFC 6762: section 3, and the names that its appendix G found in use in private networks.
     "local", "intranet", "private", "corp", "home", "lan",
-    // ICANN's board reserved one for private use (resolution 2024.07.29.06), and delegates the other to no registry, as it
-    // does not `corp` and `home` (2018.02.04.12).
+    // ICANN's board reserved `internal` for private use (resolution 2024.07.29.06). It delegates `mail` to no registry,
+    // nor `corp` and `home` (2018.02.04.12).
     "internal", "mail",
     // RFC 3172: names of addresses and protocols; home.arpa of RFC 8375 and the reverse names of RFC 6761 are below it.
     "arpa", // RFC 7686 and RFC 9476: names of systems other than DNS.
     "onion", "alt",
 ];
 
-/// Whether a name in lower case, without a dot at its end, may be a public host. Its labels are of DNS's lengths already.
+/// Whether a name may be a public host. It is in lower case, without a dot at its end, and its labels already have
+/// lengths that DNS allows.
 ///
 /// # Errors
-/// [`NeverPublic`] says why not.
+/// Returns [`NeverPublic`], which says why not.
 pub(super) fn may_be_public(name: &str) -> Result<(), NeverPublic> {
     let Some((_, top)) = name.rsplit_once('.') else { return Err(NeverPublic::SingleLabel) };
     if let Some(reserved) = RESERVED.iter().find(|reserved| **reserved == top) {
@@ -60,12 +62,12 @@ pub(super) fn may_be_public(name: &str) -> Result<(), NeverPublic> {
     if letters || top.starts_with("xn--") { Ok(()) } else { Err(NeverPublic::TopLevel) }
 }
 
-/// Whether an address, in the host's place as it was given, is written as every program writes it.
+/// Whether the host's text writes the address in the one form that every program reads alike.
 ///
 /// # Errors
-/// [`NeverPublic::NotDottedDecimal`].
+/// Returns [`NeverPublic::NotDottedDecimal`] if not.
 pub(super) fn is_dotted_decimal(given: &str, address: Ipv4Addr) -> Result<(), NeverPublic> {
-    // Nor does the standard library read another form, such as one with leading zeros.
+    // The standard library also rejects other forms, such as leading zeros.
     if given.parse() == Ok(address) { Ok(()) } else { Err(NeverPublic::NotDottedDecimal) }
 }
 

@@ -1,4 +1,4 @@
-//! What may be called back, and the reason of each refusal.
+//! Which URLs may be called back, and the reason of each refusal.
 
 use proptest::prelude::*;
 
@@ -92,7 +92,7 @@ fn a_blank_and_what_programs_drop_or_replace_is_refused_by_its_place() {
         [("http://exa mple.com/", 11), (" http://example.com/", 1), ("http://example.com/?q=a b", 24)]
     {
         assert_eq!(parse(text), Err(CallbackUrlError::Blank { at }), "{text}");
-        assert!(parse(text).unwrap_err().to_string().contains("a blank, at character"));
+        assert!(parse(text).unwrap_err().to_string().contains("a space, at character"));
     }
     for (text, what) in [
         ("http://example.com/\t", "a tab"),
@@ -110,7 +110,7 @@ fn a_blank_and_what_programs_drop_or_replace_is_refused_by_its_place() {
     }
 }
 
-/// Texts in a host's place that can never be public, each in a way of its own.
+/// Texts for a host that can never be public, each for a different reason.
 const NEVER_PUBLIC: &[&str] = &[
     "intranet",
     "intranet.",

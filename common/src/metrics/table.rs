@@ -17,52 +17,52 @@ macro_rules! metrics {
 
 metrics! {
     BUILD_INFO = "voltgate_build_info", Gauge, ["version", "commit"], [],
-        "1, with the version that runs and the commit that it was built from";
+        "Always 1; the labels name the running version and the commit that it was built from";
     REQUESTS_ACCEPTED = "voltgate_requests_accepted_total", Counter, [], [],
-        "Requests that were answered 202, the broker having confirmed them";
+        "Requests answered with 202, after the broker's confirm";
     REQUESTS_REFUSED = "voltgate_requests_refused_total", Counter, ["reason"],
         ["station_id", "driver_token", "callback_url", "request", "idempotency_key", "task_queue", "unconfirmed", "queue_too_old",
             "store"],
-        "Requests to authorize that were not accepted, by what was wrong; with `unconfirmed` they may be processed all the same";
+        "Authorize requests that were not accepted, by cause; with `unconfirmed` they may still be processed";
     DECISIONS = "voltgate_decisions_total", Counter, ["status"],
         ["allowed", "not_allowed", "unknown", "invalid"],
-        "Decisions that were made and recorded";
+        "Decisions made and recorded";
     QUEUE_WAIT = "voltgate_queue_wait_seconds", Histogram, [], [],
-        "From the client's call to the moment a worker has its request in hand";
+        "Time from the client's call until a worker takes the request";
     DECISION = "voltgate_decision_seconds", Histogram, [], [],
-        "From the client's call to the decision on record; AUTHORIZATION_TIMEOUT_SEC is its limit";
+        "Time from the client's call until the decision is recorded; AUTHORIZATION_TIMEOUT_SEC is its limit";
     ACL_REQUEST = "voltgate_acl_request_seconds", Histogram, ["result"], ["answered", "failed"],
         "How long acl-service took to answer a worker, or to fail";
     ACL_CHECKS = "voltgate_acl_checks_total", Counter, ["result"], ["allowed", "not_allowed"],
-        "Drivers that acl-service was asked about";
+        "Drivers checked at acl-service, by result";
     CALLBACK = "voltgate_callback_seconds", Histogram, [], [],
-        "How long one callback attempt took, from the name look-up to the end of the answer";
+        "Duration of one callback attempt, from the name look-up to the end of the response";
     CALLBACK_ATTEMPTS = "voltgate_callback_attempts_total", Counter, ["class"],
         ["2xx", "3xx", "4xx", "5xx", "timeout", "dns", "connect", "tls", "refused", "gone", "broken"],
-        "Callback attempts by what came of them";
+        "Callback attempts, by outcome";
     CALLBACKS_PARKED = "voltgate_callbacks_parked_total", Counter, ["reason"], ["busy", "failing"],
-        "Callbacks that went back to the broker untried, because their host has too much under way or is failing";
+        "Callbacks deferred at the broker without an attempt, because their host has too many in flight or is failing";
     DELIVERIES = "voltgate_deliveries_total", Counter, ["state"], ["delivered", "undeliverable"],
-        "Decisions of which the client was told, or will not be";
+        "Finished deliveries, by final state";
     BREAKERS = "voltgate_breakers", Gauge, ["state"], ["open", "half_open"],
-        "Origins that this worker knows to be failing; half open ones wait for a probe";
+        "Callback origins that this worker considers failing; half open ones wait for a probe";
     TASKS_IN_FLIGHT = "voltgate_tasks_in_flight", Gauge, [], [],
-        "Tasks that this worker has in hand";
-    // The worker knows the reasons: worker/src/measurements.rs begins with each of them.
+        "Tasks in flight in this worker";
+    // The worker knows the reasons: worker/src/measurements.rs registers each of them.
     DEAD_LETTERS = "voltgate_dead_letters_total", Counter, ["reason"], [],
-        "Tasks that were buried, by their reason";
+        "Dead-lettered tasks, by reason";
     QUEUE_MESSAGES = "voltgate_queue_messages", Gauge, ["queue"], [],
-        "Messages that wait in a queue, or lie among its dead letters";
+        "Messages waiting in a queue, or among its dead letters";
     QUEUE_CONSUMERS = "voltgate_queue_consumers", Gauge, ["queue"], [],
-        "Consumers of a queue, whosever they are";
+        "Consumers of a queue, from all processes";
     QUEUE_AGE = "voltgate_queue_age_seconds", Gauge, [], [],
-        "How long the oldest request of this public-api has been waiting for a worker";
+        "How long the oldest request accepted by this public-api has been waiting for a worker";
     BROKER_CONNECTED = "voltgate_broker_connected", Gauge, ["role"], [],
-        "1 while this process has its connection to the broker";
+        "1 while this process is connected to the broker";
     BROKER_RECONNECTS = "voltgate_broker_reconnects_total", Counter, ["role"], ["publish", "consume"],
-        "How often a connection to the broker was made anew";
+        "Reconnections to the broker";
     HTTP_REQUESTS = "voltgate_http_requests_total", Counter, ["service", "route", "method", "status"], [],
-        "Answered HTTP requests";
+        "HTTP requests answered";
     HTTP_REQUEST = "voltgate_http_request_seconds", Histogram, ["service", "route"], [],
-        "How long an HTTP request took to be answered";
+        "Time to answer an HTTP request";
 }

@@ -1,17 +1,17 @@
-//! Showing a text that may be a server's URL, well formed or not. What cannot be told apart from a password is left out, rather
+//! Shows a text that may be a server's URL, well formed or not. Everything that could be a password is masked, rather
 //! too much than too little.
 
-/// What stands in the place of what is not shown.
+/// The replacement for masked text.
 pub(crate) const MASK: &str = "****";
-/// Shown although the rest cannot be read.
+/// Schemes that are shown even if the rest cannot be parsed.
 const SCHEMES: [&str; 8] = ["amqp", "amqps", "redis", "rediss", "http", "https", "valkey", "valkeys"];
-/// Where the server ends and something else begins.
+/// The characters that end a server's address.
 const BEHIND_A_SERVER: [char; 5] = ['/', '?', '#', ';', ','];
-/// What our own keys begin with, and a private key in a PEM file.
+/// Prefixes of Voltgate's own keys, and the marker of a private key in a PEM file.
 const SECRETS: [&str; 4] = ["vg_", "whsec_", "whsk_", "PRIVATE KEY-----"];
 
-/// A URL as it may be shown: `amqp://user:****@host`. Also takes what is no URL, and then shows at most the scheme and the
-/// host behind the last `@`.
+/// The displayable form of a URL: `amqp://user:****@host`. For a text that is not a URL it shows at most the scheme and
+/// the host after the last `@`.
 pub fn without_password(text: &str) -> String {
     if text.starts_with("embedded:") && !text.contains("://") {
         return text.to_owned();
@@ -19,7 +19,7 @@ pub fn without_password(text: &str) -> String {
     well_formed(text).unwrap_or_else(|| scheme_and_host(text))
 }
 
-/// The value of a setting that is meant to be no URL, unless it looks like one, or like a secret.
+/// The value of a setting that should not be a URL, masked if it looks like a URL or a secret.
 pub(crate) fn unless_secret(text: &str) -> String {
     if SECRETS.iter().any(|secret| text.contains(secret)) {
         return MASK.to_owned();
@@ -28,13 +28,13 @@ pub(crate) fn unless_secret(text: &str) -> String {
     if login || text.contains("://") { without_password(text) } else { text.to_owned() }
 }
 
-/// Whether all of it but a password may be shown.
+/// Whether everything but a password may be shown.
 pub(super) fn is_well_formed(text: &str) -> bool {
     well_formed(text).is_some()
 }
 
-/// Nothing where another program may read the text differently: `@`, `;`, `,` and `#` say that there is more than one URL, or a
-/// password that was not percent-encoded. A query is not shown: some clients take passwords there.
+/// Returns `None` if another program may read the text differently: `@`, `;`, `,` and `#` indicate several URLs or a
+/// password that was not percent-encoded. A query is not shown: some clients accept passwords there.
 fn well_formed(text: &str) -> Option<String> {
     let (scheme, rest) = text.split_once("://")?;
     if !is_scheme(scheme)
@@ -52,7 +52,7 @@ fn well_formed(text: &str) -> Option<String> {
     }
     let login = match login.map(|login| login.split_once(':')) {
         Some(Some((user, password))) if !password.is_empty() => format!("{user}:{MASK}@"),
-        // What stands there alone may be a password.
+        // A lone value may be a password.
         Some(_) => format!("{MASK}@"),
         None => String::new(),
     };
@@ -75,7 +75,7 @@ fn scheme_and_host(text: &str) -> String {
     format!("{scheme}{MASK}{host}")
 }
 
-/// Nothing where the last `@` may itself belong to a secret: in a query, or behind a server that has no login before it.
+/// Returns `None` if the last `@` may itself belong to a secret: in a query, or after a server without a login.
 fn host_behind_the_login(rest: &str) -> Option<&str> {
     let (before, behind) = rest.rsplit_once('@')?;
     let first = before.find(BEHIND_A_SERVER).map_or(before, |end| &before[..end]);
@@ -92,7 +92,7 @@ fn is_scheme(text: &str) -> bool {
         && text.chars().all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c))
 }
 
-/// A host, or nothing, and perhaps a port.
+/// Whether the text is a host, which may be empty, with an optional port.
 fn is_server(text: &str) -> bool {
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
@@ -179,7 +179,7 @@ mod tests {
                 "amqp://a:b@h1;c:{}@h2/x;d:{}@h3/y", "amqp://user:{}",
             ][shape];
             prop_assume!(!text.replace("{}", "").contains(&secret) && !MASK.contains(&secret));
-            // Without a host, what stands behind an `@` looks like one, and digits before a `/` like a port.
+            // Without a host, text after an `@` looks like one, and digits before a `/` look like a port.
             let secret = if shape == 20 { secret.replace(['@', '/'], "_") } else { secret };
             let text = text.replace("{}", &secret);
             let shown = without_password(&text);

@@ -1,8 +1,8 @@
-//! What is wrong with the settings, without a word that may be a secret.
+//! Errors of settings. They contain no word that may be a secret.
 
 use crate::server_url::ServerUrlError;
 
-/// What is wrong with a setting, and what is expected instead.
+/// The fault of a setting, and the expected value.
 #[derive(Debug, thiserror::Error)]
 pub enum SettingError {
     /// A value that cannot be used.
@@ -10,7 +10,7 @@ pub enum SettingError {
     Bad {
         /// The setting.
         name: &'static str,
-        /// Its value, masked where it is secret.
+        /// Its value, masked if it is secret.
         value: String,
         /// What is expected.
         expected: &'static str,
@@ -20,23 +20,23 @@ pub enum SettingError {
     Url {
         /// The setting.
         name: &'static str,
-        /// Its value without what may be a password.
+        /// Its value without a possible password.
         value: String,
-        /// What is wrong with it.
+        /// The URL's fault.
         why: ServerUrlError,
         /// What is expected.
         expected: &'static str,
     },
-    /// What it names cannot be used.
+    /// The setting's value names something that cannot be used.
     #[error("setting {name}: {why}")]
     Unusable {
         /// The setting.
         name: &'static str,
-        /// What it names, and what is wrong with that.
+        /// The thing named, and its fault.
         why: String,
     },
-    /// A name in `voltgate.toml` that no setting has.
-    #[error("{file}: there is no setting `{name}`; docs/configure.md has the table of settings")]
+    /// A name in `voltgate.toml` that is not a setting.
+    #[error("{file}: unknown setting `{name}`; docs/configure.md lists all settings")]
     Unknown {
         /// The file.
         file: String,
@@ -49,7 +49,7 @@ pub enum SettingError {
 }
 
 impl From<config::ConfigError> for SettingError {
-    /// Of a file that is not TOML only the place is named: what follows quotes the line, which may hold a password.
+    /// Of a file that is not TOML only the position is named: the rest quotes the line, which may contain a password.
     fn from(error: config::ConfigError) -> Self {
         let place = error.to_string().lines().next().unwrap_or_default().to_owned();
         match error {

@@ -1,4 +1,4 @@
-//! How log lines look: JSON lines are flat, and fields that only a trace has a use for are left out of both formats.
+//! The format of log lines. JSON lines are flat, and both formats omit fields that only a trace uses.
 
 use std::fmt;
 
@@ -12,11 +12,11 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, FormattedFields};
 use tracing_subscriber::registry::LookupSpan;
 
-/// What the crate tracing-opentelemetry reads of a span, such as its kind.
+/// The prefix of span fields that the crate tracing-opentelemetry reads, such as the span's kind.
 const FOR_TRACES: &str = "otel.";
 
-/// `{"timestamp":…,"level":…,"target":…,"message":…}` and the fields of the line and of the request that it is about
-/// beside them: no objects in objects.
+/// `{"timestamp":…,"level":…,"target":…,"message":…}`, with the fields of the line and of its request at the same
+/// level: no nested objects.
 pub(super) struct JsonLines;
 
 impl<S> FormatEvent<S, JsonFields> for JsonLines
@@ -35,7 +35,7 @@ where
         line.insert("level".to_owned(), event.metadata().level().as_str().into());
         line.insert("target".to_owned(), event.metadata().target().into());
         event.record(&mut Fields(&mut line));
-        // The innermost last, so that its fields win.
+        // The innermost span comes last, so that its fields win.
         for span in context.event_scope().into_iter().flat_map(tracing_subscriber::registry::Scope::from_root)
         {
             let extensions = span.extensions();
@@ -82,8 +82,8 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// The fields of a span as they are kept until a line is logged: one object a line, each time that some are recorded.
-/// Most requests log nothing, so what is kept must be cheap to make.
+/// A span's fields, stored until a line is logged: one object a line, each time that some are recorded. Most requests
+/// log nothing, so storing must be cheap.
 pub(super) struct JsonFields;
 
 impl<'writer> FormatFields<'writer> for JsonFields {
@@ -95,7 +95,7 @@ impl<'writer> FormatFields<'writer> for JsonFields {
     }
 }
 
-/// `name=value` with a space between them, the message without its name.
+/// `name=value` separated by spaces, the message without its name.
 pub(super) struct TextFields;
 
 impl<'writer> FormatFields<'writer> for TextFields {

@@ -1,5 +1,5 @@
-//! Traces, sent to a collector by OTLP over HTTP, from a thread of their own. Whatever the collector does, nothing waits
-//! for it: spans queue up to a bound and are dropped beyond it, and the log says once that it cannot be reached.
+//! Traces, sent to a collector by OTLP over HTTP from a thread of their own. Nothing waits for the collector: spans
+//! queue up to a limit and are dropped beyond it. The log reports once that the collector cannot be reached.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,24 +21,24 @@ use url::Url;
 use crate::server_url;
 use crate::settings::{OTLP_ENDPOINT, OTLP_SAMPLE_RATIO, SettingError, Settings};
 
-/// Of one message to the collector.
+/// The time limit of one message to the collector.
 const SEND_LIMIT: Duration = Duration::from_secs(2);
 const SEND_EVERY: Duration = Duration::from_secs(1);
-/// Spans that wait to be sent, at most.
+/// Maximum number of spans that wait to be sent.
 const MOST_WAITING: usize = 8192;
-/// What stopping may take longer, because the last spans are sent.
+/// How much longer shutdown may take to send the last spans.
 const FLUSH_LIMIT: Duration = Duration::from_secs(2);
-/// The spans that are sent are those that our own crates make.
+/// Only the spans of Voltgate's own crates are sent.
 const OURS: [&str; 4] = ["http_api", "public_api", "acl_service", "worker"];
 
-/// Where traces go, and how many.
+/// Where to send traces, and the fraction of requests to trace.
 #[derive(Debug)]
 pub(super) struct TraceConfig {
     endpoint: Url,
     ratio: f64,
 }
 
-/// The traces of a process; nothing where none are sent.
+/// The traces of a process; `None` inside if none are sent.
 #[derive(Debug, Clone, Default)]
 pub struct Traces(Option<Sending>);
 
@@ -58,7 +58,7 @@ impl TraceConfig {
         }
         let endpoint = settings.parse_with(&OTLP_ENDPOINT, |text| {
             let mut url = server_url::http(text)?;
-            // The base of a collector, as OTEL_EXPORTER_OTLP_ENDPOINT has it, or the whole path.
+            // The collector's base URL, as in OTEL_EXPORTER_OTLP_ENDPOINT, or the whole path.
             if !url.path().ends_with("/v1/traces") {
                 url.path_segments_mut().ok()?.pop_if_empty().extend(["v1", "traces"]);
             }
@@ -90,7 +90,7 @@ impl TraceConfig {
 }
 
 fn exporter(endpoint: &Url) -> Result<Exporter, String> {
-    // A blocking client must not be made in a thread of tokio's.
+    // A blocking client must not be created on a tokio thread.
     let client = std::thread::spawn(|| {
         let client = reqwest::blocking::Client::builder().no_proxy().timeout(SEND_LIMIT);
         client.redirect(reqwest::redirect::Policy::none()).build()
@@ -110,7 +110,7 @@ fn exporter(endpoint: &Url) -> Result<Exporter, String> {
     Ok(Exporter { otlp, host, failing: AtomicBool::new(false) })
 }
 
-/// The exporter would write a login of the URL into the log, and not send it: what a request made of it has does the opposite.
+/// The exporter would log a login in the URL, and not send it. The request built from the URL does the opposite.
 fn without_login(
     client: &reqwest::blocking::Client,
     endpoint: &Url,
@@ -130,14 +130,14 @@ impl Traces {
             .with_threads(false)
             .with_target(false)
             .with_tracked_inactivity(false);
-        // Spans only: what a log line says is not meant for a collector.
+        // Spans only: log lines are not meant for a collector.
         let ours = filter_fn(|metadata| {
             metadata.is_span() && OURS.iter().any(|name| metadata.target().starts_with(name))
         });
         Some(layer.with_filter(ours).boxed())
     }
 
-    /// Sends what is left, within two seconds. The last thing that a process does.
+    /// Sends the remaining spans, within two seconds. Call it last in a process.
     pub async fn flush(self) {
         if let Some(Sending { provider, .. }) = self.0 {
             let provider = Arc::new(provider);
@@ -147,7 +147,7 @@ impl Traces {
     }
 }
 
-/// Sends, and says in the log when that begins to fail and when it works again.
+/// Sends spans, and logs when sending starts to fail and when it recovers.
 #[derive(Debug)]
 struct Exporter {
     otlp: opentelemetry_otlp::SpanExporter,
@@ -165,7 +165,7 @@ impl SpanExporter for Exporter {
                 Ok(()) => tracing::info!(collector, "traces reach the collector again"),
                 Err(error) => tracing::warn!(
                     collector, %error,
-                    "traces are lost: the collector (OTLP_ENDPOINT) cannot be reached; this is said once"
+                    "traces are lost: the collector (OTLP_ENDPOINT) cannot be reached; logged once"
                 ),
             }
         }

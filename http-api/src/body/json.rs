@@ -1,4 +1,4 @@
-//! Bodies as JSON, read strictly: what two programs would read differently is refused, and so is what nobody would read.
+//! Strict JSON bodies: rejects what two programs could read differently, and members that would be ignored.
 
 use std::fmt;
 
@@ -7,10 +7,11 @@ use serde_json::{Map, Number, Value};
 
 use crate::Problem;
 
-/// A body as JSON. An object that has a member twice is none: of two values one would be passed over in silence.
+/// Parses a body as JSON. An object with a duplicate member is rejected: one of the two values would be silently
+/// ignored.
 ///
 /// # Errors
-/// It is none.
+/// Returns an error if the body is not such JSON.
 pub fn json(body: &[u8]) -> Result<Value, Problem> {
     if body.starts_with(&[0xff, 0xfe]) || body.starts_with(&[0xfe, 0xff]) {
         return Err(Problem::invalid("body", "the body is UTF-16, and JSON is UTF-8 (RFC 8259)"));
@@ -22,23 +23,23 @@ pub fn json(body: &[u8]) -> Result<Value, Problem> {
     Ok(value)
 }
 
-/// Refuses an object with members that are not known here: a misspelt one would be passed over in silence. What is no object
-/// is left to whoever reads the members.
+/// Rejects an object with unknown members: a misspelt one would be silently ignored. A value that is not an object
+/// passes; the code that reads the members rejects it.
 ///
 /// # Errors
-/// 400, which names the member and those that are known.
+/// Returns 400, which names the unknown member and the known ones.
 pub fn known_members(value: &Value, known: &[&str]) -> Result<(), Problem> {
     let mut names = value.as_object().into_iter().flat_map(Map::keys);
     match names.find(|name| !known.contains(&name.as_str())) {
         None => Ok(()),
         Some(name) => {
             let known = known.join(", ");
-            Err(Problem::invalid("body", format!("there is no member `{name:.64}` here; there is {known}")))
+            Err(Problem::invalid("body", format!("unknown member `{name:.64}`; expected: {known}")))
         }
     }
 }
 
-/// Makes a [`Value`], as `Value` itself is deserialized but for members that are given twice.
+/// Deserializes a [`Value`] as `Value` itself does, but rejects duplicate members.
 struct Strict;
 
 impl<'de> DeserializeSeed<'de> for Strict {
@@ -96,7 +97,7 @@ impl<'de> Visitor<'de> for Strict {
         let mut object = Map::new();
         while let Some(name) = members.next_key::<String>()? {
             if object.contains_key(&name) {
-                return Err(A::Error::custom(format_args!("the member `{name:.64}` is there twice")));
+                return Err(A::Error::custom(format_args!("duplicate member `{name:.64}`")));
             }
             let value = members.next_value_seed(Strict)?;
             object.insert(name, value);
@@ -119,7 +120,7 @@ mod tests {
     #[test]
     fn a_member_that_is_there_twice_is_refused_by_name_at_any_depth() {
         for body in [r#"{"until": 1, "until": null}"#, r#"[{"a": {"until": 1, "u\u006etil": 1}}]"#] {
-            assert!(why(body.as_bytes()).contains("`until` is there twice"), "{body}");
+            assert!(why(body.as_bytes()).contains("duplicate member `until`"), "{body}");
         }
         assert!(json(br#"{"a": {"until": 1}, "b": {"until": 1}}"#).is_ok());
     }
@@ -149,7 +150,7 @@ mod tests {
                 && known(&value!(null)).is_ok()
         );
         let refused = known(&value!({"until": 1, "untill": 2})).unwrap_err().to_string();
-        assert_eq!(refused, "body: there is no member `untill` here; there is from, until");
+        assert_eq!(refused, "body: unknown member `untill`; expected: from, until");
     }
 
     fn any_value() -> impl Strategy<Value = Value> {

@@ -1,4 +1,4 @@
-//! Answers that are the same everywhere: refusals by their kind, and the headers that go with them.
+//! Responses that all operations share: errors by kind, and their headers.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use utoipa::openapi::{ContentBuilder, Ref, RefOr};
 
 use crate::problem::kind::{ALL, Kind};
 
-/// Answers of an operation, by status.
+/// The responses of an operation, by status.
 pub type Answers = BTreeMap<String, RefOr<Response>>;
 
-/// By name.
+/// Headers by name.
 pub(super) type Headers = BTreeMap<String, RefOr<Header>>;
 
 const RATE_LIMIT: [&str; 2] = ["RateLimit-Policy", "RateLimit"];
 
-/// A refusal of this kind.
+/// The response to an error of this kind.
 pub(crate) fn refusal(kind: &Kind) -> Answers {
     let answer = RefOr::Ref(Ref::from_response_name(kind.name));
     [(kind.status.as_str().to_owned(), answer)].into()
@@ -30,7 +30,7 @@ pub(super) fn components() -> Answers {
     ALL.iter().map(|kind| (kind.name.to_owned(), RefOr::T(component(kind)))).collect()
 }
 
-/// What `HEAD` is answered where `GET` is answered like this.
+/// The responses to `HEAD` that correspond to these responses to `GET`.
 pub(super) fn head(get: &Operation) -> Operation {
     let mut head = get.clone();
     head.operation_id = head.operation_id.map(|id| format!("{id}_head"));
@@ -42,16 +42,16 @@ pub(super) fn head(get: &Operation) -> Operation {
     head
 }
 
-/// Where the caller stands.
+/// The headers that report the caller's quota.
 pub(super) fn rate_limit() -> Headers {
     let header = |name: &str| (name.to_owned(), RefOr::Ref(Ref::new(format!("#/components/headers/{name}"))));
     RATE_LIMIT.map(header).into()
 }
 
-/// The headers that answers share, for the document's components.
+/// The headers that responses share, for the document's components.
 pub(super) fn shared_headers() -> Headers {
-    let policy = "What may come in which time, where there is a limit: `\"key\";q=2000;w=2`";
-    let standing = "What is left of it, and the seconds until it is whole again: `\"key\";r=1999;t=1`";
+    let policy = "The quota and its window in seconds, where there is a limit: `\"key\";q=2000;w=2`";
+    let standing = "The remaining quota, and the seconds until it is full again: `\"key\";r=1999;t=1`";
     RATE_LIMIT
         .into_iter()
         .zip([policy, standing])
@@ -77,7 +77,7 @@ fn component(kind: &Kind) -> Response {
 }
 
 fn headers(kind: &Kind) -> Headers {
-    let retry_after = || header("Retry-After", Type::Integer, "Seconds until it is worth trying again");
+    let retry_after = || header("Retry-After", Type::Integer, "Seconds to wait before a retry");
     match kind.status.as_u16() {
         401 | 403 => [header("WWW-Authenticate", Type::String, "`Bearer`, and why (RFC 6750)")].into(),
         405 => [header("Allow", Type::String, "The methods of the resource")].into(),

@@ -1,5 +1,5 @@
-//! The document as it is served, and the page that shows it: Swagger UI from within the program, so that it works where
-//! nothing else can be reached.
+//! The document as served, and the page that shows it: Swagger UI from within the program, so that it works without
+//! access to the internet.
 
 use std::sync::Arc;
 
@@ -13,14 +13,15 @@ use crate::problem::refusals;
 use crate::resource::{Resource, resource};
 use crate::{Access, Problem};
 
-/// The page has its own scripts and calls this service; Swagger UI sets styles from its scripts and has images in its CSS.
+/// The page has its own scripts and calls this service. Swagger UI sets styles from its scripts and has images in its
+/// CSS.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
                       connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
-/// The document as text, made once for all threads.
+/// The document as text, serialized once for all threads.
 pub(crate) struct Text(Bytes);
 
-/// What is told of the service is no secret: who reads it may not do more than before.
+/// The document holds no secret: reading it grants no access.
 pub(super) fn resources() -> [Resource; 3] {
     [
         resource("/openapi.json", &[("GET", Access::Open)]).route(get().to(document)),
@@ -35,7 +36,7 @@ impl From<&OpenApi> for Text {
     }
 }
 
-/// Serves the document, where there is one, and its page.
+/// Serves the document, if there is one, and its page.
 pub(crate) fn publish(config: &mut ServiceConfig, document: Option<&Data<Text>>) {
     let Some(document) = document else { return };
     config.app_data(document.clone());
@@ -44,31 +45,31 @@ pub(crate) fn publish(config: &mut ServiceConfig, document: Option<&Data<Text>>)
     }
 }
 
-/// This document
+/// The OpenAPI document
 #[utoipa::path(get, path = "/openapi.json", operation_id = "openapi", tag = "service",
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)))]
 pub(super) async fn document(text: Data<Text>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(text.0.clone())
 }
 
-/// This document as a page
+/// The OpenAPI document as a page
 #[utoipa::path(get, path = "/docs", operation_id = "docs", tag = "service",
-    responses((status = 308, description = "Where the page is", headers(("Location" = String)))))]
+    responses((status = 308, description = "Redirect to the page", headers(("Location" = String)))))]
 pub(super) async fn to_page() -> HttpResponse {
-    // Relative, because only the client knows what a proxy puts before it.
+    // Relative, because only the client knows the prefix that a proxy adds.
     HttpResponse::PermanentRedirect().insert_header((LOCATION, "docs/")).finish()
 }
 
-/// The page and its parts, compressed by gzip
+/// The page and its files, compressed by gzip
 #[utoipa::path(get, path = "/docs/{file}", operation_id = "docs_file", tag = "service",
-    params(("file" = String, Path, example = "index.html", description = "A part of the page; the page itself where it is empty")),
-    responses((status = 200, description = "The page, or a part of it", content((String = "text/html"),
+    params(("file" = String, Path, example = "index.html", description = "A file of the page; the page itself if empty")),
+    responses((status = 200, description = "The page, or one of its files", content((String = "text/html"),
         (String = "text/css"), (String = "text/javascript"), (String = "image/png"))),
         refusals::NotFound))]
 pub(super) async fn file(path: Path<String>) -> Result<HttpResponse, Problem> {
     let config = Config::new(["../openapi.json"]).use_base_layout().validator_url("none");
     let file = serve(&path, Arc::new(config)).map_err(|error| Problem::internal(error.to_string()))?;
-    let file = file.ok_or_else(|| Problem::not_found("file", "the page has no such part"))?;
+    let file = file.ok_or_else(|| Problem::not_found("file", "the page has no such file"))?;
     let mut answer = HttpResponse::Ok();
     answer.content_type(file.content_type).insert_header((CONTENT_SECURITY_POLICY, POLICY));
     if file.gzpipped {

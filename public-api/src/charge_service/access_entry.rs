@@ -1,4 +1,4 @@
-//! `insertACL`: admitting a driver by way of acl-service, the only owner of the lists, in the caller's own name.
+//! `insertACL`: admits a driver through acl-service, the only owner of the lists, with the caller's key.
 
 use std::time::Duration;
 
@@ -18,10 +18,10 @@ use super::station_and_driver;
 use crate::config::ChargeServiceConfig;
 use crate::form::Form;
 
-/// For the one call to acl-service.
+/// The time limit of the one call to acl-service.
 const TIME_LIMIT: Duration = Duration::from_secs(5);
 
-/// The access lists, behind acl-service.
+/// The access lists, through acl-service.
 #[derive(Debug, Clone)]
 pub(crate) struct AccessEntries {
     http: Client,
@@ -35,10 +35,10 @@ pub(super) struct NewEntry {
     driver_token: DriverToken,
 }
 
-/// What became of an entry
+/// The result of an insertion
 #[derive(Serialize, ToSchema)]
 pub(super) struct Inserted {
-    /// `success`, `exists` or `error`; with `error` an entry may have been made where acl-service did not answer in time
+    /// `success`, `exists` or `error`; after an `error` the entry may exist if acl-service did not answer in time
     flag: &'static str,
 }
 
@@ -47,7 +47,7 @@ struct Answer {
     added: u64,
 }
 
-/// Why an entry was not made.
+/// Why acl-service did not confirm the entry.
 #[derive(Debug, thiserror::Error)]
 enum NotInserted {
     #[error("{0}")]
@@ -62,13 +62,13 @@ impl AccessEntries {
     pub(crate) fn new(config: &ChargeServiceConfig) -> Result<Self, Failure> {
         let unusable =
             |error: reqwest::Error| Failure::Broken(format!("the client for acl-service: {error}"));
-        // Without a key of its own: the caller's is handed on.
+        // It has no key of its own: it forwards the caller's.
         let builder = service_client::builder(None, config.authorities.as_deref()).map_err(unusable)?;
         let http = builder.redirect(Policy::none()).timeout(TIME_LIMIT).build().map_err(unusable)?;
         Ok(Self { http, base: config.acl_service.clone() })
     }
 
-    /// Whether it is a new entry. One call, so that of two callers at once one alone is told so.
+    /// Returns whether the entry is new. It is one call, so that of two concurrent callers only one gets `true`.
     async fn admit(
         &self,
         station: StationId,
@@ -77,7 +77,7 @@ impl AccessEntries {
     ) -> Result<bool, NotInserted> {
         let url = service_client::url(&self.base, &["station", &station.to_string(), "acl"]);
         let mut asking = self.http.put(url).json(&json!({ "driver_tokens": [token] }));
-        // The audit trail shall name who did it, and acl-service decide whether they may.
+        // The audit trail has to name the caller, and acl-service has to check the caller's scopes.
         for name in [http::header::AUTHORIZATION.as_str(), "x-api-key"] {
             if let Some(key) = caller.headers().get(name) {
                 asking = asking.header(name, key.as_bytes());
@@ -94,7 +94,7 @@ impl AccessEntries {
 /// Admit a driver
 #[utoipa::path(post, path = "/api/insertACL/", operation_id = "insert_acl", tag = "charge-service",
     request_body(content((NewEntry = "application/json"), (NewEntry = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "Whether there is a new entry", body = Inserted)))]
+    responses((status = 200, description = "Whether the entry is new", body = Inserted)))]
 pub(super) async fn insert(
     entries: Data<AccessEntries>,
     request: HttpRequest,
@@ -109,7 +109,7 @@ pub(super) async fn insert(
         Ok(false) => "exists",
         Err(error) => {
             let made = matches!(&error, NotInserted::Unreachable(error) if !error.is_connect());
-            tracing::warn!(%error, may_be_made = made, "insertACL has no answer that an entry was made");
+            tracing::warn!(%error, may_be_made = made, "insertACL: acl-service did not confirm the entry");
             "error"
         }
     };

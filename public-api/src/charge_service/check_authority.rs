@@ -1,4 +1,5 @@
-//! `checkauthority`, which charge-service kept for itself: a request whose decision is waited for. It is called back too.
+//! `checkauthority`, which charge-service used internally: a request that waits for its decision. The decision is also
+//! called back.
 
 use std::time::{Duration, Instant};
 
@@ -17,9 +18,9 @@ use crate::acceptance::{Acceptance, Asked};
 use crate::error::ApiError;
 use crate::form::Form;
 
-/// For the decision, where the deadline of a request is later than that.
+/// Maximum wait for a decision, if the request's deadline is later.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
-/// What a decision may take beyond its deadline until it is on record.
+/// How long after its deadline a decision may take to be recorded.
 const RECORDED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TOO_OLD: Duration = Duration::from_secs(30 * 60);
@@ -29,14 +30,14 @@ const TOO_OLD: Duration = Duration::from_secs(30 * 60);
 pub(super) struct Checking {
     station_id: StationId,
     driver_token: DriverToken,
-    /// Half an hour ago at most
+    /// At most half an hour ago
     #[schema(format = "date-time")]
     request_time: String,
     #[schema(format = "uri", max_length = 2048)]
     callback_url: String,
 }
 
-/// What was decided, in charge-service's words
+/// The decision, in charge-service's words
 #[derive(Serialize, ToSchema)]
 pub(super) struct Checked {
     message: &'static str,
@@ -49,10 +50,10 @@ impl Checked {
     const FAILED: Self = Self { message: "An error occurred while proccessing charging request." };
 }
 
-/// Ask whether a driver may charge, and wait for the decision
+/// Request a decision and wait for it
 #[utoipa::path(post, path = "/api/checkauthority/", tag = "charge-service",
     request_body(content((Checking = "application/json"), (Checking = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "The decision, or that there is none", body = Checked)))]
+    responses((status = 200, description = "The decision, or an error message", body = Checked)))]
 pub(super) async fn check_authority(
     acceptance: Data<Acceptance>,
     request: HttpRequest,
@@ -71,12 +72,12 @@ async fn check(
 ) -> Result<Checked, ApiError> {
     let form = Form::of_body(request, payload).await?;
     let question = super::question(acceptance, &form)?;
-    let expected = || Problem::invalid("request_time", "expected a moment as ISO 8601 writes it");
+    let expected = || Problem::invalid("request_time", "expected an ISO 8601 timestamp");
     let age = Timestamp::now().since(Timestamp::parse(&form.text("request_time")?).ok_or_else(expected)?);
     let now = clock::now();
     let asked = acceptance.asked(now.saturating_sub(clock::nanos(age)));
     if age > TOO_OLD {
-        // Its deadline has passed, so that `unknown` is recorded and called back.
+        // Its deadline has passed, so `unknown` is recorded and called back.
         acceptance.accept(question, asked, None, &trace_of(request)).await?;
         return Ok(Checked::TOO_OLD);
     }
@@ -89,14 +90,14 @@ async fn check(
     })
 }
 
-/// Nothing when none is found on record in time; it will be called back all the same.
+/// Returns `None` if no decision is recorded in time. The decision is called back nevertheless.
 async fn decision(acceptance: &Acceptance, request: RequestId) -> Option<Decision> {
     let until = Instant::now() + (acceptance.timeout + RECORDED_WITHIN).min(LONGEST_WAIT);
     while Instant::now() < until {
         match acceptance.store.records.find(request).await {
             Ok(Some(record)) => return Some(record.decided.decision),
             Ok(None) => {}
-            Err(error) => tracing::warn!(%request, %error, "its decision cannot be looked up"),
+            Err(error) => tracing::warn!(%request, %error, "the decision of a request cannot be looked up"),
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

@@ -1,4 +1,4 @@
-//! `getrequestlog`: what was decided, the oldest first, as the original lists it; of it the newest, as the original has no pages.
+//! `getrequestlog`: the newest decisions, listed oldest first as in the original, which has no pages.
 
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -15,10 +15,10 @@ use utoipa::ToSchema;
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
-/// `GET /requests` finds the others.
+/// `GET /requests` finds older ones.
 const NEWEST: usize = 1000;
 
-/// A request that is decided
+/// A decided request
 #[derive(Serialize, ToSchema)]
 #[schema(as = LoggedRequest)]
 pub(super) struct Logged {
@@ -33,7 +33,7 @@ pub(super) struct Logged {
     decision: Decision,
 }
 
-/// What was decided, the oldest first: the newest thousand
+/// List the newest thousand decisions, oldest first
 #[utoipa::path(get, path = "/api/getrequestlog/", tag = "charge-service",
     responses((status = 200, description = "The requests", body = Vec<Logged>), Unavailable))]
 pub(super) async fn request_log(acceptance: Data<Acceptance>) -> Result<Json<Vec<Logged>>, ApiError> {
@@ -42,10 +42,10 @@ pub(super) async fn request_log(acceptance: Data<Acceptance>) -> Result<Json<Vec
     Ok(Json(newest.into_iter().map(Logged::from).collect()))
 }
 
-/// The newest first.
+/// The newest decisions, newest first.
 async fn newest(acceptance: &Acceptance) -> Result<Vec<Record>, StoreError> {
     let (mut newest, mut after) = (Vec::new(), None);
-    // A page may be short of its limit and not be the last.
+    // A page may be shorter than its limit without being the last.
     while newest.len() < NEWEST {
         let wanted = NEWEST - newest.len();
         let found = acceptance.store.search.list(&Filter::default(), after, wanted).await?;
@@ -72,7 +72,7 @@ impl From<Record> for Logged {
     }
 }
 
-/// ISO 8601, as Django REST framework writes moments of UTC.
+/// ISO 8601, as Django REST framework formats UTC timestamps.
 fn written(moment: Nanos) -> String {
     let moment = Timestamp::from(UNIX_EPOCH + Duration::from_nanos(moment));
     moment.to_string().replace("+00:00", "Z")

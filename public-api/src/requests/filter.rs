@@ -1,4 +1,4 @@
-//! The filters of `GET /requests` and of the stream, as they stand in a query.
+//! The filters of `GET /requests` and of the stream, from the query.
 
 use common::clock::Nanos;
 use common::decision::Decision;
@@ -10,23 +10,23 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::IntoParams;
 use utoipa::openapi::schema::{AnyOfBuilder, KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
 
-/// Those that both have, as the document names them
+/// The filters that both share, for the document
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "`read` reads them, so that each refusal names its field")]
+#[expect(dead_code, reason = "`read` reads them, so that each error names its field")]
 pub(super) struct Params {
     station_id: Option<StationId>,
     driver_token: Option<PresentedToken>,
     status: Option<Decision>,
 }
 
-/// What a query holds beside filters.
+/// The other parameters of a query.
 pub(super) type Rest = Vec<(String, String)>;
 
-/// Those that the stream has, too.
+/// The filters that the stream has too.
 const OF_BOTH: [&str; 3] = ["station_id", "driver_token", "status"];
 
-/// The filters of a query, of which only these are known here; and what else it holds.
+/// Parses the filters of a query, and returns its other parameters too. Only the shared names and `own` are accepted.
 pub(super) fn read(query: &str, own: &[&str]) -> Result<(Filter, Rest), Problem> {
     let pairs: Rest = serde_urlencoded::from_str(query)
         .map_err(|error| Problem::invalid("query", format!("the query cannot be read: {error}")))?;
@@ -34,7 +34,7 @@ pub(super) fn read(query: &str, own: &[&str]) -> Result<(Filter, Rest), Problem>
     for (at, (name, value)) in pairs.iter().enumerate() {
         if !OF_BOTH.contains(&name.as_str()) && !own.contains(&name.as_str()) {
             let known = [&OF_BOTH, own].concat().join(", ");
-            return Err(Problem::invalid("query", format!("there is no `{name}` here; there is {known}")));
+            return Err(Problem::invalid("query", format!("unknown parameter `{name}`; expected: {known}")));
         }
         if pairs[..at].iter().any(|(earlier, _)| earlier == name) {
             return Err(Problem::invalid("query", format!("`{name}` is given more than once")));
@@ -46,7 +46,7 @@ pub(super) fn read(query: &str, own: &[&str]) -> Result<(Filter, Rest), Problem>
     Ok((filter, rest))
 }
 
-/// Whether it is a filter.
+/// Sets the filter of this name. Returns whether it is a filter.
 fn set(filter: &mut Filter, name: &str, value: &str) -> Result<bool, Problem> {
     match name {
         "station_id" => {
@@ -71,7 +71,7 @@ fn set(filter: &mut Filter, name: &str, value: &str) -> Result<bool, Problem> {
     Ok(true)
 }
 
-/// How a moment is written.
+/// The format of a timestamp.
 pub(super) fn moment_schema() -> Schema {
     let date_time = SchemaFormat::KnownFormat(KnownFormat::DateTime);
     let text = ObjectBuilder::new().schema_type(Type::String).format(Some(date_time));

@@ -1,4 +1,4 @@
-//! `GET /requests`: which requests there were, newest first, a page at a time.
+//! `GET /requests`: the requests, newest first, in pages.
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -15,38 +15,38 @@ use crate::error::ApiError;
 const DEFAULT_LIMIT: usize = 50;
 const LARGEST_LIMIT: usize = 500;
 
-/// A page. It may be short of its limit, or empty, and have a next one: the work for a page is bounded
+/// A page of requests. It may be shorter than its limit, or empty, and have a next page: the work for a page is bounded
 #[derive(Serialize, ToSchema)]
 #[schema(as = Requests)]
 pub(crate) struct Listed {
     requests: Vec<Shown>,
-    /// Of the next page; null at the end
+    /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
 
-/// What the list takes beside the filters that the stream has, too
+/// The parameters that only the list has
 #[derive(IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "filter.rs and this file read them, so that each refusal names its field")]
+#[expect(dead_code, reason = "filter.rs and this file read them, so that each error names its field")]
 struct OwnParams {
     delivery: Option<DeliveryState>,
-    /// Called at this moment or later
+    /// Requested at this moment or later
     #[param(schema_with = filter::moment_schema)]
     from: Option<String>,
-    /// Called before this moment
+    /// Requested before this moment
     #[param(schema_with = filter::moment_schema)]
     to: Option<String>,
     #[param(minimum = 1, maximum = 500, default = 50)]
     limit: Option<u32>,
-    /// Of the page before
+    /// The cursor of the previous page
     #[param(pattern = "^([0-9a-f]{48})?$")]
     cursor: Option<String>,
 }
 
-/// Requests that are decided, newest first
+/// List decided requests, newest first
 #[utoipa::path(get, path = "/requests", operation_id = "list_requests", tag = "requests", params(filter::Params, OwnParams),
-    responses((status = 200, description = "A page of them", body = Listed), Invalid, Unavailable))]
+    responses((status = 200, description = "A page of requests", body = Listed), Invalid, Unavailable))]
 pub(crate) async fn list(
     acceptance: Data<Acceptance>,
     request: HttpRequest,
@@ -57,7 +57,7 @@ pub(crate) async fn list(
     for (name, value) in &rest {
         match name.as_str() {
             "limit" => limit = parse_limit(value)?,
-            // Empty as on the first page, for who has nothing to put there yet.
+            // Empty as on the first page, for clients that always send the parameter.
             _ if value.is_empty() => {}
             _ => after = Some(cursor(value)?),
         }

@@ -17,7 +17,7 @@ use super::{Shown, filter};
 use crate::decisions::{Decisions, Listener};
 use crate::error::ApiError;
 
-/// So that nobody on the way takes a quiet stream for a dead one.
+/// Keeps proxies from closing a quiet stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 const FULL_FOR: Duration = Duration::from_secs(10);
@@ -28,9 +28,9 @@ struct Events {
     listener: Listener,
     filter: Filter,
     position: FeedPosition,
-    /// Whether the store has to be read, because there is something that was not told here.
+    /// Whether to read the store, because some decisions were not received from the listener.
     behind: bool,
-    /// What is to be sent first.
+    /// What to send first.
     first: Option<Bytes>,
 }
 
@@ -38,17 +38,17 @@ struct Events {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "`last_event_id` reads it")]
 struct PositionHeader {
-    /// Of the last event that was seen, behind which to go on
+    /// The id of the last event received; the stream continues after it
     #[param(rename = "Last-Event-ID", pattern = "^[0-9]+-[0-9]+$")]
     position: Option<String>,
 }
 
-/// Decisions as they are made, by any worker
+/// Stream decisions as they are made, by any worker
 ///
-/// Server-sent events: `decision` with the request as data, at least once; `gap` where some may be missing.
+/// Server-sent events: `decision`, with the request as data, at least once; `gap` where decisions may be missing.
 #[utoipa::path(get, path = "/requests/stream", operation_id = "stream_decisions", tag = "requests",
     params(filter::Params, PositionHeader),
-    responses((status = 200, description = "A stream without an end", content_type = "text/event-stream", body = String),
+    responses((status = 200, description = "An endless stream", content_type = "text/event-stream", body = String),
         Invalid, Unavailable))]
 pub(crate) async fn stream(
     decisions: Data<Decisions>,
@@ -56,10 +56,10 @@ pub(crate) async fn stream(
 ) -> Result<HttpResponse, ApiError> {
     let (filter, _) = filter::read(request.query_string(), &[])?;
     let seen = last_event_id(&request)?;
-    let full = || Problem::unavailable("stream", "as many streams are open as may be", FULL_FOR);
+    let full = || Problem::unavailable("stream", "the maximum number of streams is open", FULL_FOR);
     let listener = decisions.listen().ok_or_else(full)?;
     let (position, complete) = listener.begin(seen).await.map_err(ApiError::Store)?;
-    // At once, so that clients know that it has begun, and from where.
+    // Sent at once, so that clients know that the stream has begun, and from which position.
     let first = format!("{}id: {position}\n\n", if complete { "" } else { GAP });
     let events = Events { listener, filter, position, behind: true, first: Some(first.into()) };
     let body = stream::unfold(events, |mut events| async move {
@@ -69,7 +69,7 @@ pub(crate) async fn stream(
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
         .insert_header((CACHE_CONTROL, "no-store"))
-        // nginx would hold events back.
+        // Keeps nginx from buffering events.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(body))
 }
@@ -83,7 +83,7 @@ fn last_event_id(request: &HttpRequest) -> Result<Option<FeedPosition>, Problem>
 }
 
 impl Events {
-    /// The next thing to send; nothing when the service stops.
+    /// The next text to send; `None` when the service stops.
     async fn next(&mut self) -> Option<Bytes> {
         if let Some(first) = self.first.take() {
             return Some(first);
@@ -94,13 +94,13 @@ impl Events {
             () = stopping.cancelled() => None,
             next = tokio::time::timeout(HEARTBEAT, self.decided()) => match next {
                 Ok(next) => next,
-                // With the position, so that who comes again need not read all that did not fit.
+                // With the position, so that a client that reconnects need not read everything that did not match.
                 Err(_) => Some(format!(": nothing new\nid: {}\n\n", self.position).into()),
             },
         }
     }
 
-    /// Waits for decisions that fit.
+    /// Waits for matching decisions.
     async fn decided(&mut self) -> Option<Bytes> {
         loop {
             let text = if self.behind { self.catch_up().await } else { self.follow().await? };
@@ -126,7 +126,7 @@ impl Events {
     async fn follow(&mut self) -> Option<String> {
         match self.listener.parts.recv().await {
             Ok(part) if part.after <= self.position => Some(self.take(&part.fed)),
-            // Something before it was told before this stream listened, or while it was too slow.
+            // An earlier decision was published before this stream listened, or while it was too slow.
             Ok(_) | Err(RecvError::Lagged(_)) => {
                 self.behind = true;
                 Some(String::new())

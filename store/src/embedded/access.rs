@@ -1,4 +1,4 @@
-//! Access lists as rows, and beside them the times of those entries that have any.
+//! Access lists as rows. Validity periods are in a table of their own.
 
 use async_trait::async_trait;
 use common::ids::{DriverToken, StationId};
@@ -7,7 +7,7 @@ use embedded_db::rusqlite::{self, Connection, OptionalExtension, Transaction, pa
 use super::{EmbeddedStore, now_ms, unavailable};
 use crate::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery, Period, StoreError};
 
-/// How many rows one page of a search may look at.
+/// Maximum rows that one page of a search may examine.
 const SEARCHED: u32 = 10_000;
 
 #[async_trait]
@@ -59,7 +59,7 @@ impl AccessLists for EmbeddedStore {
         self.db.write(change).await.map_err(unavailable)
     }
 
-    /// The cursor is the last token that was looked at for the page before.
+    /// The cursor is the last token that the previous page examined.
     async fn page(&self, station: StationId, query: &PageQuery<'_>) -> Result<Page, StoreError> {
         let (station, after) = (station.to_string(), token_cursor(query.cursor)?);
         let (search, limit) = (query.search.unwrap_or_default().to_owned(), query.limit as usize);
@@ -113,13 +113,13 @@ impl AccessLists for EmbeddedStore {
     }
 }
 
-/// What stands in the tables for one driver at one station.
+/// The stored rows of one driver at one station.
 struct Held {
     listed: bool,
     times: Option<(Period, bool)>,
 }
 
-/// Gives whether the entry is another one now.
+/// Returns whether the entry changed.
 fn apply(tx: &Transaction<'_>, station: &str, change: &Change) -> rusqlite::Result<bool> {
     let (token, now) = (change.token(), now());
     let held = Held::read(tx, station, token)?;
@@ -161,7 +161,7 @@ impl Held {
     }
 }
 
-/// An entry's times, and whether it waits to begin.
+/// An entry's validity, and whether it has yet to begin.
 pub(super) fn times_of(
     connection: &Connection,
     station: &str,
@@ -207,7 +207,7 @@ fn allowed(connection: &Connection, station: &str, token: &DriverToken) -> rusql
     Ok(held.listed && !held.times.is_some_and(|(period, _)| period.is_over(now())))
 }
 
-/// Two columns, 0 or NULL for none.
+/// Reads two columns; 0 or NULL means unbounded.
 fn period(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Period> {
     let moment = |column| {
         let value: Option<i64> = row.get(column)?;

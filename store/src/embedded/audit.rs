@@ -1,4 +1,4 @@
-//! The audit trail as rows, numbered as they were written.
+//! The audit trail as rows, numbered in the order of writing.
 
 use async_trait::async_trait;
 use embedded_db::rusqlite::{Connection, Transaction, params};
@@ -6,7 +6,7 @@ use embedded_db::rusqlite::{Connection, Transaction, params};
 use super::{EmbeddedStore, now_ms, unavailable};
 use crate::{AuditEntry, AuditFilter, AuditTrail, Listing, StoreError};
 
-/// How many rows one page may look at.
+/// Maximum rows that one page may examine.
 const LOOKED_AT: u32 = 4000;
 
 #[async_trait]
@@ -22,7 +22,7 @@ impl AuditTrail for EmbeddedStore {
         self.db.write(append).await.map_err(unavailable)
     }
 
-    /// The cursor is the number of the last row that was looked at.
+    /// The cursor is the number of the last row examined.
     async fn page(
         &self,
         filter: &AuditFilter,

@@ -1,4 +1,4 @@
-//! Groups of stations as rows. The cursors are the last thing on the page before.
+//! Groups of stations as rows. A cursor is the last item of the previous page.
 
 use async_trait::async_trait;
 use common::ids::{DriverToken, StationId};
@@ -8,7 +8,7 @@ use super::{EmbeddedStore, unavailable};
 use crate::{Entry, GroupName, GroupSize, Groups, Listing, PageQuery, Period, StoreError};
 
 impl EmbeddedStore {
-    /// Runs a statement; gives whether it changed anything.
+    /// Runs a statement; returns whether it changed anything.
     async fn changes<const N: usize>(
         &self,
         sql: &'static str,
@@ -20,7 +20,7 @@ impl EmbeddedStore {
         Ok(self.db.write(change).await.map_err(unavailable)? > 0)
     }
 
-    /// Two texts of each row of a statement whose parameters are a name, what to begin behind, and how many.
+    /// Two texts of each row. The statement's parameters are a name, the item to start after, and the limit.
     async fn rows(
         &self,
         sql: &'static str,

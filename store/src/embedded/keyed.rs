@@ -1,4 +1,4 @@
-//! Small keyed state as rows.
+//! Small key-value state as rows.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ impl KeyedState for EmbeddedStore {
         self.db.write(remove).await.map_err(unavailable)
     }
 
-    /// All tables are in one file.
+    /// All tables are in one file, so one probe covers every kind of write.
     async fn probe(&self, _writes: Writes) -> Result<(), StoreError> {
         self.put(PROBE, "", KEPT_FOR).await
     }

@@ -60,7 +60,7 @@ impl Keys for EmbeddedStore {
     }
 }
 
-/// Nothing when the row is not a key of ours.
+/// Returns `None` if the row is not a valid key.
 fn record(row: &Row<'_>) -> rusqlite::Result<Option<KeyRecord>> {
     let (id, scopes, hash): (String, String, String) = (row.get(0)?, row.get(2)?, row.get(3)?);
     let (Ok(id), Ok(scopes), Some(hash)) = (id.parse(), scopes.parse(), SecretHash::from_hex(&hash)) else {

@@ -1,4 +1,4 @@
-//! Records as rows, and the request's way to its record as in Redis.
+//! Records as rows. The mapping from request to record is the same as in Redis.
 
 use async_trait::async_trait;
 use common::decision::Source;
@@ -21,7 +21,7 @@ impl Records for EmbeddedStore {
             if enter(tx, request, &proposed, expires_ms)? {
                 return Ok(Opened { key: proposed, record: None });
             }
-            // A caller that uses one id for two questions gets a record for each.
+            // A caller that uses one id for two questions gets one record for each.
             let key = key_of(tx, request)?.filter(|held| held.same_question(&proposed)).unwrap_or(proposed);
             let record = read(tx, &key)?.filter(|record| record.decided.request_id == request);
             Ok(Opened { key, record })
@@ -37,7 +37,7 @@ impl Records for EmbeddedStore {
         let decide = move |tx: &Transaction<'_>| {
             let key = match enter(tx, request, &key, expires_ms)? {
                 true => key,
-                // Another delivery of the request may have proposed another start time, and came first.
+                // Another delivery of the request proposed another start time first.
                 false => key_of(tx, request)?.filter(|held| held.same_question(&key)).unwrap_or(key),
             };
             let sql =
@@ -69,7 +69,7 @@ impl Records for EmbeddedStore {
             Ok(record.map(|record| Held { key, decision: record.decided.decision, new: false }))
         };
         let held = self.db.write(decide).await.map_err(unavailable)?;
-        held.ok_or_else(|| StoreError::Foreign(format!("the record of {request} is not ours")))
+        held.ok_or_else(|| StoreError::Foreign(format!("the record of {request} is not Voltgate's")))
     }
 
     async fn attempted(
@@ -129,7 +129,7 @@ impl Records for EmbeddedStore {
 
     async fn look_up(&self, request: RequestId) -> Result<Option<Known>, StoreError> {
         let look = move |connection: &Connection| {
-            // In this order: where the note is gone already, the key is there.
+            // The order matters: if the note is gone already, the key exists.
             let note = value_of(connection, &accepted_key(request))?;
             let key = key_of(connection, request)?;
             if let Some(key) = &key
@@ -157,7 +157,7 @@ impl Records for EmbeddedStore {
     }
 }
 
-/// The request's way to its record. Whether there was none.
+/// Enters the mapping from the request to its record. Returns whether there was none.
 fn enter(
     tx: &Transaction<'_>,
     request: RequestId,
@@ -199,7 +199,7 @@ pub(super) fn read(connection: &Connection, key: &RecordKey) -> rusqlite::Result
     record.optional().map(Option::flatten)
 }
 
-/// Nothing when the row is not a record of ours.
+/// Returns `None` if the row is not a valid record.
 fn record(key: &RecordKey, row: &Row<'_>) -> rusqlite::Result<Option<Record>> {
     let text = |column: usize| row.get::<_, String>(column);
     let (Ok(request_id), Ok(decision)) = (text(0)?.parse(), text(1)?.parse()) else { return Ok(None) };

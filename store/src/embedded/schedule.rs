@@ -1,4 +1,4 @@
-//! The schedule as rows. One process has the file, so that nothing has to be claimed.
+//! The schedule as rows. One process owns the file, so no claims are needed.
 
 use async_trait::async_trait;
 use common::ids::DriverToken;

@@ -15,10 +15,10 @@ use super::{EmbeddedStore, unavailable};
 use crate::search::Gathering;
 use crate::{Fed, FeedPosition, Filter, Found, Place, RecordKey, Search, StoreError};
 
-/// For so long a decision can be resumed from.
+/// How long a stream can be resumed from a decision.
 pub(super) const FEED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// Puts a decision into the feed.
+/// Appends a decision to the feed.
 pub(super) fn feed(tx: &Transaction<'_>, key: &RecordKey, expires_ms: i64) -> rusqlite::Result<()> {
     let sql = "INSERT INTO feed (start_ns, station_id, driver_token, expires_ms) VALUES (?1, ?2, ?3, ?4)";
     let (start_ns, station_id, token) = columns(key);
@@ -63,7 +63,7 @@ impl Search for EmbeddedStore {
 
     async fn feed_end(&self) -> Result<FeedPosition, StoreError> {
         let end = |connection: &Connection| {
-            // Not the largest that is there: it may have expired.
+            // Not the largest number present: that row may have expired.
             let sql = "SELECT seq FROM sqlite_sequence WHERE name = 'feed'";
             Ok(position(connection.prepare_cached(sql)?.query_row([], |row| row.get(0)).optional()?))
         };
@@ -96,7 +96,7 @@ impl Search for EmbeddedStore {
     }
 }
 
-/// The condition whose index finds the fewest rows.
+/// The condition whose index returns the fewest rows.
 fn narrowest(filter: &Filter) -> (&'static str, Value) {
     match filter {
         Filter { driver_token: Some(token), .. } => ("driver_token = ?1", token.expose().to_owned().into()),
@@ -110,7 +110,7 @@ fn position(seq: Option<i64>) -> FeedPosition {
     FeedPosition { ms: 0, seq: unsigned(seq.unwrap_or(0)) }
 }
 
-/// Of the three columns from `first` on; nothing where the station is none.
+/// Reads the three columns from `first` on; returns `None` if the station is not a valid id.
 fn key(row: &Row<'_>, first: usize) -> rusqlite::Result<Option<RecordKey>> {
     let (start_ns, token) = (unsigned(row.get(first)?), row.get::<_, String>(first + 2)?);
     let station = row.get::<_, String>(first + 1)?.parse().ok();

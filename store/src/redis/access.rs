@@ -1,5 +1,5 @@
-//! Access lists: the set `station:<STATION_UUID>:allowlist` of driver tokens, and beside it a hash of the times of those
-//! entries that have any. The hash tag in its key keeps both in one slot, so that they change together.
+//! Access lists: the set `station:<STATION_UUID>:allowlist` of driver tokens, and a hash of the validity periods of
+//! those entries that have one. The hash tag in its key keeps both in one slot, so they change together.
 
 use async_trait::async_trait;
 use common::clock;
@@ -10,14 +10,15 @@ use uuid::Uuid;
 use super::{RedisStore, unavailable};
 use crate::{AccessLists, Change, Changed, Entry, Listing, Millis, Page, PageQuery, Period, StoreError};
 
-/// What one call may look at while it searches: so many SSCANs of so many members.
+/// The work limit of one search call: the number of SSCANs, and the members of each.
 const SEARCH_SCANS: u32 = 5;
 const SEARCH_COUNT: u32 = 2000;
 
 const PROBE_TOKEN: &str = "voltgate-readiness-probe";
 
 /// KEYS: the set, the times. ARGV: now, then for each change `admit`, `absent` or `remove`, the token, from, until. The
-/// times are kept as `w:FROM:UNTIL` while the entry waits to begin, `b:FROM:UNTIL` once it has; 0 for none.
+/// validity is stored as `w:FROM:UNTIL` while the entry has yet to begin, and as `b:FROM:UNTIL` afterwards; 0 means
+/// unbounded.
 const CHANGE: &str = r"
 local list, times, now, changed = KEYS[1], KEYS[2], tonumber(ARGV[1]), 0
 local any = redis.call('EXISTS', times) == 1
@@ -54,7 +55,7 @@ impl RedisStore {
         self.key(format_args!("station:{station}:allowlist"))
     }
 
-    /// In the slot of the set: Redis Cluster hashes what stands between the braces.
+    /// The same slot as the set: Redis Cluster hashes the text between the braces.
     pub(super) fn times(&self, station: StationId) -> String {
         self.key(format_args!("voltgate:acl:times:{{{}}}", self.allowlist(station)))
     }
@@ -75,7 +76,7 @@ impl RedisStore {
         script
     }
 
-    /// Puts an entry on a list that no station has, and takes it off again: no reader sees it.
+    /// Adds an entry to a list that belongs to no station, and removes it again: no reader sees it.
     pub(super) async fn probe_access_lists(&self) -> Result<(), StoreError> {
         let station = StationId::from_uuid(Uuid::nil());
         let token = DriverToken::parse(PROBE_TOKEN).map_err(unavailable)?;
@@ -87,8 +88,8 @@ impl RedisStore {
         self.command::<Value>(&script).await.map(drop)
     }
 
-    /// Whether these drivers are in the sets, and their entries' times, all in one round trip to a server that is the primary
-    /// after it.
+    /// Whether these drivers are in the sets, and the validity of their entries, in one round trip. A check afterwards
+    /// proves that the server is the primary.
     async fn held(
         &self,
         pairs: &[(StationId, DriverToken)],
@@ -110,7 +111,7 @@ impl RedisStore {
         answers.chunks_exact(2).map(held).collect()
     }
 
-    /// The times of these drivers' entries, in their order.
+    /// The validity of these drivers' entries, in their order.
     async fn times_of(
         &self,
         station: StationId,
@@ -135,7 +136,7 @@ impl AccessLists for RedisStore {
 
     async fn contains_many(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError> {
         let (held, now) = (self.held(pairs).await?, now_ms());
-        // The scheduler may be late in taking the driver out of the set.
+        // The scheduler may be late in removing the driver from the set.
         Ok(held
             .iter()
             .map(|(listed, times)| *listed && !times.is_some_and(|times| times.is_over(now)))
@@ -189,7 +190,8 @@ impl AccessLists for RedisStore {
             pipe.cmd("SCARD").arg(&key);
             let ((next, members), card): ((u64, Vec<String>), u64) = self.pipeline(&pipe).await?;
             (cursor, size) = (next, card);
-            // Another program may have put anything into the set; what is no token admits nobody and is not shown.
+            // Another program may have added anything to the set. A member that is not a token admits no driver and is
+            // not listed.
             tokens.extend(members.iter().filter_map(|member| DriverToken::parse(member).ok()));
             if cursor == 0 || tokens.len() >= query.limit as usize {
                 break;
@@ -223,7 +225,7 @@ pub(super) fn scan_cursor(cursor: Option<&str>) -> Result<u64, StoreError> {
     cursor.unwrap_or("0").parse().map_err(|_| StoreError::BadCursor)
 }
 
-/// Whether the entry still waits to begin, and its times; nothing where another program wrote something else.
+/// Whether the entry has yet to begin, and its validity; `None` if another program wrote the value.
 pub(super) fn parse_times(text: &str) -> Option<(bool, Period)> {
     let (state, times) = text.split_once(':')?;
     Some((state == "w", Period::from_text(times)?))

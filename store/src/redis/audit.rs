@@ -7,7 +7,8 @@ use time::{Date, OffsetDateTime};
 use super::{RedisStore, unavailable};
 use crate::{AuditEntry, AuditFilter, AuditTrail, Listing, Millis, StoreError};
 
-/// What one page may cost: so many reads of so many entries. An entry of a bulk change holds some 40 kB.
+/// The cost limit of one page: the number of reads, and the entries of each. An entry of a bulk change holds some 40
+/// kB.
 const READS: u32 = 40;
 const READ_COUNT: usize = 100;
 const DAY_SECONDS: u64 = 24 * 3600;
@@ -17,10 +18,10 @@ impl RedisStore {
         self.key(format_args!("voltgate:audit:{day}"))
     }
 
-    /// The last day that can hold what is asked for, and the first.
+    /// The last and the first day that can hold matching entries.
     fn days(&self, filter: &AuditFilter) -> (Date, Date) {
         let now = clock::now() / 1_000_000;
-        // Another process' clock may be ahead of ours.
+        // Another process's clock may be ahead of ours.
         let newest = now.saturating_add(DAY_SECONDS * 1000);
         let oldest = now.saturating_sub((self.options.retention.as_secs() + DAY_SECONDS) * 1000);
         let last = filter.to_ms.map_or(newest, |to| to.min(newest));
@@ -36,7 +37,7 @@ impl AuditTrail for RedisStore {
         let text = serde_json::to_string(entry).map_err(unavailable)?;
         let mut pipe = redis::pipe();
         pipe.atomic().cmd("XADD").arg(&key).arg("*").arg("entry").arg(text).ignore();
-        // From the end of its day on.
+        // Counted from the end of its day.
         pipe.cmd("EXPIRE").arg(&key).arg(self.options.retention.as_secs() + DAY_SECONDS).ignore();
         self.pipeline(&pipe).await
     }
@@ -78,13 +79,13 @@ impl AuditTrail for RedisStore {
     }
 }
 
-/// The day of a moment in UTC; the last that there is for what lies behind the calendar.
+/// The UTC day of a moment; the calendar's last day for moments after it.
 fn day_of(moment: Millis) -> Date {
     let seconds = i64::try_from(moment / 1000).unwrap_or(i64::MAX);
     OffsetDateTime::from_unix_timestamp(seconds).map_or(Date::MAX, OffsetDateTime::date)
 }
 
-/// `YYYY-MM-DD:ID`: what lies before that entry of that day; without the id all of the day.
+/// `YYYY-MM-DD:ID` selects what precedes that entry of that day; without the id, all of the day.
 fn parse_cursor(text: &str) -> Result<(Date, String), StoreError> {
     let parse = || {
         let (day, id) = text.split_once(':')?;
@@ -103,7 +104,7 @@ fn parse_cursor(text: &str) -> Result<(Date, String), StoreError> {
     parse().ok_or(StoreError::BadCursor)
 }
 
-/// Nothing for what is not ours.
+/// Returns `None` if the fields are not a valid entry.
 fn parse_entry(fields: &[(String, String)]) -> Option<AuditEntry> {
     let (_, text) = fields.iter().find(|(name, _)| name == "entry")?;
     serde_json::from_str(text).ok()

@@ -1,9 +1,10 @@
-//! The connections of one process. Each carries the commands of many tasks at once, so that they share one write and one
-//! `fsync` of the append-only file; one command a connection made tasks wait for a free one (measured: with
-//! `appendfsync always` on a busy disk half of the decisions came too late).
+//! The connections of one process. Each carries the commands of many tasks at once, so the tasks share one write and
+//! one `fsync` of the append-only file. With one command a connection, tasks waited for a free connection (measured:
+//! with `appendfsync always` on a busy disk half of the decisions came too late).
 //!
-//! An open connection proves nothing about the server behind it: after a fail-over it may lead to a replica. It is asked when
-//! it is made and once a second while it is used, and what an error says is heeded at any depth ([`Verdict`]).
+//! An open connection does not prove the server's role: after a fail-over it may lead to a replica. The role is checked
+//! when the connection is made and once a second while it is in use, and every error is examined at any depth
+//! ([`Verdict`]).
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -20,18 +21,18 @@ use super::verdict::Verdict;
 use crate::StoreError;
 
 const LANES: usize = 4;
-/// redis 1.x would give up after 500 ms, which one slow `fsync` of the append-only file can take.
+/// redis 1.x would time out after 500 ms, which one slow `fsync` of the append-only file can take.
 const RESPONSE_LIMIT: Duration = Duration::from_secs(2);
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
-/// How long a server is taken for the primary after it has said so.
+/// How long a server counts as the primary after it has said so.
 const PROVEN_FOR: Duration = Duration::from_secs(1);
 
 pub(super) struct Connections {
     pool: Pool,
-    /// A connection each, shared by all tasks; nothing before the first use and after a failure.
+    /// One connection each, shared by all tasks; `None` before the first use and after a failure.
     lanes: [Mutex<Option<Lane>>; LANES],
     next_lane: AtomicUsize,
-    /// How many connections were made. Each knows its number.
+    /// How many connections were made. Each connection knows its number.
     made: AtomicU64,
     pub(super) scripts: Scripts,
 }
@@ -43,10 +44,10 @@ struct Lane {
     proven: Instant,
 }
 
-/// One question to Redis and its answer, over one lane.
+/// One request to Redis and its response, over one lane.
 pub(super) struct Exchange {
     lane: usize,
-    /// The newest connection that there was when the question was sent. A later one may lead to another server.
+    /// The number of the newest connection when the request was sent. A later connection may lead to another server.
     newest: u64,
     retried: bool,
 }
@@ -72,18 +73,18 @@ impl Connections {
         Ok(Self { pool, lanes, next_lane, made, scripts })
     }
 
-    /// In turn over each lane. Over the same one again where it is retried: the others may have broken with it.
+    /// Takes the lanes in turn. A retry uses the same lane: the other connections may have broken with it.
     pub(super) fn exchange(&self) -> Exchange {
         let lane = self.next_lane.fetch_add(1, Ordering::Relaxed) % LANES;
         Exchange { lane, newest: 0, retried: false }
     }
 
-    /// A connection that leads to the primary, or did a second ago.
+    /// Returns a connection whose server is the primary, or was a second ago.
     pub(super) async fn get(&self, exchange: &mut Exchange) -> Result<MultiplexedConnection, StoreError> {
         loop {
             exchange.newest = self.made.load(Ordering::Relaxed);
             let Some((mut held, doubtful)) = self.held(exchange.lane) else {
-                // Boxed, as every future of the store would be larger by what only the first one needs.
+                // Boxed: otherwise every future of the store would grow by what only the first call needs.
                 return Box::pin(self.make(exchange)).await;
             };
             if !doubtful {
@@ -97,9 +98,9 @@ impl Connections {
         }
     }
 
-    /// `Ok` means to retry, which is done once: a connection that broke while it was idle is no failure of Redis, nor are
-    /// scripts that were flushed, and a primary that stepped down may have a successor at the same address. All that is asked
-    /// of Redis may be done twice.
+    /// `Ok` means to retry, which happens once. A connection that broke while idle is not a failure of Redis, nor are
+    /// flushed scripts, and a primary that stepped down may have a successor at the same address. Every request to
+    /// Redis may safely be repeated.
     pub(super) fn failed(&self, exchange: &mut Exchange, error: &RedisError) -> Result<(), StoreError> {
         let retry = match Verdict::of(error) {
             Verdict::Keep => false,
@@ -118,7 +119,7 @@ impl Connections {
         Err(unavailable(error))
     }
 
-    /// The lane's connection, and whether it is this caller's to ask the server again what it is.
+    /// The lane's connection, and whether this caller has to check the server's role.
     fn held(&self, lane: usize) -> Option<(MultiplexedConnection, bool)> {
         let mut held = self.lanes[lane].lock().ok()?;
         let held = held.as_mut()?;
@@ -129,7 +130,7 @@ impl Connections {
         Some((held.connection.clone(), doubtful))
     }
 
-    /// What was made later than `newest` stays: it has proved itself since.
+    /// Keeps a connection made later than `newest`: it has been checked since.
     fn forget(&self, lane: usize, newest: u64) {
         if let Ok(mut held) = self.lanes[lane].lock()
             && held.as_ref().is_some_and(|held| held.number <= newest)
@@ -139,7 +140,7 @@ impl Connections {
     }
 
     async fn make(&self, exchange: &mut Exchange) -> Result<MultiplexedConnection, StoreError> {
-        // It is not returned to the pool: once it is of no use, no other task may get it.
+        // It is not returned to the pool: once it is unusable, no other task may get it.
         let made = self.pool.get().await.map_err(unavailable)?;
         let mut connection = deadpool_redis::Connection::take(made);
         let role: ServerRole = server_role::ask().query_async(&mut connection).await.map_err(unavailable)?;

@@ -1,22 +1,23 @@
-//! Which buckets of the index were told lately when they expire, so that not every entry tells its bucket again.
+//! Which index buckets recently had their expiry set, so that not every entry sets it again.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-/// A power of two. More buckets than this at a time, and some are told more often.
+/// A power of two. If more buckets than this are in use, some have their expiry set more often.
 const SLOTS: usize = 1 << 15;
-/// A bucket is told again after this, in case somebody has emptied Redis behind our back. Less than the shortest one's length,
-/// which is an hour: what comes into a bucket within its length after it was told is kept for long enough.
+/// A bucket's expiry is set again after this time, in case Redis was flushed. It is less than the length of the
+/// shortest bucket, which is an hour: an entry that enters a bucket within the bucket's length after its expiry was set
+/// is kept for long enough.
 const AGAIN_AFTER: Duration = Duration::from_secs(600);
 
-/// Each bucket has one place in a table of fixed size, which the last one that was told holds.
+/// Each bucket maps to one slot of a fixed-size table. The slot holds the last bucket whose expiry was set.
 pub(super) struct Expiries {
     told: Box<[AtomicU64]>,
     since: Instant,
 }
 
-/// A bucket at a time.
+/// A bucket at one moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Mark(u64);
 
@@ -27,7 +28,7 @@ impl Default for Expiries {
 }
 
 impl Expiries {
-    /// What is to be noted once the bucket is told; nothing where it was told lately.
+    /// The mark to record once the expiry is set; `None` if it was set recently.
     pub(super) fn due(&self, bucket: &str) -> Option<Mark> {
         let mut hasher = DefaultHasher::new();
         (bucket, self.since.elapsed().as_secs() / AGAIN_AFTER.as_secs()).hash(&mut hasher);
@@ -35,7 +36,7 @@ impl Expiries {
         (self.slot(mark).load(Ordering::Relaxed) != mark).then_some(Mark(mark))
     }
 
-    /// Redis has said yes to it.
+    /// Records the mark after Redis has confirmed the expiry.
     pub(super) fn told(&self, Mark(mark): Mark) {
         self.slot(mark).store(mark, Ordering::Relaxed);
     }

@@ -46,13 +46,13 @@ impl Groups for RedisStore {
         if self.size(name).await?.is_some() {
             return Ok(false);
         }
-        // What a deletion that was cut off may have left must not come back with the name.
+        // Remains of an interrupted deletion must not reappear with the name.
         self.remove_content(name).await?;
         self.command(redis::cmd("SADD").arg(self.groups()).arg(name.to_string())).await
     }
 
     async fn delete(&self, name: &GroupName) -> Result<bool, StoreError> {
-        // The name last: until then the deletion can be asked for again.
+        // The name comes last: until then the deletion can be repeated.
         self.remove_content(name).await?;
         self.command(redis::cmd("SREM").arg(self.groups()).arg(name.to_string())).await
     }

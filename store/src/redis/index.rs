@@ -1,7 +1,7 @@
-//! The index: sorted sets of places, in buckets of time that expire with their records.
+//! The index: sorted sets of places, in time buckets that expire with their records.
 //!
-//! A member is the 24 bytes of a [`Place`], all with one score, so that they sort by bytes. A bucket is small enough that its
-//! expiry does not hold up Redis, and where it can stay below 128 members Redis keeps it in one compact piece.
+//! A member is the 24 bytes of a [`Place`]. All members have one score, so they sort by bytes. A bucket is small enough
+//! that its expiry does not block Redis. A bucket that stays below 128 members is stored in one compact piece.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -21,18 +21,18 @@ const WEEK: Nanos = 7 * 24 * HOUR;
 const DECISIONS: [Decision; 4] =
     [Decision::Allowed, Decision::NotAllowed, Decision::Unknown, Decision::Invalid];
 
-/// A list that a record is entered in. All records together are those of each decision.
+/// A list that a record is entered in. The lists of all decisions together hold all records.
 #[derive(Clone, Copy)]
 enum Family<'a> {
     Driver(&'a str),
     Station(StationId),
-    /// Those whose delivery was given up once. One that was asked for again stays.
+    /// Records whose delivery was abandoned once. A record stays listed after its redelivery was requested.
     Undeliverable,
     Status(Decision),
 }
 
 impl Family<'_> {
-    /// The length of a bucket: the fewer records come in a time, the longer.
+    /// The length of a bucket: the lower the rate of records, the longer.
     fn bucket_length(&self) -> Nanos {
         match self {
             Self::Driver(_) => WEEK,
@@ -51,7 +51,7 @@ impl Family<'_> {
         }
     }
 
-    /// Those in which all that a filter wants is; none where it is in any list of decisions.
+    /// The families that contain all matches of a filter; none if a match may be in any list of decisions.
     fn of(filter: &Filter) -> Vec<Family<'_>> {
         let undeliverable = filter.delivery == Some(DeliveryState::Undeliverable);
         let lists = [
@@ -64,16 +64,16 @@ impl Family<'_> {
     }
 }
 
-/// Where the records are that a filter wants.
+/// Where a filter's matches are.
 pub(super) struct Sought<'a> {
-    /// The lists that hold them all, gone through side by side. Their buckets are equally long.
+    /// The lists that together hold all matches, scanned in parallel. Their buckets are of equal length.
     through: Vec<Family<'a>>,
-    /// Other lists that each of them is in.
+    /// The other lists that each match must be in.
     also_in: Vec<Family<'a>>,
 }
 
 impl Sought<'_> {
-    /// The length of the buckets to be gone through.
+    /// The length of the buckets to scan.
     pub(super) fn bucket_length(&self) -> Nanos {
         self.through[0].bucket_length()
     }
@@ -85,18 +85,18 @@ impl Sought<'_> {
         (oldest..=newest).flat_map(keys).collect()
     }
 
-    /// Whether what is gone through has to be in other lists, too.
+    /// Whether the scanned entries must also be in other lists.
     pub(super) fn is_narrowed(&self) -> bool {
         !self.also_in.is_empty()
     }
 
-    /// How many keys a bucket has.
+    /// The number of keys of a bucket.
     pub(super) fn width(&self) -> u64 {
         self.through.len() as u64
     }
 }
 
-/// The keys, without a prefix, that a record is entered under, each with the length of its bucket.
+/// The keys, without a prefix, under which a record is entered, each with the length of its bucket.
 pub fn entries(key: &RecordKey, decision: Decision) -> [(String, Duration); 3] {
     let families = [
         Family::Status(decision),
@@ -107,8 +107,8 @@ pub fn entries(key: &RecordKey, decision: Decision) -> [(String, Duration); 3] {
 }
 
 impl RedisStore {
-    /// Enters a record. Before it is written, so that it cannot be there unseen; twice does no harm. Gives what is to be noted
-    /// in [`super::expiries`] once it is done.
+    /// Enters a record. It runs before the record is written, so that no record is missing from the index; repeating it
+    /// is safe. Returns the marks for [`super::expiries`] once it is done.
     pub(super) fn index(
         &self,
         pipe: &mut Pipeline,
@@ -127,7 +127,7 @@ impl RedisStore {
         })
     }
 
-    /// The same for a record that somebody else may have entered, and died before all of it was done.
+    /// The same for a record that another worker may have entered only in part before it died.
     pub(super) fn index_surely(
         &self,
         pipe: &mut Pipeline,
@@ -142,7 +142,7 @@ impl RedisStore {
         }
     }
 
-    /// Enters a record among the undeliverable ones. Before it is one.
+    /// Enters a record among the undeliverable ones, before its state changes.
     pub(super) fn index_undeliverable(&self, pipe: &mut Pipeline, place: Place) {
         let family = Family::Undeliverable;
         let bucket = self.key(family.bucket(place.start_ns));
@@ -150,14 +150,14 @@ impl RedisStore {
         self.keep(pipe, &bucket, Duration::from_nanos(family.bucket_length()));
     }
 
-    /// For as long as what comes into it in the time of its own length is to be kept.
+    /// Keeps the bucket for as long as it needs to keep entries that arrive within its own length.
     fn keep(&self, pipe: &mut Pipeline, bucket: &str, length: Duration) {
         let mut expire = roomy("EXPIRE", 2, bucket.len() + LONGEST_NUMBER);
         expire.arg(bucket).arg((self.options.retention + length).as_secs());
         pipe.add_command(expire).ignore();
     }
 
-    /// Where to look for what a filter wants, from this moment back: through the list that has the fewest entries then.
+    /// Where to look for a filter's matches, from this moment back: scans the list that has the fewest entries then.
     pub(super) async fn sought<'a>(
         &self,
         filter: &'a Filter,
@@ -179,7 +179,7 @@ impl RedisStore {
     ) -> Result<Vec<Family<'a>>, StoreError> {
         let mut pipe = redis::pipe();
         for list in &lists {
-            // The bucket before, as this one may have begun just now.
+            // The previous bucket, as this one may have begun just now.
             let bucket = list.bucket(start_ns.saturating_sub(list.bucket_length()));
             pipe.cmd("ZCARD").arg(self.key(bucket));
         }
@@ -191,7 +191,7 @@ impl RedisStore {
         Ok(a_week.into_iter().map(|(_, list)| list).collect())
     }
 
-    /// The entries of some buckets within these bounds, the newest first, at most `count` of each list.
+    /// The entries of some buckets within these bounds, newest first, at most `count` of each list.
     pub(super) async fn places(
         &self,
         keys: &[String],
@@ -207,7 +207,7 @@ impl RedisStore {
         Ok(lists.iter().flatten().filter_map(|member| Place::from_bytes(member)).collect())
     }
 
-    /// Those of these places that are in the other lists, too, in their order.
+    /// Those of these places that are also in the other lists, in their order.
     pub(super) async fn narrow(
         &self,
         sought: &Sought<'_>,
@@ -238,7 +238,7 @@ fn put_in(pipe: &mut Pipeline, bucket: &str, place: Place) {
     pipe.add_command(add).ignore();
 }
 
-/// Between which entries a page is.
+/// The bounds of a page's entries.
 pub(super) struct Bounds {
     upper: Vec<u8>,
     lower: Vec<u8>,
@@ -251,7 +251,7 @@ impl Bounds {
     }
 }
 
-/// A key of one length that shows no token: half of the hash.
+/// A key of fixed length that reveals no token: half of the hash.
 fn hashed(token: &str) -> String {
     let hash = Sha256::digest(token.as_bytes());
     let half = hash.iter().take(16).fold(0, |half: u128, byte| half << 8 | u128::from(*byte));

@@ -1,4 +1,4 @@
-//! Small keyed state: plain strings with an expiry, under `voltgate:`.
+//! Small key-value state: plain strings with an expiry, under `voltgate:`.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ impl KeyedState for RedisStore {
             match (put, held) {
                 (Some(_), _) => return Ok(None),
                 (None, Some(held)) => return Ok(Some(held)),
-                // It expired between the two.
+                // The key expired between the two commands.
                 (None, None) => {}
             }
         }
@@ -37,7 +37,7 @@ impl KeyedState for RedisStore {
     }
 
     async fn get(&self, keys: &[&str]) -> Result<Vec<Option<String>>, StoreError> {
-        // Not MGET: the keys may be of different slots.
+        // Not MGET: the keys may be in different slots.
         let mut pipe = redis::pipe();
         for key in keys {
             pipe.cmd("GET").arg(self.key(format_args!("voltgate:{key}")));

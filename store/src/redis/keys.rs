@@ -1,5 +1,5 @@
-//! API keys: the hash `voltgate:key:<ID>` of each, and the set `voltgate:keys` of their ids, for listing. The two are in
-//! different slots, so they are never changed in one transaction.
+//! API keys: the hash `voltgate:key:<ID>` of each, and the set `voltgate:keys` of their ids, for listing. The two are
+//! in different slots, so one transaction never changes both.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use common::api_key::{KeyId, SecretHash};
 use super::RedisStore;
 use crate::{KeyRecord, Keys, StoreError};
 
-/// ARGV: the moment, and for how many seconds a revoked key is still listed. A key that is gone is not made anew.
+/// ARGV: the moment, and for how many seconds a revoked key is still listed. A key that is gone is not recreated.
 const REVOKE: &str = r"
 if redis.call('EXISTS', KEYS[1]) == 0 then return 0 end
 if redis.call('HSETNX', KEYS[1], 'revoked_ms', ARGV[1]) == 1 then redis.call('EXPIRE', KEYS[1], ARGV[2]) end
@@ -32,7 +32,7 @@ impl RedisStore {
 #[async_trait]
 impl Keys for RedisStore {
     async fn insert(&self, key: &KeyRecord) -> Result<(), StoreError> {
-        // The index first: a crash between the two leaves an id without a key, never a key that is not listed.
+        // The index comes first: a crash between the two leaves an id without a key, never an unlisted key.
         let mut index = redis::cmd("SADD");
         index.arg(self.key_index()).arg(key.id.as_str());
         self.command::<()>(&index).await?;
@@ -81,7 +81,7 @@ impl Keys for RedisStore {
 }
 
 impl RedisStore {
-    /// Takes a key off the index whose hash has expired.
+    /// Removes a key whose hash has expired from the index.
     async fn forget(&self, id: &KeyId) -> Result<(), StoreError> {
         let mut command = redis::cmd("SREM");
         command.arg(self.key_index()).arg(id.as_str());
@@ -89,7 +89,7 @@ impl RedisStore {
     }
 }
 
-/// Nothing when the hash is not a key of ours.
+/// Returns `None` if the hash is not a valid key.
 fn record(id: &KeyId, hash: &HashMap<String, String>) -> Option<KeyRecord> {
     let text = |name: &str| hash.get(name).map(String::as_str);
     let number = |name: &str| text(name).and_then(|text| text.parse().ok());
@@ -99,7 +99,7 @@ fn record(id: &KeyId, hash: &HashMap<String, String>) -> Option<KeyRecord> {
         scopes: text("scopes")?.parse().ok()?,
         hash: SecretHash::from_hex(text("secret_sha256")?)?,
         created_ms: number("created_ms")?,
-        // A moment that cannot be read must not make a key last for ever.
+        // An unreadable expiry must not make a key valid for ever.
         expires_ms: text("expires_ms").map(|text| text.parse().unwrap_or(0)),
         last_used_ms: number("last_used_ms"),
         revoked_ms: text("revoked_ms").map(|text| text.parse().unwrap_or(0)),

@@ -1,4 +1,5 @@
-//! Overdue deliveries: the sorted set `voltgate:deliveries` of request ids, its score the moment at which each has to be over.
+//! Overdue deliveries: the sorted set `voltgate:deliveries` of request ids. The score is the moment by which the
+//! delivery has to end.
 
 use async_trait::async_trait;
 use common::ids::RequestId;
@@ -7,7 +8,7 @@ use super::RedisStore;
 use crate::overdue::lease_end;
 use crate::{Millis, OverdueDeliveries, StoreError};
 
-/// KEYS: the set. ARGV: now, the end of the lease, how many.
+/// KEYS: the set. ARGV: now, the end of the lease, the limit.
 const CLAIM: &str = r"
 local overdue = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
 for _, member in ipairs(overdue) do redis.call('ZADD', KEYS[1], ARGV[2], member) end
@@ -31,7 +32,7 @@ impl OverdueDeliveries for RedisStore {
         let mut script = redis::cmd("EVAL");
         script.arg(CLAIM).arg(1).arg(self.deliveries()).arg(now).arg(lease_end(now)).arg(limit);
         let members: Vec<String> = self.command(&script).await?;
-        // Another program may have put anything there, which would be claimed again and again.
+        // Another program may have added anything; such members would be claimed again and again.
         let (ours, others): (Vec<_>, Vec<_>) =
             members.into_iter().partition(|member| member.parse::<RequestId>().is_ok());
         self.take_off(&others).await?;

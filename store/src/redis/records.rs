@@ -20,7 +20,7 @@ use crate::records::{
 };
 use crate::{KeyedState, Place, StoreError};
 
-/// The hash's fields. The first five are the Python system's; the others are ours.
+/// The hash's fields. The first five are the Python system's; Voltgate added the others.
 mod field {
     pub(super) const STATION_ID: &str = "station_id";
     pub(super) const DRIVER_TOKEN: &str = "driver_token";
@@ -39,8 +39,8 @@ mod field {
     pub(super) const ATTEMPT: &str = "attempt:";
 }
 
-/// An attempt as its field holds it, which has its number in its name. Redis keeps a hash in one compact piece only while
-/// no value is longer than 64 bytes; else a record takes more than twice the memory.
+/// An attempt as its field stores it; the field's name holds its number. Redis keeps a hash in one compact piece only
+/// while no value is longer than 64 bytes; otherwise a record takes more than twice the memory.
 #[derive(Serialize, Deserialize)]
 struct StoredAttempt {
     at_ns: Nanos,
@@ -55,15 +55,15 @@ impl From<&Attempt> for StoredAttempt {
     }
 }
 
-/// A note lasts as long as an `Idempotency-Key`. What waits for longer is known once a worker has it.
+/// A note lasts as long as an `Idempotency-Key`. A request that waits for longer is known only once a worker takes it.
 const NOTED_FOR: Duration = Duration::from_secs(24 * 3600);
 
-/// Where a public-api of before 45dec5b (2026-11-27) keeps a note: under a key of its own, as JSON with names. Written and read for one release, so
-/// that a request that waits is found whichever version accepted it and whichever is asked. For an hour, as a million that
-/// wait are a million keys.
+/// Where versions of public-api before 45dec5b (2026-11-27) store a note: under a key of its own, as JSON with names.
+/// Notes are written and read there for one release, so that a waiting request is found whichever version accepted it
+/// and whichever is asked. They last an hour, as a million waiting requests are a million keys.
 const OLD_NOTED_FOR: Duration = Duration::from_secs(3600);
 
-/// An accepted request as its note holds it, without names: there may be millions of them.
+/// An accepted request as its note stores it, without field names: there may be millions of notes.
 #[derive(Serialize, Deserialize)]
 struct Note<'a>(StationId, Cow<'a, PresentedToken>, Option<Cow<'a, str>>, Nanos, Option<Nanos>);
 
@@ -90,7 +90,7 @@ impl Records for RedisStore {
         let index = format!("request:{request}");
         let held = self.put_if_absent(&index, &proposed.to_redis(), self.options.retention).await?;
         let Some(held) = held else { return Ok(Opened { key: proposed.clone(), record: None }) };
-        // A caller that uses one id for two questions gets a record for each.
+        // A caller that uses one id for two questions gets one record for each.
         let key = RecordKey::from_redis(&held).filter(|held| held.same_question(proposed));
         let key = key.unwrap_or_else(|| proposed.clone());
         let record = self.read(&key).await?.filter(|record| record.decided.request_id == request);
@@ -109,7 +109,7 @@ impl Records for RedisStore {
             return Ok(held);
         }
         match self.record_key(decided.request_id).await? {
-            // Another delivery of the request has proposed another start time, and came first.
+            // Another delivery of the request proposed another start time first.
             Some(first) if first != *key && first.same_question(key) => {
                 Ok(self.decide_under(&first, decided).await?.0)
             }
@@ -144,8 +144,8 @@ impl Records for RedisStore {
         Ok(DeliveryState::parse(&held))
     }
 
-    /// Many notes are one command, and nobody takes them away: a decision has no command of its own for a note that it mostly
-    /// has not, and a million that wait are no million keys.
+    /// Many notes are one command, and notes only expire: most decisions have no note, so a decision spends no command
+    /// on removing one. A million waiting requests are not a million keys.
     async fn accepted(&self, requests: &[Accepted]) -> Result<(), StoreError> {
         let mut buckets: BTreeMap<String, Vec<(Vec<u8>, String)>> = BTreeMap::new();
         let mut pipe = redis::pipe();
@@ -160,7 +160,7 @@ impl Records for RedisStore {
         if buckets.is_empty() {
             return Ok(());
         }
-        // Gone before its record is, so that nothing that was decided is ever seen to wait again.
+        // The note expires before its record does, so a decided request never appears to wait again.
         let noted_for = NOTED_FOR.min(self.options.retention / 2);
         for (bucket, notes) in &buckets {
             pipe.cmd("HSET").arg(bucket).arg(notes).ignore();
@@ -202,12 +202,12 @@ impl Records for RedisStore {
 }
 
 impl RedisStore {
-    /// In one round trip. Also gives whether nobody had entered a record of the request before.
+    /// In one round trip. Also returns whether no record of the request was entered before.
     async fn decide_under(&self, key: &RecordKey, decided: &Decided) -> Result<(Held, bool), StoreError> {
         let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
         let (record, request) = (key.to_redis(), self.request_key(decided.request_id));
         let mut pipe = Pipeline::with_capacity(10);
-        // Where another decision holds, the entry under this one is passed over by whoever reads it.
+        // If another decision holds, readers skip the index entry under this key.
         let marks = self.index(&mut pipe, key, place, decided.decision);
         let mut enter = roomy("SET", 5, request.len() + record.len() + LONGEST_NUMBER + 4);
         enter.arg(&request).arg(&record).arg("NX").arg("EX").arg(self.options.retention.as_secs());
@@ -221,7 +221,7 @@ impl RedisStore {
         Ok((held, entered.is_some()))
     }
 
-    /// The key of the record that the request is known to have.
+    /// The key of the request's record, if known.
     async fn record_key(&self, request: RequestId) -> Result<Option<RecordKey>, StoreError> {
         let mut command = redis::cmd("GET");
         command.arg(self.request_key(request));
@@ -273,7 +273,7 @@ impl RedisStore {
         self.pipeline(&pipe).await
     }
 
-    /// Under a key that no request gets: it is of 1970.
+    /// Uses a key that no request gets: its start time is in 1970.
     pub(super) async fn probe_records(&self) -> Result<(), StoreError> {
         let (station_id, driver_token) = (StationId::from_uuid(Uuid::nil()), PresentedToken::new(PROBE));
         let key = RecordKey { start_ns: 0, station_id, driver_token }.to_redis();
@@ -288,7 +288,7 @@ impl RedisStore {
         self.pipeline(&pipe).await
     }
 
-    /// Those of them that have no record yet under the key that their message proposes.
+    /// Those that have no record yet under the key that their message proposes.
     async fn undecided<'a>(&self, requests: &'a [Accepted]) -> Result<Vec<&'a Accepted>, StoreError> {
         if requests.is_empty() {
             return Ok(Vec::new());
@@ -308,13 +308,13 @@ impl RedisStore {
             .collect())
     }
 
-    /// The hash that the note of a request is in, that of the second in which it got its id, and the field there.
+    /// The hash that holds the note of a request, one for the second in which its id was made, and the field there.
     fn noted_at(&self, request: RequestId) -> (String, Vec<u8>) {
         let second = request.made_at().unwrap_or_default().as_secs();
         (self.key(format_args!("voltgate:accepted:{second}")), request.uuid().as_bytes().to_vec())
     }
 
-    /// The records with these keys, in their order; nothing where there is no key, or no record under it.
+    /// The records with these keys, in their order; `None` if there is no key, or no record under it.
     pub(super) async fn read_many(
         &self,
         keys: &[Option<RecordKey>],
@@ -329,7 +329,7 @@ impl RedisStore {
         Ok(keys.iter().map(|key| record(key.as_ref()?, hashes.next()?)).collect())
     }
 
-    /// Takes out the keys of records whose delivery stands otherwise, where those are many: a record is much to read.
+    /// Drops the keys of records in another delivery state if there are many keys: reading a whole record is expensive.
     pub(super) async fn keep_delivery(
         &self,
         keys: &mut [Option<RecordKey>],
@@ -359,7 +359,7 @@ impl RedisStore {
     }
 }
 
-/// Nothing when the hash is not a decided record of ours.
+/// Returns `None` if the hash is not a valid decided record.
 fn record(key: &RecordKey, hash: &HashMap<String, String>) -> Option<Record> {
     let text = |name: &str| hash.get(name).map(String::as_str);
     let number = |name: &str| text(name).and_then(|text| text.parse().ok());

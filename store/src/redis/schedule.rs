@@ -1,6 +1,6 @@
-//! The schedule: the sorted set `voltgate:acl:schedule` of `<STATION_UUID>:<DRIVER_TOKEN>:<MOMENT>`, its score the moment
-//! that the member is to be looked at. The times beside the list say what is then to be done, so that a member which
-//! nothing came of, or which is there twice, does no harm.
+//! The schedule: the sorted set `voltgate:acl:schedule` of `<STATION_UUID>:<DRIVER_TOKEN>:<MOMENT>`. The score is the
+//! moment at which the member is due. The entry's validity says what to do then, so a member without effect, or a
+//! duplicate one, does no harm.
 
 use async_trait::async_trait;
 use common::ids::DriverToken;
@@ -11,7 +11,7 @@ use super::access::parse_times;
 use crate::schedule::LEASE;
 use crate::{Change, Claim, Due, Millis, Schedule, Step, StoreError};
 
-/// KEYS: the schedule. ARGV: now, the end of the lease, how many.
+/// KEYS: the schedule. ARGV: now, the end of the lease, the limit.
 const CLAIM: &str = r"
 local due = redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', ARGV[1], 'LIMIT', 0, ARGV[3])
 for _, member in ipairs(due) do redis.call('ZADD', KEYS[1], ARGV[2], member) end
@@ -34,7 +34,8 @@ elseif state == 'w' and tonumber(from) <= now then
 end
 return 1";
 
-/// KEYS: the schedule. ARGV: the end of the lease, then the members. One that was entered anew since has another score.
+/// KEYS: the schedule. ARGV: the end of the lease, then the members. A member that was entered again since has another
+/// score.
 const FINISH: &str = r"
 for i = 2, #ARGV do
   local score = redis.call('ZSCORE', KEYS[1], ARGV[i])
@@ -47,7 +48,7 @@ impl RedisStore {
         self.key("voltgate:acl:schedule")
     }
 
-    /// Enters the moments of the entries to be made. Before the entries are, so that none is ever forgotten.
+    /// Enters the moments of the new entries. It runs before the entries are written, so that none is missed.
     pub(super) async fn enter(
         &self,
         changes: impl Iterator<Item = (StationId, &Change)>,
@@ -119,7 +120,7 @@ impl Schedule for RedisStore {
     }
 }
 
-/// No moment of an entry has a fraction, so that a claim's score is never mistaken for one.
+/// Moments of entries have no fraction, so the score of a claim is never mistaken for one.
 fn lease_end(now: Millis) -> String {
     format!("{}.5", u128::from(now) + LEASE.as_millis())
 }

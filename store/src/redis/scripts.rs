@@ -1,12 +1,13 @@
-//! The scripts that every request runs. Sent once a connection and not with each request: Redis takes almost as long to hash
-//! [`ATTEMPTED`] as to run it (measured: 27 microseconds a request by `EVAL`, 15 by `EVALSHA`).
+//! The scripts that every request runs. They are loaded once a connection rather than sent with each request: Redis
+//! takes almost as long to hash [`ATTEMPTED`] as to run it (measured: 27 microseconds a request by `EVAL`, 15 by
+//! `EVALSHA`).
 
 use redis::aio::MultiplexedConnection;
 use redis::{RedisResult, Script};
 
-/// Either the whole first decision is there or nothing of it, and whoever comes second changes nothing and reads the first.
-/// Gives the decision that holds, and 1 where this call wrote it. ARGV: the seconds that the record is kept, then names and
-/// values, the decision's first.
+/// Writes the whole first decision or nothing of it. A later caller changes nothing and reads the first decision.
+/// Returns the decision that holds, and 1 if this call wrote it. ARGV: the seconds that the record is kept, then names
+/// and values, the decision's first.
 const DECIDE: &str = r"
 local held = redis.call('EXISTS', KEYS[1]) == 1
 if held then
@@ -17,8 +18,9 @@ end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
 return held and {redis.call('HGET', KEYS[1], ARGV[2]), 0} or {ARGV[3], 1}";
 
-/// [`crate::DeliveryState::after`] as a script, because it has to read and write at once. ARGV: the attempt's number and details,
-/// the state it tells of, its outcome, and the seconds that the record is kept, also where it expired meanwhile.
+/// [`crate::DeliveryState::after`] as a script, because it has to read and write atomically. ARGV: the attempt's number
+/// and details, the state it reports, its outcome, and the seconds that the record is kept, even if it expired
+/// meanwhile.
 const ATTEMPTED: &str = r"
 local record, details, told = KEYS[1], ARGV[2], ARGV[3]
 local place = tonumber(ARGV[1])
@@ -41,7 +43,7 @@ end
 if place > 1 or not known[1] then redis.call('EXPIRE', record, ARGV[5]) end
 return held";
 
-/// Both, by the hashes that `EVALSHA` takes.
+/// Both scripts, by the hashes that `EVALSHA` takes.
 pub(super) struct Scripts {
     decide: Script,
     attempted: Script,
@@ -54,7 +56,7 @@ impl Default for Scripts {
 }
 
 impl Scripts {
-    /// On a connection that is new.
+    /// Loads the scripts on a new connection.
     pub(super) async fn load(&self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
         for script in [&self.decide, &self.attempted] {
             script.load_async(connection).await?;

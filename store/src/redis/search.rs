@@ -1,4 +1,4 @@
-//! Finding records by the index, and the feed of decisions.
+//! Record search by the index, and the feed of decisions.
 
 use std::ops::ControlFlow;
 
@@ -11,22 +11,23 @@ use super::{RedisStore, roomy};
 use crate::search::Gathering;
 use crate::{DeliveryState, Fed, FeedPosition, Filter, Found, Place, Record, RecordKey, Search, StoreError};
 
-/// So many decisions can be resumed from.
+/// How many decisions the feed keeps for resuming streams.
 const FEED_LENGTH: u32 = 100_000;
-/// Keys asked for in one round trip, and for one page.
+/// Keys read in one round trip, and for one page.
 const KEYS_AT_ONCE: u64 = 128;
 const KEYS_A_PAGE: u64 = 8192;
 /// Entries looked up in other lists in one round trip, and for one page. Each costs Redis about two microseconds.
 const ENTRIES_AT_ONCE: usize = 512;
 const ENTRIES_A_PAGE: usize = 1024;
-/// Records looked at in one round trip: few at first, as mostly all of them fit, then more and more.
+/// Records read in one round trip: few at first, as mostly all of them match, then more and more.
 const RECORDS_AT_FIRST: usize = 32;
 const RECORDS_AT_ONCE: usize = 256;
-/// By how much the clock of whoever took the call may be ahead of ours.
+/// How far the clock of the process that accepted the call may be ahead of ours.
 const AHEAD: u64 = HOUR;
 
 impl RedisStore {
-    /// Puts a decision into the feed. After its record is written, because whoever reads the feed reads that at once.
+    /// Appends a decision to the feed. It runs after the record is written, because readers of the feed read the record
+    /// at once.
     pub(super) fn feed(&self, pipe: &mut Pipeline, place: Place) {
         let key = self.feed_key();
         let mut add = roomy("XADD", 7, key.len() + 50);
@@ -44,7 +45,7 @@ impl RedisStore {
         self.key("voltgate:decisions")
     }
 
-    /// The records at these places; nothing where one has expired, or its delivery stands otherwise.
+    /// The records at these places; `None` if a record has expired or its delivery state differs.
     async fn records_at(
         &self,
         places: &[Place],
@@ -70,8 +71,8 @@ impl RedisStore {
         self.read_many(&keys).await
     }
 
-    /// Takes the records at these places into the page. `Break` with the place of the last one that was looked at, once the
-    /// page is full or has cost enough.
+    /// Adds the records at these places to the page. Returns `Break` with the last place examined once the page is full
+    /// or has reached its cost limit.
     async fn gather(
         &self,
         mut places: &[Place],
@@ -115,7 +116,7 @@ impl Search for RedisStore {
             let count = if narrowed { ENTRIES_AT_ONCE } else { records_at_once };
             let places = self.places(&keys, &Bounds::new(upper, from), count).await?;
             let places: Vec<Place> = places.into_iter().rev().take(count).collect();
-            // Further back, unless these buckets have more.
+            // Goes further back, unless these buckets have more.
             (upper, buckets) = match places.last() {
                 Some(last) if places.len() == count => (*last, buckets),
                 _ => (Place::before(last * length), (buckets * 4).min(most)),

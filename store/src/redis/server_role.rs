@@ -1,5 +1,5 @@
-//! What kind of server a connection leads to. `HELLO` says it, which any user of Redis may ask (`ROLE` and `INFO` are refused
-//! to users without dangerous commands). It needs Redis 6.2 or later.
+//! The role of the server that a connection leads to. `HELLO` reports it, and every user of Redis may call it (`ROLE`
+//! and `INFO` are refused to users without dangerous commands). It needs Redis 6.2 or later.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,20 @@ use redis::{Cmd, ErrorKind, FromRedisValue, ParsingError, RedisResult, ServerErr
 
 use crate::StoreError;
 
-/// What a server is, by its answer to [`ask`].
+/// The role of a server, by its answer to [`ask`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ServerRole {
-    /// The one that serves.
+    /// Accepts reads and writes.
     Primary,
-    /// Follows a primary: what it holds may be old, and nothing can be written.
+    /// Follows a primary: its data may be old, and it accepts no writes.
     Replica,
     /// A node of a Redis Cluster, which holds a part of the keys.
     ClusterNode,
-    /// Watches over servers and holds nothing.
+    /// Monitors servers and holds no data.
     Sentinel,
 }
 
-/// The question.
+/// The command that asks for the role.
 pub(super) fn ask() -> Cmd {
     redis::cmd("HELLO")
 }
@@ -40,7 +40,7 @@ impl FromRedisValue for ServerRole {
 }
 
 impl ServerRole {
-    /// Refuses whatever cannot serve.
+    /// Returns an error for a server that cannot serve.
     pub(super) fn serving(self) -> Result<(), StoreError> {
         match self {
             Self::Primary => Ok(()),
@@ -54,11 +54,11 @@ impl ServerRole {
         }
     }
 
-    /// The same as an error of Redis, as the server itself would say it to a write.
+    /// The same as a Redis error, as the server itself would answer a write.
     pub(super) fn still_primary(self) -> RedisResult<()> {
         match self {
             Self::Primary => Ok(()),
-            _ => Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "it is no primary any more").into()),
+            _ => Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "it is no longer the primary").into()),
         }
     }
 }

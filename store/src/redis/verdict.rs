@@ -1,28 +1,28 @@
-//! What an error says about the connection that it came over.
+//! What an error implies for its connection.
 
 use redis::RedisError;
 
-/// Codes of a server that cannot serve now, or is not the primary. servers.md of Redis lists them under "Redis serialization
-/// protocol"; `UNBLOCKED` ends a blocked read at a demotion (seen with 7.0.15).
+/// Codes of a server that cannot serve now, or is not the primary. Redis' servers.md lists them under "Redis
+/// serialization protocol"; `UNBLOCKED` ends a blocked read at a demotion (seen with 7.0.15).
 const NOT_SERVING: [&str; 8] =
     ["READONLY", "LOADING", "MASTERDOWN", "CLUSTERDOWN", "NOREPLICAS", "UNBLOCKED", "MOVED", "ASK"];
 /// The scripts were flushed. They are loaded once a connection.
 const UNLOADED: &str = "NOSCRIPT";
 
-/// What is to be done with a connection after an error.
+/// What to do with a connection after an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is good: the error is the answer.
+    /// The connection is usable: the error is the answer.
     Keep,
-    /// It is of no more use. `retry`: nothing is known to be wrong with the server itself.
+    /// The connection is unusable. `retry`: no fault of the server itself is known.
     Replace { retry: bool },
-    /// The server itself does not serve: each connection to it is of no more use.
+    /// The server itself does not serve: every connection to it is unusable.
     ReplaceAll,
 }
 
 impl Verdict {
-    /// By every error that the server sent, however deep. A transaction wraps it in `EXECABORT`, a script before Redis 7 in
-    /// `ERR`, a pipeline shows only its first: the outermost code proves nothing.
+    /// Examines every error that the server sent, at any depth. A transaction wraps the error in `EXECABORT`, a script
+    /// before Redis 7 in `ERR`, and a pipeline shows only the first, so the outermost code proves nothing.
     pub(super) fn of(error: &RedisError) -> Self {
         let Some(errors) = error.clone().into_server_errors() else {
             return match error.code() {
@@ -46,7 +46,7 @@ impl Verdict {
     }
 }
 
-/// Whether one of these codes stands in the text as a word of its own, as in `@user_script:9: -READONLY You can't write`.
+/// Whether the text contains one of these codes as a separate word, as in `@user_script:9: -READONLY You can't write`.
 fn names_one(text: &str, codes: &[&str]) -> bool {
     text.split(|letter: char| !letter.is_ascii_uppercase()).any(|word| codes.contains(&word))
 }
@@ -58,7 +58,7 @@ mod tests {
 
     use super::*;
 
-    /// The error that a reply of these bytes becomes.
+    /// The error that this reply becomes.
     fn error(reply: &str) -> RedisError {
         parse_redis_value(reply.as_bytes()).and_then(Value::extract_error).unwrap_err()
     }

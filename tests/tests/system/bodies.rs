@@ -40,7 +40,7 @@ async fn an_unencoded_ampersand_does_not_silently_cut_a_callback_url() {
     for blank in ["http://127.0.0.1:9/cb?a=1+2", "http://127.0.0.1:9/a%20b"] {
         let detail =
             refused(blank, http.get(format!("{url}?callback_url={blank}")), 400, "callback_url").await;
-        assert!(detail.contains("it holds a blank, at character") && detail.contains("%2B"), "{detail}");
+        assert!(detail.contains("it contains a space, at character") && detail.contains("%2B"), "{detail}");
     }
     let encoded = http.get(format!("{url}?callback_url=http://127.0.0.1:9/cb?a=1%26b=2%2B3"));
     assert_eq!(encoded.send().await.unwrap().status(), 202);
@@ -121,7 +121,7 @@ async fn an_unknown_field_in_a_list_change_is_refused_by_name() {
             entry.clone(),
             format!("{{\"until\": \"{UNTIL}\", \"until\": null}}"),
             "body",
-            "`until` is there twice",
+            "duplicate member `until`",
         ),
         ("PUT", format!("{entry}?until={UNTIL}"), String::new(), "query", "`until`"),
         ("PUT", list.clone(), format!("{{{tokens}, \"until\": \"{UNTIL}\"}}"), "body", "`until`"),

@@ -40,7 +40,7 @@ async fn a_deployment_that_is_well_gets_no_failure_and_one_that_is_not_is_told_w
     eventually("the worker to consume, and the delays to be there", async || {
         let output = doctor(&deployment.environment, &["--api", &services.api_url, "--json"]).await;
         let report: Value = serde_json::from_slice(&output.stdout).unwrap();
-        (report["failures"] == 0 && !report.to_string().contains("not there yet")).then_some(())
+        (report["failures"] == 0 && !report.to_string().contains("does not exist yet")).then_some(())
     })
     .await;
     let output = doctor(&deployment.environment, &["--api", &services.api_url]).await;
@@ -137,7 +137,7 @@ async fn a_system_in_one_process_is_looked_at_while_it_runs() {
         (output.status.code() == Some(0)).then(|| String::from_utf8(output.stdout).unwrap())
     })
     .await;
-    assert!(text.contains("a SQLite file at embedded:") && text.contains("messages that wait: 0"), "{text}");
+    assert!(text.contains("a SQLite file at embedded:") && text.contains("messages waiting: 0"), "{text}");
     let url = format!("http://127.0.0.1:{port}/metrics");
     // Metrics of all three services, because they share a process.
     let expected = ["voltgate_requests_accepted_total 0", "voltgate_queue_messages{queue=\"celery\"} 0"];

@@ -266,7 +266,7 @@ async fn voltgate_up_beyond_loopback_wants_keys_that_are_made_beside_it() {
     .await;
     let ask = ["authorize", STATION, DRIVER];
     let (code, _, err) = Process::run("voltgate", &ask, &environment).await;
-    assert!(code == Some(65) && err.contains("a key is needed"), "{err}");
+    assert!(code == Some(65) && err.contains("a key is required"), "{err}");
     let create = ["keys", "create", "--name", "me", "--scope", "authorize", "--data", &data];
     let (code, key, err) = Process::run("voltgate", &create, &environment).await;
     assert!(code == Some(0) && err.contains("only time"), "{err}");

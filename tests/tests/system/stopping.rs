@@ -30,7 +30,7 @@ async fn a_second_sigterm_leaves_at_once() {
     eventually("the callback to hang", async || (host.count() == 1).then_some(())).await;
     services.worker.signal(Signal::SIGTERM);
     eventually("the worker to wait for it", async || {
-        services.worker.log().contains("finishing what is in hand").then_some(())
+        services.worker.log().contains("finishing the work in flight").then_some(())
     })
     .await;
     services.worker.signal(Signal::SIGTERM);

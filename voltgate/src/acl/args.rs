@@ -18,67 +18,67 @@ pub(crate) struct AclArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum AclCommand {
-    /// Put a driver on a station's list
+    /// Admit a driver at a station
     Allow {
         station: String,
         token: String,
         #[command(flatten)]
         times: TimesArgs,
     },
-    /// Take a driver off a station's list
+    /// Remove a driver from a station's list
     Deny { station: String, token: String },
-    /// Say whether a driver is on a station's list
-    #[command(after_help = "Exit code: 0 on the list, 1 not on it")]
+    /// Check whether a driver may charge at a station
+    #[command(after_help = "Exit code: 0 allowed, 1 not allowed")]
     Check { station: String, token: String },
-    /// Print a station's list, one driver token a line, with the times of the entry where it has any
+    /// Print a station's list, one driver token a line, with the entry's validity period if it has one
     List {
         station: String,
-        /// Only tokens with this part, of at least 3 characters
+        /// Only tokens that contain this text of at least 3 characters
         #[arg(long, conflicts_with = "timed")]
         search: Option<String>,
-        /// Only entries with times, also those that are yet to begin
+        /// Only entries with a validity period, including those that have yet to begin
         #[arg(long)]
         timed: bool,
     },
-    /// Put many drivers on lists, or take them off: a file, or `-` for standard input
+    /// Admit or remove many drivers, from a file or from standard input (`-`)
     #[command(
-        long_about = "Put many drivers on lists, or take them off: a file, or `-` for standard input.\n\n\
-            CSV has a line station_id,driver_token[,from[,until]] for each, or other columns named by a header; NDJSON an \
-            object with these fields. Good lines are done, each bad one is named on standard error. A header with a column \
-            that is not known ends it.",
-        after_help = "Exit code: 0 all lines done, 1 some refused, 65 a header that is not understood"
+        long_about = "Admit or remove many drivers, from a file or from standard input (`-`).\n\n\
+            CSV has one line station_id,driver_token[,from[,until]] for each, or other columns named by a header; NDJSON has one \
+            object with these fields for each. Valid lines are applied; invalid ones are reported on standard error. A header with \
+            an unknown column ends the import.",
+        after_help = "Exit code: 0 all lines applied, 1 some lines rejected, 65 invalid header"
     )]
     Import {
         file: PathBuf,
-        /// Take the drivers off instead
+        /// Remove the drivers instead
         #[arg(long)]
         remove: bool,
-        /// How the file is written [default: ndjson for *.ndjson and *.jsonl, csv otherwise]
+        /// The file's format [default: ndjson for *.ndjson and *.jsonl, csv otherwise]
         #[arg(long)]
         format: Option<Format>,
     },
-    /// Copy a station's list to another station; whoever has an entry there keeps it
+    /// Copy a station's list to another station; existing entries there are kept
     Copy {
         from: String,
         to: String,
-        /// Make the other list the same: entries are replaced, and whoever is on the other list only is taken off
+        /// Make the other list the same: replace its entries and remove those that are not on the copied list
         #[arg(long)]
         replace: bool,
     },
-    /// See and change groups of stations, and the lists of a whole group
+    /// Show and change groups of stations, and the lists of a whole group
     #[command(subcommand)]
     Group(GroupCommand),
-    /// See who changed which list, newest first
+    /// Show the changes of access lists, newest first
     Audit(AuditArgs),
 }
 
-/// When an entry holds.
+/// An entry's validity period.
 #[derive(Debug, Args)]
 pub(crate) struct TimesArgs {
-    /// When it begins, as in RFC 3339, such as 2026-12-31T18:00:00Z
+    /// When the entry begins, in RFC 3339, such as 2026-12-31T18:00:00Z
     #[arg(long)]
     pub(crate) from: Option<String>,
-    /// When it ends
+    /// When the entry ends
     #[arg(long)]
     pub(crate) until: Option<String>,
 }
@@ -93,28 +93,28 @@ pub(crate) enum Format {
 pub(crate) enum GroupCommand {
     /// Print the names of all groups
     List,
-    /// Make a group
+    /// Create a group
     Create { name: String },
-    /// Forget a group; the lists of its stations stay as they are
+    /// Delete a group; the lists of its stations are unchanged
     Delete { name: String },
-    /// Say how many stations and drivers a group has
+    /// Show how many stations and drivers a group has
     Show { name: String },
     /// Print the stations of a group
     Stations { name: String },
     /// Print the drivers of a group
     Drivers { name: String },
-    /// Take a station into a group; it gets the group's drivers, but for those who have an entry there
+    /// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
     Join { name: String, station: String },
-    /// Let a station go; its list stays as it is
+    /// Remove a station from a group; its list is unchanged
     Leave { name: String, station: String },
-    /// Put a driver into a group and on the list of each of its stations
+    /// Add a driver to a group and to the list of each of its stations
     Allow {
         name: String,
         token: String,
         #[command(flatten)]
         times: TimesArgs,
     },
-    /// Take a driver out of a group and off the list of each of its stations, whoever admitted it there
+    /// Remove a driver from a group and from the list of each of its stations, however it came there
     Deny { name: String, token: String },
 }
 
@@ -126,13 +126,13 @@ pub(crate) struct AuditArgs {
     /// Only changes about this driver
     #[arg(long)]
     pub(crate) driver: Option<String>,
-    /// Only from this moment on, as in RFC 3339
+    /// Only changes at this moment or later, in RFC 3339
     #[arg(long)]
     pub(crate) from: Option<String>,
-    /// Only before this moment
+    /// Only changes before this moment
     #[arg(long)]
     pub(crate) to: Option<String>,
-    /// How many entries at most
+    /// The maximum number of entries
     #[arg(long, default_value_t = 100)]
     pub(crate) limit: usize,
 }

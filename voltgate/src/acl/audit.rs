@@ -1,4 +1,4 @@
-//! `voltgate acl audit`: who changed which list.
+//! `voltgate acl audit`: the changes of access lists.
 
 use common::exit::Failure;
 use serde_json::Value;
@@ -32,7 +32,7 @@ pub(super) async fn run(acl: &Service, args: &AuditArgs, as_json: bool) -> Resul
     Ok(())
 }
 
-/// When, who, what, how far, and the first of the entries that it is about.
+/// Time, author, action, stage, and the first of the entries concerned.
 fn row(entry: &Value) -> String {
     let text = |name: &str| entry[name].as_str().unwrap_or_default();
     let who = [text("actor"), text("address")].map(str::to_owned);

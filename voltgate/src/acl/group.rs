@@ -23,16 +23,17 @@ pub(super) async fn run(acl: &Service, command: GroupCommand, as_json: bool) -> 
         GroupCommand::Show { name } => sized(send(acl, Method::GET, &["groups", &name], None).await?),
         GroupCommand::Delete { name } => {
             let gone = send(acl, Method::DELETE, &["groups", &name], None).await?;
-            (gone, format!("the group {name} is gone; the lists of its stations are as they were"))
+            (gone, format!("the group {name} is deleted; the lists of its stations are unchanged"))
         }
         GroupCommand::Join { name, station } => {
             let joined = send(acl, Method::PUT, &["groups", &name, "stations", &station], None).await?;
-            let text = format!("{station} is in; {} drivers were new there", joined["changed"]);
+            let text =
+                format!("{station} is in the group; {} drivers were added to its list", joined["changed"]);
             (joined, text)
         }
         GroupCommand::Leave { name, station } => {
             let left = send(acl, Method::DELETE, &["groups", &name, "stations", &station], None).await?;
-            (left, format!("{station} is out; its list is as it was"))
+            (left, format!("{station} is no longer in the group; its list is unchanged"))
         }
         GroupCommand::Allow { name, token, times } => {
             let path = ["groups", &name, "drivers", &token];
@@ -76,5 +77,5 @@ fn sized(group: Value) -> (Value, String) {
 
 fn reached(done: &str, answer: &Value) -> String {
     let stations = if answer["reached"] == json!(1) { "station" } else { "stations" };
-    format!("{done} at {} {stations}; {} lists are not what they were", answer["reached"], answer["changed"])
+    format!("{done} at {} {stations}; {} lists changed", answer["reached"], answer["changed"])
 }

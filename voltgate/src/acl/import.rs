@@ -1,5 +1,5 @@
-//! `voltgate acl import`: many drivers from a file, some thousand lines to a call, with progress; bad lines are named and
-//! left out.
+//! `voltgate acl import`: many drivers from a file, some thousand lines a call, with progress. Invalid lines are
+//! reported and skipped.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -14,24 +14,25 @@ use serde_json::json;
 use super::args::Format;
 use crate::client::Service;
 
-/// Lines in one call. When one is cut off, no more than these are in doubt.
+/// Maximum lines in one call. If a call is interrupted, at most these are uncertain.
 const LINES: u64 = 5000;
-/// What is beyond of a line is not sent: acl-service refuses it for its length all the same.
+/// The rest of a longer line is not sent: acl-service rejects the line for its length anyway.
 const LONGEST_LINE: usize = 8192;
-/// A refused line is named; a file of nothing but those must not flood the terminal.
+/// Maximum number of rejected lines that are listed: a file of nothing else must not flood the terminal.
 const MOST_NAMED: u64 = 100;
 
-/// What is to be done.
+/// The import to run.
 pub(super) struct Import {
     file: PathBuf,
     remove: bool,
     format: Format,
 }
 
-/// acl-service's answer to one call.
+/// acl-service's response to one call.
 #[derive(Debug, Deserialize)]
 struct Answer {
-    /// What the next part has to begin with to be read as if the file were not cut. Only an older acl-service does not say it.
+    /// The header with which the next part has to begin, to be read as if the file were not cut. Only an older
+    /// acl-service omits it.
     header: Option<String>,
     applied: u64,
     unchanged: u64,
@@ -81,7 +82,7 @@ pub(super) async fn run(acl: &Service, import: &Import, as_json: bool) -> Result
     let progress = bar(size);
     let (mut report, mut header) = (Report::default(), Vec::new());
     loop {
-        // The header stands before each further part, for which it is line 1.
+        // Each further part begins with the header, as its line 1.
         let (mut part, mut lines, mut read) = (header.clone(), 0, 0);
         while lines < LINES {
             let taken = read_line(&mut input, &mut part).map_err(unreadable)?;
@@ -106,7 +107,7 @@ pub(super) async fn run(acl: &Service, import: &Import, as_json: bool) -> Result
         header = match (answer.header, import.format) {
             (Some(header), _) if !header.is_empty() => (header + "\n").into_bytes(),
             (None, Format::Csv) if lines == LINES => {
-                let why = "acl-service is older than this command: it does not say in which columns the rest is to be read";
+                let why = "acl-service is older than this command: it does not report the columns";
                 return Err(Failure::Broken(why.to_owned()));
             }
             _ => Vec::new(),
@@ -127,7 +128,7 @@ fn open(file: &Path) -> io::Result<(BufReader<Box<dyn Read>>, u64)> {
     Ok((BufReader::new(Box::new(opened)), size))
 }
 
-/// Appends one line with its end, or what may be sent of it; gives how many bytes were read.
+/// Appends one line with its line break, or the part of it that may be sent; returns how many bytes were read.
 fn read_line(input: &mut impl BufRead, part: &mut Vec<u8>) -> io::Result<usize> {
     let (mut taken, mut kept) = (0, 0);
     loop {
@@ -163,7 +164,7 @@ fn bar(size: u64) -> ProgressBar {
 }
 
 impl Report {
-    /// Takes in what became of the lines behind the `before` ones.
+    /// Adds the results of the lines after the first `before` ones.
     fn add(&mut self, before: u64, lines: u64, answer: &Answer, progress: &ProgressBar) {
         for refusal in &answer.refusals {
             if self.named < MOST_NAMED {
@@ -178,17 +179,17 @@ impl Report {
         self.refused += answer.refused;
     }
 
-    /// Says what is certain where one call, of the lines behind the `before` ones, was not done to its end.
+    /// Reports what is certain after a call that failed, for the lines after the first `before` ones.
     fn cut_off(&self, before: u64, lines: u64, failure: &Failure) {
         let (done, next) = (self.lines, self.lines + lines);
         match failure {
-            // It says of the first call what was done.
+            // For the first call the error itself says what was done.
             Failure::Refused(_) if done == 0 => return,
-            Failure::Refused(_) => eprintln!("line 1 of what was refused is line {} of the file", before + 1),
+            Failure::Refused(_) => eprintln!("line 1 of the refused part is line {} of the file", before + 1),
             _ => {}
         }
         eprintln!(
-            "lines 1 to {done} are done; of lines {} to {next} some may be, and none behind them. To do a line again \
+            "lines 1 to {done} are done; of lines {} to {next} some may be done, and no later ones. Repeating a line \
              does no harm.",
             done + 1
         );
@@ -203,7 +204,7 @@ impl Report {
             return;
         }
         if refused > named {
-            eprintln!("{} more lines are refused", refused - named);
+            eprintln!("{} more lines were refused", refused - named);
         }
         println!("{lines} lines read: {applied} applied, {unchanged} unchanged, {refused} refused");
     }

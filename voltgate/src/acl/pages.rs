@@ -1,4 +1,4 @@
-//! A list of acl-service's, page by page.
+//! A list from acl-service, page by page.
 
 use common::exit::Failure;
 use serde_json::Value;
@@ -7,12 +7,12 @@ use crate::client::Service;
 
 const LIMIT: &str = "500";
 
-/// What is left of a list.
+/// The remaining pages of a list.
 pub(super) struct Pages<'a> {
     acl: &'a Service,
     path: Vec<String>,
     query: Vec<(&'static str, String)>,
-    /// Where the next page begins; nothing at the end.
+    /// The cursor of the next page; `None` at the end.
     cursor: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl<'a> Pages<'a> {
         Self { acl, path, query: vec![("limit", LIMIT.to_owned())], cursor: Some(String::new()) }
     }
 
-    /// Only what fits this, where it is given.
+    /// Adds a filter, if a value is set.
     pub(super) fn with(mut self, name: &'static str, value: Option<&str>) -> Self {
         self.query.extend(value.map(|value| (name, value.to_owned())));
         self

@@ -1,4 +1,4 @@
-//! The broker: whether it can be used, and how the queues stand.
+//! The broker: whether it is usable, and the state of the queues.
 
 use authorization::config::broker_url;
 use authorization::tasks::deliver_callback;
@@ -11,11 +11,11 @@ use task_queue::dead_letter;
 use super::finding::Finding;
 use super::management;
 
-/// So many waiting are more than a worker has in hand and fetches.
+/// More waiting messages than a worker runs and prefetches.
 const MANY: u64 = 1000;
 
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
-    // A URL that cannot be used is among the findings about the settings.
+    // An unusable URL is reported among the findings about the settings.
     let Ok(url) = broker_url(settings) else { return Vec::new() };
     let requests = settings.text(&TASK_QUEUE).to_owned();
     let callbacks = deliver_callback::queue(&requests);
@@ -44,9 +44,9 @@ fn unreachable(why: &str, at: &str) -> Finding {
         || why.contains("NOT_ALLOWED")
         || why.contains("NOT-ALLOWED")
     {
-        "make the vhost (`rabbitmqctl add_vhost`) and give the user permissions (`rabbitmqctl set_permissions`)"
+        "create the vhost (`rabbitmqctl add_vhost`) and give the user permissions (`rabbitmqctl set_permissions`)"
     } else {
-        "start RabbitMQ, or correct BROKER_URL; a firewall may be between"
+        "start RabbitMQ, or correct BROKER_URL; a firewall may block the connection"
     };
     Finding::failure("broker", format!("{at} cannot be used: {why}"), remedy)
 }
@@ -66,30 +66,30 @@ fn judge(facts: &BrokerFacts, at: &str, settings: &Settings) -> Vec<Finding> {
 fn delays(facts: &DelayFacts) -> Finding {
     let check = "broker delays";
     match facts {
-        DelayFacts::Own => Finding::ok(check, "they can be held"),
+        DelayFacts::Own => Finding::ok(check, "messages can be delayed"),
         DelayFacts::NoLadder => Finding::warning(
             check,
-            "Celery's ladder of delay queues is not there yet",
-            "a worker makes it when it starts: start one, with permission to configure celery_delayed_.*",
+            "Celery's ladder of delay queues does not exist yet",
+            "a worker creates it at start-up: start one, with permission to configure celery_delayed_.*",
         ),
         DelayFacts::Unknown(why) => Finding::warning(
             check,
-            format!("Celery's ladder of delay queues cannot be looked at: {why}"),
+            format!("Celery's ladder of delay queues cannot be examined: {why}"),
             "give the user permission to configure celery_delayed_.*",
         ),
         DelayFacts::Ladder(LadderFacts { missing, .. }) if !missing.is_empty() => Finding::failure(
             check,
             format!("of Celery's ladder of delay queues is missing: {}", missing.join(", ")),
-            "a worker that runs makes it anew within half a minute; what deletes it, a policy with `expires` perhaps, \
+            "a running worker recreates it within half a minute; whatever deletes it, perhaps a policy with `expires`, \
              loses the retries in it",
         ),
         DelayFacts::Ladder(LadderFacts { different, .. }) if !different.is_empty() => Finding::warning(
             check,
-            format!("declared in another way than kombu's: {}", different.join("; ")),
-            "it is used as it is; drain it and delete the queue, and a worker makes it anew",
+            format!("declared differently from kombu's: {}", different.join("; ")),
+            "it is used as it is; to let a worker recreate it, drain and delete the queue",
         ),
         DelayFacts::Ladder(LadderFacts { messages, .. }) => {
-            Finding::ok(check, format!("every level is there; messages that wait: {messages}"))
+            Finding::ok(check, format!("every level exists; messages waiting: {messages}"))
         }
     }
 }
@@ -108,7 +108,7 @@ fn way_through(facts: &BrokerFacts) -> Finding {
         }
         _ => Finding::failure(
             check,
-            "the broker takes no messages: it is short of memory or disk",
+            "the broker accepts no messages: it is short of memory or disk",
             "`rabbitmqctl list_alarms`; free disk, or raise vm_memory_high_watermark",
         ),
     }
@@ -117,8 +117,8 @@ fn way_through(facts: &BrokerFacts) -> Finding {
 fn living(queue: &QueueFacts, wanted: &str) -> Vec<Finding> {
     let check = format!("queue {}", queue.name);
     let Some(QueueState { messages, consumers, kind }) = &queue.state else {
-        let detail = "it does not exist, or may not be seen";
-        return vec![Finding::warning(check, detail, "any service of ours makes it when it starts")];
+        let detail = "it does not exist, or the user may not see it";
+        return vec![Finding::warning(check, detail, "any service of Voltgate creates it at start-up")];
     };
     let kind = match kind {
         Some(kind) if *kind == wanted || *kind == "embedded" => Finding::ok(&check, format!("is {kind}")),
@@ -127,17 +127,17 @@ fn living(queue: &QueueFacts, wanted: &str) -> Vec<Finding> {
             format!("is {kind}, and TASK_QUEUE_TYPE says {wanted}; it is used as it is"),
             format!("set TASK_QUEUE_TYPE={kind}, or drain and delete the queue"),
         ),
-        None => Finding::ok(&check, "is there, with arguments of its own"),
+        None => Finding::ok(&check, "exists, with its own arguments"),
     };
     let check = format!("consumers of {}", queue.name);
-    let detail = |consumers: u64| format!("consumers: {consumers}, messages that wait: {messages}");
+    let detail = |consumers: u64| format!("consumers: {consumers}, messages waiting: {messages}");
     let consumers = match consumers {
-        Some(0) => Finding::failure(check, detail(0), "start a worker: nobody takes what waits here"),
+        Some(0) => Finding::failure(check, detail(0), "start a worker: no consumer takes these messages"),
         Some(some) if *messages >= MANY => {
             Finding::warning(check, detail(*some), "start more workers, or see why callbacks are slow")
         }
         Some(some) => Finding::ok(check, detail(*some)),
-        None => Finding::ok(check, format!("messages that wait: {messages}")),
+        None => Finding::ok(check, format!("messages waiting: {messages}")),
     };
     vec![kind, consumers]
 }
@@ -148,8 +148,8 @@ fn dead_letters(queue: &QueueFacts) -> Finding {
         None | Some(0) => Finding::ok(check, "none"),
         Some(count) => Finding::warning(
             check,
-            format!("{count} will not be tried again on their own"),
-            "`voltgate dead list` says why; then `voltgate dead replay` or `purge`",
+            format!("{count} will not be retried automatically"),
+            "see the reasons with `voltgate dead list`, then `voltgate dead replay` or `purge`",
         ),
     }
 }

@@ -1,4 +1,4 @@
-//! One thing that was looked at, how it stands, and what to do about it.
+//! One check: its subject, its result, and the remedy.
 
 use serde_json::{Value, json};
 
@@ -14,10 +14,10 @@ pub(super) enum Severity {
 #[derive(Debug)]
 pub(super) struct Finding {
     pub(super) severity: Severity,
-    /// What was looked at, such as `broker queue celery`.
+    /// The subject, such as `broker queue celery`.
     check: String,
     detail: String,
-    /// What to do; empty where nothing is to be done.
+    /// What to do; empty if nothing has to be done.
     remedy: String,
 }
 

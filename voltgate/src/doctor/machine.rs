@@ -1,8 +1,8 @@
-//! What this machine lets a process do. A service on another machine has limits of its own.
+//! The limits of processes on this machine. A service on another machine has its own limits.
 
 use super::finding::Finding;
 
-/// A connection to a client or a callback host is a file.
+/// Each connection to a client or a callback host counts as a file.
 const ENOUGH_FILES: u64 = 8192;
 
 pub(super) fn open_files() -> Finding {
@@ -18,6 +18,6 @@ pub(super) fn open_files() -> Finding {
             ),
         ),
         Some(Ok(files)) => Finding::ok(check, format!("a process may have {files} open")),
-        _ => Finding::ok(check, "there is no limit that can be read here"),
+        _ => Finding::ok(check, "the limit cannot be read on this machine"),
     }
 }

@@ -1,5 +1,5 @@
-//! What AMQP does not show of Celery's ladder of delays: what a policy makes of its queues, and what they are bound to. Asked
-//! of RabbitMQ's management API, where BROKER_MANAGEMENT_URL names it.
+//! The facts about Celery's ladder of delays that AMQP does not show: the effect of policies on its queues, and its
+//! bindings. They come from RabbitMQ's management API, if BROKER_MANAGEMENT_URL names it.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use super::finding::Finding;
 const LIMIT: Duration = Duration::from_secs(5);
 const CHECK: &str = "broker delay policies";
 
-/// Nothing where the setting is not set.
+/// Returns nothing if the setting is not set.
 pub(super) async fn look(settings: &Settings, requests: &str) -> Vec<Finding> {
     let base = settings.text(&BROKER_MANAGEMENT_URL);
     if base.is_empty() {
@@ -27,7 +27,7 @@ pub(super) async fn look(settings: &Settings, requests: &str) -> Vec<Finding> {
         Ok((queues, bindings)) => vec![policies(&queues), bound(&bindings, requests)],
         Err(error) => {
             let error: reqwest::Error = error;
-            let detail = format!("{} cannot be asked: {}", without_password(base), error.without_url());
+            let detail = format!("{} did not answer: {}", without_password(base), error.without_url());
             vec![Finding::failure(
                 CHECK,
                 detail,
@@ -37,7 +37,7 @@ pub(super) async fn look(settings: &Settings, requests: &str) -> Vec<Finding> {
     }
 }
 
-/// As the URL of the broker writes it, which is how the API wants it.
+/// The vhost as the broker's URL encodes it, which is also the API's encoding.
 fn vhost(broker: &str) -> String {
     let url = Url::parse(broker).ok();
     let name = url.map(|url| url.path().trim_start_matches('/').to_owned()).unwrap_or_default();
@@ -64,7 +64,7 @@ fn policies(queues: &[Value]) -> Finding {
         );
     }
     if harm.is_empty() {
-        return Finding::ok(CHECK, "none changes how messages are held");
+        return Finding::ok(CHECK, "no policy changes how messages are delayed");
     }
     Finding::failure(
         CHECK,
@@ -73,7 +73,7 @@ fn policies(queues: &[Value]) -> Finding {
     )
 }
 
-/// What a policy says that wins over the queue's own arguments, or adds to them.
+/// The keys of a policy that override the queue's own arguments, or add to them.
 fn harmful(policy: &Map<String, Value>, level: u32) -> Vec<String> {
     let own_ttl = 1000u64 << level;
     let harms = |name: &str, value: &Value| match name {
@@ -107,12 +107,12 @@ fn bound(bindings: &[Value], requests: &str) -> Finding {
         false => Finding::failure(
             check,
             format!("missing: {}", missing.join(", ")),
-            "a worker that runs binds them anew within half a minute: start one",
+            "a running worker recreates the bindings within half a minute: start one",
         ),
     }
 }
 
-/// Source, destination and key of each.
+/// Source, destination and key of each binding.
 fn wanted(requests: &str) -> Vec<[String; 3]> {
     let foot = "celery_delayed_delivery";
     let levels = (0..DELAY_LEVELS).flat_map(|level| {

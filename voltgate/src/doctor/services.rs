@@ -1,4 +1,4 @@
-//! The services that are running: whether they answer as their callers need them to.
+//! The running services: whether they answer as their callers need.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::cli::DoctorArgs;
 use crate::client::Service;
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// On no list; asked about, because that is what a worker does.
+/// A driver on no list. It is checked because that is what a worker asks.
 const NOBODY: [&str; 5] =
     ["station", "00000000-0000-0000-0000-000000000000", "driver", "voltgate-doctor-asks-0", "acl"];
 
@@ -46,7 +46,7 @@ async fn ask(
     }
 }
 
-/// How long requests wait for a worker, as public-api measures it; nothing where it does not say.
+/// How long requests wait for a worker, as public-api measures it; nothing if it does not report it.
 async fn queue_age(api: Option<&Service>, limit: Duration) -> Option<Finding> {
     let (http, url) = api?.url(&["metrics"]);
     let metrics = http.get(url).timeout(LIMIT).send().await.ok()?.text().await.ok()?;
@@ -56,7 +56,7 @@ async fn queue_age(api: Option<&Service>, limit: Duration) -> Option<Finding> {
         age if age > limit.as_secs_f64() => Finding::failure(
             check,
             detail,
-            "too late for its deadline: start more workers, or see what stops them",
+            "too late for its deadline: start more workers, or find out why they stand still",
         ),
         age if age > limit.as_secs_f64() / 2.0 => Finding::warning(check, detail, "start more workers"),
         _ => Finding::ok(check, detail),
@@ -68,8 +68,8 @@ fn answered(response: &Response, name: &'static str, at: &str) -> Finding {
         StatusCode::OK => Finding::ok(name, format!("answers at {at}")),
         status @ (StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) => Finding::failure(
             name,
-            format!("{at} refuses our key ({})", status.as_u16()),
-            "create a key with the scope that is needed, and set it",
+            format!("{at} rejects the key ({})", status.as_u16()),
+            "create a key with the required scope, and set it",
         ),
         StatusCode::SERVICE_UNAVAILABLE => Finding::failure(
             name,
@@ -79,7 +79,7 @@ fn answered(response: &Response, name: &'static str, at: &str) -> Finding {
         status => Finding::failure(
             name,
             format!("{at} answered {}", status.as_u16()),
-            "something else listens there, or a proxy is between",
+            "another program listens there, or a proxy intervenes",
         ),
     }
 }

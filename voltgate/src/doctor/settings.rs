@@ -1,4 +1,4 @@
-//! Whether every service would start with these settings, and which of them are a risk.
+//! Whether every service would start with these settings, and which settings are a risk.
 
 use common::settings::{
     CALLBACK_ALLOWED_NETWORKS, SettingError, Settings, WEBHOOK_PRIVATE_KEY, WEBHOOK_SECRET,
@@ -21,8 +21,8 @@ pub(super) fn look(settings: &Settings) -> Vec<Finding> {
 fn parsed(service: &str, result: Result<(), SettingError>) -> Finding {
     let check = format!("settings of {service}");
     match result {
-        Ok(()) => Finding::ok(check, "every one can be read"),
-        Err(error) => Finding::failure(check, error.to_string(), "`voltgate settings` has the table"),
+        Ok(()) => Finding::ok(check, "all are valid"),
+        Err(error) => Finding::failure(check, error.to_string(), "see `voltgate settings`"),
     }
 }
 
@@ -32,7 +32,7 @@ fn signatures(settings: &Settings) -> Finding {
         return Finding::ok(check, "callbacks are signed");
     }
     let remedy = "set WEBHOOK_SECRET (`echo whsec_$(openssl rand -base64 32)`) or WEBHOOK_PRIVATE_KEY";
-    Finding::warning(check, "callbacks are not signed: anybody could send one to a client", remedy)
+    Finding::warning(check, "callbacks are not signed: anyone could forge one", remedy)
 }
 
 fn networks(settings: &Settings) -> Finding {
@@ -45,8 +45,8 @@ fn networks(settings: &Settings) -> Finding {
         return Finding::failure(
             check,
             detail,
-            "whoever may call public-api can reach all of them: name the networks that clients are in",
+            "every caller of public-api can reach all of them: name only the clients' networks",
         );
     }
-    Finding::warning(check, detail, "keep to the networks that clients are in")
+    Finding::warning(check, detail, "admit only the clients' networks")
 }

@@ -1,4 +1,4 @@
-//! The store: whether it answers, keeps what it is given, and agrees with our clock.
+//! The store: whether it answers, persists its data, and has the same time as this machine.
 
 use ::store::config::StoreConfig;
 use ::store::examination::{RedisFacts, StoreFacts};
@@ -6,9 +6,9 @@ use common::settings::Settings;
 
 use super::finding::Finding;
 
-/// Older ones lack commands and options that are used.
+/// Older versions lack commands and options that Voltgate uses.
 const OLDEST: (u32, u32) = (6, 2);
-/// Decisions carry deadlines from one machine to another.
+/// Deadlines in tasks pass from one machine to another.
 const MOST_SKEW_MS: i64 = 500;
 const SLOW_MS: u128 = 20;
 const ALMOST_FULL: f64 = 0.9;
@@ -46,8 +46,8 @@ fn judge(facts: &RedisFacts, at: &str) -> Vec<Finding> {
         clock(facts.clock_ahead_ms),
     ];
     if facts.unfenced {
-        let remedy = "set `min-replicas-to-write 1`: a primary that is cut off would go on taking writes that are lost";
-        findings.push(Finding::warning("store fail-over", "it takes writes without its replicas", remedy));
+        let remedy = "set `min-replicas-to-write 1`: an isolated primary would go on accepting writes that are then lost";
+        findings.push(Finding::warning("store fail-over", "it accepts writes without its replicas", remedy));
     }
     findings
 }
@@ -67,7 +67,7 @@ fn version(facts: &RedisFacts, at: &str) -> Finding {
     let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     let detail = format!("Redis {} at {at}", facts.version);
     if version < OLDEST {
-        return Finding::failure("store", detail, "6.2 or later is needed");
+        return Finding::failure("store", detail, "6.2 or later is required");
     }
     Finding::ok("store", detail)
 }
@@ -85,7 +85,8 @@ fn persistence(facts: &RedisFacts) -> Finding {
     if facts.append_only {
         return Finding::ok(check, "the append-only log is on");
     }
-    let remedy = "set `appendonly yes` in redis.conf: a crash would lose decisions that clients were told of";
+    let remedy =
+        "set `appendonly yes` in redis.conf: a crash would lose decisions that clients have received";
     Finding::warning(check, "the append-only log is off", remedy)
 }
 
@@ -108,7 +109,7 @@ fn latency(facts: &RedisFacts) -> Finding {
     let (check, milliseconds) = ("store latency", facts.latency.as_millis());
     let detail = format!("{:.1} ms", facts.latency.as_secs_f64() * 1000.0);
     if milliseconds >= SLOW_MS {
-        return Finding::warning(check, detail, "each decision asks several times: bring Redis closer");
+        return Finding::warning(check, detail, "each decision needs several round trips: move Redis closer");
     }
     Finding::ok(check, detail)
 }
@@ -116,7 +117,7 @@ fn latency(facts: &RedisFacts) -> Finding {
 fn clock(ahead_ms: i64) -> Finding {
     let (check, detail) = ("clock", format!("{ahead_ms} ms from Redis to this machine"));
     if ahead_ms.abs() > MOST_SKEW_MS {
-        let remedy = "synchronise both (NTP): deadlines are moments, and go from machine to machine";
+        let remedy = "synchronise both (NTP): deadlines are absolute times that pass from machine to machine";
         return Finding::warning(check, detail, remedy);
     }
     Finding::ok(check, detail)

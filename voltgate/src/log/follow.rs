@@ -1,4 +1,4 @@
-//! Following the stream of decisions (server-sent events), over interruptions.
+//! Follows the stream of decisions (server-sent events) across interruptions.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -11,23 +11,23 @@ use super::row::Rows;
 use super::{DEFAULT_BEFORE_FOLLOWING, LogArgs, page};
 use crate::client::Service;
 
-/// The stream has a heartbeat every 15 s.
+/// The longest silence; the stream has a heartbeat every 15 s.
 const SILENCE: Duration = Duration::from_secs(40);
 const AGAIN_AFTER: Duration = Duration::from_secs(1);
-/// How long the service may be away.
+/// How long the service may be unavailable.
 const AWAY: Duration = Duration::from_secs(120);
-/// An event is a few kB.
+/// Maximum size of an event, which normally has a few kB.
 const LONGEST_EVENT: usize = 1 << 20;
-/// A stream has no end.
+/// The stream is endless.
 const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
 
-/// Server-sent events as they come, piece by piece.
+/// Parses server-sent events from the chunks of the stream.
 #[derive(Default)]
 struct Events {
     text: Vec<u8>,
 }
 
-/// What is of interest in one.
+/// The relevant fields of an event.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Event {
     id: Option<String>,
@@ -35,9 +35,9 @@ struct Event {
     data: String,
 }
 
-/// Prints the newest, the oldest of them first, then what is decided, until nobody reads any more.
+/// Prints the newest decisions, oldest first, and then new ones, until the output is closed.
 pub(super) async fn follow(api: &Service, args: &LogArgs, rows: &mut Rows) -> Result<(), Failure> {
-    // The stream first, so that nothing is decided unseen between the two.
+    // The stream is opened first, so that no decision is missed between the two.
     let mut stream = open(api, args, None).await?;
     let before = page(api, args, args.limit.unwrap_or(DEFAULT_BEFORE_FOLLOWING).max(1), None).await?.requests;
     let mut seen: HashSet<String> = before.iter().filter_map(id).collect();
@@ -85,7 +85,7 @@ async fn open_again(api: &Service, args: &LogArgs, last_id: Option<&str>) -> Res
     }
 }
 
-/// `false` when nobody reads any more.
+/// Returns `false` if the output is closed.
 async fn print_until_it_ends(
     stream: &mut Response,
     rows: &mut Rows,
@@ -117,7 +117,7 @@ async fn print_until_it_ends(
 }
 
 impl Events {
-    /// The next one that is complete.
+    /// The next complete event.
     fn next(&mut self) -> Option<Event> {
         let end = self.text.windows(2).position(|two| two == b"\n\n")?;
         let text: Vec<u8> = self.text.drain(..end + 2).collect();

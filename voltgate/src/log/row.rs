@@ -1,4 +1,4 @@
-//! One request as a line: of a table for people, or of JSON for machines.
+//! One request as a line: a row of a table, or JSON.
 
 use common::ids::PresentedToken;
 use serde_json::Value;
@@ -19,7 +19,7 @@ impl Rows {
         Self { as_json, show_tokens, count: 0 }
     }
 
-    /// `false` when nobody reads any more.
+    /// Returns `false` if the output is closed.
     pub(super) fn print(&mut self, request: &Value) -> bool {
         self.count += 1;
         if self.as_json {
@@ -38,7 +38,7 @@ impl Rows {
         terminal::line(&self.row(request))
     }
 
-    /// Says that there was nothing, where there was nothing.
+    /// Prints a message if there were no requests.
     pub(super) fn finish(&self) {
         if self.count == 0 && !self.as_json {
             terminal::line("no such requests");

@@ -1,4 +1,4 @@
-//! What decides the columns of a file, and what happens where that is not understood.
+//! How the columns of a file are determined, and what happens if they cannot be.
 
 use proptest::prelude::*;
 
@@ -8,7 +8,7 @@ const STATION: &str = "123e4567-e89b-12d3-a456-426614174000";
 const TOKEN: &str = "valid_driver_token_12345";
 const UNTIL: &str = "2031-01-01T00:00:00Z";
 
-/// What was read of a line: a line of fields, nothing, a refused line, or why nothing more can be read.
+/// The result of a line: fields, nothing, a rejected line, or the reason why nothing more can be read.
 #[derive(Debug, PartialEq, Eq)]
 enum Seen {
     Entry { token: String, from: String, until: String },
@@ -34,7 +34,7 @@ fn read(csv: &mut Csv, line: &str) -> Seen {
     }
 }
 
-/// The last of these lines.
+/// The result of the last of these lines.
 fn last(lines: &[&str]) -> Seen {
     let mut csv = Csv::default();
     let (last, before) = lines.split_last().unwrap();
