@@ -122,7 +122,7 @@ async fn newest_open(samples: &[Sample], store: &Store) -> Option<Sample> {
     let (mut from, mut to, mut open) = (0, samples.len(), None);
     while from < to {
         let middle = usize::midpoint(from, to);
-        if matches!(store.records.is_open(samples[middle].request).await, Ok(true)) {
+        if matches!(store.records().is_open(samples[middle].request).await, Ok(true)) {
             open = Some(samples[middle]);
             from = middle + 1;
         } else {

@@ -1,0 +1,26 @@
+//! What all HTTP services share: errors as problem+json, bounded bodies, the gate that checks callers, TLS, and a
+//! server that drains when it stops.
+
+mod access;
+pub mod body;
+pub mod caller;
+mod client_address;
+pub mod config;
+mod gate;
+pub mod metrics;
+pub mod observation;
+pub mod openapi;
+pub mod problem;
+pub mod query;
+mod rate_limit;
+mod resource;
+mod route;
+mod security_headers;
+pub mod server;
+pub mod settings;
+mod tls;
+mod verified_keys;
+
+pub use access::Access;
+pub use caller::{Caller, caller};
+pub use problem::Problem;
