@@ -25,7 +25,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct QueueAge {
     limit: Duration,
     spacing: Duration,
-    /// Whether the samples can be trusted: Voltgate's workers open requests, but without a consumer none are opened.
+    /// Whether the samples can be trusted: only if Voltgate's workers open requests, or if there is no consumer at all.
     telling: AtomicBool,
     published: Mutex<Published>,
 }

@@ -178,8 +178,8 @@ fn allow_loopback(settings: Settings) -> Settings {
     settings.with([(&CALLBACK_ALLOWED_NETWORKS, networks)])
 }
 
-/// If callers of acl-service need a key, the worker does too. If none is set, a key is generated that only this process
-/// knows.
+/// The worker's access checks need a key wherever other callers need one. If none is set, this process generates one
+/// that only it knows.
 fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
     if settings.is_given(&AUTHORIZATION_SERVICE_KEY) {
         return Ok(settings);

@@ -32,7 +32,7 @@ pub(crate) struct Bucket {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Standing {
     rate: Rate,
-    /// How many more requests may come at once; `None` if this one came too soon.
+    /// How many more requests may come at once; 0 if this one came too soon.
     pub(crate) remaining: u32,
     /// How long until the next request may come, if this one came too soon.
     pub(crate) refused_for: Option<Duration>,

@@ -62,7 +62,6 @@ impl StoreConfig {
         examine(self.url.expose(), &self.options.key_prefix, self.limit).await
     }
 
-    /// Opens the store, and sees that it takes what this process writes.
     /// Opens the store and checks that it accepts what this process writes.
     ///
     /// # Errors

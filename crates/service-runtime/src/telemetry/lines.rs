@@ -82,8 +82,8 @@ impl Visit for Fields<'_> {
     }
 }
 
-/// A span's fields, stored until a line is logged: one object a line, each time that some are recorded. Most requests
-/// log nothing, so storing must be cheap.
+/// A span's fields, stored until a line is logged. Each time that fields are recorded, one line with one object is
+/// added. Most requests log nothing, so storing must be cheap.
 pub(super) struct JsonFields;
 
 impl<'writer> FormatFields<'writer> for JsonFields {

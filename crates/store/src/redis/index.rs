@@ -90,7 +90,7 @@ impl Sought<'_> {
         !self.also_in.is_empty()
     }
 
-    /// The number of keys of a bucket.
+    /// How many keys [`Self::keys`] returns for each bucket.
     pub(super) fn width(&self) -> u64 {
         self.through.len() as u64
     }
@@ -108,7 +108,7 @@ pub fn entries(key: &RecordKey, decision: Decision) -> [(String, Duration); 3] {
 
 impl RedisStore {
     /// Enters a record. It runs before the record is written, so that no record is missing from the index; repeating it
-    /// is safe. Returns the marks for [`super::expiries`] once it is done.
+    /// is safe. Returns the marks to record in [`super::expiries`] once it is done.
     pub(super) fn index(
         &self,
         pipe: &mut Pipeline,
@@ -150,7 +150,7 @@ impl RedisStore {
         self.keep(pipe, &bucket, Duration::from_nanos(family.bucket_length()));
     }
 
-    /// Keeps the bucket for as long as it needs to keep entries that arrive within its own length.
+    /// Sets the bucket's expiry, so that every entry that arrives within the bucket's own length is kept for long enough.
     fn keep(&self, pipe: &mut Pipeline, bucket: &str, length: Duration) {
         let mut expire = roomy("EXPIRE", 2, bucket.len() + LONGEST_NUMBER);
         expire.arg(bucket).arg((self.options.retention + length).as_secs());

@@ -329,7 +329,8 @@ impl RedisStore {
         Ok(keys.iter().map(|key| record(key.as_ref()?, hashes.next()?)).collect())
     }
 
-    /// Drops the keys of records in another delivery state if there are many keys: reading a whole record is expensive.
+    /// Drops the keys of records in another delivery state. It is used where those are many: reading a whole record is
+    /// expensive.
     pub(super) async fn keep_delivery(
         &self,
         keys: &mut [Option<RecordKey>],
