@@ -4,7 +4,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
 use common::ids::{DriverToken, PresentedToken, StationId};
 use http_server::Problem;
-use http_server::problem::refusals::{Invalid, Unavailable};
+use http_server::openapi::refusals::{Invalid, Unavailable};
 use serde::{Deserialize, Serialize};
 use store::{AccessStore, AuditEntry, AuditFilter, AuditedChange, Counts, Effect, Listing, Millis, Stage};
 use utoipa::{IntoParams, ToSchema};

@@ -7,7 +7,7 @@ use ::metrics::counter;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, MalformedToken, StationId};
-use http_server::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
+use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
 use http_server::{Problem, body, query};
 use serde::Serialize;
 use serde_json::Value;

@@ -9,7 +9,7 @@
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, PresentedToken, StationId};
-use http_server::problem::refusals::{
+use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Invalid, NotFound, Unavailable, UnsupportedMediaType,
 };
 use http_server::{Problem, body};

@@ -12,7 +12,7 @@ use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
 use futures_util::StreamExt;
-use http_server::problem::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
+use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
 use http_server::{Problem, body};
 use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Counts, StoreError};

@@ -5,8 +5,8 @@ use std::time::Duration;
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put};
 use http_server::Access;
-use http_server::problem::refusals::Unavailable;
-use http_server::server::{Resource, Status, healthz, resource, slow_resource};
+use http_server::openapi::refusals::Unavailable;
+use http_server::{Resource, Status, healthz, resource, slow_resource};
 use store::AccessStore;
 
 use crate::error::Answer;

@@ -12,8 +12,8 @@ use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Payload};
 use common::ids::{DriverToken, NotUuid, PresentedToken, StationId};
 use http_server::observation::trace_of;
-use http_server::server::{Resource, resource, slow_resource};
 use http_server::{Access, Problem};
+use http_server::{Resource, resource, slow_resource};
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 

@@ -14,7 +14,7 @@ use common::decision::{Decision, Source};
 use common::ids::{NotUuid, PresentedToken, RequestId, StationId};
 use http_server::Problem;
 use http_server::observation::trace_of;
-use http_server::problem::refusals::{Conflict, Invalid, NotFound, Unavailable};
+use http_server::openapi::refusals::{Conflict, Invalid, NotFound, Unavailable};
 use serde::Serialize;
 use store::{Accepted, Attempt, DeliveryState, Known, Record};
 use utoipa::ToSchema;

@@ -10,11 +10,11 @@ use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::webhook_signature::WebhookSigner;
 use http_server::observation::trace_of;
-use http_server::problem::refusals::{
+use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, ConflictingReuse, Invalid, Unavailable, UnsupportedMediaType,
 };
-use http_server::server::{Resource, Status, healthz, resource};
 use http_server::{Access, Problem};
+use http_server::{Resource, Status, healthz, resource};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 

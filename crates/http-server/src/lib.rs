@@ -7,6 +7,7 @@ pub mod caller;
 mod client_address;
 pub mod config;
 mod gate;
+mod health;
 pub mod metrics;
 pub mod observation;
 pub mod openapi;
@@ -23,4 +24,6 @@ mod verified_keys;
 
 pub use access::Access;
 pub use caller::{Caller, caller};
+pub use health::{Status, healthz};
 pub use problem::Problem;
+pub use resource::{Resource, resource, slow_resource};

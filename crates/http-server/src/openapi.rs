@@ -3,6 +3,7 @@
 
 mod answers;
 mod page;
+pub mod refusals;
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ pub(crate) use self::answers::refusal;
 pub(crate) use self::page::{Text, publish};
 use crate::problem::{Body, kind};
 use crate::resource::Resource;
-use crate::{Access, observation, server};
+use crate::{Access, health, observation};
 
 const BEARER: &str = "bearer";
 const API_KEY: &str = "api_key";
@@ -26,7 +27,7 @@ const API_KEY: &str = "api_key";
 /// The parts that every service shares.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    paths(server::alive, observation::scrape, page::document, page::to_page, page::file),
+    paths(health::alive, observation::scrape, page::document, page::to_page, page::file),
     components(schemas(Body<'_>)),
     tags((name = "service", description = "Health, metrics and this document"))
 )]

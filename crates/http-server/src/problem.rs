@@ -15,7 +15,6 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub(crate) use self::kind::Kind;
-pub use self::kind::refusals;
 
 /// One error response.
 #[derive(Debug, Clone, PartialEq, Eq)]

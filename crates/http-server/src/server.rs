@@ -20,13 +20,12 @@ use utoipa::openapi::OpenApi;
 
 use crate::config::{KeyMode, ServerConfig};
 use crate::gate::Gate;
-pub use crate::resource::{Resource, resource, slow_resource};
 use crate::route::Route;
 use crate::tls::Certificate;
-use crate::{Access, Problem, observation, openapi, security_headers};
+use crate::{Problem, observation, openapi, security_headers};
 
 /// Maximum length of a path with its query. Longer ones are rejected, so that nothing downstream has to hold them.
-const LONGEST_PATH: usize = 8192;
+const MAX_PATH: usize = 8192;
 
 /// Longer than clients (reqwest: 90 s) and load balancers keep an idle connection, so that they close it first. A
 /// request that is sent while the server closes the connection gets no response (seen: one in 2,000 with 5 s).
@@ -159,27 +158,6 @@ fn broken(error: std::io::Error) -> Failure {
     Failure::Broken(format!("the HTTP server broke: {error}"))
 }
 
-/// `GET /healthz`: the process is alive.
-pub fn healthz() -> Resource {
-    resource("/healthz", &[("GET, HEAD", Access::Open)])
-        .route(web::get().to(alive))
-        .route(web::head().to(alive))
-}
-
-/// The service's status
-#[derive(Debug, serde::Serialize, utoipa::ToSchema)]
-pub struct Status {
-    /// `alive` or `ready`
-    status: &'static str,
-}
-
-impl Status {
-    /// The process is alive.
-    pub const ALIVE: Self = Self { status: "alive" };
-    /// The service can do its work.
-    pub const READY: Self = Self { status: "ready" };
-}
-
 async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
     Err(Problem::not_found("path", format!("there is no {}", request.path())))
 }
@@ -199,8 +177,8 @@ async fn refuse_long_path(
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let length = request.uri().path_and_query().map_or(0, |path| path.as_str().len());
-    if length > LONGEST_PATH {
-        let detail = format!("the path and query are longer than {LONGEST_PATH} characters");
+    if length > MAX_PATH {
+        let detail = format!("the path and query are longer than {MAX_PATH} characters");
         return Ok(request.into_response(Problem::invalid("path", detail).error_response()));
     }
     next.call(request).await
@@ -212,11 +190,4 @@ async fn renew(certificate: Option<Arc<Certificate>>) {
         Some(certificate) => certificate.renew().await,
         None => std::future::pending().await,
     }
-}
-
-/// Whether the process is alive
-#[utoipa::path(get, path = "/healthz", operation_id = "healthz", tag = "service",
-    responses((status = 200, description = "The process is alive", body = Status)))]
-pub(crate) async fn alive() -> HttpResponse {
-    HttpResponse::Ok().json(Status::ALIVE)
 }

@@ -6,7 +6,7 @@ use actix_web::body::to_bytes;
 use actix_web::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use actix_web::{App, HttpResponse, test, web};
 use http_server::Access;
-use http_server::server::slow_resource;
+use http_server::slow_resource;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{Sender, channel};

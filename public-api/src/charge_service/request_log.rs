@@ -6,7 +6,7 @@ use actix_web::web::{Data, Json};
 use common::clock::Nanos;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
-use http_server::problem::refusals::Unavailable;
+use http_server::openapi::refusals::Unavailable;
 use serde::Serialize;
 use store::{Filter, Record, StoreError};
 use task_queue::Timestamp;

@@ -3,7 +3,7 @@
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use http_server::Problem;
-use http_server::problem::refusals::{Invalid, Unavailable};
+use http_server::openapi::refusals::{Invalid, Unavailable};
 use serde::Serialize;
 use store::{DeliveryState, NoPlace, Place};
 use utoipa::{IntoParams, ToSchema};

@@ -8,7 +8,7 @@ use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::stream;
 use http_server::Problem;
-use http_server::problem::refusals::{Invalid, Unavailable};
+use http_server::openapi::refusals::{Invalid, Unavailable};
 use store::{Fed, FeedPosition, Filter, NoFeedPosition};
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;

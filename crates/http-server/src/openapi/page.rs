@@ -9,7 +9,7 @@ use actix_web::web::{Bytes, Data, Path, ServiceConfig, get};
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::{Config, serve};
 
-use crate::problem::refusals;
+use super::refusals;
 use crate::resource::{Resource, resource};
 use crate::{Access, Problem};
 

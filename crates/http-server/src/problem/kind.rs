@@ -5,7 +5,7 @@ use actix_web::http::StatusCode;
 /// What all problems of a kind have in common.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Kind {
-    /// The name of the document's component and of the Rust type that stands for it.
+    /// The name of the document's component, and of the type in `openapi::refusals`.
     pub(crate) name: &'static str,
     pub(crate) status: StatusCode,
     /// The last part of `type`.
@@ -33,21 +33,6 @@ macro_rules! kinds {
         };)*
 
         pub(crate) const ALL: [&Kind; [$($slug),*].len()] = [$(&$constant),*];
-
-        /// The kinds as types, to name them in the annotations of handlers.
-        pub mod refusals {
-            $(
-                #[doc = $about]
-                #[derive(Debug)]
-                pub struct $name;
-
-                impl utoipa::IntoResponses for $name {
-                    fn responses() -> crate::openapi::Answers {
-                        crate::openapi::refusal(&super::$constant)
-                    }
-                }
-            )*
-        }
     };
 }
 
