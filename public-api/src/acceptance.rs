@@ -9,9 +9,8 @@ use authorization::AuthorizationQueue;
 use authorization::tasks::authorize::Authorize;
 use authorization::tasks::deliver_callback::DeliverCallback;
 use common::address_guard::AddressGuard;
-use common::callback_url::CallbackUrl;
 use common::clock::{self, Nanos, StartTimes};
-use common::ids::{PresentedToken, RequestId, StationId};
+use common::ids::RequestId;
 use http_server::Problem;
 use http_server::observation::name_request;
 use service_runtime::trace_context::TraceContext;
@@ -21,6 +20,7 @@ use task_queue::PublishError;
 use crate::accepted_notes::AcceptedNotes;
 use crate::error::ApiError;
 use crate::idempotency::{self, IdempotencyKey};
+use crate::question::{Asked, Question};
 use crate::queue_age::QueueAge;
 
 /// Shorter than the time limit of every handler that accepts requests.
@@ -38,19 +38,9 @@ pub(crate) struct Acceptance {
     pub(crate) start_times: Arc<StartTimes>,
 }
 
-/// The time of a request, and its deadline.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
-    pub(crate) at: Nanos,
-    pub(crate) deadline: Nanos,
-}
-
-/// A question that will be decided. If its token is malformed, the decision says so.
-pub(crate) struct Question {
-    pub(crate) station_id: StationId,
-    pub(crate) driver_token: PresentedToken,
-    pub(crate) callback_url: String,
-}
+/// Verbatim as clients of the original systems know it.
+pub(crate) const ACCEPTED: &str =
+    "Request is being processed asynchronously. The result will be sent to the provided callback URL.";
 
 /// A publish may take several times its time limit if it has to declare the queue first. The response, which names the
 /// request, has to be sent before the server's limit for the handler.
@@ -64,17 +54,6 @@ async fn confirmed(
 }
 
 impl Acceptance {
-    /// Rejects what is known at once to be unanswerable.
-    pub(crate) fn question(
-        &self,
-        station_id: StationId,
-        driver_token: PresentedToken,
-        callback_url: String,
-    ) -> Result<Question, ApiError> {
-        CallbackUrl::parse(&callback_url, &self.guard)?;
-        Ok(Question { station_id, driver_token, callback_url })
-    }
-
     /// A question asked now.
     pub(crate) fn asked_now(&self) -> Asked {
         self.asked(self.start_times.now())

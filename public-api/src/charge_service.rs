@@ -19,9 +19,10 @@ use utoipa::{OpenApi, ToSchema};
 
 pub(crate) use access_entry::AccessEntries;
 
-use crate::acceptance::{Acceptance, Question};
+use crate::acceptance::{ACCEPTED, Acceptance};
 use crate::error::ApiError;
 use crate::form::Form;
+use crate::question::Question;
 
 const STATION_ID: &str = "station_id";
 const DRIVER_TOKEN: &str = "driver_token";
@@ -88,7 +89,7 @@ async fn charging_request_validator(
         acceptance.accept(question, acceptance.asked_now(), None, &trace_of(&request)).await
     };
     Json(match accepting.await {
-        Ok(_) => Validated { status: "accepted", message: crate::routes::ACCEPTED.to_owned() },
+        Ok(_) => Validated { status: "accepted", message: ACCEPTED.to_owned() },
         Err(refusal) => match refusal.count() {
             field @ (STATION_ID | DRIVER_TOKEN | CALLBACK_URL) => {
                 Validated { status: field, message: format!("{field} is invalid.") }
@@ -101,7 +102,8 @@ async fn charging_request_validator(
 /// A malformed token is rejected here, as in the original, and not called back as `invalid`.
 fn question(acceptance: &Acceptance, form: &Form) -> Result<Question, ApiError> {
     let (station, token) = station_and_driver(form)?;
-    acceptance.question(station, PresentedToken::new(token.expose()), form.text(CALLBACK_URL)?)
+    let (token, callback_url) = (PresentedToken::new(token.expose()), form.text(CALLBACK_URL)?);
+    Ok(Question::new(&acceptance.guard, station, token, callback_url)?)
 }
 
 /// The two fields that all of these requests have. The station is checked first.

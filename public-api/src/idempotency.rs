@@ -14,12 +14,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::Store;
 
-use crate::acceptance::Question;
 use crate::error::ApiError;
+use crate::question::Question;
 
 /// How long a key refers to the same request.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
-const LONGEST_KEY: usize = 255;
+const MAX_KEY: usize = 255;
 
 /// The client's key, hashed: it may contain anything, and only the client needs its text.
 pub(crate) struct IdempotencyKey(String);
@@ -49,8 +49,8 @@ impl IdempotencyKey {
     /// Reads the header, if present.
     pub(crate) fn of(request: &HttpRequest) -> Result<Option<Self>, Problem> {
         let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-        if value.is_empty() || value.len() > LONGEST_KEY {
-            let expected = format!("expected 1 to {LONGEST_KEY} characters");
+        if value.is_empty() || value.len() > MAX_KEY {
+            let expected = format!("expected 1 to {MAX_KEY} characters");
             return Err(Problem::invalid("idempotency-key", expected));
         }
         Ok(Some(Self(hash(&[value.as_bytes()]))))

@@ -4,6 +4,7 @@
 mod acceptance;
 mod accepted_notes;
 pub mod app;
+mod authorize;
 mod charge_service;
 pub mod config;
 mod decisions;
@@ -13,7 +14,10 @@ mod gauges;
 mod idempotency;
 pub mod metrics;
 pub mod openapi;
+mod question;
 mod queue_age;
+mod readyz;
 mod requests;
 mod routes;
 pub mod settings;
+mod webhook_keys;

@@ -5,7 +5,8 @@ use utoipa::OpenApi;
 
 use crate::charge_service;
 use crate::requests;
-use crate::routes::{self, resources};
+use crate::routes::resources;
+use crate::{authorize, readyz, webhook_keys};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -15,10 +16,10 @@ use crate::routes::{self, resources};
                        a method that a path does not support gets 405, an unknown path 404."
     ),
     paths(
-        routes::authorize,
-        routes::authorize_by_post,
-        routes::webhook_public_keys,
-        routes::readyz,
+        authorize::authorize,
+        authorize::authorize_by_post,
+        webhook_keys::webhook_public_keys,
+        readyz::readyz,
         requests::list::list,
         requests::stream::stream,
         requests::show,

@@ -14,9 +14,10 @@ use serde::Serialize;
 use task_queue::Timestamp;
 use utoipa::ToSchema;
 
-use crate::acceptance::{Acceptance, Asked};
+use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 use crate::form::Form;
+use crate::question::Asked;
 
 /// Maximum wait for a decision, if the request's deadline is later.
 pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
