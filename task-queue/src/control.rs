@@ -22,7 +22,7 @@ pub(crate) use self::stats::MemorySamples;
 use crate::broker::Bus;
 use crate::clock::Clock;
 use crate::events::{self, Events, Vitals};
-use crate::execution::{Consumers, Limits, Pool, Registry, Revoked};
+use crate::execution::{Consumers, Limits, Pool, Registry, RevokedTasks};
 use crate::node::Node;
 use crate::result_backend::ResultBackend;
 use crate::task::Tasks;
@@ -47,7 +47,7 @@ pub(crate) struct ControlState {
     pub(crate) clock: Arc<Clock>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) revoked: Arc<Revoked>,
+    pub(crate) revoked: Arc<RevokedTasks>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) events: Arc<Events>,
     pub(crate) pool: Arc<Pool>,

@@ -9,7 +9,7 @@ use super::arguments::Arguments;
 use super::commands::Answer;
 use super::gossip::ids;
 use crate::execution::{InFlight, Stage, TaskQueue};
-use crate::task::Shown;
+use crate::task::ShownArguments;
 
 /// What Celery shows of tasks unless it is asked for something else.
 const SHOWN_OF_TASKS: [&str; 3] = ["exchange", "routing_key", "rate_limit"];
@@ -102,7 +102,7 @@ impl ControlState {
     }
 
     fn info(&self, stage: Stage, task: &InFlight, safe: bool) -> Value {
-        let (request, shown) = (&task.request, Shown::of(&task.request, &task.declared));
+        let (request, shown) = (&task.request, ShownArguments::of(&task.request, &task.declared));
         let (args, kwargs) = match safe {
             true => (shown.argsrepr.into(), shown.kwargsrepr.into()),
             false => (Value::from(shown.args), Value::from(shown.kwargs)),
