@@ -1,4 +1,4 @@
-//! The process: settings, log, service, until a signal.
+//! The process: reads its settings, starts its log, and runs the service until a signal.
 
 use std::process::ExitCode;
 
@@ -12,7 +12,8 @@ use tikv_jemallocator::Jemalloc;
 use worker::app::App;
 use worker::config::{ABOUT, Config, MATTER_MOST};
 
-/// glibc takes a fifth of what a request costs, most of it for pieces of more than a kilobyte (`bench/README.md`).
+/// glibc's allocator takes a fifth of the cost of a request, most of it for blocks larger than a kilobyte
+/// (`bench/README.md`).
 #[global_allocator]
 static ALLOCATOR: Jemalloc = Jemalloc;
 
@@ -29,7 +30,7 @@ async fn run() -> Result<(), Failure> {
     let traces = LogConfig::from_settings(&settings)?.install("worker");
     let config = Config::from_settings(&settings)?;
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    // Before the first connection, which is counted. Without a port nobody could scrape it.
+    // Installed before the first connection, which is counted. Without a health port the metrics cannot be scraped.
     let exposition = config.health.map(|_| exposition(COMMIT)).transpose()?;
     let connecting =
         async { Ok((config.store.open(&[Writes::Records]).await?, config.broker.connect("worker").await?)) };
