@@ -30,7 +30,7 @@ pub struct TaskOptions {
     /// Run it no earlier. The worker that receives it early returns it to the broker until then.
     pub eta: Option<Timestamp>,
     /// Run it no later. It is not set as the message's expiration, because the broker would drop the message silently;
-    /// instead the worker that receives it revokes it.
+    /// instead the worker that receives it too late revokes it.
     pub expires: Option<Timestamp>,
     /// 0 to 9.
     pub priority: u8,

@@ -1,5 +1,5 @@
-//! Unacked deliveries and their acknowledgements, which are sent in batches: RabbitMQ's quorum queue writes one log entry for
-//! each acknowledgement, however many messages it covers.
+//! Unacked deliveries and their acknowledgements, which are sent in batches: RabbitMQ's quorum queue writes one log
+//! entry for each acknowledgement, however many messages it covers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +30,8 @@ pub(in crate::broker) struct AckTag {
     pub(super) acks: Arc<AckChannel>,
 }
 
-/// The channel that deliveries came by. Each unacked delivery holds it: lapin closes a channel that is no longer held, and
-/// RabbitMQ then requeues what is unacked on it.
+/// The channel that deliveries came by. Each unacked delivery holds it: lapin closes a channel that is no longer held,
+/// and RabbitMQ then requeues what is unacked on it.
 #[derive(Debug)]
 pub(super) struct AckChannel {
     pending: Arc<PendingAcks>,
@@ -192,8 +192,8 @@ async fn flush(pending: Arc<PendingAcks>, last: CancellationToken) {
     }
 }
 
-/// The deliveries of a channel that the broker counts as unacked, by tag, and whether they are acknowledged here. No more than
-/// its prefetch.
+/// The deliveries of a channel that the broker counts as unacked, by tag, and whether they are acknowledged here. Never
+/// more than the prefetch.
 #[derive(Debug, Default)]
 struct Tags {
     unacked: BTreeMap<u64, bool>,
