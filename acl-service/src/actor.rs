@@ -1,7 +1,7 @@
 //! The author of a change.
 
 use actix_web::HttpRequest;
-use http_api::caller;
+use http_server::caller;
 
 /// The author of a change, as the audit trail names it.
 #[derive(Debug, Clone, PartialEq, Eq)]

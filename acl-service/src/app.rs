@@ -1,12 +1,13 @@
 //! Assembles acl-service: `build` binds, `run` serves and drains.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::exit::Failure;
-use common::metrics::Exposition;
-use http_api::server::Bound;
-use store::Store;
+use http_server::server::Bound;
+use service_runtime::exit::Failure;
+use service_runtime::metrics::Exposition;
+use store::{AccessStore, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
@@ -16,7 +17,7 @@ use crate::{openapi, scheduler};
 /// The service, bound but not yet serving.
 pub struct App {
     bound: Bound,
-    store: Store,
+    store: AccessStore,
     grace: Duration,
 }
 
@@ -25,11 +26,11 @@ impl App {
     ///
     /// # Errors
     /// Returns an error if the port is taken.
-    pub fn build(config: &Config, store: Store) -> Result<Self, Failure> {
+    pub fn build(config: &Config, store: &Store) -> Result<Self, Failure> {
         let bound = Bound::to(config.bind, config.port)?
-            .guarded(&config.server, store.keys.clone())
+            .guarded(&config.server, Arc::clone(store.keys()))
             .documented(&openapi::document());
-        Ok(Self { bound, store, grace: config.grace })
+        Ok(Self { bound, store: store.access_lists().clone(), grace: config.grace })
     }
 
     /// Adds `GET /metrics`.

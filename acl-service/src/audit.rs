@@ -3,10 +3,10 @@
 use actix_web::HttpResponse;
 use actix_web::web::{Data, Query};
 use common::ids::{DriverToken, PresentedToken, StationId};
-use http_api::Problem;
-use http_api::problem::refusals::{Invalid, Unavailable};
+use http_server::Problem;
+use http_server::openapi::refusals::{Invalid, Unavailable};
 use serde::{Deserialize, Serialize};
-use store::{AuditEntry, AuditFilter, AuditedChange, Counts, Effect, Listing, Millis, Stage, Store};
+use store::{AccessStore, AuditEntry, AuditFilter, AuditedChange, Counts, Effect, Listing, Millis, Stage};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Answer;
@@ -91,7 +91,7 @@ pub(crate) struct ShownChange {
 #[utoipa::path(get, path = "/audit", operation_id = "list_audit_entries", tag = "audit", params(AuditQuery),
     responses((status = 200, description = "A page of the audit trail; it may be empty and have a next page", body = Page),
         Invalid, Unavailable))]
-pub(crate) async fn list(store: Data<Store>, query: Query<AuditQuery>) -> Answer {
+pub(crate) async fn list(store: Data<AccessStore>, query: Query<AuditQuery>) -> Answer {
     let filter = filter(&query)?;
     let limit = paging::limit(query.limit.as_deref())?;
     let Listing { items, next } =

@@ -2,7 +2,7 @@
 
 use common::ids::{PresentedToken, RequestId, StationId};
 use store::{
-    AuditEntry, AuditedChange, Change, Changed, Counts, Effect, GroupName, Stage, Store, StoreError,
+    AccessStore, AuditEntry, AuditedChange, Change, Changed, Counts, Effect, GroupName, Stage, StoreError,
 };
 
 use crate::actor::Actor;
@@ -13,7 +13,7 @@ pub(crate) const BATCH: usize = 500;
 
 /// The changes of one call, and their identity in the audit trail.
 pub(crate) struct Changes {
-    store: Store,
+    store: AccessStore,
     actor: Actor,
     action: &'static str,
     group: Option<GroupName>,
@@ -21,7 +21,7 @@ pub(crate) struct Changes {
 }
 
 impl Changes {
-    pub(crate) fn new(store: &Store, actor: Actor, action: &'static str) -> Self {
+    pub(crate) fn new(store: &AccessStore, actor: Actor, action: &'static str) -> Self {
         let change_id = RequestId::new().to_string();
         Self { store: store.clone(), actor, action, group: None, change_id }
     }
@@ -31,7 +31,7 @@ impl Changes {
         Self { group: Some(group.clone()), ..self }
     }
 
-    pub(crate) fn store(&self) -> &Store {
+    pub(crate) fn store(&self) -> &AccessStore {
         &self.store
     }
 
@@ -42,7 +42,7 @@ impl Changes {
 
     /// Applies the changes to one list, all or none.
     pub(crate) async fn at(&self, station: StationId, changes: &[Change]) -> Result<Changed, StoreError> {
-        let access = &self.store.access;
+        let access = &self.store.lists;
         if let [change] = changes {
             self.request(vec![audited(station, change)]).await?;
             return self.witnessed(access.change(station, changes).await).await;
@@ -65,7 +65,7 @@ impl Changes {
         let mut changed = 0;
         for part in changes.chunks(BATCH) {
             self.request(part.iter().map(|(station, change)| audited(*station, change)).collect()).await?;
-            changed += self.witnessed(self.store.access.change_each(part).await).await?;
+            changed += self.witnessed(self.store.lists.change_each(part).await).await?;
         }
         Ok(changed)
     }

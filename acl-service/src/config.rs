@@ -1,22 +1,43 @@
 //! The settings of acl-service.
 
+use service_runtime::Service;
+use service_runtime::metrics::Metric;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use common::settings::{
-    API_KEY_BOOTSTRAP, AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_PORT, BIND_ADDRESS, REDIS_URL,
-    SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
+use http_server::config::ServerConfig;
+use http_server::settings::{API_KEY_BOOTSTRAP, BIND_ADDRESS};
+use service_runtime::settings::{
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_PORT, SHUTDOWN_GRACE_SEC, Setting, SettingError,
+    Settings,
 };
-use http_api::config::ServerConfig;
 use store::config::StoreConfig;
+use store::settings::REDIS_URL;
 
-/// The description for `--help`.
-pub const ABOUT: &str = "Serves the access lists over HTTP: who may charge at which station. Nothing else reads or writes them. \
-     Run as many instances as you need.";
+/// The service, as it starts.
+pub static SERVICE: Service = Service {
+    name: "acl-service",
+    about: "Serves the access lists over HTTP: who may charge at which station. Nothing else reads or writes them. \
+     Run as many instances as you need.",
+    matter_most: &[
+        &REDIS_URL,
+        &BIND_ADDRESS,
+        &AUTHORIZATION_SERVICE_PORT,
+        &AUTHORIZATION_SERVICE_KEY,
+        &API_KEY_BOOTSTRAP,
+    ],
+    settings: SETTINGS,
+    metrics: METRICS,
+    traced: &["http_server", "acl_service"],
+};
 
-/// The settings that most installations have to decide.
-pub const MATTER_MOST: &[&Setting] =
-    &[&REDIS_URL, &BIND_ADDRESS, &AUTHORIZATION_SERVICE_PORT, &AUTHORIZATION_SERVICE_KEY, &API_KEY_BOOTSTRAP];
+/// The rows of the settings that it reads.
+pub const SETTINGS: &[&[Setting]] =
+    &[service_runtime::settings::ALL, http_server::settings::ALL, store::settings::ALL];
+
+/// The metrics that it serves.
+pub const METRICS: &[&[Metric]] =
+    &[service_runtime::metrics::ALL, http_server::metrics::ALL, crate::metrics::ALL];
 
 /// The configuration of acl-service.
 #[derive(Debug, Clone)]

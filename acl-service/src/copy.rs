@@ -3,11 +3,11 @@
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
-use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
-use http_api::{Problem, body};
+use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
+use http_server::{Problem, body};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Change, Counts, Entry, Listing, Page, PageQuery, Store, StoreError};
+use store::{AccessStore, Change, Counts, Entry, Listing, Page, PageQuery, StoreError};
 use utoipa::ToSchema;
 
 use crate::actor::actor;
@@ -54,7 +54,7 @@ pub(crate) struct CopyTo {
     responses((status = 200, description = "The list is copied", body = Copied), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn copy(
-    store: Data<Store>,
+    store: Data<AccessStore>,
     path: Path<String>,
     request: HttpRequest,
     payload: Payload,
@@ -105,7 +105,7 @@ async fn run(
             copied.removed += remove_others(changes, from, to, kind).await?;
         }
     }
-    copied.new_size = store.access.page(to, &PageQuery { limit: 1, ..PageQuery::default() }).await?.size;
+    copied.new_size = store.lists.page(to, &PageQuery { limit: 1, ..PageQuery::default() }).await?.size;
     Ok(())
 }
 
@@ -120,7 +120,7 @@ async fn remove_others(
     while let Some(place) = cursor {
         let (entries, next) = page(changes.store(), to, kind, &place).await?;
         let pairs: Vec<_> = entries.into_iter().map(|entry| (from, entry.token)).collect();
-        let kept = changes.store().access.has_entries(&pairs).await?;
+        let kept = changes.store().lists.has_entries(&pairs).await?;
         let others = pairs.into_iter().zip(kept).filter(|(_, kept)| !kept);
         let others: Vec<_> = others.map(|((_, token), _)| (to, Change::Remove(token))).collect();
         removed += changes.each(&others).await?;
@@ -137,7 +137,7 @@ enum Kind {
 }
 
 async fn page(
-    store: &Store,
+    store: &AccessStore,
     station: StationId,
     kind: Kind,
     cursor: &str,
@@ -145,11 +145,11 @@ async fn page(
     let query = PageQuery { cursor: (!cursor.is_empty()).then_some(cursor), limit: PAGE, search: None };
     match kind {
         Kind::Listed => {
-            let Page { entries, next, .. } = store.access.page(station, &query).await?;
+            let Page { entries, next, .. } = store.lists.page(station, &query).await?;
             Ok((entries, next))
         }
         Kind::Timed => {
-            let Listing { items, next } = store.access.timed(station, &query).await?;
+            let Listing { items, next } = store.lists.timed(station, &query).await?;
             Ok((items, next))
         }
     }

@@ -2,16 +2,16 @@
 
 use std::collections::BTreeMap;
 
+use crate::metrics;
 use ::metrics::counter;
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, MalformedToken, StationId};
-use common::metrics;
-use http_api::problem::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
-use http_api::{Problem, body, query};
+use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
+use http_server::{Problem, body, query};
 use serde::Serialize;
 use serde_json::Value;
-use store::{Change, Entry, Listing, Page, Store};
+use store::{AccessStore, Change, Entry, Listing, Page};
 use utoipa::ToSchema;
 
 use crate::actor::actor;
@@ -123,9 +123,9 @@ impl From<Entry> for ShownEntry {
 #[utoipa::path(get, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "check_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
     responses((status = 200, description = "Whether the driver may charge now", body = Allowed), Invalid, Unavailable))]
-pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> Answer {
+pub(crate) async fn check(store: Data<AccessStore>, path: Path<(String, String)>) -> Answer {
     let (station, token) = station_and_token(&path)?;
-    let allowed = store.access.contains(station, &token).await?;
+    let allowed = store.lists.contains(station, &token).await?;
     checked(&[allowed]);
     Ok(HttpResponse::Ok().json(Allowed { allowed }))
 }
@@ -139,7 +139,7 @@ pub(crate) async fn check(store: Data<Store>, path: Path<(String, String)>) -> A
     responses((status = 200, description = "The entry exists", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow(
-    store: Data<Store>,
+    store: Data<AccessStore>,
     path: Path<(String, String)>,
     request: HttpRequest,
     payload: Payload,
@@ -155,7 +155,11 @@ pub(crate) async fn allow(
 #[utoipa::path(delete, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "deny_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
     responses((status = 200, description = "The entry does not exist", body = ChangedOne), Invalid, Unavailable))]
-pub(crate) async fn deny(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
+pub(crate) async fn deny(
+    store: Data<AccessStore>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let changes = Changes::new(&store, actor(&request), "deny");
     let changed = changes.at(station, &[Change::Remove(token)]).await?;
@@ -168,9 +172,9 @@ pub(crate) async fn deny(store: Data<Store>, path: Path<(String, String)>, reque
 #[utoipa::path(get, path = "/station/{station_id}/acl", operation_id = "list_drivers", tag = "lists",
     params(("station_id" = StationId, Path), Paging, Searching),
     responses((status = 200, description = "A page of the list", body = Listed), Invalid, Unavailable))]
-pub(crate) async fn list(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+pub(crate) async fn list(store: Data<AccessStore>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let station: StationId = path.parse()?;
-    let Page { entries, size, next } = store.access.page(station, &paging.query_with_search()?).await?;
+    let Page { entries, size, next } = store.lists.page(station, &paging.query_with_search()?).await?;
     let times = entries
         .iter()
         .filter_map(|entry| Some((entry.token.expose().to_owned(), Shown::of(entry.period)?)))
@@ -183,9 +187,13 @@ pub(crate) async fn list(store: Data<Store>, path: Path<String>, paging: Query<P
 #[utoipa::path(get, path = "/station/{station_id}/acl/timed", operation_id = "list_timed_entries", tag = "lists",
     params(("station_id" = StationId, Path), Paging),
     responses((status = 200, description = "A page of entries", body = Timed), Invalid, Unavailable))]
-pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+pub(crate) async fn list_timed(
+    store: Data<AccessStore>,
+    path: Path<String>,
+    paging: Query<Paging>,
+) -> Answer {
     let station: StationId = path.parse()?;
-    let Listing { items, next } = store.access.timed(station, &paging.query()?).await?;
+    let Listing { items, next } = store.lists.timed(station, &paging.query()?).await?;
     let entries = items.into_iter().map(ShownEntry::from).collect();
     Ok(HttpResponse::Ok().json(Timed { station_id: station, entries, cursor: next }))
 }
@@ -196,7 +204,7 @@ pub(crate) async fn list_timed(store: Data<Store>, path: Path<String>, paging: Q
     responses((status = 200, description = "The drivers are on the list", body = ChangedMany), Invalid, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow_many(
-    store: Data<Store>,
+    store: Data<AccessStore>,
     path: Path<String>,
     request: HttpRequest,
     payload: Payload,
@@ -214,9 +222,9 @@ pub(crate) async fn allow_many(
 #[utoipa::path(post, path = "/acl/check", operation_id = "check_drivers", tag = "lists", request_body = Pairs,
     responses((status = 200, description = "The answers", body = AllowedEach), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
-pub(crate) async fn check_many(store: Data<Store>, request: HttpRequest, payload: Payload) -> Answer {
+pub(crate) async fn check_many(store: Data<AccessStore>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
-    let allowed = store.access.contains_many(&pairs(&body)?).await?;
+    let allowed = store.lists.contains_many(&pairs(&body)?).await?;
     checked(&allowed);
     Ok(HttpResponse::Ok().json(AllowedEach { allowed }))
 }

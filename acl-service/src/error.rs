@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use common::ids::{MalformedToken, NotUuid};
-use http_api::Problem;
+use http_server::Problem;
 use serde_json::Value;
 use store::StoreError;
 

@@ -9,12 +9,14 @@
 use actix_web::web::{Data, Path, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, PresentedToken, StationId};
-use http_api::problem::refusals::{
+use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Invalid, NotFound, Unavailable, UnsupportedMediaType,
 };
-use http_api::{Problem, body};
+use http_server::{Problem, body};
 use serde::Serialize;
-use store::{AuditedChange, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, Store, StoreError};
+use store::{
+    AccessStore, AuditedChange, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, StoreError,
+};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::actor::actor;
@@ -84,7 +86,7 @@ pub(crate) struct Applied {
 /// List the groups
 #[utoipa::path(get, path = "/groups", operation_id = "list_groups", tag = "groups", params(Paging),
     responses((status = 200, description = "A page of group names", body = GroupNames), Invalid, Unavailable))]
-pub(crate) async fn list(store: Data<Store>, paging: Query<Paging>) -> Answer {
+pub(crate) async fn list(store: Data<AccessStore>, paging: Query<Paging>) -> Answer {
     let Listing { items, next } = store.groups.names(&paging.query()?).await?;
     let groups = items.iter().map(ToString::to_string).collect();
     Ok(HttpResponse::Ok().json(GroupNames { groups, cursor: next }))
@@ -93,14 +95,14 @@ pub(crate) async fn list(store: Data<Store>, paging: Query<Paging>) -> Answer {
 /// Show a group
 #[utoipa::path(get, path = "/groups/{name}", operation_id = "show_group", tag = "groups", params(NameParam),
     responses((status = 200, description = "The group and its size", body = Group), Invalid, NotFound, Unavailable))]
-pub(crate) async fn show(store: Data<Store>, path: Path<String>) -> Answer {
+pub(crate) async fn show(store: Data<AccessStore>, path: Path<String>) -> Answer {
     answer(&store, &name(&path)?).await
 }
 
 /// Create a group, unless it exists
 #[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NameParam),
     responses((status = 200, description = "The group exists", body = Group), Invalid, NotFound, Unavailable))]
-pub(crate) async fn create(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
+pub(crate) async fn create(store: Data<AccessStore>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = name(&path)?;
     let changes = Changes::new(&store, actor(&request), "group_create").of_group(&name);
     changes.request(Vec::new()).await?;
@@ -111,7 +113,7 @@ pub(crate) async fn create(store: Data<Store>, path: Path<String>, request: Http
 /// Delete a group; the lists of its stations are unchanged
 #[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NameParam),
     responses((status = 200, description = "The group does not exist", body = Applied), Invalid, NotFound, Unavailable))]
-pub(crate) async fn remove(store: Data<Store>, path: Path<String>, request: HttpRequest) -> Answer {
+pub(crate) async fn remove(store: Data<AccessStore>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = existing(&store, &path).await?;
     let changes = Changes::new(&store, actor(&request), "group_delete").of_group(&name);
     changes.request(Vec::new()).await?;
@@ -122,7 +124,7 @@ pub(crate) async fn remove(store: Data<Store>, path: Path<String>, request: Http
 /// List the stations of a group
 #[utoipa::path(get, path = "/groups/{name}/stations", operation_id = "list_group_stations", tag = "groups", params(NameParam, Paging),
     responses((status = 200, description = "A page of stations", body = GroupStations), Invalid, NotFound, Unavailable))]
-pub(crate) async fn stations(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+pub(crate) async fn stations(store: Data<AccessStore>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let name = existing(&store, &path).await?;
     let Listing { items, next } = store.groups.stations(&name, &paging.query()?).await?;
     Ok(HttpResponse::Ok().json(GroupStations { stations: items, cursor: next }))
@@ -131,7 +133,7 @@ pub(crate) async fn stations(store: Data<Store>, path: Path<String>, paging: Que
 /// List the drivers of a group
 #[utoipa::path(get, path = "/groups/{name}/drivers", operation_id = "list_group_drivers", tag = "groups", params(NameParam, Paging),
     responses((status = 200, description = "A page of drivers", body = GroupDrivers), Invalid, NotFound, Unavailable))]
-pub(crate) async fn drivers(store: Data<Store>, path: Path<String>, paging: Query<Paging>) -> Answer {
+pub(crate) async fn drivers(store: Data<AccessStore>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let name = existing(&store, &path).await?;
     let Listing { items, next } = store.groups.drivers(&name, &paging.query()?).await?;
     let drivers = items.into_iter().map(ShownEntry::from).collect();
@@ -141,7 +143,11 @@ pub(crate) async fn drivers(store: Data<Store>, path: Path<String>, paging: Quer
 /// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
 #[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
     responses((status = 200, description = "The station is in the group", body = Applied), Invalid, NotFound, Unavailable))]
-pub(crate) async fn join(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
+pub(crate) async fn join(
+    store: Data<AccessStore>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
     let changes = Changes::new(&store, actor(&request), "group_join").of_group(&name);
     changes.request(vec![about(Some(station), None, None)]).await?;
@@ -156,7 +162,11 @@ pub(crate) async fn join(store: Data<Store>, path: Path<(String, String)>, reque
 /// Remove a station from a group; its list is unchanged
 #[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
     responses((status = 200, description = "The station is not in the group", body = Applied), Invalid, NotFound, Unavailable))]
-pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
+pub(crate) async fn leave(
+    store: Data<AccessStore>,
+    path: Path<(String, String)>,
+    request: HttpRequest,
+) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
     let changes = Changes::new(&store, actor(&request), "group_leave").of_group(&name);
     changes.request(vec![about(Some(station), None, None)]).await?;
@@ -170,7 +180,7 @@ pub(crate) async fn leave(store: Data<Store>, path: Path<(String, String)>, requ
     responses((status = 200, description = "Each station has the entry", body = Applied), Invalid, NotFound, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn admit(
-    store: Data<Store>,
+    store: Data<AccessStore>,
     path: Path<(String, String)>,
     request: HttpRequest,
     payload: Payload,
@@ -188,7 +198,7 @@ pub(crate) async fn admit(
 #[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
     responses((status = 200, description = "No station of the group has the entry", body = Applied), Invalid, NotFound, Unavailable))]
 pub(crate) async fn dismiss(
-    store: Data<Store>,
+    store: Data<AccessStore>,
     path: Path<(String, String)>,
     request: HttpRequest,
 ) -> Answer {
@@ -262,7 +272,7 @@ async fn conclude(changes: &Changes, done: Result<(), StoreError>, applied: Appl
     Ok(HttpResponse::Ok().json(Applied { success: true, ..applied }))
 }
 
-async fn answer(store: &Store, name: &GroupName) -> Answer {
+async fn answer(store: &AccessStore, name: &GroupName) -> Answer {
     let size = store.groups.size(name).await?.ok_or_else(|| unknown(name))?;
     let group = Group { name: name.to_string(), stations: size.stations, drivers: size.drivers };
     Ok(HttpResponse::Ok().json(group))
@@ -272,7 +282,7 @@ fn name(text: &str) -> Result<GroupName, AclError> {
     Ok(GroupName::parse(text).map_err(|error| Problem::invalid("name", error.to_string()))?)
 }
 
-async fn existing(store: &Store, text: &str) -> Result<GroupName, AclError> {
+async fn existing(store: &AccessStore, text: &str) -> Result<GroupName, AclError> {
     let name = name(text)?;
     store.groups.size(&name).await?.ok_or_else(|| unknown(&name))?;
     Ok(name)

@@ -12,10 +12,10 @@ use actix_web::web::{Data, Payload, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
 use futures_util::StreamExt;
-use http_api::problem::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
-use http_api::{Problem, body};
+use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
+use http_server::{Problem, body};
 use serde::{Deserialize, Serialize};
-use store::{Change, Counts, Store, StoreError};
+use store::{AccessStore, Change, Counts, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
 use self::csv::{BadHeader, Csv};
@@ -94,7 +94,7 @@ enum CutOff {
     responses((status = 200, description = "The whole body was read", body = Report), Invalid, BodyTooSlow,
         UnsupportedMediaType, Internal, Unavailable))]
 pub(crate) async fn import(
-    store: Data<Store>,
+    store: Data<AccessStore>,
     query: Query<ImportQuery>,
     request: HttpRequest,
     payload: Payload,

@@ -10,6 +10,7 @@ mod entries;
 mod error;
 mod groups;
 mod import;
+pub mod metrics;
 pub mod openapi;
 mod paging;
 mod routes;

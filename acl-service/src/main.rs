@@ -1,14 +1,12 @@
-//! The process: reads settings, sets up the log, and runs the service until a signal.
+//! The process: settings, log, service, until a signal.
 
 use std::process::ExitCode;
 
 use acl_service::app::App;
-use acl_service::config::{ABOUT, Config, MATTER_MOST};
-use command_line::COMMIT;
-use common::exit::{Failure, report};
-use common::settings::{Settings, help};
-use common::shutdown::{self, unless_stopped};
-use common::telemetry::{LogConfig, exposition};
+use acl_service::config::{Config, SERVICE};
+use service_runtime::Process;
+use service_runtime::exit::Failure;
+use service_runtime::shutdown::unless_stopped;
 use store::Writes;
 use tikv_jemallocator::Jemalloc;
 
@@ -19,24 +17,16 @@ static ALLOCATOR: Jemalloc = Jemalloc;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    match command_line::without_arguments("acl-service", ABOUT, help(MATTER_MOST)) {
-        Ok(()) => report(run().await),
-        Err(code) => code,
-    }
+    service_runtime::run(&SERVICE, serve).await
 }
 
-async fn run() -> Result<(), Failure> {
-    let settings = Settings::load()?;
-    let traces = LogConfig::from_settings(&settings)?.install("acl-service");
-    let config = Config::from_settings(&settings)?;
-    let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    let Some(store) = unless_stopped(&shutdown, config.store.open(&[Writes::AccessLists])).await? else {
-        return Ok(());
-    };
-    let app = App::build(&config, store.clone())?.with_metrics(exposition(COMMIT)?);
+async fn serve(process: Process) -> Result<(), Failure> {
+    let config = Config::from_settings(&process.settings)?;
+    let opening = config.store.open(&[Writes::AccessLists]);
+    let Some(store) = unless_stopped(&process.shutdown, opening).await? else { return Ok(()) };
+    let app = App::build(&config, &store)?.with_metrics(process.exposition()?);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "acl-service listens");
-    let ran = app.run(shutdown).await;
+    let ran = app.run(process.shutdown).await;
     store.close().await;
-    traces.flush().await;
     ran
 }

@@ -1,6 +1,6 @@
 //! The OpenAPI document of acl-service. Every annotated handler is listed here.
 
-use http_api::openapi;
+use http_server::openapi;
 use utoipa::OpenApi;
 
 use crate::routes::{self, resources};

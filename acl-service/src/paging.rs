@@ -1,6 +1,6 @@
 //! The query parameters of this service's lists: `cursor`, `limit`, `search`.
 
-use http_api::Problem;
+use http_server::Problem;
 use serde::Deserialize;
 use store::PageQuery;
 use utoipa::IntoParams;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put};
-use http_api::Access;
-use http_api::problem::refusals::Unavailable;
-use http_api::server::{Resource, Status, healthz, resource, slow_resource};
-use store::{Store, Writes};
+use http_server::Access;
+use http_server::openapi::refusals::Unavailable;
+use http_server::{Resource, Status, healthz, resource, slow_resource};
+use store::AccessStore;
 
 use crate::error::Answer;
 use crate::{audit, copy, entries, groups, import};
@@ -15,7 +15,7 @@ use crate::{audit, copy, entries, groups, import};
 /// Operations on a whole list, or on a body of any length, limit each of their steps instead.
 const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
 
-pub(crate) fn routes(store: Store) -> impl Fn(&mut ServiceConfig) + Clone {
+pub(crate) fn routes(store: AccessStore) -> impl Fn(&mut ServiceConfig) + Clone {
     let store = Data::new(store);
     move |config| {
         config.app_data(store.clone());
@@ -87,7 +87,7 @@ fn of_groups() -> [Resource; 6] {
 /// Whether the access lists can be reached and changed
 #[utoipa::path(get, path = "/readyz", tag = "service",
     responses((status = 200, description = "The access lists can be reached and changed", body = Status), Unavailable))]
-pub(crate) async fn readyz(store: Data<Store>) -> Answer {
-    store.keyed.probe(Writes::AccessLists).await?;
+pub(crate) async fn readyz(store: Data<AccessStore>) -> Answer {
+    store.probe().await?;
     Ok(HttpResponse::Ok().json(Status::READY))
 }

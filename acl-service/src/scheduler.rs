@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use common::ids::PresentedToken;
-use store::{AuditedChange, Claim, Counts, Due, Effect, Step, Store, StoreError};
+use store::{AccessStore, AuditedChange, Claim, Counts, Due, Effect, Step, StoreError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
@@ -18,7 +18,7 @@ const BATCH: u32 = 500;
 
 /// Works off the schedule until `shutdown`, then finishes the current claim. A step that fails is claimed again after
 /// its lease, by any instance.
-pub(crate) async fn run(store: &Store, shutdown: CancellationToken) {
+pub(crate) async fn run(store: &AccessStore, shutdown: CancellationToken) {
     let mut every = tokio::time::interval(EVERY);
     every.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut failing = false;
@@ -39,7 +39,7 @@ pub(crate) async fn run(store: &Store, shutdown: CancellationToken) {
     }
 }
 
-async fn work_off(store: &Store, shutdown: &CancellationToken) -> Result<(), StoreError> {
+async fn work_off(store: &AccessStore, shutdown: &CancellationToken) -> Result<(), StoreError> {
     while !shutdown.is_cancelled() {
         let claim = store.schedule.claim(times::now(), BATCH).await?;
         if claim.due.is_empty() {
@@ -51,7 +51,7 @@ async fn work_off(store: &Store, shutdown: &CancellationToken) -> Result<(), Sto
     Ok(())
 }
 
-async fn settle(store: &Store, claim: &Claim) -> Result<(), StoreError> {
+async fn settle(store: &AccessStore, claim: &Claim) -> Result<(), StoreError> {
     let steps: Vec<AuditedChange> = claim.due.iter().filter_map(audited).collect();
     if steps.is_empty() {
         return store.schedule.settle(claim).await;

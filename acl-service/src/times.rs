@@ -1,8 +1,8 @@
 //! RFC 3339 timestamps, and the validity of an entry in a body.
 
 use common::clock;
-use http_api::Problem;
-use http_api::body::{self, known_members};
+use http_server::Problem;
+use http_server::body::{self, known_members};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use store::{Millis, Period};

@@ -8,13 +8,14 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail, ensure};
+use authorization::settings::WEBHOOK_SECRET;
 use authorization::tasks::authorize::{Authorize, NAME, PARAMETERS};
 use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
 use common::ids::{PresentedToken, RequestId, StationId};
-use common::settings::{Settings, WEBHOOK_SECRET};
-use common::trace_context::TraceContext;
 use common::webhook_signature::WebhookSigner;
+use service_runtime::settings::Settings;
+use service_runtime::trace_context::TraceContext;
 use store::RecordKey;
 use task_queue::message::Headers;
 use task_queue::protocol::Origin;
@@ -147,7 +148,7 @@ impl Props {
             origin: Origin::new(),
             id: RequestId::new(),
             guard: AddressGuard::default(),
-            signer: WebhookSigner::from_settings(&Settings::of([secret]))?,
+            signer: authorization::config::webhook_signer(&Settings::of([secret]))?,
             key: RecordKey { start_ns, station_id: station, driver_token },
         };
         props.message = encode(&props);

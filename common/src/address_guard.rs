@@ -6,10 +6,6 @@ use std::ops::RangeInclusive;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
-use crate::settings::{
-    CALLBACK_ALLOWED_NETWORKS, CALLBACK_ALLOWED_PORTS, CALLBACK_DENIED_NETWORKS, SettingError, Settings,
-};
-
 /// The rules in force. The allow list takes precedence over the deny list, which takes precedence over the public
 /// ranges.
 #[derive(Debug, Clone)]
@@ -57,19 +53,19 @@ impl Default for AddressGuard {
 }
 
 impl AddressGuard {
-    /// Reads `CALLBACK_ALLOWED_NETWORKS`, `CALLBACK_DENIED_NETWORKS` and `CALLBACK_ALLOWED_PORTS`.
-    ///
-    /// # Errors
-    /// Returns an error if a setting has a bad value.
-    pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
-        let admitted = settings.list(&CALLBACK_ALLOWED_NETWORKS, Admitted::parse)?;
-        Ok(Self {
-            private_names: admitted.iter().any(|admitted| matches!(admitted, Admitted::Network(_))),
-            allowed: admitted.into_iter().flat_map(Admitted::networks).collect(),
-            denied: settings.list(&CALLBACK_DENIED_NETWORKS, network)?,
-            ports: settings.list(&CALLBACK_ALLOWED_PORTS, ports)?,
-            ports_chosen: settings.is_given(&CALLBACK_ALLOWED_PORTS),
-        })
+    /// The rules of an operator. `ports` of `None` means the default list.
+    pub fn new(
+        allowed: Vec<AllowedNetwork>,
+        denied: Vec<IpNet>,
+        ports: Option<Vec<RangeInclusive<u16>>>,
+    ) -> Self {
+        Self {
+            private_names: allowed.iter().any(|allowed| matches!(allowed, AllowedNetwork::Network(_))),
+            allowed: allowed.into_iter().flat_map(AllowedNetwork::networks).collect(),
+            denied,
+            ports_chosen: ports.is_some(),
+            ports: ports.unwrap_or_else(|| Self::default().ports),
+        }
     }
 
     /// Whether this address may be dialled.
@@ -118,14 +114,17 @@ impl AddressGuard {
 }
 
 /// An item of `CALLBACK_ALLOWED_NETWORKS`.
-enum Admitted {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AllowedNetwork {
     /// The loopback addresses, and `localhost`, the one name that is known to have them.
     Localhost,
+    /// A network, and private names whose addresses are in it.
     Network(IpNet),
 }
 
-impl Admitted {
-    fn parse(text: &str) -> Option<Self> {
+impl AllowedNetwork {
+    /// `localhost`, a network, or a single address.
+    pub fn parse(text: &str) -> Option<Self> {
         if text.eq_ignore_ascii_case("localhost") {
             Some(Self::Localhost)
         } else {
@@ -148,11 +147,12 @@ fn listed(networks: &[IpNet], address: IpAddr) -> bool {
 }
 
 /// A network, or a single address as a network of its own.
-fn network(text: &str) -> Option<IpNet> {
+pub fn network(text: &str) -> Option<IpNet> {
     text.parse().ok().or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
 }
 
-fn ports(text: &str) -> Option<RangeInclusive<u16>> {
+/// A port, or a range such as `8000-8999`.
+pub fn ports(text: &str) -> Option<RangeInclusive<u16>> {
     let (first, last) = text.split_once('-').unwrap_or((text, text));
     let range = first.trim().parse().ok()?..=last.trim().parse().ok()?;
     (!range.is_empty()).then_some(range)
@@ -211,12 +211,10 @@ mod tests {
 
     use super::*;
 
-    fn guard(allowed: &str, denied: &str) -> AddressGuard {
-        AddressGuard::from_settings(&Settings::of([
-            (&CALLBACK_ALLOWED_NETWORKS, allowed.to_owned()),
-            (&CALLBACK_DENIED_NETWORKS, denied.to_owned()),
-        ]))
-        .unwrap()
+    fn guard(allowed: &'static str, denied: &'static str) -> AddressGuard {
+        let items = |text: &'static str| text.split(',').filter(|item| !item.is_empty());
+        let allowed = items(allowed).map(|item| AllowedNetwork::parse(item).unwrap()).collect();
+        AddressGuard::new(allowed, items(denied).map(|item| network(item).unwrap()).collect(), None)
     }
 
     fn allows(guard: &AddressGuard, address: &str) -> bool {
@@ -262,11 +260,8 @@ mod tests {
         };
         assert!(check(&admitted, "10.0.0.1", 9) && !check(&admitted, "10.0.0.1", 0));
         assert!(check(&admitted, "8.8.8.8", 443) && !check(&admitted, "8.8.8.8", 25));
-        let chosen = AddressGuard::from_settings(&Settings::of([
-            (&CALLBACK_ALLOWED_NETWORKS, "10.0.0.0/8".to_owned()),
-            (&CALLBACK_ALLOWED_PORTS, "8000-8080".to_owned()),
-        ]));
-        let chosen = chosen.unwrap();
+        let allowed = AllowedNetwork::parse("10.0.0.0/8").unwrap();
+        let chosen = AddressGuard::new(vec![allowed], Vec::new(), Some(vec![ports("8000-8080").unwrap()]));
         assert!(
             check(&chosen, "10.0.0.1", 8080)
                 && !check(&chosen, "10.0.0.1", 9)
@@ -275,13 +270,9 @@ mod tests {
     }
 
     #[test]
-    fn a_list_that_holds_no_network_is_refused_by_name() {
-        for (setting, text) in
-            [(&CALLBACK_ALLOWED_NETWORKS, "10.0.0.0/33"), (&CALLBACK_ALLOWED_PORTS, "90-80")]
-        {
-            let error = AddressGuard::from_settings(&Settings::of([(setting, text.to_owned())])).unwrap_err();
-            assert!(error.to_string().contains(setting.name), "{error}");
-        }
+    fn what_is_no_network_or_no_range_of_ports_is_refused() {
+        assert_eq!(AllowedNetwork::parse("10.0.0.0/33"), None);
+        assert_eq!((network("10.0.0.0/33"), ports("90-80")), (None, None));
     }
 
     proptest! {

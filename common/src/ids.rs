@@ -5,21 +5,22 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 /// One call of the authorize endpoint. Also the Celery task id and the `webhook-id` of its callback.
 ///
 /// Voltgate's ids are UUIDv7; a Python client may use any UUID.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
-#[schema(value_type = String, format = "uuid", example = "01a1fdc4-3193-72e3-bff0-3fbc4117778f")]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid", example = "01a1fdc4-3193-72e3-bff0-3fbc4117778f"))]
 pub struct RequestId(Uuid);
 
 /// A charging station: a UUID, shown in lower case with hyphens everywhere.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
-#[schema(value_type = String, format = "uuid", example = "123e4567-e89b-12d3-a456-426614174000")]
+#[cfg_attr(feature = "openapi", schema(value_type = String, format = "uuid", example = "123e4567-e89b-12d3-a456-426614174000"))]
 pub struct StationId(Uuid);
 
 /// The text is not an identifier.
@@ -30,15 +31,17 @@ pub struct NotUuid;
 /// The driver token as the client presented it: any text.
 ///
 /// Only [`PresentedToken::parse`] turns it into a token.
-#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
-#[schema(description = "The driver token as the client presented it: any text", value_type = String)]
+#[cfg_attr(feature = "openapi", schema(description = "The driver token as the client presented it: any text", value_type = String))]
 pub struct PresentedToken(String);
 
 /// A well-formed driver token: 20 to 80 characters of `A-Z a-z 0-9 - . _ ~` (RFC 3986 "unreserved").
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(transparent)]
-#[schema(value_type = String, pattern = "^[A-Za-z0-9._~-]{20,80}$", example = "sample-driver-token-0001")]
+#[cfg_attr(feature = "openapi", schema(value_type = String, pattern = "^[A-Za-z0-9._~-]{20,80}$", example = "sample-driver-token-0001"))]
 pub struct DriverToken(String);
 
 /// The text is not a driver token. The error never contains the text itself: it is personal data.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::metrics;
 use ::metrics::counter;
 use authorization::AuthorizationQueue;
 use authorization::tasks::authorize::Authorize;
@@ -11,10 +12,9 @@ use common::address_guard::AddressGuard;
 use common::callback_url::CallbackUrl;
 use common::clock::{self, Nanos, StartTimes};
 use common::ids::{PresentedToken, RequestId, StationId};
-use common::metrics;
-use common::trace_context::TraceContext;
-use http_api::Problem;
-use http_api::observation::name_request;
+use http_server::Problem;
+use http_server::observation::name_request;
+use service_runtime::trace_context::TraceContext;
 use store::{Accepted, Record, Store};
 use task_queue::PublishError;
 

@@ -85,7 +85,7 @@ impl AcceptedNotes {
             let old = waiting.iter().take_while(|(added, _)| added.elapsed() >= waited);
             old.take(AT_ONCE).map(|(_, accepted)| accepted.clone()).collect()
         };
-        if let Err(error) = store.records.accepted(&some).await {
+        if let Err(error) = store.records().accepted(&some).await {
             tracing::warn!(%error, "notes of accepted requests cannot be written at present");
             return false;
         }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use ::metrics::histogram;
 use authorization::AuthorizationQueue;
 use authorization::config::BrokerConfig;
-use common::exit::Failure;
-use common::metrics::{self, Exposition};
 use common::webhook_signature::WebhookSigner;
-use http_api::server::Bound;
+use http_server::server::Bound;
+use service_runtime::exit::Failure;
+use service_runtime::metrics::Exposition;
 use store::Store;
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
@@ -43,7 +43,7 @@ impl App {
     /// Returns an error if the port is taken.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
         let bound = Bound::to(config.bind, config.port)?
-            .guarded(&config.server, store.keys.clone())
+            .guarded(&config.server, Arc::clone(store.keys()))
             .documented(&openapi::document(config.charge_service.is_some()));
         let acceptance = Acceptance {
             queue: AuthorizationQueue::new(broker, &config.broker.task_queue),
@@ -57,7 +57,9 @@ impl App {
         let charge_service = config.charge_service.as_ref().map(AccessEntries::new).transpose()?;
         let (signer, broker) = (config.signer.clone(), config.broker.clone());
         // An alert evaluates the duration of these requests, and has to see the first ones.
-        drop(histogram!(metrics::HTTP_REQUEST, "service" => "public-api", "route" => TO_AUTHORIZE));
+        drop(
+            histogram!(http_server::metrics::HTTP_REQUEST, "service" => "public-api", "route" => TO_AUTHORIZE),
+        );
         Ok(Self { bound, acceptance, charge_service, signer, broker, grace: config.grace })
     }
 

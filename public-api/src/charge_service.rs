@@ -11,9 +11,9 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Payload};
 use common::ids::{DriverToken, NotUuid, PresentedToken, StationId};
-use http_api::observation::trace_of;
-use http_api::server::{Resource, resource, slow_resource};
-use http_api::{Access, Problem};
+use http_server::observation::trace_of;
+use http_server::{Access, Problem};
+use http_server::{Resource, resource, slow_resource};
 use serde::Serialize;
 use utoipa::{OpenApi, ToSchema};
 

@@ -1,34 +1,57 @@
 //! The settings of public-api.
 
+use service_runtime::Service;
+use service_runtime::metrics::Metric;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use authorization::config::BrokerConfig;
+use crate::settings::{AUTHORIZATION_TIMEOUT_SEC, CHARGE_SERVICE_API, PUBLIC_API_PORT};
+use authorization::config::{BrokerConfig, address_guard, webhook_signer};
+use authorization::settings::{BROKER_URL, CALLBACK_ALLOWED_NETWORKS};
 use common::address_guard::AddressGuard;
-use common::settings::{
-    API_KEY_BOOTSTRAP, AUTHORIZATION_TIMEOUT_SEC, BIND_ADDRESS, BROKER_URL, CALLBACK_ALLOWED_NETWORKS,
-    CHARGE_SERVICE_API, PUBLIC_API_PORT, REDIS_URL, SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
-    TLS_CA_FILE, TRUSTED_PROXIES,
-};
 use common::webhook_signature::WebhookSigner;
-use http_api::config::ServerConfig;
+use http_server::config::ServerConfig;
+use http_server::settings::{API_KEY_BOOTSTRAP, BIND_ADDRESS, TRUSTED_PROXIES};
+use service_runtime::settings::{SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings, TLS_CA_FILE};
 use store::config::StoreConfig;
+use store::settings::REDIS_URL;
 use url::Url;
 
-/// The description for `--help`.
-pub const ABOUT: &str = "Accepts requests over HTTP, publishes each to the broker as a task and answers 202 once the broker has \
-     confirmed it. Shows the state of requests. Run as many instances as you need.";
+/// The service, as it starts.
+pub static SERVICE: Service = Service {
+    name: "public-api",
+    about: "Accepts requests over HTTP, publishes each to the broker as a task and answers 202 once the broker has \
+     confirmed it. Shows the state of requests. Run as many instances as you need.",
+    matter_most: &[
+        &BROKER_URL,
+        &REDIS_URL,
+        &BIND_ADDRESS,
+        &PUBLIC_API_PORT,
+        &API_KEY_BOOTSTRAP,
+        &AUTHORIZATION_TIMEOUT_SEC,
+        &CALLBACK_ALLOWED_NETWORKS,
+        &TRUSTED_PROXIES,
+    ],
+    settings: SETTINGS,
+    metrics: METRICS,
+    traced: &["http_server", "public_api"],
+};
 
-/// The settings that most installations have to decide.
-pub const MATTER_MOST: &[&Setting] = &[
-    &BROKER_URL,
-    &REDIS_URL,
-    &BIND_ADDRESS,
-    &PUBLIC_API_PORT,
-    &API_KEY_BOOTSTRAP,
-    &AUTHORIZATION_TIMEOUT_SEC,
-    &CALLBACK_ALLOWED_NETWORKS,
-    &TRUSTED_PROXIES,
+/// The rows of the settings that it reads.
+pub const SETTINGS: &[&[Setting]] = &[
+    service_runtime::settings::ALL,
+    http_server::settings::ALL,
+    store::settings::ALL,
+    authorization::settings::ALL,
+    crate::settings::ALL,
+];
+
+/// The metrics that it serves.
+pub const METRICS: &[&[Metric]] = &[
+    service_runtime::metrics::ALL,
+    http_server::metrics::ALL,
+    authorization::metrics::ALL,
+    crate::metrics::ALL,
 ];
 
 /// The configuration of public-api.
@@ -74,8 +97,8 @@ impl Config {
         Ok(Self {
             broker: BrokerConfig::from_settings(settings)?,
             store: StoreConfig::from_settings(settings)?,
-            guard: AddressGuard::from_settings(settings)?,
-            signer: WebhookSigner::from_settings(settings)?,
+            guard: address_guard(settings)?,
+            signer: webhook_signer(settings)?,
             authorization_timeout: settings.seconds(&AUTHORIZATION_TIMEOUT_SEC, 3600)?,
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&PUBLIC_API_PORT)?,

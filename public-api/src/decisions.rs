@@ -66,9 +66,9 @@ impl Decisions {
     }
 
     async fn poll_while_somebody_listens(&self) -> Result<(), StoreError> {
-        let mut after = self.store.search.feed_end().await?;
+        let mut after = self.store.search().feed_end().await?;
         while self.parts.receiver_count() > 0 {
-            let fed = self.store.search.feed_after(after, AT_ONCE).await?;
+            let fed = self.store.search().feed_after(after, AT_ONCE).await?;
             let (position, more) = (fed.position, fed.more);
             if position != after {
                 // It fails only if no listener is left.
@@ -86,15 +86,15 @@ impl Decisions {
 impl Listener {
     /// The stored decisions after a position.
     pub(crate) async fn catch_up(&self, after: FeedPosition) -> Result<Fed, StoreError> {
-        self.store.search.feed_after(after, AT_ONCE).await
+        self.store.search().feed_after(after, AT_ONCE).await
     }
 
     /// The position to begin at: the position last seen, or the current end of the feed. Also returns whether all
     /// decisions after it are still stored.
     pub(crate) async fn begin(&self, seen: Option<FeedPosition>) -> Result<(FeedPosition, bool), StoreError> {
         match seen {
-            Some(seen) => Ok((seen, self.store.search.feed_holds(seen).await?)),
-            None => Ok((self.store.search.feed_end().await?, true)),
+            Some(seen) => Ok((seen, self.store.search().feed_holds(seen).await?)),
+            None => Ok((self.store.search().feed_end().await?, true)),
         }
     }
 }

@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
+use crate::metrics;
 use ::metrics::counter;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use common::callback_url::CallbackUrlError;
 use common::ids::{NotUuid, RequestId};
-use common::metrics;
-use http_api::Problem;
+use http_server::Problem;
 use store::StoreError;
 use task_queue::PublishError;
 

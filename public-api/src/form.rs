@@ -3,7 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
-use http_api::{Problem, body};
+use http_server::{Problem, body};
 use serde_json::Value;
 
 /// A request is little more than a URL.

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use crate::metrics;
 use ::metrics::gauge;
 use authorization::AuthorizationQueue;
-use common::metrics;
 use task_queue::{Broker, dead_letter};
 
 use crate::queue_age::QueueAge;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use actix_web::HttpRequest;
 use common::clock::Nanos;
 use common::ids::RequestId;
-use http_api::Problem;
+use http_server::Problem;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::Store;
@@ -70,7 +70,8 @@ pub(crate) async fn claim(
 ) -> Result<Claim, ApiError> {
     let new = Claim { request: RequestId::new(), at, confirmed: false, is_new: true };
     let mine = Kept::new(&new, question);
-    let held = store.keyed.put_if_absent(&key.name(), &text(&mine), KEEP).await.map_err(ApiError::Store)?;
+    let held =
+        store.key_values().put_if_absent(&key.name(), &text(&mine), KEEP).await.map_err(ApiError::Store)?;
     let Some(held) = held else { return Ok(new) };
     let held: Kept = serde_json::from_str(&held).map_err(|_| ApiError::IdempotencyKeyReused)?;
     if held.question != mine.question {
@@ -83,7 +84,7 @@ pub(crate) async fn claim(
 /// Records that the task is in the queue. If this fails, the next try publishes again, which does no harm.
 pub(crate) async fn confirm(store: &Store, key: &IdempotencyKey, question: &Question, claim: Claim) {
     let kept = Kept::new(&Claim { confirmed: true, ..claim }, question);
-    if let Err(error) = store.keyed.put(&key.name(), &text(&kept), KEEP).await {
+    if let Err(error) = store.key_values().put(&key.name(), &text(&kept), KEEP).await {
         tracing::warn!(request = %claim.request, %error, "an idempotency key could not be marked as confirmed");
     }
 }

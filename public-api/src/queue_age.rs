@@ -25,7 +25,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(2);
 pub(crate) struct QueueAge {
     limit: Duration,
     spacing: Duration,
-    /// Whether the samples can be trusted: Voltgate's workers open requests, but without a consumer none are opened.
+    /// Whether the samples can be trusted: only if Voltgate's workers open requests, or if there is no consumer at all.
     telling: AtomicBool,
     published: Mutex<Published>,
 }
@@ -122,7 +122,7 @@ async fn newest_open(samples: &[Sample], store: &Store) -> Option<Sample> {
     let (mut from, mut to, mut open) = (0, samples.len(), None);
     while from < to {
         let middle = usize::midpoint(from, to);
-        if matches!(store.records.is_open(samples[middle].request).await, Ok(true)) {
+        if matches!(store.records().is_open(samples[middle].request).await, Ok(true)) {
             open = Some(samples[middle]);
             from = middle + 1;
         } else {

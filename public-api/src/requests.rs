@@ -12,9 +12,9 @@ use actix_web::{HttpRequest, HttpResponse};
 use common::clock::Nanos;
 use common::decision::{Decision, Source};
 use common::ids::{NotUuid, PresentedToken, RequestId, StationId};
-use http_api::Problem;
-use http_api::observation::trace_of;
-use http_api::problem::refusals::{Conflict, Invalid, NotFound, Unavailable};
+use http_server::Problem;
+use http_server::observation::trace_of;
+use http_server::openapi::refusals::{Conflict, Invalid, NotFound, Unavailable};
 use serde::Serialize;
 use store::{Accepted, Attempt, DeliveryState, Known, Record};
 use utoipa::ToSchema;
@@ -123,7 +123,7 @@ async fn look_up(acceptance: &Acceptance, request: RequestId) -> Result<Known, A
     for look in 1..=LOOKS {
         // The order matters: a request that no longer waits for its note is in the store.
         let noted = acceptance.notes.find(request);
-        let known = acceptance.store.records.look_up(request).await.map_err(ApiError::Store)?;
+        let known = acceptance.store.records().look_up(request).await.map_err(ApiError::Store)?;
         if let Some(known) = known.or(noted.map(Known::Accepted)) {
             return Ok(known);
         }

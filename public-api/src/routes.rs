@@ -9,12 +9,12 @@ use actix_web::web::{self, Data, Path, Payload, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{PresentedToken, RequestId, StationId};
 use common::webhook_signature::WebhookSigner;
-use http_api::observation::trace_of;
-use http_api::problem::refusals::{
+use http_server::observation::trace_of;
+use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, ConflictingReuse, Invalid, Unavailable, UnsupportedMediaType,
 };
-use http_api::server::{Resource, Status, healthz, resource};
-use http_api::{Access, Problem};
+use http_server::{Access, Problem};
+use http_server::{Resource, Status, healthz, resource};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 

@@ -8,10 +8,10 @@ mod pages;
 
 use std::process::ExitCode;
 
-use common::exit::Failure;
-use common::settings::Settings;
 use reqwest::Method;
 use serde_json::{Value, json};
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 
 use self::args::{AclArgs, AclCommand, TimesArgs};
 use self::pages::Pages;

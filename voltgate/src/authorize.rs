@@ -4,10 +4,10 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use common::decision::Decision;
-use common::exit::Failure;
-use common::settings::Settings;
 use serde::Deserialize;
 use serde_json::json;
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 
 use crate::callback_receiver::CallbackReceiver;
 use crate::cli::AuthorizeArgs;

@@ -4,9 +4,9 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use common::exit::Failure;
-use common::settings::Settings;
 use embedded_db::{DataFile, DbError, DirectoryError, DirectoryLock, Staging, check, copy};
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 use store::STORE_FILE;
 use task_queue::QUEUE_FILE;
 

@@ -5,16 +5,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use crate::settings::VOLTGATE_KEY;
 use clap::Args;
 use common::api_key::ApiKey;
-use common::exit::Failure;
-use common::settings::{PUBLIC_API_PORT, Settings, VOLTGATE_KEY};
 use indicatif::{ProgressBar, ProgressStyle};
 use load_generator::{
     ConnectionError, Drivers, FrontDoor, Origin, Outcome, Pace, Plan, Session, Sink, check_records,
     percentile_curves,
 };
+use public_api::settings::PUBLIC_API_PORT;
 use serde_json::json;
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 
 use crate::terminal;
 

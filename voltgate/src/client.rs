@@ -2,15 +2,17 @@
 
 use std::time::Duration;
 
+use crate::settings::VOLTGATE_KEY;
 use common::api_key::ApiKey;
 use common::error_chain::root_cause;
-use common::exit::Failure;
-use common::server_url::{self, without_password};
-use common::service_client;
-use common::settings::{PUBLIC_API_PORT, Settings, TLS_CA_FILE, VOLTGATE_KEY};
+use public_api::settings::PUBLIC_API_PORT;
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use service_runtime::exit::Failure;
+use service_runtime::server_url::{self, without_password};
+use service_runtime::service_client;
+use service_runtime::settings::{Settings, TLS_CA_FILE};
 use url::Url;
 
 /// One of the services.

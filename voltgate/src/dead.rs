@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use authorization::config::broker_url;
+use authorization::settings::TASK_QUEUE;
 use authorization::tasks::deliver_callback;
 use common::clock;
-use common::exit::Failure;
-use common::settings::{STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE};
 use serde_json::{Value, json};
+use service_runtime::exit::Failure;
+use service_runtime::settings::{STARTUP_TIMEOUT_SEC, Settings};
 use task_queue::dead_letter::{self, review::Fate, review::review};
 use task_queue::{Broker, Message, connect_beside};
 

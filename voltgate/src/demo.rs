@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
+use authorization::settings::BROKER_URL;
 use common::decision::Decision;
-use common::exit::Failure;
-use common::settings::{
-    AUTHORIZATION_SERVICE_PORT, AUTHORIZATION_TIMEOUT_SEC, BROKER_URL, PUBLIC_API_PORT, REDIS_URL, Settings,
-};
+use public_api::settings::{AUTHORIZATION_TIMEOUT_SEC, PUBLIC_API_PORT};
 use serde_json::{Value, json};
+use service_runtime::exit::Failure;
+use service_runtime::settings::{AUTHORIZATION_SERVICE_PORT, Settings};
+use store::settings::REDIS_URL;
 use tokio_util::sync::CancellationToken;
 
 use crate::callback_receiver::CallbackReceiver;

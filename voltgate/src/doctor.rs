@@ -10,9 +10,9 @@ mod store;
 
 use std::process::ExitCode;
 
-use common::exit::Failure;
-use common::settings::Settings;
 use serde_json::json;
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 
 use crate::cli::DoctorArgs;
 use crate::terminal;

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use common::api_key::{ApiKey, KeyId, Scopes};
 use common::clock;
-use common::exit::Failure;
-use common::settings::Settings;
+use common::key_store::{KeyRecord, KeyStore, KeyStoreError};
 use serde_json::{Value, json};
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 use store::config::StoreConfig;
-use store::{KeyRecord, Keys, StoreError};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -57,7 +57,7 @@ impl FromStr for Expiry {
 pub(crate) async fn run(settings: &Settings, args: KeysArgs) -> Result<ExitCode, Failure> {
     let config = StoreConfig::from_settings(settings)?;
     let store = config.open_beside().await?;
-    let (keys, at) = (&store.keys, config.url().to_string());
+    let (keys, at) = (store.keys(), config.url().to_string());
     let done = match args.command {
         KeysCommand::Create { name, scope, expires } => {
             create(keys, &at, name, scope, expires, args.json).await
@@ -70,7 +70,7 @@ pub(crate) async fn run(settings: &Settings, args: KeysArgs) -> Result<ExitCode,
 }
 
 async fn create(
-    keys: &Arc<dyn Keys>,
+    keys: &Arc<dyn KeyStore>,
     at: &str,
     name: String,
     scopes: Scopes,
@@ -109,7 +109,7 @@ async fn create(
     Ok(ExitCode::SUCCESS)
 }
 
-async fn list(keys: &Arc<dyn Keys>, at: &str, as_json: bool) -> Result<ExitCode, Failure> {
+async fn list(keys: &Arc<dyn KeyStore>, at: &str, as_json: bool) -> Result<ExitCode, Failure> {
     let records = keys.list().await.map_err(|error| unkept(at, &error))?;
     if records.is_empty() && !as_json {
         println!("no keys in {at}");
@@ -138,7 +138,7 @@ async fn list(keys: &Arc<dyn Keys>, at: &str, as_json: bool) -> Result<ExitCode,
     Ok(ExitCode::SUCCESS)
 }
 
-async fn revoke(keys: &Arc<dyn Keys>, at: &str, id: &KeyId, as_json: bool) -> Result<ExitCode, Failure> {
+async fn revoke(keys: &Arc<dyn KeyStore>, at: &str, id: &KeyId, as_json: bool) -> Result<ExitCode, Failure> {
     let revoked = keys.revoke(id, now_ms()).await.map_err(|error| unkept(at, &error))?;
     match (as_json, revoked) {
         (true, _) => println!("{}", json!({ "id": id.as_str(), "revoked": revoked })),
@@ -181,6 +181,6 @@ fn now_ms() -> u64 {
     clock::now() / 1_000_000
 }
 
-fn unkept(at: &str, error: &StoreError) -> Failure {
+fn unkept(at: &str, error: &KeyStoreError) -> Failure {
     Failure::Broken(format!("the store of keys at {at}: {error}"))
 }

@@ -15,5 +15,7 @@ mod keys;
 mod log;
 mod places;
 pub mod run;
+pub mod settings;
+pub mod tables;
 mod terminal;
 pub mod up;

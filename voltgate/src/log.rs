@@ -6,10 +6,10 @@ mod row;
 use std::process::ExitCode;
 
 use clap::Args;
-use common::exit::Failure;
-use common::settings::Settings;
 use serde::Deserialize;
 use serde_json::Value;
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 
 use self::follow::follow;
 use self::row::Rows;

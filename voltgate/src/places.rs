@@ -4,12 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use authorization::config::broker_url;
-use common::exit::Failure;
-use common::server_url::ServerUrl;
-use common::settings::{BROKER_URL, REDIS_HOST, REDIS_PORT, REDIS_URL, Setting, Settings};
+use authorization::settings::BROKER_URL;
 use embedded_db::DataFile;
+use service_runtime::exit::Failure;
+use service_runtime::server_url::ServerUrl;
+use service_runtime::settings::{Setting, Settings};
 use store::STORE_FILE;
 use store::config::StoreConfig;
+use store::settings::{REDIS_HOST, REDIS_PORT, REDIS_URL};
 use task_queue::QUEUE_FILE;
 
 /// The data directory of `voltgate up`, where other commands look for it too.

@@ -4,13 +4,14 @@ use std::path::Path;
 use std::pin::Pin;
 use std::process::ExitCode;
 
-use common::exit::{Failure, report};
-use common::settings::{Settings, VOLTGATE_KEY, markdown_table};
+use crate::settings::VOLTGATE_KEY;
+use service_runtime::exit::{Failure, report};
+use service_runtime::settings::Settings;
 
 use crate::cli::{Cli, Command, Documented};
 use crate::client::Service;
 use crate::places::{Missing, Part, settle};
-use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, up};
+use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, tables, up};
 
 /// A running command. It is boxed, because the compiler limits the nesting depth of futures.
 type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
@@ -31,7 +32,7 @@ fn prepared(cli: &Cli) -> Result<Settings, Failure> {
             "--key has no effect on `voltgate {name}`, which calls no service"
         )));
     }
-    let given = Settings::load()?.with(key.clone().map(|key| (&VOLTGATE_KEY, key)));
+    let given = Settings::load(tables::SETTINGS)?.with(key.clone().map(|key| (&VOLTGATE_KEY, key)));
     let (data, parts, missing) = command.works_on();
     let settled = settle(&given, data, parts, missing)?;
     if *verbose {
@@ -108,7 +109,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),
         Command::Restore { backup, data } => Box::pin(backup::restore(backup, data)),
         Command::Settings => Box::pin(async {
-            print!("{}", markdown_table());
+            print!("{}", tables::settings());
             Ok(ExitCode::SUCCESS)
         }),
         Command::Openapi { service } => Box::pin(async move {

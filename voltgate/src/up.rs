@@ -4,22 +4,21 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
+use authorization::settings::{BROKER_URL, CALLBACK_ALLOWED_NETWORKS};
 use command_line::COMMIT;
 use common::api_key::ApiKey;
-use common::exit::Failure;
-use common::metrics::Exposition;
-use common::settings::{
-    AUTHORIZATION_SERVICE_KEY, BROKER_URL, CALLBACK_ALLOWED_NETWORKS, REDIS_HOST, REDIS_PORT, REDIS_URL,
-    Settings, without_password,
-};
-use common::shutdown::{self, unless_stopped};
-use common::telemetry::{LogConfig, exposition};
+use service_runtime::exit::Failure;
+use service_runtime::metrics::{self, Exposition};
+use service_runtime::settings::{AUTHORIZATION_SERVICE_KEY, Settings, without_password};
+use service_runtime::shutdown::{self, unless_stopped};
+use service_runtime::telemetry::LogConfig;
+use store::settings::{REDIS_HOST, REDIS_PORT, REDIS_URL};
 use store::{Store, Writes};
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::terminal;
+use crate::{tables, terminal};
 
 /// May be called back, because only this machine can request it.
 const LOOPBACK: &str = "localhost";
@@ -38,9 +37,10 @@ pub struct System {
 
 /// `voltgate up`.
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
-    let traces = LogConfig::from_settings(settings)?.install("voltgate");
+    let traces = LogConfig::from_settings(settings)?.install("voltgate", tables::TRACED);
     let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
-    let exposition = exposition(COMMIT)?;
+    let exposition = metrics::install(COMMIT, tables::METRICS)
+        .map_err(|error| Failure::Broken(format!("the metrics cannot be set up: {error}")))?;
     let Some(system) = unless_stopped(&shutdown, System::build(settings)).await? else { return Ok(()) };
     let system = system.with_metrics(&exposition);
     system.introduce();
@@ -65,7 +65,7 @@ impl System {
         let store: Store =
             api_config.store.open(&[Writes::AccessLists, Writes::Notes, Writes::Records]).await?;
         let broker = api_config.broker.connect("up").await?;
-        let acl = acl_service::app::App::build(&acl_config, store.clone())?;
+        let acl = acl_service::app::App::build(&acl_config, &store)?;
         let acl_address = acl.address();
         worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
         if let Some(charge_service) = &mut api_config.charge_service {
@@ -178,8 +178,8 @@ fn allow_loopback(settings: Settings) -> Settings {
     settings.with([(&CALLBACK_ALLOWED_NETWORKS, networks)])
 }
 
-/// If callers of acl-service need a key, the worker does too. If none is set, a key is generated that only this process
-/// knows.
+/// The worker's access checks need a key wherever other callers need one. If none is set, this process generates one
+/// that only it knows.
 fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
     if settings.is_given(&AUTHORIZATION_SERVICE_KEY) {
         return Ok(settings);

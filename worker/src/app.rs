@@ -7,10 +7,11 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use authorization::AuthorizationQueue;
 use authorization::config::BrokerConfig;
-use common::exit::Failure;
-use common::metrics::Exposition;
-use http_api::server::{Bound, Status, healthz, resource};
-use http_api::{Access, Problem};
+use http_server::server::Bound;
+use http_server::{Access, Problem};
+use http_server::{Status, healthz, resource};
+use service_runtime::exit::Failure;
+use service_runtime::metrics::Exposition;
 use store::{Store, Writes};
 use task_queue::{Broker, Worker, WorkerConfig};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +42,7 @@ impl App {
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
         measurements::begin();
         let bind = |(address, port)| {
-            Bound::to(address, port).map(|bound| bound.guarded(&config.server, store.keys.clone()))
+            Bound::to(address, port).map(|bound| bound.guarded(&config.server, Arc::clone(store.keys())))
         };
         let health = config.health.map(bind).transpose()?;
         let queue = AuthorizationQueue::new(Arc::clone(&broker), &config.broker.task_queue);
@@ -125,7 +126,7 @@ async fn readyz(broker: Data<dyn Broker>, store: Data<Store>) -> Result<HttpResp
     if !broker.is_ready() {
         return refused("task_queue", "there is no connection to the broker");
     }
-    if let Err(error) = store.keyed.probe(Writes::Records).await {
+    if let Err(error) = store.key_values().probe(Writes::Records).await {
         tracing::warn!(%error, "no decision can be recorded");
         return refused("store", "no decision can be recorded");
     }

@@ -1,37 +1,65 @@
 //! The settings of the worker.
 
+use service_runtime::Service;
+use service_runtime::metrics::Metric;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use authorization::AclAccess;
-use authorization::config::BrokerConfig;
-use common::address_guard::AddressGuard;
-use common::settings::{
-    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, BIND_ADDRESS, BROKER_URL,
-    CALLBACK_ALLOWED_NETWORKS, CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, REDIS_URL,
-    SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings, TLS_CA_FILE, WEBHOOK_SECRET, WORKER_AUTOSCALE,
-    WORKER_CONCURRENCY, WORKER_HEALTH_PORT, WORKER_HOSTNAME, WORKER_STATE_FILE, WORKER_TASK_EVENTS,
+use crate::settings::{
+    CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, WORKER_AUTOSCALE, WORKER_CONCURRENCY,
+    WORKER_HEALTH_PORT, WORKER_HOSTNAME, WORKER_STATE_FILE, WORKER_TASK_EVENTS,
 };
+use authorization::AclAccess;
+use authorization::config::{BrokerConfig, address_guard, webhook_signer};
+use authorization::settings::{BROKER_URL, CALLBACK_ALLOWED_NETWORKS, WEBHOOK_SECRET};
+use common::address_guard::AddressGuard;
 use common::webhook_signature::WebhookSigner;
-use http_api::config::ServerConfig;
+use http_server::config::ServerConfig;
+use http_server::settings::BIND_ADDRESS;
+use service_runtime::settings::{
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, SHUTDOWN_GRACE_SEC, Setting, SettingError,
+    Settings, TLS_CA_FILE,
+};
 use store::config::StoreConfig;
+use store::settings::REDIS_URL;
 use task_queue::{Autoscale, ControlConfig};
 use url::Url;
 
-/// The description in `--help`.
-pub const ABOUT: &str = "Decides requests, records each decision and calls the client back. It takes tasks from the broker, asks \
-     acl-service, and writes to the store. Run as many instances as you need.";
+/// The service, as it starts.
+pub static SERVICE: Service = Service {
+    name: "worker",
+    about: "Decides requests, records each decision and calls the client back. It takes tasks from the broker, asks \
+     acl-service, and writes to the store. Run as many instances as you need.",
+    matter_most: &[
+        &BROKER_URL,
+        &REDIS_URL,
+        &AUTHORIZATION_SERVICE_URL,
+        &AUTHORIZATION_SERVICE_KEY,
+        &CALLBACK_ALLOWED_NETWORKS,
+        &WEBHOOK_SECRET,
+        &WORKER_CONCURRENCY,
+        &WORKER_HEALTH_PORT,
+    ],
+    settings: SETTINGS,
+    metrics: METRICS,
+    traced: &["http_server", "authorization", "worker"],
+};
 
-/// The settings that most installations have to decide.
-pub const MATTER_MOST: &[&Setting] = &[
-    &BROKER_URL,
-    &REDIS_URL,
-    &AUTHORIZATION_SERVICE_URL,
-    &AUTHORIZATION_SERVICE_KEY,
-    &CALLBACK_ALLOWED_NETWORKS,
-    &WEBHOOK_SECRET,
-    &WORKER_CONCURRENCY,
-    &WORKER_HEALTH_PORT,
+/// The rows of the settings that it reads.
+pub const SETTINGS: &[&[Setting]] = &[
+    service_runtime::settings::ALL,
+    http_server::settings::ALL,
+    store::settings::ALL,
+    authorization::settings::ALL,
+    crate::settings::ALL,
+];
+
+/// The metrics that it serves.
+pub const METRICS: &[&[Metric]] = &[
+    service_runtime::metrics::ALL,
+    http_server::metrics::ALL,
+    authorization::metrics::ALL,
+    crate::metrics::ALL,
 ];
 
 /// The settings of the worker.
@@ -98,13 +126,13 @@ impl Config {
                 authorities: settings.file(&TLS_CA_FILE)?,
             },
             server: ServerConfig::from_settings(settings)?,
-            guard: AddressGuard::from_settings(settings)?,
+            guard: address_guard(settings)?,
             callback: CallbackConfig {
                 timeout: settings.seconds(&CALLBACK_TIMEOUT_SEC, 300)?,
                 window: settings.seconds(&CALLBACK_WINDOW_SEC, 86_400)?,
                 max_attempts: number(settings, &CALLBACK_MAX_ATTEMPTS, 100)?,
             },
-            signer: WebhookSigner::from_settings(settings)?,
+            signer: webhook_signer(settings)?,
             concurrency: match autoscale {
                 Some(bounds) => u16::try_from(bounds.max).unwrap_or(u16::MAX),
                 None => number(settings, &WORKER_CONCURRENCY, 10_000)?,
@@ -126,7 +154,7 @@ impl Config {
     }
 }
 
-fn given(settings: &Settings, setting: &common::settings::Setting) -> Option<String> {
+fn given(settings: &Settings, setting: &service_runtime::settings::Setting) -> Option<String> {
     settings.is_given(setting).then(|| settings.text(setting).to_owned())
 }
 
@@ -141,7 +169,7 @@ fn autoscale(settings: &Settings) -> Result<Option<Autoscale>, SettingError> {
 
 fn number<T: TryFrom<u64>>(
     settings: &Settings,
-    setting: &common::settings::Setting,
+    setting: &service_runtime::settings::Setting,
     most: u64,
 ) -> Result<T, SettingError> {
     T::try_from(settings.number(setting, 1..=most)?).map_err(|_| settings.bad(setting))

@@ -1,6 +1,6 @@
 //! Why a worker cannot be assembled, or has to stop.
 
-use common::exit::Failure;
+use service_runtime::exit::Failure;
 use task_queue::BrokerError;
 use task_queue::task::DuplicateTask;
 

@@ -5,5 +5,7 @@ mod callback;
 pub mod config;
 mod error;
 mod measurements;
+pub mod metrics;
 mod overdue;
+pub mod settings;
 mod tasks;

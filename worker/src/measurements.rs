@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
+use crate::metrics;
 use ::metrics::{counter, gauge, histogram};
 use common::clock::{self, Nanos};
-use common::metrics;
-use common::trace_context::TraceContext;
+use service_runtime::trace_context::TraceContext;
 use task_queue::TaskContext;
 use task_queue::dead_letter::DeadReason;
 use tracing::Span;
@@ -24,7 +24,7 @@ fn reasons() -> impl Iterator<Item = &'static str> {
 /// Counts the dead letters of each reason from 0 on, so that an alert sees the first one.
 pub(crate) fn begin() {
     for reason in reasons() {
-        counter!(metrics::DEAD_LETTERS, "reason" => reason).absolute(0);
+        counter!(authorization::metrics::DEAD_LETTERS, "reason" => reason).absolute(0);
     }
 }
 

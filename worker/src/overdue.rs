@@ -8,7 +8,7 @@ use authorization::AuthorizationQueue;
 use authorization::tasks::deliver_callback::{Counting, DeliverCallback};
 use common::clock::{self, Nanos};
 use common::ids::RequestId;
-use common::trace_context::TraceContext;
+use service_runtime::trace_context::TraceContext;
 use store::{DeliveryState, Millis, Record, Store, StoreError};
 
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -43,10 +43,10 @@ pub(crate) async fn watch(store: &Store, queue: &AuthorizationQueue) {
 
 /// Handles some overdue deliveries; returns how many were claimed.
 async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<usize, StoreError> {
-    let claimed = store.overdue.claim_overdue(clock::now() / 1_000_000, AT_ONCE).await?;
+    let claimed = store.overdue().claim_overdue(clock::now() / 1_000_000, AT_ONCE).await?;
     let (count, mut over) = (claimed.len(), Vec::new());
     for request in claimed {
-        match store.records.find(request).await? {
+        match store.records().find(request).await? {
             Some(record) if record.delivery == DeliveryState::Pending => {
                 take_up(queue, request, record).await;
             }
@@ -54,7 +54,7 @@ async fn look(store: &Store, queue: &AuthorizationQueue) -> Result<usize, StoreE
             _ => over.push(request),
         }
     }
-    store.overdue.over(&over).await?;
+    store.overdue().over(&over).await?;
     Ok(count)
 }
 

@@ -36,7 +36,7 @@ impl Parts {
             decider: Decider::new(acl, store.clone()),
             callbacks: CallbackClient::new(config)?,
             origins: OriginLimits::new(config.concurrency, config.callback.timeout),
-            breakers: Breakers::new(Arc::clone(&store.keyed), &config.callback),
+            breakers: Breakers::new(Arc::clone(store.key_values()), &config.callback),
             callback_config: config.callback,
             store,
             queue,

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::settings::{CALLBACK_ALLOWED_NETWORKS, Settings};
+use crate::address_guard::AllowedNetwork;
 
 fn parse(text: &str) -> Result<CallbackUrl, CallbackUrlError> {
     CallbackUrl::parse(text, &AddressGuard::default())
@@ -140,8 +140,8 @@ const NEVER_PUBLIC: &[&str] = &[
 #[test]
 fn a_host_that_can_never_be_public_is_refused_at_once_unless_networks_are_admitted() {
     let guard = |networks: &str| {
-        AddressGuard::from_settings(&Settings::of([(&CALLBACK_ALLOWED_NETWORKS, networks.to_owned())]))
-            .unwrap()
+        let networks = networks.split(',').map(|item| AllowedNetwork::parse(item.trim()).unwrap());
+        AddressGuard::new(networks.collect(), Vec::new(), None)
     };
     let (none, localhost) = (AddressGuard::default(), guard("localhost"));
     let admitting = guard("10.0.0.0/8, 93.184.216.0/24");

@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, http};
-use common::exit::Failure;
 use common::ids::{DriverToken, StationId};
-use common::service_client;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use service_runtime::exit::Failure;
+use service_runtime::service_client;
 use url::Url;
 use utoipa::ToSchema;
 
@@ -51,7 +51,7 @@ struct Answer {
 #[derive(Debug, thiserror::Error)]
 enum NotInserted {
     #[error("{0}")]
-    Request(#[from] http_api::Problem),
+    Request(#[from] http_server::Problem),
     #[error("acl-service: {0}")]
     Unreachable(#[from] reqwest::Error),
     #[error("acl-service answered {0}")]

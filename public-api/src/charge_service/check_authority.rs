@@ -8,8 +8,8 @@ use actix_web::web::{Data, Json, Payload};
 use common::clock;
 use common::decision::Decision;
 use common::ids::{DriverToken, RequestId, StationId};
-use http_api::Problem;
-use http_api::observation::trace_of;
+use http_server::Problem;
+use http_server::observation::trace_of;
 use serde::Serialize;
 use task_queue::Timestamp;
 use utoipa::ToSchema;
@@ -94,7 +94,7 @@ async fn check(
 async fn decision(acceptance: &Acceptance, request: RequestId) -> Option<Decision> {
     let until = Instant::now() + (acceptance.timeout + RECORDED_WITHIN).min(LONGEST_WAIT);
     while Instant::now() < until {
-        match acceptance.store.records.find(request).await {
+        match acceptance.store.records().find(request).await {
             Ok(Some(record)) => return Some(record.decided.decision),
             Ok(None) => {}
             Err(error) => tracing::warn!(%request, %error, "the decision of a request cannot be looked up"),

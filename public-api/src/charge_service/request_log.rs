@@ -6,7 +6,7 @@ use actix_web::web::{Data, Json};
 use common::clock::Nanos;
 use common::decision::Decision;
 use common::ids::{PresentedToken, RequestId, StationId};
-use http_api::problem::refusals::Unavailable;
+use http_server::openapi::refusals::Unavailable;
 use serde::Serialize;
 use store::{Filter, Record, StoreError};
 use task_queue::Timestamp;
@@ -48,7 +48,7 @@ async fn newest(acceptance: &Acceptance) -> Result<Vec<Record>, StoreError> {
     // A page may be shorter than its limit without being the last.
     while newest.len() < NEWEST {
         let wanted = NEWEST - newest.len();
-        let found = acceptance.store.search.list(&Filter::default(), after, wanted).await?;
+        let found = acceptance.store.search().list(&Filter::default(), after, wanted).await?;
         newest.extend(found.records);
         after = found.next;
         if after.is_none() {

@@ -3,7 +3,7 @@
 use common::clock::Nanos;
 use common::decision::Decision;
 use common::ids::{NotUuid, PresentedToken, StationId};
-use http_api::Problem;
+use http_server::Problem;
 use store::{DeliveryState, Filter};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;

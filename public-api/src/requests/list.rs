@@ -2,8 +2,8 @@
 
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
-use http_api::Problem;
-use http_api::problem::refusals::{Invalid, Unavailable};
+use http_server::Problem;
+use http_server::openapi::refusals::{Invalid, Unavailable};
 use serde::Serialize;
 use store::{DeliveryState, NoPlace, Place};
 use utoipa::{IntoParams, ToSchema};
@@ -62,7 +62,7 @@ pub(crate) async fn list(
             _ => after = Some(cursor(value)?),
         }
     }
-    let listing = acceptance.store.search.list(&filter, after, limit).await.map_err(ApiError::Store)?;
+    let listing = acceptance.store.search().list(&filter, after, limit).await.map_err(ApiError::Store)?;
     Ok(HttpResponse::Ok().json(Listed {
         requests: listing.records.into_iter().map(Shown::from).collect(),
         cursor: listing.next.map(|next| next.to_string()),

@@ -9,9 +9,9 @@ use authorization::AuthorizationQueue;
 use authorization::tasks::authorize::Authorize;
 use common::clock;
 use common::ids::{PresentedToken, RequestId};
-use common::trace_context::TraceContext;
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use service_runtime::trace_context::TraceContext;
 use tokio::net::TcpSocket;
 use tokio::task::{JoinHandle, JoinSet};
 

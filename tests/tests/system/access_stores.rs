@@ -32,11 +32,11 @@ fn entry(number: usize, from: Option<Millis>, until: Option<Millis>) -> Entry {
 }
 
 async fn change(store: &Store, changes: &[Change]) -> u64 {
-    store.access.change(station(), changes).await.unwrap().changed
+    store.access_lists().lists.change(station(), changes).await.unwrap().changed
 }
 
 async fn is_in(store: &Store, number: usize) -> bool {
-    store.access.contains(station(), &driver(number)).await.unwrap()
+    store.access_lists().lists.contains(station(), &driver(number)).await.unwrap()
 }
 
 fn all(limit: u32) -> PageQuery<'static> {
@@ -51,7 +51,7 @@ async fn an_expired_entry_admits_no_driver_before_the_scheduler_runs() {
         eventually("the entry to be over", async || (!is_in(&store, 1).await).then_some(())).await;
         assert!(now() >= ends, "{kind}: too early");
         assert!(is_in(&store, 2).await, "{kind}");
-        let page = store.access.page(station(), &all(100)).await.unwrap();
+        let page = store.access_lists().lists.page(station(), &all(100)).await.unwrap();
         assert_eq!(page.entries, [Entry { token: driver(2), period: Period::ALWAYS }], "{kind}");
         assert_eq!(page.size, 2, "{kind}: nobody has worked the schedule off");
     }
@@ -66,23 +66,23 @@ async fn an_entry_is_put_in_and_taken_out_as_its_times_say() {
         assert_eq!(change(&store, &[timed]).await, 0, "{kind}: the same again");
         assert!(!is_in(&store, 1).await, "{kind}");
         let pair = [(station(), driver(1))];
-        assert_eq!(store.access.has_entries(&pair).await.unwrap(), [true], "{kind}");
+        assert_eq!(store.access_lists().lists.has_entries(&pair).await.unwrap(), [true], "{kind}");
         assert_eq!(settled(&store, begins - 1).await, [], "{kind}");
         assert_eq!(settled(&store, begins).await, [Some(Step::Begin)], "{kind}");
         assert!(is_in(&store, 1).await, "{kind}");
-        let shown = store.access.timed(station(), &all(100)).await.unwrap();
+        let shown = store.access_lists().lists.timed(station(), &all(100)).await.unwrap();
         assert_eq!(shown.items, [entry(1, Some(begins), Some(ends))], "{kind}");
         assert_eq!(settled(&store, ends).await, [Some(Step::End)], "{kind}");
         assert!(!is_in(&store, 1).await, "{kind}");
-        assert_eq!(store.access.page(station(), &all(100)).await.unwrap().size, 0, "{kind}");
+        assert_eq!(store.access_lists().lists.page(station(), &all(100)).await.unwrap().size, 0, "{kind}");
         assert_eq!(settled(&store, ends + HOUR).await, [], "{kind}: nothing is left on the schedule");
     }
 }
 
 /// Processes the steps that are due at this moment; returns them.
 async fn settled(store: &Store, now: Millis) -> Vec<Option<Step>> {
-    let claim = store.schedule.claim(now, 100).await.unwrap();
-    store.schedule.settle(&claim).await.unwrap();
+    let claim = store.access_lists().schedule.claim(now, 100).await.unwrap();
+    store.access_lists().schedule.settle(&claim).await.unwrap();
     claim.due.iter().map(|due| due.step).collect()
 }
 
@@ -96,7 +96,7 @@ async fn the_replacement_of_an_entry_ignores_steps_of_the_old_one() {
         change(&store, &[Change::Admit(entry(2, None, Some(second)))]).await;
         change(&store, &[Change::Admit(entry(3, Some(first), None)), Change::Remove(driver(3))]).await;
         // Claimed by a process that died, and then due again.
-        let lost: Claim = store.schedule.claim(first, 100).await.unwrap();
+        let lost: Claim = store.access_lists().schedule.claim(first, 100).await.unwrap();
         assert_eq!(lost.due.iter().filter(|due| due.step.is_some()).count(), 0, "{kind}");
         settled(&store, first + 60_000).await;
         assert_eq!(
@@ -114,8 +114,8 @@ async fn adding_only_missing_entries_keeps_an_existing_one() {
         let until = Some(now() + HOUR);
         change(&store, &[Change::admit(driver(1))]).await;
         let both = [1, 2].map(|number| (station(), Change::AdmitIfAbsent(entry(number, None, until))));
-        assert_eq!(store.access.change_each(&both).await.unwrap(), 1, "{kind}");
-        let shown = store.access.timed(station(), &all(100)).await.unwrap();
+        assert_eq!(store.access_lists().lists.change_each(&both).await.unwrap(), 1, "{kind}");
+        let shown = store.access_lists().lists.timed(station(), &all(100)).await.unwrap();
         assert_eq!(shown.items, [entry(2, None, until)], "{kind}");
     }
 }
@@ -128,7 +128,7 @@ async fn a_search_finds_every_token_with_that_part() {
         let (mut found, mut cursor) = (BTreeSet::new(), None);
         loop {
             let query = PageQuery { cursor: cursor.as_deref(), limit: 10, search: Some("r-177") };
-            let page = store.access.page(station(), &query).await.unwrap();
+            let page = store.access_lists().lists.page(station(), &query).await.unwrap();
             found.extend(page.entries.into_iter().map(|entry| entry.token));
             cursor = page.next;
             if cursor.is_none() {
@@ -142,7 +142,7 @@ async fn a_search_finds_every_token_with_that_part() {
 #[tokio::test]
 async fn a_group_has_stations_and_drivers_until_it_is_deleted() {
     for (kind, store, _directory) in stores().await {
-        let (groups, name) = (&store.groups, GroupName::parse("north-1").unwrap());
+        let (groups, name) = (&store.access_lists().groups, GroupName::parse("north-1").unwrap());
         assert_eq!(groups.size(&name).await.unwrap(), None, "{kind}");
         assert!(groups.create(&name).await.unwrap() && !groups.create(&name).await.unwrap(), "{kind}");
         assert!(
@@ -196,7 +196,7 @@ async fn the_audit_trail_is_read_newest_first_page_by_page() {
         let at = |number: usize| if number == 0 { began - 24 * HOUR } else { began + number as u64 };
         let written: Vec<AuditEntry> = (0..25).map(|number| audited(number, at(number))).collect();
         for entry in &written {
-            store.audit.append(entry).await.unwrap();
+            store.access_lists().audit.append(entry).await.unwrap();
         }
         let newest_first: Vec<AuditEntry> = written.iter().rev().cloned().collect();
         assert_eq!(trail(&store, &AuditFilter::default()).await, newest_first, "{kind}");
@@ -211,14 +211,14 @@ async fn the_audit_trail_is_read_newest_first_page_by_page() {
         let elsewhere = Some("00000000-0000-0000-0000-000000000000".parse().unwrap());
         let filter = AuditFilter { station_id: elsewhere, ..AuditFilter::default() };
         assert_eq!(trail(&store, &filter).await, [], "{kind}");
-        assert!(store.audit.page(&filter, Some("nonsense"), 10).await.is_err(), "{kind}");
+        assert!(store.access_lists().audit.page(&filter, Some("nonsense"), 10).await.is_err(), "{kind}");
     }
 }
 
 async fn trail(store: &Store, filter: &AuditFilter) -> Vec<AuditEntry> {
     let (mut entries, mut cursor) = (Vec::new(), None);
     loop {
-        let page = store.audit.page(filter, cursor.as_deref(), 4).await.unwrap();
+        let page = store.access_lists().audit.page(filter, cursor.as_deref(), 4).await.unwrap();
         assert!(page.items.len() <= 4);
         entries.extend(page.items);
         cursor = page.next;

@@ -4,7 +4,7 @@ use authorization::AuthorizationQueue;
 use authorization::tasks::authorize::Authorize;
 use common::clock;
 use common::ids::{PresentedToken, RequestId};
-use common::trace_context::TraceContext;
+use service_runtime::trace_context::TraceContext;
 use tests::accounting::assert_one_decision_each;
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, QUEUE, STATION};

@@ -145,9 +145,12 @@ async fn a_callback_has_every_signature_and_public_keys_are_served() {
     let request = services.ask(http, DRIVER, &host.url("/ok/signed")).await;
     let callback = host.callback("/ok/signed").await;
     let timestamp: u64 = callback.header("webhook-timestamp").unwrap().parse().unwrap();
-    let signer = common::webhook_signature::WebhookSigner::from_settings(&common::settings::Settings::of([
-        (&common::settings::WEBHOOK_SECRET, deployment.environment["WEBHOOK_SECRET"].clone()),
-        (&common::settings::WEBHOOK_PRIVATE_KEY, deployment.environment["WEBHOOK_PRIVATE_KEY"].clone()),
+    let signer = authorization::config::webhook_signer(&service_runtime::settings::Settings::of([
+        (&authorization::settings::WEBHOOK_SECRET, deployment.environment["WEBHOOK_SECRET"].clone()),
+        (
+            &authorization::settings::WEBHOOK_PRIVATE_KEY,
+            deployment.environment["WEBHOOK_PRIVATE_KEY"].clone(),
+        ),
     ]))
     .unwrap();
     let body = format!(r#"{{"station_id":"{STATION}","driver_token":"{DRIVER}","status":"not_allowed"}}"#);

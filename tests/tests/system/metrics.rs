@@ -3,12 +3,17 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use common::metrics::{ALL, Kind};
+use service_runtime::metrics::{Kind, Metric};
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STRANGER};
 use tests::{eventually, free_port};
+use voltgate::tables;
 
 /// The value of a line such as `name{label="x"}`.
+fn all() -> impl Iterator<Item = &'static Metric> {
+    tables::METRICS.iter().copied().flatten()
+}
+
 fn value(text: &str, series: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
 }
@@ -30,7 +35,7 @@ async fn a_scrape_after_three_requests_counts_three() {
 
     let scrape = async |base: &str| {
         let answer = http.get(format!("{base}/metrics")).send().await.unwrap();
-        assert_eq!(answer.headers()["content-type"], common::metrics::CONTENT_TYPE);
+        assert_eq!(answer.headers()["content-type"], service_runtime::metrics::CONTENT_TYPE);
         answer.text().await.unwrap()
     };
     let worker_url = format!("http://127.0.0.1:{port}");
@@ -133,7 +138,7 @@ async fn what_an_alert_waits_for_is_counted_from_zero_before_it_happens() {
 }
 
 fn every_metric_of_the_table_is_exported(text: &str) {
-    for metric in ALL {
+    for metric in all() {
         let suffix = if metric.kind == Kind::Histogram { "_bucket" } else { "" };
         let start = format!("{}{suffix}", metric.name);
         let there = text
@@ -155,7 +160,7 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
         .map(|word| {
             let base = ["_bucket", "_count", "_sum"].iter().find_map(|suffix| word.strip_suffix(suffix));
             let is_histogram =
-                |name: &&str| ALL.iter().any(|metric| metric.name == *name && metric.kind == Kind::Histogram);
+                |name: &&str| all().any(|metric| metric.name == *name && metric.kind == Kind::Histogram);
             base.filter(is_histogram).unwrap_or(word)
         })
         .collect()
@@ -163,7 +168,7 @@ fn metrics_in(text: &str) -> BTreeSet<&str> {
 
 #[test]
 fn what_is_charted_and_alerted_on_is_exported() {
-    let known: BTreeSet<&str> = ALL.iter().map(|metric| metric.name).collect();
+    let known: BTreeSet<&str> = all().map(|metric| metric.name).collect();
     for file in ["deploy/grafana/voltgate.json", "deploy/prometheus/alerts.yml", "docs/alerts.md"] {
         let text = document(file);
         let named = metrics_in(&text);
@@ -225,9 +230,5 @@ fn the_dead_letter_alert_excludes_only_host_and_revoke_reasons() {
 #[test]
 fn every_metric_is_documented() {
     let text = document("docs/metrics.md");
-    assert!(
-        text.contains(&common::metrics::markdown_table()),
-        "put this into docs/metrics.md:\n{}",
-        common::metrics::markdown_table()
-    );
+    assert!(text.contains(&tables::metrics()), "put this into docs/metrics.md:\n{}", tables::metrics());
 }

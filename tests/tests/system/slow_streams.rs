@@ -53,8 +53,8 @@ async fn an_unread_stream_costs_no_memory_and_misses_nothing() {
     let (request, key) = (RequestId::new(), key("x"));
     let long = format!("http://example.com/{}", "x".repeat(LENGTH));
     let decided = Decided { callback_url: Some(long), ..decided(request, Decision::Allowed) };
-    store.records.open(request, &key).await.unwrap();
-    store.records.decide(&key, &decided).await.unwrap();
+    store.records().open(request, &key).await.unwrap();
+    store.records().decide(&key, &decided).await.unwrap();
     let (mut read, mut unread) =
         (Answer::of(&api_url, "/requests/stream").await, Answer::of(&api_url, "/requests/stream").await);
     for stream in [&mut read, &mut unread] {
@@ -63,7 +63,7 @@ async fn an_unread_stream_costs_no_memory_and_misses_nothing() {
     let before = api.memory();
     // As on a redelivery: opening the record adds its decision to the feed again.
     let telling = stream::iter(0..DECISIONS)
-        .for_each_concurrent(64, |_| async { drop(store.records.open(request, &key).await.unwrap()) });
+        .for_each_concurrent(64, |_| async { drop(store.records().open(request, &key).await.unwrap()) });
     tokio::join!(telling, read.has("event: decision", DECISIONS));
     let grown = api.memory().saturating_sub(before);
     assert!(grown < (DECISIONS * LENGTH / 2) as u64, "grown by {grown} bytes");

@@ -7,9 +7,9 @@ use common::api_key::ApiKey;
 use common::clock;
 use common::decision::{Decision, Source};
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
+use common::key_store::KeyRecord;
 use store::{
-    Attempt, Change, Changed, Decided, DeliveryState, Held, KeyRecord, Opened, PageQuery, RecordKey, Store,
-    StoreOptions,
+    Attempt, Change, Changed, Decided, DeliveryState, Held, Opened, PageQuery, RecordKey, Store, StoreOptions,
 };
 use tempfile::TempDir;
 use tests::deployment::{Deployment, STATION};
@@ -54,7 +54,7 @@ pub(super) fn decided(request_id: RequestId, decision: Decision) -> Decided {
 #[tokio::test]
 async fn an_access_list_is_a_set() {
     for (kind, store, _directory) in stores().await {
-        let access = &store.access;
+        let access = &store.access_lists().lists;
         assert!(!access.contains(station(), &driver(1)).await.unwrap(), "{kind}");
         let change = async |changes: &[Change]| access.change(station(), changes).await.unwrap();
         assert_eq!(change(&[]).await, Changed { changed: 0, size: 0 }, "{kind}");
@@ -76,11 +76,11 @@ async fn the_pages_of_a_list_hold_everybody() {
     for (kind, store, _directory) in stores().await {
         let all: Vec<DriverToken> = (0..750).map(driver).collect();
         let everybody: Vec<_> = all.iter().cloned().map(Change::admit).collect();
-        store.access.change(station(), &everybody).await.unwrap();
+        store.access_lists().lists.change(station(), &everybody).await.unwrap();
         let (mut seen, mut cursor) = (BTreeSet::new(), None);
         loop {
             let query = PageQuery { cursor: cursor.as_deref(), limit: 100, search: None };
-            let page = store.access.page(station(), &query).await.unwrap();
+            let page = store.access_lists().lists.page(station(), &query).await.unwrap();
             assert_eq!(page.size, 750, "{kind}");
             seen.extend(page.entries.into_iter().map(|entry| entry.token));
             cursor = page.next;
@@ -96,23 +96,23 @@ async fn the_pages_of_a_list_hold_everybody() {
 async fn the_first_decision_and_the_first_start_time_hold() {
     for (kind, store, _directory) in stores().await {
         let (request, first) = (RequestId::new(), key("token with : and \n in it"));
-        let opened = store.records.open(request, &first).await.unwrap();
+        let opened = store.records().open(request, &first).await.unwrap();
         assert_eq!(opened, Opened { key: first.clone(), record: None }, "{kind}");
-        assert_eq!(store.records.find(request).await.unwrap(), None, "{kind}");
-        let again = store.records.open(request, &key("token with : and \n in it")).await.unwrap();
+        assert_eq!(store.records().find(request).await.unwrap(), None, "{kind}");
+        let again = store.records().open(request, &key("token with : and \n in it")).await.unwrap();
         assert_eq!(again, Opened { key: first.clone(), record: None }, "{kind}");
         for decision in [Decision::NotAllowed, Decision::Allowed] {
-            let held = store.records.decide(&first, &decided(request, decision)).await.unwrap();
+            let held = store.records().decide(&first, &decided(request, decision)).await.unwrap();
             let new = decision == Decision::NotAllowed;
             assert_eq!(held, Held { key: first.clone(), decision: Decision::NotAllowed, new }, "{kind}");
         }
-        let record = store.records.open(request, &first).await.unwrap().record.unwrap();
+        let record = store.records().open(request, &first).await.unwrap().record.unwrap();
         assert_eq!(
             (record.decided.decision, record.delivery),
             (Decision::NotAllowed, DeliveryState::Pending),
             "{kind}"
         );
-        assert_eq!(store.records.find(request).await.unwrap(), Some(record), "{kind}");
+        assert_eq!(store.records().find(request).await.unwrap(), Some(record), "{kind}");
     }
 }
 
@@ -120,12 +120,12 @@ async fn the_first_decision_and_the_first_start_time_hold() {
 async fn a_record_that_nobody_opened_is_found_by_its_request() {
     for (kind, store, _directory) in stores().await {
         let (request, key) = (RequestId::new(), key("x"));
-        assert!(!store.records.is_open(request).await.unwrap(), "{kind}");
-        let held = store.records.decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
+        assert!(!store.records().is_open(request).await.unwrap(), "{kind}");
+        let held = store.records().decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
         assert_eq!((held.decision, held.new), (Decision::Allowed, true), "{kind}");
-        assert!(store.records.is_open(request).await.unwrap(), "{kind}");
-        let record = store.records.find(request).await.unwrap().unwrap();
-        let opened = store.records.open(request, &record.key).await.unwrap();
+        assert!(store.records().is_open(request).await.unwrap(), "{kind}");
+        let record = store.records().find(request).await.unwrap().unwrap();
+        let opened = store.records().open(request, &record.key).await.unwrap();
         assert_eq!(opened, Opened { key, record: Some(record) }, "{kind}");
     }
 }
@@ -135,10 +135,10 @@ async fn two_start_times_of_one_request_are_one_record_and_one_decision() {
     for (kind, store, _directory) in stores().await {
         let (request, first) = (RequestId::new(), key("x"));
         let second = RecordKey { start_ns: first.start_ns + 1, ..first.clone() };
-        store.records.decide(&first, &decided(request, Decision::NotAllowed)).await.unwrap();
-        let held = store.records.decide(&second, &decided(request, Decision::Allowed)).await.unwrap();
+        store.records().decide(&first, &decided(request, Decision::NotAllowed)).await.unwrap();
+        let held = store.records().decide(&second, &decided(request, Decision::Allowed)).await.unwrap();
         assert_eq!(held, Held { key: first, decision: Decision::NotAllowed, new: false }, "{kind}");
-        let record = store.records.find(request).await.unwrap().unwrap();
+        let record = store.records().find(request).await.unwrap().unwrap();
         assert_eq!((record.key, record.decided.decision), (held.key, Decision::NotAllowed), "{kind}");
     }
 }
@@ -147,10 +147,10 @@ async fn two_start_times_of_one_request_are_one_record_and_one_decision() {
 async fn another_requests_record_with_the_same_key_is_not_reused() {
     for (kind, store, _directory) in stores().await {
         let (first, second, key) = (RequestId::new(), RequestId::new(), key("x"));
-        store.records.decide(&key, &decided(first, Decision::Allowed)).await.unwrap();
-        let held = store.records.decide(&key, &decided(second, Decision::Invalid)).await.unwrap();
+        store.records().decide(&key, &decided(first, Decision::Allowed)).await.unwrap();
+        let held = store.records().decide(&key, &decided(second, Decision::Invalid)).await.unwrap();
         assert_eq!((held.decision, held.new), (Decision::Allowed, false), "{kind}");
-        let opened = store.records.open(second, &key).await.unwrap();
+        let opened = store.records().open(second, &key).await.unwrap();
         assert_eq!(opened, Opened { key, record: None }, "{kind}: the second one has not been told");
     }
 }
@@ -167,8 +167,8 @@ async fn scripts_that_somebody_flushed_out_of_redis_are_sent_again() {
     for number in 0..10 {
         redis::cmd("SCRIPT").arg("FLUSH").exec_async(&mut redis).await.unwrap();
         let (request, key) = (RequestId::new(), key(&format!("token number {number}")));
-        store.records.open(request, &key).await.unwrap();
-        let held = store.records.decide(&key, &decided(request, Decision::Allowed)).await;
+        store.records().open(request, &key).await.unwrap();
+        let held = store.records().decide(&key, &decided(request, Decision::Allowed)).await;
         assert_eq!(held.unwrap().decision, Decision::Allowed);
     }
 }
@@ -178,9 +178,9 @@ async fn one_id_used_for_two_questions_has_a_record_for_each() {
     for (kind, store, _directory) in stores().await {
         let (request, first, second) = (RequestId::new(), key("first"), key("second"));
         for (key, decision) in [(&first, Decision::Allowed), (&second, Decision::Invalid)] {
-            let opened = store.records.open(request, key).await.unwrap();
+            let opened = store.records().open(request, key).await.unwrap();
             assert_eq!(opened, Opened { key: key.clone(), record: None }, "{kind}");
-            let held = store.records.decide(key, &decided(request, decision)).await.unwrap();
+            let held = store.records().decide(key, &decided(request, decision)).await.unwrap();
             assert_eq!(held, Held { key: key.clone(), decision, new: true }, "{kind}");
         }
     }
@@ -194,8 +194,8 @@ async fn a_record_keeps_its_source_and_may_have_no_callback() {
         {
             let (request, key) = (RequestId::new(), key(token));
             let decided = Decided { source, callback_url, ..decided(request, Decision::Allowed) };
-            store.records.decide(&key, &decided).await.unwrap();
-            assert_eq!(store.records.find(request).await.unwrap().unwrap().decided, decided, "{kind}");
+            store.records().decide(&key, &decided).await.unwrap();
+            assert_eq!(store.records().find(request).await.unwrap().unwrap().decided, decided, "{kind}");
         }
     }
 }
@@ -204,8 +204,8 @@ async fn a_record_keeps_its_source_and_may_have_no_callback() {
 async fn every_attempt_is_kept_in_order_and_the_last_sets_the_state() {
     for (kind, store, _directory) in stores().await {
         let (request, key) = (RequestId::new(), key("x"));
-        store.records.open(request, &key).await.unwrap();
-        store.records.decide(&key, &decided(request, Decision::Invalid)).await.unwrap();
+        store.records().open(request, &key).await.unwrap();
+        store.records().decide(&key, &decided(request, Decision::Invalid)).await.unwrap();
         let attempts: Vec<Attempt> = [(1, "timeout"), (2, "503"), (3, "200")]
             .map(|(number, outcome)| Attempt {
                 number,
@@ -216,11 +216,11 @@ async fn every_attempt_is_kept_in_order_and_the_last_sets_the_state() {
             .into();
         for attempt in &attempts {
             let state = if attempt.number == 3 { DeliveryState::Delivered } else { DeliveryState::Pending };
-            store.records.attempted(&key, attempt, state).await.unwrap();
+            store.records().attempted(&key, attempt, state).await.unwrap();
             // Written twice, as on a redelivery.
-            store.records.attempted(&key, attempt, state).await.unwrap();
+            store.records().attempted(&key, attempt, state).await.unwrap();
         }
-        let record = store.records.find(request).await.unwrap().unwrap();
+        let record = store.records().find(request).await.unwrap().unwrap();
         assert_eq!(record.attempts, attempts, "{kind}");
         assert_eq!(
             (record.callback_status.as_str(), record.delivery),
@@ -235,8 +235,8 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
     use DeliveryState::{Delivered, Pending, Undeliverable};
     for (kind, store, _directory) in stores().await {
         let (request, key) = (RequestId::new(), key("x"));
-        store.records.open(request, &key).await.unwrap();
-        store.records.decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
+        store.records().open(request, &key).await.unwrap();
+        store.records().decide(&key, &decided(request, Decision::Allowed)).await.unwrap();
         let attempt = |number, outcome: &str, at_ns| Attempt {
             number,
             at_ns,
@@ -254,10 +254,10 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
             (attempt(6, "410", 7), Undeliverable, Delivered),
         ];
         for (attempt, state, held) in &told {
-            let now = store.records.attempted(&key, attempt, *state).await.unwrap();
+            let now = store.records().attempted(&key, attempt, *state).await.unwrap();
             assert_eq!(now, *held, "{kind}: {attempt:?}");
         }
-        let record = store.records.find(request).await.unwrap().unwrap();
+        let record = store.records().find(request).await.unwrap().unwrap();
         assert_eq!((record.callback_status.as_str(), record.delivery), ("200", Delivered), "{kind}");
         let kept: Vec<(u32, String)> =
             record.attempts.iter().map(|attempt| (attempt.number, attempt.outcome.to_string())).collect();
@@ -270,7 +270,7 @@ async fn delivered_stays_delivered_whatever_a_late_worker_tells() {
 #[tokio::test]
 async fn an_overdue_delivery_is_claimed_by_one_worker_at_a_time() {
     for (kind, store, _directory) in stores().await {
-        let overdue = &store.overdue;
+        let overdue = &store.overdue();
         let [first, second] = [RequestId::new(), RequestId::new()];
         let claim = async |now| overdue.claim_overdue(now, 10).await.unwrap();
         overdue.expect(first, 1_000).await.unwrap();
@@ -291,7 +291,7 @@ async fn an_overdue_delivery_is_claimed_by_one_worker_at_a_time() {
 #[tokio::test]
 async fn a_value_is_put_once_until_it_expires() {
     for (kind, store, _directory) in stores().await {
-        let (keyed, minute) = (&store.keyed, Duration::from_secs(60));
+        let (keyed, minute) = (&store.key_values(), Duration::from_secs(60));
         assert_eq!(keyed.put_if_absent("k", "first", minute).await.unwrap(), None, "{kind}");
         let held = keyed.put_if_absent("k", "second", minute).await.unwrap();
         assert_eq!(held.as_deref(), Some("first"), "{kind}");
@@ -306,7 +306,7 @@ async fn a_value_is_put_once_until_it_expires() {
 #[tokio::test]
 async fn values_are_read_in_order_and_a_removed_one_is_gone() {
     for (kind, store, _directory) in stores().await {
-        let (keyed, minute) = (&store.keyed, Duration::from_secs(60));
+        let (keyed, minute) = (&store.key_values(), Duration::from_secs(60));
         keyed.put("a", "1", minute).await.unwrap();
         keyed.put("b", "2", minute).await.unwrap();
         let held = keyed.get(&["b", "nothing", "a"]).await.unwrap();
@@ -320,7 +320,7 @@ async fn values_are_read_in_order_and_a_removed_one_is_gone() {
 #[tokio::test]
 async fn a_key_is_kept_without_its_secret_until_it_is_revoked() {
     for (kind, store, _directory) in stores().await {
-        let keys = &store.keys;
+        let keys = &store.keys();
         let key = ApiKey::generate().unwrap();
         let record = KeyRecord {
             id: key.id().clone(),

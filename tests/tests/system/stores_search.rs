@@ -26,8 +26,8 @@ async fn put(store: &Store, ago: Nanos, station: usize, token: &str, decision: D
         station_id: STATIONS[station].parse().unwrap(),
         driver_token: PresentedToken::new(token),
     };
-    store.records.open(request_id, &key).await.unwrap();
-    store.records.decide(&key, &decided(request_id, decision)).await.unwrap();
+    store.records().open(request_id, &key).await.unwrap();
+    store.records().decide(&key, &decided(request_id, decision)).await.unwrap();
     request_id
 }
 
@@ -43,7 +43,7 @@ async fn put_many(store: &Store, count: Nanos, station: usize, token: &str, deci
 async fn all(store: &Store, filter: &Filter, limit: usize) -> Vec<RequestId> {
     let (mut found, mut after) = (Vec::new(), None);
     loop {
-        let listing = store.search.list(filter, after, limit).await.unwrap();
+        let listing = store.search().list(filter, after, limit).await.unwrap();
         assert!(listing.records.len() <= limit);
         found.extend(listing.records.iter().map(|record| record.decided.request_id));
         after = listing.next;
@@ -98,10 +98,10 @@ async fn what_could_not_be_delivered_is_found_until_it_was() {
     for (kind, store, _directory) in stores().await {
         let given_up = put(&store, 10 * SECOND, 0, "x", Decision::Invalid).await;
         let waits = put(&store, 20 * SECOND, 0, "x", Decision::Invalid).await;
-        let record = store.records.find(given_up).await.unwrap().unwrap();
+        let record = store.records().find(given_up).await.unwrap().unwrap();
         for (number, state) in [(1, Pending), (2, Undeliverable), (3, Pending), (4, Delivered)] {
             let attempt = Attempt { number, at_ns: 1, took_ms: 1, outcome: AttemptOutcome::Status(503) };
-            store.records.attempted(&record.key, &attempt, state).await.unwrap();
+            store.records().attempted(&record.key, &attempt, state).await.unwrap();
             for delivery in [Pending, Undeliverable, Delivered] {
                 let fits =
                     [(state, given_up), (Pending, waits)].into_iter().filter(|(is, _)| *is == delivery);
@@ -130,7 +130,7 @@ async fn in_redis_a_match_of_two_filters_is_on_the_first_page() {
     let invalid = Filter { status: Some(Decision::Invalid), ..of_driver.clone() };
     let at_station = Filter { station_id: Some(STATIONS[1].parse().unwrap()), ..of_driver };
     for filter in [invalid, at_station] {
-        let first = store.search.list(&filter, None, 10).await.unwrap();
+        let first = store.search().list(&filter, None, 10).await.unwrap();
         let ids: Vec<RequestId> = first.records.iter().map(|record| record.decided.request_id).collect();
         assert_eq!((ids, first.next), (vec![rare], None), "{filter:?}");
     }
@@ -142,7 +142,7 @@ async fn a_time_span_includes_its_start_and_excludes_its_end() {
         let mut records = Vec::new();
         for ago in [30, 20, 10] {
             let id = put(&store, ago * 60 * SECOND, 0, "x", Decision::Allowed).await;
-            records.push(store.records.find(id).await.unwrap().unwrap());
+            records.push(store.records().find(id).await.unwrap().unwrap());
         }
         let start = |at: usize| records[at].key.start_ns;
         let id = |at: usize| records[at].decided.request_id;
@@ -164,12 +164,12 @@ async fn a_time_span_includes_its_start_and_excludes_its_end() {
 async fn a_page_that_scans_too_much_is_short_and_the_next_continues() {
     for (kind, store, _directory) in stores().await {
         let rare = put(&store, 600 * SECOND, 0, "x", Decision::Allowed).await;
-        let record = store.records.find(rare).await.unwrap().unwrap();
+        let record = store.records().find(rare).await.unwrap().unwrap();
         let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: AttemptOutcome::Status(200) };
-        store.records.attempted(&record.key, &attempt, DeliveryState::Delivered).await.unwrap();
+        store.records().attempted(&record.key, &attempt, DeliveryState::Delivered).await.unwrap();
         put_many(&store, 1100, 0, "x", Decision::Allowed).await;
         let delivered = Filter { delivery: Some(DeliveryState::Delivered), ..Filter::default() };
-        let first = store.search.list(&delivered, None, 10).await.unwrap();
+        let first = store.search().list(&delivered, None, 10).await.unwrap();
         assert!(first.records.is_empty() && first.next.is_some(), "{kind}: {first:?}");
         assert_eq!(all(&store, &delivered, 10).await, [rare], "{kind}");
     }
@@ -182,8 +182,8 @@ async fn records_that_began_at_the_same_moment_are_all_found() {
         let mut ids: Vec<RequestId> = (0..5).map(|_| RequestId::new()).collect();
         for (number, request) in ids.iter().enumerate() {
             let key = RecordKey { start_ns, ..key(&format!("driver {number}")) };
-            store.records.open(*request, &key).await.unwrap();
-            store.records.decide(&key, &decided(*request, Decision::Invalid)).await.unwrap();
+            store.records().open(*request, &key).await.unwrap();
+            store.records().decide(&key, &decided(*request, Decision::Invalid)).await.unwrap();
         }
         ids.reverse();
         assert_eq!(all(&store, &Filter::default(), 2).await, ids, "{kind}");
@@ -194,14 +194,14 @@ async fn records_that_began_at_the_same_moment_are_all_found() {
 async fn the_feed_has_every_decision_in_the_order_of_recording() {
     for (kind, store, _directory) in stores().await {
         put(&store, 0, 0, "before", Decision::Allowed).await;
-        let begin = store.search.feed_end().await.unwrap();
+        let begin = store.search().feed_end().await.unwrap();
         let mut ids = Vec::new();
         for ago in [0, 3600 * SECOND, SECOND, 0] {
             ids.push(put(&store, ago, 0, "x", Decision::Unknown).await);
         }
         let (mut told, mut position) = (Vec::new(), begin);
         loop {
-            let fed = store.search.feed_after(position, 3).await.unwrap();
+            let fed = store.search().feed_after(position, 3).await.unwrap();
             told.extend(fed.records.iter().map(|(_, record)| record.decided.request_id));
             position = fed.position;
             if !fed.more {
@@ -209,10 +209,10 @@ async fn the_feed_has_every_decision_in_the_order_of_recording() {
             }
         }
         assert_eq!(told, ids, "{kind}");
-        assert_eq!(store.search.feed_end().await.unwrap(), position, "{kind}");
-        assert!(store.search.feed_holds(position).await.unwrap(), "{kind}");
+        assert_eq!(store.search().feed_end().await.unwrap(), position, "{kind}");
+        assert!(store.search().feed_holds(position).await.unwrap(), "{kind}");
         let never = FeedPosition { ms: 1, seq: 1 };
-        assert!(!store.search.feed_holds(never).await.unwrap(), "{kind}");
+        assert!(!store.search().feed_holds(never).await.unwrap(), "{kind}");
     }
 }
 
@@ -220,7 +220,7 @@ async fn the_feed_has_every_decision_in_the_order_of_recording() {
 async fn a_request_is_known_until_decided_and_no_note_is_left() {
     for (kind, store, _directory) in stores().await {
         let (request_id, key) = (RequestId::new(), key("x"));
-        assert_eq!(store.records.look_up(request_id).await.unwrap(), None, "{kind}");
+        assert_eq!(store.records().look_up(request_id).await.unwrap(), None, "{kind}");
         let accepted = Accepted {
             request_id,
             station_id: key.station_id,
@@ -230,18 +230,18 @@ async fn a_request_is_known_until_decided_and_no_note_is_left() {
             deadline_ns: Some(7),
         };
         let waits = Some(Known::Accepted(accepted.clone()));
-        store.records.accepted(std::slice::from_ref(&accepted)).await.unwrap();
-        assert_eq!(store.records.look_up(request_id).await.unwrap(), waits, "{kind}");
-        store.records.open(request_id, &key).await.unwrap();
-        assert_eq!(store.records.look_up(request_id).await.unwrap(), waits, "{kind}: in hand");
-        store.records.decide(&key, &decided(request_id, Decision::Allowed)).await.unwrap();
+        store.records().accepted(std::slice::from_ref(&accepted)).await.unwrap();
+        assert_eq!(store.records().look_up(request_id).await.unwrap(), waits, "{kind}");
+        store.records().open(request_id, &key).await.unwrap();
+        assert_eq!(store.records().look_up(request_id).await.unwrap(), waits, "{kind}: in hand");
+        store.records().decide(&key, &decided(request_id, Decision::Allowed)).await.unwrap();
         let is_decided = async || {
-            let known = store.records.look_up(request_id).await.unwrap();
+            let known = store.records().look_up(request_id).await.unwrap();
             assert!(matches!(known, Some(Known::Decided(_))), "{kind}: {known:?}");
         };
         is_decided().await;
         // The worker may be faster than the note.
-        store.records.accepted(&[accepted]).await.unwrap();
+        store.records().accepted(&[accepted]).await.unwrap();
         is_decided().await;
     }
 }
@@ -250,8 +250,8 @@ async fn a_request_is_known_until_decided_and_no_note_is_left() {
 async fn a_task_that_came_past_the_api_is_known_once_a_worker_has_it() {
     for (kind, store, _directory) in stores().await {
         let (request, key) = (RequestId::new(), key("x"));
-        store.records.open(request, &key).await.unwrap();
-        let Some(Known::Accepted(known)) = store.records.look_up(request).await.unwrap() else {
+        store.records().open(request, &key).await.unwrap();
+        let Some(Known::Accepted(known)) = store.records().look_up(request).await.unwrap() else {
             panic!("{kind}");
         };
         assert_eq!((known.start_ns, known.callback_url), (key.start_ns, None), "{kind}");
@@ -266,11 +266,11 @@ async fn a_redelivery_completes_the_index_and_all_of_it_expires() {
     let store = Store::open(&deployment.servers.redis, options, PATIENCE).await.unwrap();
     let (request_id, key) = (RequestId::new(), key("x"));
     let decided = Decided { ..decided(request_id, Decision::Allowed) };
-    store.records.open(request_id, &key).await.unwrap();
-    store.records.decide(&key, &decided).await.unwrap();
+    store.records().open(request_id, &key).await.unwrap();
+    store.records().decide(&key, &decided).await.unwrap();
     let mut redis = deployment.servers.redis().await;
     let attempt = Attempt { number: 1, at_ns: 1, took_ms: 1, outcome: AttemptOutcome::Status(404) };
-    store.records.attempted(&key, &attempt, DeliveryState::Undeliverable).await.unwrap();
+    store.records().attempted(&key, &attempt, DeliveryState::Undeliverable).await.unwrap();
     let index: Vec<String> =
         deployment.keys().await.into_iter().filter(|name| name.contains(":by-")).collect();
     assert_eq!(index.len(), 4, "{index:?}");
@@ -282,7 +282,7 @@ async fn a_redelivery_completes_the_index_and_all_of_it_expires() {
         let _: () = redis::cmd("DEL").arg(&key).query_async(&mut redis).await.unwrap();
     }
     assert!(all(&store, &Filter::default(), 10).await.is_empty());
-    let opened = store.records.open(request_id, &key).await.unwrap();
+    let opened = store.records().open(request_id, &key).await.unwrap();
     assert!(opened.record.is_some());
     assert_eq!(all(&store, &Filter::default(), 10).await, [request_id]);
 }

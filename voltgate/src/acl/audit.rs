@@ -1,7 +1,7 @@
 //! `voltgate acl audit`: the changes of access lists.
 
-use common::exit::Failure;
 use serde_json::Value;
+use service_runtime::exit::Failure;
 
 use super::args::AuditArgs;
 use super::pages::Pages;

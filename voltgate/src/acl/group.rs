@@ -1,8 +1,8 @@
 //! `voltgate acl group`: groups of stations.
 
-use common::exit::Failure;
 use reqwest::Method;
 use serde_json::{Value, json};
+use service_runtime::exit::Failure;
 
 use super::args::GroupCommand;
 use super::pages::Pages;

@@ -6,10 +6,10 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use common::exit::Failure;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde::Deserialize;
 use serde_json::json;
+use service_runtime::exit::Failure;
 
 use super::args::Format;
 use crate::client::Service;

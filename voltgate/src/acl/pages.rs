@@ -1,7 +1,7 @@
 //! A list from acl-service, page by page.
 
-use common::exit::Failure;
 use serde_json::Value;
+use service_runtime::exit::Failure;
 
 use crate::client::Service;
 

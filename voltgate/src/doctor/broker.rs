@@ -1,8 +1,9 @@
 //! The broker: whether it is usable, and the state of the queues.
 
 use authorization::config::broker_url;
+use authorization::settings::{TASK_QUEUE, TASK_QUEUE_TYPE};
 use authorization::tasks::deliver_callback;
-use common::settings::{STARTUP_TIMEOUT_SEC, Settings, TASK_QUEUE, TASK_QUEUE_TYPE};
+use service_runtime::settings::{STARTUP_TIMEOUT_SEC, Settings};
 use task_queue::broker::diagnostics::{
     BrokerFacts, DelayFacts, LadderFacts, QueueFacts, QueueState, examine,
 };

@@ -4,9 +4,10 @@
 use std::collections::HashSet;
 use std::time::Duration;
 
+use authorization::settings::{BROKER_MANAGEMENT_URL, BROKER_URL};
 use authorization::tasks::deliver_callback;
-use common::settings::{BROKER_MANAGEMENT_URL, BROKER_URL, Settings, without_password};
 use serde_json::{Map, Value};
+use service_runtime::settings::{Settings, without_password};
 use task_queue::broker::diagnostics::DELAY_LEVELS;
 use url::Url;
 

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use common::exit::Failure;
-use common::metrics::QUEUE_AGE;
-use common::settings::{AUTHORIZATION_TIMEOUT_SEC, Settings};
+use public_api::metrics::QUEUE_AGE;
+use public_api::settings::AUTHORIZATION_TIMEOUT_SEC;
 use reqwest::{Response, StatusCode};
+use service_runtime::exit::Failure;
+use service_runtime::settings::Settings;
 
 use super::finding::Finding;
 use crate::cli::DoctorArgs;

@@ -1,9 +1,8 @@
 //! Whether every service would start with these settings, and which settings are a risk.
 
-use common::settings::{
-    CALLBACK_ALLOWED_NETWORKS, SettingError, Settings, WEBHOOK_PRIVATE_KEY, WEBHOOK_SECRET,
-};
-use common::telemetry::LogConfig;
+use authorization::settings::{CALLBACK_ALLOWED_NETWORKS, WEBHOOK_PRIVATE_KEY, WEBHOOK_SECRET};
+use service_runtime::settings::{SettingError, Settings};
+use service_runtime::telemetry::LogConfig;
 
 use super::finding::Finding;
 

@@ -1,8 +1,8 @@
 //! The store: whether it answers, persists its data, and has the same time as this machine.
 
 use ::store::config::StoreConfig;
-use ::store::examination::{RedisFacts, StoreFacts};
-use common::settings::Settings;
+use ::store::diagnostics::{RedisFacts, StoreFacts};
+use service_runtime::settings::Settings;
 
 use super::finding::Finding;
 

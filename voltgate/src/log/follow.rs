@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
-use common::exit::Failure;
 use reqwest::Response;
 use serde_json::Value;
+use service_runtime::exit::Failure;
 
 use super::row::Rows;
 use super::{DEFAULT_BEFORE_FOLLOWING, LogArgs, page};

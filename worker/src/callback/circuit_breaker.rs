@@ -12,7 +12,7 @@ use common::callback_url::CallbackUrl;
 use moka::sync::Cache;
 use reqwest::StatusCode;
 use sha2::{Digest, Sha256};
-use store::{KeyedState, StoreError};
+use store::{KeyValue, StoreError};
 
 use super::{Answered, AttemptError};
 use crate::config::CallbackConfig;
@@ -33,7 +33,7 @@ const MAX_REMEMBERED: u64 = 10_000;
 
 #[derive(Clone)]
 pub(crate) struct Breakers {
-    shared: Arc<dyn KeyedState>,
+    shared: Arc<dyn KeyValue>,
     /// URLs whose breaker was closed a moment ago.
     closed: Cache<String, ()>,
     /// Failures in a row, by origin, as seen by this worker.
@@ -60,7 +60,7 @@ pub(crate) enum Breaker {
 }
 
 impl Breakers {
-    pub(crate) fn new(shared: Arc<dyn KeyedState>, config: &CallbackConfig) -> Self {
+    pub(crate) fn new(shared: Arc<dyn KeyValue>, config: &CallbackConfig) -> Self {
         Self {
             shared,
             closed: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(FRESH).build(),

@@ -66,7 +66,6 @@ fn client(resolver: VettedResolver, kept: usize) -> reqwest::Result<Client> {
 #[cfg(test)]
 mod tests {
     use common::address_guard::AddressGuard;
-    use common::settings::Settings;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -76,7 +75,7 @@ mod tests {
     async fn an_idle_connection_is_reused_and_closes_after_many_hosts() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
-        let guard = AddressGuard::from_settings(&Settings::default()).unwrap();
+        let guard = AddressGuard::default();
         let connections = Connections::new(VettedResolver::new(guard, 1).unwrap(), 1).unwrap();
         let host = async {
             let (mut stream, _) = listener.accept().await.unwrap();

@@ -7,8 +7,8 @@
 use std::time::{Duration, SystemTime};
 
 use common::clock::{self, Nanos};
-use common::retry::RetryPolicy;
 use reqwest::StatusCode;
+use service_runtime::retry::RetryPolicy;
 
 use super::{Answered, AttemptError, UndeliverableReason};
 use crate::config::CallbackConfig;

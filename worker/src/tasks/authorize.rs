@@ -10,7 +10,7 @@ use authorization::{Abandoned, AccessRequest, RecordedDecision};
 use common::clock::Nanos;
 use common::decision::Source;
 use common::ids::RequestId;
-use common::trace_context::TraceContext;
+use service_runtime::trace_context::TraceContext;
 use task_queue::dead_letter::{self, DeadLetter, DeadReason};
 use task_queue::{Outcome, Task, TaskContext};
 use tracing::field::Empty;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use authorization::tasks::deliver_callback::{self, DeliverCallback};
 use authorization::{Abandoned, retry_until_stored};
-use common::trace_context::TraceContext;
+use service_runtime::trace_context::TraceContext;
 use store::{Attempt, DeliveryState, Record};
 use task_queue::dead_letter::DeadLetter;
 use task_queue::{Outcome, Retry, Task, TaskContext};
@@ -53,7 +53,7 @@ impl Task for DeliverCallbackTask {
 
 impl DeliverCallbackTask {
     async fn deliver(&self, task: DeliverCallback, context: TaskContext, trace: &TraceContext) -> Outcome {
-        let records = &self.parts.store.records;
+        let records = &self.parts.store.records();
         match retry_until_stored(&context.cancel, || records.find(task.request_id)).await {
             // The callback was delivered, and only the acknowledgement was lost.
             Ok(Some(record)) if is_done(&task, &record, is_redelivery(&context)) => return Outcome::Done,

@@ -6,9 +6,9 @@ use authorization::tasks::deliver_callback::DeliverCallback;
 use authorization::{Abandoned, retry_until_stored};
 use common::callback_url::CallbackUrl;
 use common::clock::{self, Nanos};
-use common::retry::RetryPolicy;
-use common::trace_context::TraceContext;
 use reqwest::StatusCode;
+use service_runtime::retry::RetryPolicy;
+use service_runtime::trace_context::TraceContext;
 use store::{Attempt, AttemptOutcome, DeliveryState, RecordKey};
 use task_queue::dead_letter::{self, DeadLetter, DeadReasonCode};
 use tokio_util::sync::CancellationToken;
@@ -237,7 +237,7 @@ async fn expect(
     cancel: &CancellationToken,
 ) -> Result<(), Abandoned> {
     let over_by = overdue::over_by(window_end, parts.callback_config.window);
-    retry_until_stored(cancel, || parts.store.overdue.expect(task.request_id, over_by)).await
+    retry_until_stored(cancel, || parts.store.overdue().expect(task.request_id, over_by)).await
 }
 
 async fn too_late(
@@ -294,7 +294,7 @@ async fn record(
         station_id: task.station_id,
         driver_token: task.driver_token.clone(),
     };
-    let records = &parts.store.records;
+    let records = &parts.store.records();
     retry_until_stored(cancel, || records.attempted(&key, attempt, state)).await
 }
 

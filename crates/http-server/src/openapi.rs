@@ -1,0 +1,117 @@
+//! A service's OpenAPI 3.1 document: the annotations of its handlers, completed from its list of resources with the
+//! required scopes and the common error responses.
+
+mod answers;
+mod page;
+pub mod refusals;
+
+use std::collections::BTreeSet;
+
+use utoipa::OpenApi as _;
+use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{Components, OpenApi, RefOr};
+
+pub use self::answers::Answers;
+pub(crate) use self::answers::refusal;
+pub(crate) use self::page::{Text, publish};
+use crate::problem::{Body, kind};
+use crate::resource::Resource;
+use crate::{Access, health, observation};
+
+const BEARER: &str = "bearer";
+const API_KEY: &str = "api_key";
+
+/// The parts that every service shares.
+#[derive(utoipa::OpenApi)]
+#[openapi(
+    paths(health::alive, observation::scrape, page::document, page::to_page, page::file),
+    components(schemas(Body<'_>)),
+    tags((name = "service", description = "Health, metrics and this document"))
+)]
+struct OfEveryService;
+
+/// The resources that the server adds to every service.
+fn of_every_service() -> [Resource; 4] {
+    let [document, to_page, file] = page::resources();
+    [observation::metrics(), document, to_page, file]
+}
+
+/// The document of a service with these annotations and resources.
+pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
+    let mut document = annotations.merge_from(OfEveryService::openapi());
+    for resource in of_every_service().iter().chain(resources) {
+        let Some(item) = document.paths.paths.get_mut(&resource.name()) else { continue };
+        for (method, access) in resource.methods() {
+            let answers_as_get = (method == "HEAD").then(|| item.get.as_ref().map(answers::head)).flatten();
+            let Some(slot) = operation(item, method) else { continue };
+            *slot = slot.take().or(answers_as_get).map(|operation| guarded(operation, access));
+        }
+    }
+    let components = document.components.get_or_insert_with(Components::new);
+    components.responses.extend(answers::components());
+    components.headers.extend(answers::shared_headers());
+    let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("vg_<id>_<secret>");
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
+    let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
+    components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(header)));
+    document
+}
+
+/// Where a document and a list of resources differ: the methods and paths that only one of them has.
+pub fn differences(document: &OpenApi, resources: &[Resource]) -> Vec<String> {
+    let registered = of_every_service();
+    let registered = registered.iter().chain(resources);
+    let registered: BTreeSet<String> = registered
+        .flat_map(|resource| {
+            let name = resource.name();
+            resource.methods().map(move |(method, _)| format!("{method} {name}"))
+        })
+        .collect();
+    let mut documented = BTreeSet::new();
+    for (path, item) in &document.paths.paths {
+        let mut item = item.clone();
+        let methods = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE"];
+        let has = |method: &&str| operation(&mut item, method).is_some_and(|slot| slot.is_some());
+        documented.extend(methods.into_iter().filter(has).map(|method| format!("{method} {path}")));
+    }
+    registered.symmetric_difference(&documented).cloned().collect()
+}
+
+fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Option<Operation>> {
+    Some(match method {
+        "GET" => &mut item.get,
+        "HEAD" => &mut item.head,
+        "POST" => &mut item.post,
+        "PUT" => &mut item.put,
+        "PATCH" => &mut item.patch,
+        "DELETE" => &mut item.delete,
+        "OPTIONS" => &mut item.options,
+        "TRACE" => &mut item.trace,
+        _ => return None,
+    })
+}
+
+/// Adds the responses that are sent before the handler runs.
+fn guarded(mut operation: Operation, access: Access) -> Operation {
+    let answers = &mut operation.responses.responses;
+    // For a path that is too long.
+    answers.extend(refusal(&kind::INVALID));
+    let Access::With(scopes) = access else { return operation };
+    for answer in answers.values_mut() {
+        if let RefOr::T(answer) = answer {
+            answer.headers.extend(answers::rate_limit());
+        }
+    }
+    for kind in [&kind::UNAUTHORIZED, &kind::FORBIDDEN, &kind::TOO_MANY_REQUESTS, &kind::UNAVAILABLE] {
+        answers.extend(refusal(kind));
+    }
+    let schemes = [BEARER, API_KEY].into_iter();
+    let requirement =
+        |scheme, scope: &common::api_key::Scope| SecurityRequirement::new(scheme, [scope.as_str()]);
+    let any_of = schemes.flat_map(|scheme| scopes.iter().map(move |scope| requirement(scheme, scope)));
+    operation.security = Some(any_of.collect());
+    operation
+}

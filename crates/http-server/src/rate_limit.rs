@@ -1,0 +1,141 @@
+//! Rate limits: a bucket for each key, and a bucket for each address without one. Memory is bounded and nothing is
+//! locked: a bucket is one atomic number.
+
+use std::hash::{BuildHasher, RandomState};
+use std::net::IpAddr;
+use std::num::NonZeroU32;
+use std::time::Duration;
+
+use governor::clock::{Clock, MonotonicClock};
+use governor::middleware::StateInformationMiddleware;
+use governor::state::{InMemoryState, NotKeyed};
+use governor::{Quota, RateLimiter};
+
+/// Addresses share this many buckets. Two addresses in one bucket share its rate. The seed is new at each start, so
+/// that no caller can aim at another's bucket. A table that grew with the addresses could be filled by strangers.
+const ADDRESS_BUCKETS: usize = 16_384;
+
+/// The burst size and the rate a second.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Rate {
+    burst: NonZeroU32,
+    per_second: NonZeroU32,
+}
+
+/// The rate limit of one caller.
+pub(crate) struct Bucket {
+    limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, StateInformationMiddleware>,
+    rate: Rate,
+}
+
+/// A caller's quota after a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Standing {
+    rate: Rate,
+    /// How many more requests may come at once; 0 if this one came too soon.
+    pub(crate) remaining: u32,
+    /// How long until the next request may come, if this one came too soon.
+    pub(crate) refused_for: Option<Duration>,
+}
+
+/// A bucket for each address, or for a few addresses.
+pub(crate) struct AddressBuckets {
+    buckets: Box<[Bucket]>,
+    seed: RandomState,
+}
+
+impl Rate {
+    /// Returns `None` if the rate is 0, which means no limit.
+    pub(crate) fn new(per_second: u32, burst_seconds: u32) -> Option<Self> {
+        let burst = NonZeroU32::new(per_second.saturating_mul(burst_seconds))?;
+        Some(Self { burst, per_second: NonZeroU32::new(per_second)? })
+    }
+
+    /// The time in seconds, rounded up.
+    fn time_for(self, requests: u32) -> u32 {
+        requests.div_ceil(self.per_second.get())
+    }
+}
+
+impl Bucket {
+    pub(crate) fn new(rate: Rate) -> Self {
+        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+        let limiter = RateLimiter::direct_with_clock(quota, MonotonicClock).with_middleware();
+        Self { limiter, rate }
+    }
+
+    pub(crate) fn take(&self) -> Standing {
+        let rate = self.rate;
+        match self.limiter.check() {
+            Ok(left) => Standing { rate, remaining: left.remaining_burst_capacity(), refused_for: None },
+            Err(until) => {
+                let wait = until.wait_time_from(MonotonicClock.now());
+                Standing { rate, remaining: 0, refused_for: Some(wait) }
+            }
+        }
+    }
+}
+
+impl Standing {
+    /// `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers-10: the quota and its window; the
+    /// remaining quota and the seconds until it is full again.
+    pub(crate) fn headers(&self, policy: &str) -> (String, String) {
+        let burst = self.rate.burst.get();
+        let whole_after = self.rate.time_for(burst - self.remaining.min(burst));
+        (
+            format!("\"{policy}\";q={burst};w={}", self.rate.time_for(burst)),
+            format!("\"{policy}\";r={};t={whole_after}", self.remaining),
+        )
+    }
+}
+
+impl AddressBuckets {
+    pub(crate) fn new(rate: Rate) -> Self {
+        let buckets = (0..ADDRESS_BUCKETS).map(|_| Bucket::new(rate)).collect();
+        Self { buckets, seed: RandomState::new() }
+    }
+
+    pub(crate) fn of(&self, address: IpAddr) -> &Bucket {
+        let hash = self.seed.hash_one(network(address));
+        let place = usize::try_from(hash % ADDRESS_BUCKETS as u64).unwrap_or_default();
+        &self.buckets[place]
+    }
+}
+
+/// The holder of an IPv6 address has the 2^64 addresses of its network.
+fn network(address: IpAddr) -> u128 {
+    match address.to_canonical() {
+        IpAddr::V4(address) => u128::from(u32::from(address)),
+        IpAddr::V6(address) => u128::from(address) & !u128::from(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_burst_is_let_through_and_the_next_is_told_when_to_come() {
+        let bucket = Bucket::new(Rate::new(2, 3).unwrap());
+        let standings: Vec<Standing> = (0..7).map(|_| bucket.take()).collect();
+        assert!(standings[..6].iter().all(|standing| standing.refused_for.is_none()));
+        assert_eq!(standings[0].headers("x"), ("\"x\";q=6;w=3".to_owned(), "\"x\";r=5;t=1".to_owned()));
+        let wait = standings[6].refused_for.unwrap();
+        assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500), "{wait:?}");
+        assert_eq!(standings[6].headers("x").1, "\"x\";r=0;t=3");
+    }
+
+    #[test]
+    fn no_rate_is_no_limit() {
+        assert_eq!(Rate::new(0, 5), None);
+    }
+
+    #[test]
+    fn an_ipv6_network_has_one_bucket() {
+        let of = |text: &str| network(text.parse().unwrap());
+        assert_eq!(of("2001:db8::1"), of("2001:db8::ffff:0:1"));
+        assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
+        assert_eq!(of("::ffff:192.0.2.1"), of("192.0.2.1"));
+        assert_ne!(of("192.0.2.1"), of("192.0.2.2"));
+    }
+}

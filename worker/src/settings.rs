@@ -1,0 +1,23 @@
+//! The rows of the settings table for the worker. To add a setting, add a row here and its name to
+//! `service_runtime::settings::NAMES`, and read it in `config.rs`.
+
+service_runtime::settings! {
+    CALLBACK_TIMEOUT_SEC = "5", "seconds, more than 0, at most 300",
+        "The time limit of one callback attempt: name look-up, connection, TLS, response and its body together";
+    CALLBACK_WINDOW_SEC = "60", "seconds, more than 0, at most 86400",
+        "Time from the decision to the end of callback attempts";
+    CALLBACK_MAX_ATTEMPTS = "8", "attempts, 1 to 100",
+        "The maximum number of callback attempts";
+    WORKER_CONCURRENCY = "200", "tasks, 1 to 10000",
+        "The maximum number of tasks in flight in one worker; also its prefetch";
+    WORKER_AUTOSCALE = "", "MAX,MIN tasks, each 1 to 10000, or nothing for WORKER_CONCURRENCY",
+        "Adjusts the number of tasks in flight to the load, between these bounds";
+    WORKER_HOSTNAME = "", "NAME@HOST, with %h for this machine; no two workers of one broker may share it",
+        "The worker's name for Celery's tools and other workers; by default celery@%h";
+    WORKER_TASK_EVENTS = "false", "true or false",
+        "Whether task events are sent from the start; Celery's tools switch them on and off";
+    WORKER_STATE_FILE = "", "a path, or nothing for memory only",
+        "The file in which the worker keeps the revoked tasks across a restart";
+    WORKER_HEALTH_PORT = "", "a port, or nothing for no listener",
+        "The port on which the worker serves /healthz and /readyz";
+}
