@@ -1,4 +1,4 @@
-//! The worker put together: `build` binds its health port and makes its clients, `run` works and drains.
+//! Assembles the worker: `build` binds its health port and creates its clients, `run` works and drains.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +22,7 @@ use crate::error::WorkerError;
 use crate::tasks::{self, Parts};
 use crate::{measurements, overdue};
 
-/// The service, put together and not yet working.
+/// The service, assembled and not yet running.
 pub struct App {
     worker: Worker,
     broker: Arc<dyn Broker>,
@@ -35,10 +35,10 @@ pub struct App {
 }
 
 impl App {
-    /// Makes the clients and binds the health port.
+    /// Creates the clients and binds the health port.
     ///
     /// # Errors
-    /// The port is taken, or a client cannot be made.
+    /// Returns an error if the port is taken or a client cannot be created.
     pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
         measurements::begin();
         let bind = |(address, port)| {
@@ -48,7 +48,8 @@ impl App {
         let queue = AuthorizationQueue::new(Arc::clone(&broker), &config.broker.task_queue);
         let queues = vec![
             (queue.requests().to_owned(), config.concurrency),
-            // Further attempts have slots of their own, so that first attempts never wait behind hosts that fail.
+            // Further attempts have their own slots, so that first attempts never wait for slots that failing hosts
+            // occupy.
             (queue.callbacks().to_owned(), config.concurrency),
         ];
         let parts = Parts::new(config, store.clone(), queue.clone())?;
@@ -69,19 +70,19 @@ impl App {
         })
     }
 
-    /// With `GET /metrics` on the health port.
+    /// Adds `GET /metrics` to the health port.
     #[must_use]
     pub fn with_metrics(self, exposition: Exposition) -> Self {
         Self { health: self.health.map(|bound| bound.with_metrics(Some(exposition))), ..self }
     }
 
-    /// Works until `shutdown`, then finishes or requeues what is in flight. The broker stays the caller's to close.
+    /// Works until `shutdown`, then finishes or requeues what is in flight. Closing the broker is left to the caller.
     ///
     /// # Errors
-    /// The queue cannot be consumed, or the broker did not come back.
+    /// Returns an error if the queue cannot be consumed, or the broker did not come back.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let broker = self.broker;
-        // Whichever of the two ends takes the other with it.
+        // If one of the two ends, it stops the other.
         let stop = shutdown.child_token();
         let health = async {
             let served = match self.health {

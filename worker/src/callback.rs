@@ -1,4 +1,4 @@
-//! Calling the client back: one attempt within one time limit, whatever the host does.
+//! Calls the client back: one attempt within one time limit, whatever the host does.
 
 pub(crate) mod address_limits;
 mod attempt_error;
@@ -38,10 +38,10 @@ use connections::Connections;
 use origin_limits::max_per_origin;
 use resolver::VettedResolver;
 
-/// A host that sends more is not listened to further.
+/// The most that is read of an answer's body.
 const MAX_READ: usize = 4096;
 
-/// The body, exactly as the contract has it.
+/// The body of a callback, exactly as specified in the contract.
 #[derive(Debug, Serialize)]
 pub(crate) struct Callback<'a> {
     pub(crate) station_id: StationId,
@@ -49,12 +49,12 @@ pub(crate) struct Callback<'a> {
     pub(crate) status: Decision,
 }
 
-/// What a host answered. The status alone says how the attempt ended (RFC 9110 section 15); what becomes of the body behind it
-/// changes nothing about that.
+/// A host's answer. The status alone decides how the attempt ended (RFC 9110 section 15); errors in the body after it
+/// do not change that.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Answered {
     pub(crate) status: StatusCode,
-    /// The host's `Retry-After`, as it came.
+    /// The host's `Retry-After` header, unparsed.
     pub(crate) retry_after: Option<String>,
     pub(crate) body: Body,
 }
@@ -63,15 +63,15 @@ pub(crate) struct Answered {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Body {
     Whole,
-    /// It went on beyond [`MAX_READ`].
+    /// It was longer than [`MAX_READ`].
     TooLong,
-    /// Its end did not come within the attempt's time limit.
+    /// It did not end within the attempt's time limit.
     TooSlow,
-    /// It was cut off, or was not what its headers announced.
+    /// It was cut off, or did not match its headers.
     Broken(String),
 }
 
-/// What an attempt came to, as metrics and traces name it.
+/// The result of an attempt, as named in metrics and traces.
 pub(crate) fn class(result: &Result<Answered, AttemptError>) -> &'static str {
     match result {
         Ok(answered) => answered.class(),
@@ -91,7 +91,7 @@ impl Answered {
     }
 }
 
-/// The one client for all callbacks. It dials only what the guard admits.
+/// The client for all callbacks. It connects only to addresses that the guard admits.
 #[derive(Clone)]
 pub(crate) struct CallbackClient {
     connections: Arc<Connections>,
@@ -116,13 +116,14 @@ impl CallbackClient {
         })
     }
 
-    /// The URL as a type. Parsed anew for each attempt: a literal address is never looked up, so this is where it is vetted.
+    /// Parses and checks the URL. This is repeated for each attempt: a literal address is never looked up, so it is
+    /// checked here.
     pub(crate) fn admit(&self, url: &str) -> Result<CallbackUrl, AttemptError> {
         Ok(CallbackUrl::parse(url, &self.guard)?)
     }
 
-    /// One attempt: look-up, connection, TLS, the answer's head and its body within one limit. `healthy` is what [`AddressLimits`]
-    /// wants to know of the origin.
+    /// One attempt: look-up, connection, TLS, and the answer's head and body within one limit. `healthy` describes the
+    /// origin to [`AddressLimits`].
     pub(crate) async fn attempt(
         &self,
         url: &CallbackUrl,
@@ -131,7 +132,7 @@ impl CallbackClient {
         callback: &Callback<'_>,
         trace: &TraceContext,
     ) -> Result<Answered, AttemptError> {
-        // Nobody's but a collector's: without one it is not even made.
+        // Only for a trace collector: without one the span is not created.
         let span = trace_span!("callback", otel.kind = "client");
         let trace = trace.within(&span);
         let deadline = Instant::now() + self.timeout;
@@ -141,12 +142,12 @@ impl CallbackClient {
                 Ok((permits, self.post(url, request, callback, &trace).await?))
             };
             let answered = timeout_at(deadline, answering).await;
-            let (_places, response) = answered.unwrap_or(Err(AttemptError::Timeout))?;
-            // The head came in time, and it counts.
+            let (_permits, response) = answered.unwrap_or(Err(AttemptError::Timeout))?;
+            // The head came in time, which decides the attempt.
             Ok(answered_by(response, deadline).await)
         };
         let result = attempt.instrument(span.clone()).await;
-        // The host and no more of the URL: its path may hold a client's secrets.
+        // Only the host of the URL: the path may contain a client's secrets.
         trace.annotate(&span, || {
             let host = url.url().host_str().unwrap_or_default().to_owned();
             [("server.address", host), ("voltgate.outcome", class(&result).to_owned())]
@@ -203,7 +204,7 @@ async fn answered_by(response: Response, deadline: Instant) -> Answered {
     Answered { status, retry_after, body }
 }
 
-/// So that the connection can be used again; beyond the bounds it is closed instead.
+/// Reads the body so that the connection can be reused. If it exceeds the limit, the connection is closed instead.
 async fn read_to_its_end(mut response: Response) -> Body {
     let mut read = 0;
     loop {

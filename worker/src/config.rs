@@ -29,7 +29,7 @@ use url::Url;
 pub static SERVICE: Service = Service {
     name: "worker",
     about: "Decides requests, records each decision and calls the client back. It takes tasks from the broker, asks \
-     acl-service, and writes to the store. Any number of them may run.",
+     acl-service, and writes to the store. Run as many instances as you need.",
     matter_most: &[
         &BROKER_URL,
         &REDIS_URL,
@@ -62,18 +62,18 @@ pub const METRICS: &[&[Metric]] = &[
     crate::metrics::ALL,
 ];
 
-/// What the worker needs to know.
+/// The settings of the worker.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where tasks come from.
+    /// The broker that tasks come from.
     pub broker: BrokerConfig,
-    /// Where records go.
+    /// The store that records are written to.
     pub store: StoreConfig,
-    /// Where acl-service is.
+    /// The URL of acl-service.
     pub acl_service: Url,
-    /// What acl-service is presented, and who may have signed its certificate.
+    /// The key to present to acl-service, and the authorities that may have signed its certificate.
     pub acl_access: AclAccess,
-    /// Who may ask the worker's own listener.
+    /// Who may call the worker's own listener.
     pub server: ServerConfig,
     /// Which addresses may be called back.
     pub guard: AddressGuard,
@@ -81,11 +81,12 @@ pub struct Config {
     pub callback: CallbackConfig,
     /// How callbacks are signed.
     pub signer: WebhookSigner,
-    /// How many requests, and how many further callback attempts, may be in flight at once; the most, where that varies.
+    /// How many requests, and how many further callback attempts, may be in flight at once. With autoscale, the
+    /// maximum.
     pub concurrency: u16,
-    /// The bounds of that number, where it follows the work.
+    /// The bounds of that number, if it follows the load.
     pub autoscale: Option<Autoscale>,
-    /// How the worker is known to Celery's tools.
+    /// How the worker appears to Celery's tools.
     pub control: ControlConfig,
     /// Where to answer health checks, if at all.
     pub health: Option<(IpAddr, u16)>,
@@ -96,11 +97,11 @@ pub struct Config {
 /// How callbacks are made.
 #[derive(Debug, Clone, Copy)]
 pub struct CallbackConfig {
-    /// The limit of one attempt, from the name look-up to the end of the answer.
+    /// The time limit of one attempt, from the name look-up to the end of the answer.
     pub timeout: Duration,
-    /// From the decision to the end of all attempts.
+    /// The delivery window, from the decision to the end of all attempts.
     pub window: Duration,
-    /// How often it is tried at most.
+    /// The maximum number of attempts.
     pub max_attempts: u32,
 }
 
@@ -108,7 +109,7 @@ impl Config {
     /// Reads the settings.
     ///
     /// # Errors
-    /// One of them has a bad value.
+    /// Returns an error if a setting has a bad value.
     pub fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
         let bind = settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?;
         let health_port = settings.list(&WORKER_HEALTH_PORT, |text| text.parse().ok())?;

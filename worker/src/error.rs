@@ -1,20 +1,20 @@
-//! Why a worker cannot be put together, or has to stop.
+//! Why a worker cannot be assembled, or has to stop.
 
 use service_runtime::exit::Failure;
 use task_queue::BrokerError;
 use task_queue::task::DuplicateTask;
 
-/// What stops a worker.
+/// Why a worker stops.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WorkerError {
-    /// A mistake in the list of tasks.
+    /// Two tasks were registered under the same name.
     #[error(transparent)]
     Tasks(#[from] DuplicateTask),
-    /// The client for callbacks or for acl-service could not be made.
-    #[error("the HTTP client cannot be made: {0}")]
+    /// The client for callbacks or for acl-service could not be created.
+    #[error("the HTTP client cannot be created: {0}")]
     Client(#[from] reqwest::Error),
-    /// The resolver could not be made.
-    #[error("the name resolver cannot be made: {0}")]
+    /// The resolver could not be created.
+    #[error("the name resolver cannot be created: {0}")]
     Resolver(String),
     /// The queue cannot be consumed.
     #[error("the queue cannot be consumed: {0}")]

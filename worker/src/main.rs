@@ -1,4 +1,4 @@
-//! The process: settings, log, service, until a signal.
+//! The process: reads its settings, starts its log, and runs the service until a signal.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What the tasks count and measure, in one place; and where a task belongs in its client's trace.
+//! The counters and timings of the tasks, and how a task joins its client's trace.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::callback::{Answered, AttemptError, UndeliverableReason, class};
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
-/// Every reason of a dead letter.
+/// All reasons of dead letters.
 fn reasons() -> impl Iterator<Item = &'static str> {
     let callbacks = UndeliverableReason::ALL.iter().map(|reason| reason.as_str());
     DeadReason::ALL.iter().map(|reason| reason.as_str()).chain(callbacks)
@@ -28,12 +28,13 @@ pub(crate) fn begin() {
     }
 }
 
-/// Makes a task's span a part of the trace that its message names; gives the place of what follows from the task.
+/// Adds a task's span to the trace that its message names; returns the trace context for what follows from the task.
 pub(crate) fn join(span: &Span, context: &TaskContext) -> TraceContext {
     TraceContext::received(|name| context.message.text_header(name)).joined_by(span)
 }
 
-/// A worker has a request in flight. How long it waited is said where the call's moment is known, also in the trace.
+/// A worker has received a request. Its time in the queue is measured if the time of the client's call is known, also
+/// in the trace.
 pub(crate) fn taken(received: Option<Nanos>, trace: &TraceContext, span: &Span) {
     if let Some(received) = received {
         let waited = clock::since(received).as_secs_f64();
@@ -42,7 +43,7 @@ pub(crate) fn taken(received: Option<Nanos>, trace: &TraceContext, span: &Span) 
     }
 }
 
-/// An attempt to call back was made.
+/// A callback attempt was made.
 pub(crate) fn attempted(result: &Result<Answered, AttemptError>, took: Duration) {
     counter!(metrics::CALLBACK_ATTEMPTS, "class" => class(result)).increment(1);
     histogram!(metrics::CALLBACK).record(took.as_secs_f64());
@@ -53,13 +54,13 @@ pub(crate) fn deferred(reason: &'static str) {
     counter!(metrics::CALLBACKS_PARKED, "reason" => reason).increment(1);
 }
 
-/// The client was told of a decision, or will not be.
+/// A delivery has finished, by its final state.
 pub(crate) fn ended(delivered: bool) {
     let state = if delivered { "delivered" } else { "undeliverable" };
     counter!(metrics::DELIVERIES, "state" => state).increment(1);
 }
 
-/// Counts the breakers every few seconds, until dropped.
+/// Updates the number of breakers every few seconds, until dropped.
 pub(crate) async fn watch(breakers: &Breakers) {
     loop {
         let (open, half_open) = breakers.count();

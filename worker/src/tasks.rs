@@ -1,4 +1,4 @@
-//! The one list of tasks, and what they share.
+//! The list of tasks, and what they share.
 
 mod attempt_number;
 mod authorize;
@@ -18,7 +18,7 @@ use crate::callback::origin_limits::OriginLimits;
 use crate::config::{CallbackConfig, Config};
 use crate::error::WorkerError;
 
-/// What tasks work with.
+/// The parts that tasks work with.
 pub(crate) struct Parts {
     decider: Decider,
     callbacks: CallbackClient,

@@ -1,4 +1,4 @@
-//! Asking acl-service, within what is left of the deadline.
+//! Asks acl-service within the rest of the deadline.
 
 mod batcher;
 mod calls;
@@ -19,7 +19,7 @@ use tracing::{Instrument, trace_span};
 use url::Url;
 
 use batcher::Batcher;
-use calls::{Asking, Calls, Question};
+use calls::{CallContext, Calls, Question};
 
 const RETRY: RetryPolicy =
     RetryPolicy { initial: Duration::from_millis(50), max: Duration::from_millis(500) };
@@ -39,19 +39,19 @@ pub struct AclAccess {
     pub authorities: Option<Vec<u8>>,
 }
 
-/// Why there is no answer. The decision will be `unknown`.
+/// Why there is no answer. The decision is then `unknown`.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum NoAnswer {
-    /// The deadline passed first.
+    /// The deadline passed before there was an answer.
     #[error("the deadline passed")]
     Deadline,
-    /// It cannot be reached, or its answer cannot be read.
-    #[error("acl-service cannot be asked: {0}")]
+    /// acl-service cannot be reached, or its answer cannot be read.
+    #[error("the call to acl-service failed: {0}")]
     Request(String),
-    /// It does not accept the key.
-    #[error("acl-service does not admit this worker: see AUTHORIZATION_SERVICE_KEY, which both have")]
+    /// acl-service rejected the key.
+    #[error("acl-service rejected the key: both services need the same AUTHORIZATION_SERVICE_KEY")]
     Key,
-    /// It answered with another status than 200.
+    /// acl-service answered with a status other than 200.
     #[error("acl-service answered {0}")]
     Status(StatusCode),
 }
@@ -60,15 +60,15 @@ impl AclClient {
     /// A client for the service at this URL.
     ///
     /// # Errors
-    /// The HTTP client cannot be made.
+    /// Returns an error if the HTTP client cannot be created.
     pub fn new(base: Url, access: &AclAccess) -> Result<Self, reqwest::Error> {
         Ok(Self { questions: Batcher::new(Calls::new(base, access)?) })
     }
 
-    /// Whether the driver may charge. Tries again briefly while the deadline allows it.
+    /// Whether the driver may charge. Retries briefly while the deadline allows it.
     ///
     /// # Errors
-    /// There is no answer in time, or the service refuses to answer.
+    /// Returns an error if there is no answer in time, or the service refuses to answer.
     pub async fn is_allowed(
         &self,
         request: RequestId,
@@ -79,11 +79,11 @@ impl AclClient {
     ) -> Result<bool, NoAnswer> {
         let left = clock::until(deadline);
         let asking = RETRY.run(left, || async {
-            // Half of what is left: an instance that hangs must not cost the chance to ask another.
+            // Half of the remaining time, so that an instance that hangs leaves time to ask another.
             let limit = clock::until(deadline) / 2;
-            // Only for a collector: without one it is not made.
+            // Only for a trace collector: without one the span is not created.
             let span = trace_span!("acl_check", otel.kind = "client");
-            let asking = Asking { limit, request, trace: trace.within(&span) };
+            let asking = CallContext { limit, request, trace: trace.within(&span) };
             let question = Question { station_id, driver_token: driver_token.clone() };
             let began = Instant::now();
             let answer = self.questions.ask(question, asking).instrument(span).await;

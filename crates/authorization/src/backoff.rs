@@ -1,5 +1,5 @@
-//! Waiting for the store. A decision or an attempt that is not recorded must not be acknowledged, so its task waits until the
-//! store is back.
+//! Waits for the store. A decision or an attempt that is not recorded must not be acknowledged, so its task waits until
+//! the store is available again.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use tokio_util::sync::CancellationToken;
 
 const POLICY: RetryPolicy = RetryPolicy { initial: Duration::from_millis(100), max: Duration::from_secs(2) };
 
-/// The process shuts down before the store was back: the task is requeued.
+/// The process is shutting down before the store was available: the task is requeued.
 #[derive(Debug)]
 pub struct Abandoned;
 
-/// Tries until the store does it, or until `shutdown` is cancelled.
+/// Retries until the store has done it, or until `shutdown` is cancelled.
 ///
 /// # Errors
-/// `shutdown` was cancelled first.
+/// Returns an error if `shutdown` was cancelled first.
 pub async fn retry_until_stored<T, F>(
     shutdown: &CancellationToken,
     attempt: impl Fn() -> F,

@@ -1,5 +1,5 @@
-//! From a station, a driver token and a deadline to a decision that is on record. What was decided once is decided: a request
-//! that comes again, redelivered or replayed, gets the decision of its record.
+//! Turns a station, a driver token and a deadline into a decision on record. A decision is final: a request that is
+//! redelivered or replayed gets the decision of its record.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -16,27 +16,27 @@ use tokio_util::sync::CancellationToken;
 use crate::acl_client::AclClient;
 use crate::backoff::{Abandoned, retry_until_stored};
 
-/// Most decisions are made by then. Only when one takes longer is the record opened before it.
+/// Most decisions are made within this time. Only a slower one has its record opened first.
 const OPEN_AFTER: Duration = Duration::from_millis(100);
 
-/// What has to be decided.
+/// A request to decide.
 #[derive(Debug, Clone)]
 pub struct AccessRequest {
-    /// One decision is recorded for it, however often it is asked for.
+    /// One decision is recorded for it, however often it is submitted.
     pub request_id: RequestId,
     /// The station.
     pub station_id: StationId,
-    /// What the driver presented, well formed or not.
+    /// The token as presented by the driver, well formed or not.
     pub driver_token: PresentedToken,
-    /// When the decision becomes `unknown`.
+    /// The time from which the decision is `unknown`.
     pub deadline_ns: Nanos,
-    /// Which way it came in.
+    /// The channel it came in by.
     pub source: Source,
-    /// Where the decision will be sent, if anywhere.
+    /// The URL to which the decision is sent, if any.
     pub callback_url: Option<String>,
-    /// When it came in. `None` means now, which is settled when its record is opened.
+    /// When it came in. `None` means now, and the time is fixed when its record is opened.
     pub received_ns: Option<Nanos>,
-    /// Whether there may be a record already. Looking for one costs a write to Redis' disk.
+    /// Whether a record may exist already. Looking for one costs a write to Redis's disk.
     pub repeated: bool,
 }
 
@@ -84,15 +84,16 @@ impl AccessRequest {
 }
 
 impl Decider {
-    /// Asks acl-service, and records in this store.
+    /// Asks this acl-service and records in this store.
     pub fn new(acl: AclClient, store: Store) -> Self {
         Self { acl, store, start_times: StartTimes::default() }
     }
 
-    /// Decides the request unless it is decided. Returns once the decision is on record; waits for the store if need be.
+    /// Decides the request unless it is decided already. Returns once the decision is on record; waits for the store if
+    /// necessary.
     ///
     /// # Errors
-    /// `shutdown` was cancelled first.
+    /// Returns an error if `shutdown` was cancelled first.
     pub async fn decide(
         &self,
         request: &AccessRequest,
@@ -129,10 +130,10 @@ impl Decider {
         })
     }
 
-    /// For a request that will not be decided any more: records `unknown`, unless there is a decision.
+    /// Records `unknown` for a request that will not be decided any more, unless there is a decision.
     ///
     /// # Errors
-    /// `shutdown` was cancelled first.
+    /// Returns an error if `shutdown` was cancelled first.
     pub async fn abandon(
         &self,
         request: &AccessRequest,
@@ -147,8 +148,8 @@ impl Decider {
         Ok(RecordedDecision { start_ns, decision, decided_ns, attempts_made: 0, delivered: false })
     }
 
-    /// Waits for the decision. If that takes long, opens the record, so that public-api does not count the request among those
-    /// that wait in the queue.
+    /// Waits for the decision. If that takes long, opens the record, so that public-api does not count the request
+    /// among those that wait in the queue.
     async fn open_if_slow(
         &self,
         request: RequestId,
@@ -165,7 +166,7 @@ impl Decider {
         Ok(decision)
     }
 
-    /// The record that the request gets unless it has one.
+    /// The key of the request's record, unless it has one already.
     fn proposed(&self, request: &AccessRequest) -> RecordKey {
         RecordKey {
             start_ns: request.received_ns.unwrap_or_else(|| self.start_times.now()),
@@ -174,7 +175,7 @@ impl Decider {
         }
     }
 
-    /// Finds the record, or settles under which start time it will be written.
+    /// Finds the record, or fixes the start time under which it will be written.
     async fn open(
         &self,
         request: RequestId,
@@ -185,7 +186,7 @@ impl Decider {
         retry_until_stored(shutdown, || records.open(request, proposed)).await
     }
 
-    /// Returns the decision that holds, which is another process' if that one was faster.
+    /// Returns the decision on record, which is another process's if that one was faster.
     async fn record(
         &self,
         request: &AccessRequest,
@@ -196,7 +197,7 @@ impl Decider {
         let records = &self.store.records();
         let record = || async {
             let decided_ns = clock::now();
-            // The store may have taken long; an `allowed` after the deadline must not be recorded.
+            // The store may have been slow, and an `allowed` after the deadline must not be recorded.
             let late = decided_ns >= request.deadline_ns && decision != Decision::Invalid;
             let decided = Decided {
                 request_id: request.request_id,

@@ -1,5 +1,6 @@
-//! How a driver is authorized, whichever way the request came in: the tasks on the queue and how each is published, and the one
-//! place that decides and records ([`Decider`]). public-api publishes, the worker decides and delivers.
+//! How a driver is authorized, whichever way the request came in. This crate has the tasks of the queue, the code that
+//! publishes them, and the one place that decides and records ([`Decider`]). public-api publishes; the worker decides
+//! and delivers.
 
 mod acl_client;
 mod backoff;

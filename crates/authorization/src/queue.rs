@@ -72,7 +72,7 @@ impl AuthorizationQueue {
         self.broker.publish(&self.requests, &message.encode(&self.origin), Duration::ZERO).await
     }
 
-    /// Delivers the callback again, whether it was delivered or not: from now on, and with a window of its own.
+    /// Delivers the callback again, whether it was delivered or not, with a new window that begins now.
     ///
     /// # Errors
     /// Returns an error if the broker did not confirm the message in time.
@@ -88,7 +88,7 @@ impl AuthorizationQueue {
         self.broker.publish(&self.callbacks, &message.encode(&self.origin), Duration::ZERO).await
     }
 
-    /// Publishes a delivery again whose message is lost, within the bounds it had.
+    /// Publishes a delivery again whose message was lost, within its original bounds.
     ///
     /// # Errors
     /// Returns an error if the broker did not confirm the message in time.
@@ -130,7 +130,7 @@ impl AuthorizationQueue {
     }
 }
 
-/// Next to Celery's own headers, where OpenTelemetry's instrumentation of Python's Celery also looks for them.
+/// Placed among Celery's own headers, where OpenTelemetry's instrumentation of Celery for Python looks for them too.
 fn headers_of(trace: &TraceContext) -> impl Iterator<Item = (String, Value)> {
     trace.headers().map(|(name, value)| (name.to_owned(), Value::from(value)))
 }

@@ -1,5 +1,5 @@
-//! The payloads of the tasks, one file each. The worker's handler of a task is in `worker/src/tasks/`, under the same
-//! name.
+//! The payloads of the tasks, one file each. The worker's handler of a task has the same file name in
+//! `worker/src/tasks/`.
 
 pub mod authorize;
 pub mod deliver_callback;

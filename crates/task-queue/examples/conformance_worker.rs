@@ -1,5 +1,5 @@
-//! A worker for tests only: the tasks that Celery's own integration tests call, under the names and with the behaviour
-//! that they have there. `--broker URL --backend URL --hostname NODE --concurrency N`
+//! A worker for tests only. It has the tasks that Celery's own integration tests call, with the same names and
+//! behaviour. Usage: `--broker URL --backend URL --hostname NODE --concurrency N`
 
 mod conformance_worker {
     pub(crate) mod arithmetic;
@@ -20,25 +20,25 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(30);
-/// Celery's own.
+/// Celery's default.
 const PREFETCH_MULTIPLIER: u16 = 4;
 const GRACE: Duration = Duration::from_secs(10);
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Such as `amqp://guest:guest@localhost:5672/%2f`.
+    /// The broker's URL, such as `amqp://guest:guest@localhost:5672/%2f`.
     #[arg(long)]
     broker: String,
-    /// Such as `redis://localhost:6379` or `rpc://`.
+    /// The result backend's URL, such as `redis://localhost:6379` or `rpc://`.
     #[arg(long, default_value = "disabled://")]
     backend: String,
     /// The worker's name, such as `celery@host`.
     #[arg(long)]
     hostname: String,
-    /// How many tasks run at once.
+    /// The number of tasks that run at once.
     #[arg(long, default_value_t = 4)]
     concurrency: u16,
-    /// The queue that it takes tasks from.
+    /// The queue to consume.
     #[arg(long, default_value = "celery")]
     queue: String,
 }
@@ -52,7 +52,7 @@ async fn main() -> Result<ExitCode, Box<dyn Error>> {
     tracing_subscriber::fmt().json().flatten_event(true).with_writer(std::io::stderr).init();
     let topology = Topology {
         queues: vec![arguments.queue.clone()],
-        // As Celery's clients declare it.
+        // The type that Celery's clients declare.
         queue_type: QueueType::Classic,
         publish_timeout: Duration::from_secs(10),
         name: arguments.hostname.clone(),

@@ -1,14 +1,14 @@
-//! Growing waits between tries, until one succeeds or the process shuts down.
+//! Growing waits between attempts, until one succeeds or the process shuts down.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-/// The process shuts down: what is not finished is requeued or left.
+/// The process is shutting down: unfinished work is requeued or left to the broker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ShuttingDown;
 
-/// Waits of which each is twice as long as the one before, between two bounds.
+/// Waits between two bounds, each twice as long as the one before.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     initial: Duration,
@@ -21,17 +21,17 @@ impl Backoff {
         Self { initial, max, next: initial }
     }
 
-    /// Between tries to publish an outcome or to store a result. A worker has nothing better to do meanwhile.
+    /// Between attempts to publish an outcome or to store a result, which the worker keeps up until it shuts down.
     pub(crate) const fn of_outcomes() -> Self {
         Self::new(Duration::from_millis(200), Duration::from_secs(5))
     }
 
-    /// Whether there was no wait since it began or was reset.
+    /// Whether it has not waited since it was created or reset.
     pub(crate) fn is_fresh(&self) -> bool {
         self.next == self.initial
     }
 
-    /// After a success: the next wait is the initial one.
+    /// After a success: the next wait is the initial one again.
     pub(crate) fn reset(&mut self) {
         self.next = self.initial;
     }

@@ -1,4 +1,4 @@
-//! What a broker is to us, and the one place where a URL chooses between the two.
+//! The broker interface. A URL selects between RabbitMQ and the embedded broker.
 
 mod amqp;
 pub mod diagnostics;
@@ -17,25 +17,25 @@ pub use embedded::QUEUE_FILE;
 
 use crate::message::Message;
 
-/// Keeps tasks until they are done. Both kinds promise the same: what was published is durable, what was not
-/// acknowledged comes back, and a delay is the broker's to keep, not the worker's.
+/// Keeps tasks until they are done. Both brokers guarantee the same: a published message is durable, an unacknowledged
+/// one is delivered again, and the broker, not the worker, holds delayed messages.
 #[async_trait]
 pub trait Broker: Send + Sync + fmt::Debug {
-    /// Puts a message into a queue, after a delay where one is given. `Ok` means that the broker has it on disk.
+    /// Publishes a message to a queue, after a delay if one is given. `Ok` means that the broker has it on disk.
     ///
-    /// A delay may be cut to what the broker can hold (RabbitMQ: eight and a half years), and is never shorter otherwise.
-    /// Whoever must not be early looks at the clock when the message comes.
+    /// A delay longer than the broker can hold (RabbitMQ: eight and a half years) is shortened to that; otherwise a
+    /// message never arrives early. A task that must not run early checks the clock when its message arrives.
     ///
-    /// [`PublishError::Unconfirmed`] does not mean that it has it not: only the confirm may be missing. Publishing again is
-    /// right, and the tasks must bear being run twice.
+    /// [`PublishError::Unconfirmed`] does not mean that the message is lost: only the confirm may be missing. Publish
+    /// it again; tasks must tolerate running twice.
     async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError>;
 
-    /// Sends a message to a queue that somebody may be waiting at, such as a client for a result. It is not kept, and
-    /// lost where nobody waits any more.
+    /// Sends a message to a reply queue, such as a result to a client. It is not durable, and is dropped if the queue
+    /// no longer exists.
     async fn reply(&self, queue: &str, message: &Message) -> Result<(), PublishError>;
 
-    /// Takes messages from a queue until `stop`, at most `prefetch` of them not yet settled. Survives the loss of the
-    /// broker: messages then come again.
+    /// Consumes a queue until `stop`, with at most `prefetch` unsettled messages. Survives the loss of the broker:
+    /// unsettled messages are then delivered again.
     async fn consume(
         &self,
         queue: &str,
@@ -45,7 +45,7 @@ pub trait Broker: Send + Sync + fmt::Debug {
         self.consume_adjustably(queue, watch::channel(prefetch).1, stop).await
     }
 
-    /// The same with a prefetch that may change meanwhile. Right after a change the messages of before it are not counted.
+    /// The same with a prefetch that may change. Right after a change, messages delivered before it are not counted.
     async fn consume_adjustably(
         &self,
         queue: &str,
@@ -53,66 +53,66 @@ pub trait Broker: Send + Sync + fmt::Debug {
         stop: CancellationToken,
     ) -> Result<Deliveries, BrokerError>;
 
-    /// The way to exchanges, which events and remote control go by; nothing where there are none.
+    /// Access to exchanges for events and remote control; `None` if the broker has no exchanges.
     fn bus(&self) -> Option<Bus> {
         None
     }
 
-    /// Makes what delays need, so that the first one need not wait for it: a broker takes seconds to declare Celery's
-    /// ladder of delay queues.
+    /// Declares what delays need, so that the first delayed message need not wait for it: a broker takes seconds to
+    /// declare Celery's ladder of delay queues.
     async fn prepare_delays(&self) -> Result<(), PublishError>;
 
-    /// How many messages wait in a queue.
+    /// How many messages are ready in a queue.
     async fn depth(&self, queue: &str) -> Result<u64, BrokerError>;
 
-    /// How many consumers take from a queue, whosever they are.
+    /// How many consumers a queue has, over all processes.
     async fn consumers(&self, queue: &str) -> Result<u64, BrokerError>;
 
-    /// Whether a publish would have a chance now.
+    /// Whether the broker can accept a publish now.
     fn is_ready(&self) -> bool;
 
-    /// Whether the broker is there at all. One that is short of memory is, although it takes nothing for now.
+    /// Whether the broker is connected. That is so even while it is short of memory and accepts no messages.
     fn is_connected(&self) -> bool;
 
-    /// Says goodbye, within a few seconds. What was not settled comes back to others. The files of an embedded one are whole
-    /// from then on, and may be copied.
+    /// Closes the connections, within a few seconds. Unsettled messages are delivered to other consumers. The files of
+    /// an embedded broker are complete from then on and may be copied.
     async fn close(&self);
 }
 
-/// The messages of one consumer, in the order in which the broker gives them.
+/// The messages of one consumer, in the order of delivery.
 pub type Deliveries = mpsc::Receiver<Delivery>;
 
-/// The queues that must exist, each with its dead letters beside it.
+/// The queues that must exist, each with its dead letter queue.
 #[derive(Debug, Clone)]
 pub struct Topology {
-    /// Queues to be declared; an existing one is used as it is.
+    /// Queues to declare; existing ones are used as they are.
     pub queues: Vec<String>,
-    /// The type of those that do not exist yet.
+    /// The type of queues that do not exist yet.
     pub queue_type: QueueType,
     /// How long a publish may take, from the call to the confirm.
     pub publish_timeout: Duration,
-    /// Shown in the broker's list of connections.
+    /// The name shown in the broker's list of connections.
     pub name: String,
 }
 
 /// RabbitMQ's queue types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum QueueType {
-    /// Replicated; counts its deliveries.
+    /// Replicated; counts deliveries.
     Quorum,
-    /// What Celery declares unless told otherwise.
+    /// Celery's default.
     Classic,
 }
 
-/// One message in flight. It must be settled; when it is dropped instead, an embedded broker gives it back at once, and
+/// A message in flight, which must be settled. If it is dropped unsettled, an embedded broker requeues it at once, and
 /// RabbitMQ when the connection ends.
 #[derive(Debug)]
 pub struct Delivery {
     /// The message.
     pub message: Message,
-    /// The queue it was taken from. Not its routing key: that differs once it was delayed.
+    /// The queue it was consumed from. Not its routing key, which differs after a delay.
     pub queue: Arc<str>,
-    /// How often it was handed out, this time included, where the broker counts; at least 2 when it came back.
+    /// How often it was delivered, this delivery included, if the broker counts; at least 2 if it was redelivered.
     pub deliveries: u32,
     settle: Settle,
 }
@@ -123,77 +123,77 @@ enum Settle {
     Embedded(embedded::Lease),
 }
 
-/// What became of a settlement.
+/// The result of settling a delivery.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Settled {
-    /// The broker has it.
+    /// The broker has received it.
     Done,
-    /// The delivery belonged to a connection that is gone: the message comes again.
+    /// The delivery's connection was lost: the message is delivered again.
     Stale,
 }
 
-/// Why there is no confirm of a message. But for [`PublishError::Unconfirmed`] the broker certainly has not got it.
+/// Why a message was not confirmed. Except for [`PublishError::Unconfirmed`], the broker certainly does not have it.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The message was given to the connection, and no confirm came: in time, or before the connection was lost. It may be
-    /// in its queue all the same, or come there once the broker reads again.
+    /// The message was sent, and no confirm arrived in time or before the connection was lost. It may be in its queue,
+    /// or arrive there once the broker reads again.
     #[error("the broker did not confirm the message, which it may have: {0}")]
     Unconfirmed(String),
-    /// There is no connection to the broker now, or it takes nothing for now.
-    #[error("the broker cannot be published to: {0}")]
+    /// There is no connection to the broker, or it accepts no messages at present.
+    #[error("cannot publish to the broker: {0}")]
     Unavailable(String),
-    /// The queue does not exist and could not be made.
+    /// The queue does not exist and could not be declared.
     #[error("the broker has no queue `{0}`")]
     Unroutable(String),
-    /// The broker refused it, because the queue is full or has lost its leader. That may heal.
+    /// The broker refused it, because the queue is full or has lost its leader. A retry may succeed.
     #[error("the broker refused the message: the queue is full, or has lost its leader")]
     Refused,
-    /// A property, the routing key or the headers are larger than this connection carries, or the body than this broker
-    /// takes. That never heals.
-    #[error("it is too large: {0}")]
+    /// A property, the routing key or the headers exceed this connection's limit, or the body exceeds the broker's. A
+    /// retry never succeeds.
+    #[error("the message is too large: {0}")]
     TooLarge(TooLarge),
 }
 
-/// What of a message is too large.
+/// The part of a message that is too large.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TooLarge {
     /// The routing key, a property or the name of a header.
     #[error("a name or property is longer than 255 bytes")]
     Name,
-    /// All headers and properties together, which go in one frame.
-    #[error("its headers need a frame of {needed} bytes, and the broker agreed to {agreed}")]
+    /// All headers and properties together, which are sent in one frame.
+    #[error("its headers need a frame of {needed} bytes, and the frame limit of the connection is {agreed}")]
     Headers {
-        /// The size of that frame.
+        /// The size of the frame needed.
         needed: usize,
-        /// The largest frame of this connection.
+        /// The frame limit of this connection.
         agreed: usize,
     },
     /// The body.
-    #[error("the broker takes no body of {0} bytes (max_message_size)")]
+    #[error("the broker accepts no body of {0} bytes (max_message_size)")]
     Body(usize),
 }
 
 /// Why a broker cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// The URL is of no kind that we know.
+    /// The URL names no known broker.
     #[error("expected amqp://…, amqps://… or embedded:DIR")]
     BadUrl,
-    /// It cannot be reached, or was lost.
+    /// The broker cannot be reached, or the connection was lost.
     #[error("{0}")]
     Unreachable(String),
-    /// The embedded one's files failed.
+    /// The embedded broker's files failed.
     #[error(transparent)]
     Embedded(#[from] embedded_db::DbError),
-    /// The embedded one's directory cannot be used.
+    /// The embedded broker's directory cannot be used.
     #[error(transparent)]
     Directory(#[from] embedded_db::DirectoryError),
 }
 
-/// Connects to the broker that the URL names and makes the queues.
+/// Connects to the broker that the URL names and declares the queues.
 ///
 /// # Errors
-/// It cannot be reached within `limit`, or refuses.
+/// Returns an error if the broker cannot be reached within `limit`, or refuses the connection.
 pub async fn connect(url: &str, topology: Topology, limit: Duration) -> Result<Arc<dyn Broker>, BrokerError> {
     if let Some(directory) = url.strip_prefix("embedded:") {
         return Ok(Arc::new(embedded::EmbeddedBroker::open(directory.as_ref())?));
@@ -204,11 +204,11 @@ pub async fn connect(url: &str, topology: Topology, limit: Duration) -> Result<A
     Err(BrokerError::BadUrl)
 }
 
-/// Connects beside the processes that work with the broker: makes no queues, and shares an embedded directory with the
-/// process that it belongs to.
+/// Connects next to the processes that use the broker: declares no queues, and shares an embedded broker's directory
+/// with the process that owns it.
 ///
 /// # Errors
-/// It cannot be reached within `limit`, or refuses.
+/// Returns an error if the broker cannot be reached within `limit`, or refuses the connection.
 pub async fn connect_beside(url: &str, name: &str, limit: Duration) -> Result<Arc<dyn Broker>, BrokerError> {
     if let Some(directory) = url.strip_prefix("embedded:") {
         return Ok(Arc::new(embedded::EmbeddedBroker::beside(directory.as_ref())?));
@@ -223,11 +223,11 @@ pub async fn connect_beside(url: &str, name: &str, limit: Duration) -> Result<Ar
 }
 
 impl Delivery {
-    /// The message is done. Only after its effect is durable. RabbitMQ is told a few milliseconds later, of several at a
-    /// time; if that fails, the message comes again.
+    /// Acknowledges the message. Call it only after the task's effect is durable. RabbitMQ receives acknowledgements a
+    /// few milliseconds later, in batches; if that fails, the message is delivered again.
     ///
     /// # Errors
-    /// The broker could not be told; the message comes again.
+    /// Returns an error if the broker cannot be reached; the message is then delivered again.
     pub async fn ack(self) -> Result<Settled, BrokerError> {
         match self.settle {
             Settle::Amqp(tag) => Ok(tag.ack()),
@@ -235,10 +235,10 @@ impl Delivery {
         }
     }
 
-    /// Tells the broker before anything else is done, for what must not run twice.
+    /// Acknowledges before anything else is done, for a task that must not run twice.
     ///
     /// # Errors
-    /// The broker could not be told; the message comes again.
+    /// Returns an error if the broker cannot be reached; the message is then delivered again.
     pub async fn ack_at_once(self) -> Result<Settled, BrokerError> {
         match self.settle {
             Settle::Amqp(tag) => tag.ack_at_once().await,
@@ -246,10 +246,10 @@ impl Delivery {
         }
     }
 
-    /// Puts the message back, for whoever takes it next.
+    /// Requeues the message, for any consumer of the queue.
     ///
     /// # Errors
-    /// The broker could not be told; the message comes again by itself.
+    /// Returns an error if the broker cannot be reached; the message is then delivered again without it.
     pub async fn requeue(self) -> Result<Settled, BrokerError> {
         match self.settle {
             Settle::Amqp(tag) => tag.requeue().await,
@@ -257,7 +257,7 @@ impl Delivery {
         }
     }
 
-    /// Whether settling it has no effect any more, because the connection it came by is gone.
+    /// Whether settling it no longer has any effect, because its connection was lost.
     pub fn is_stale(&self) -> bool {
         match &self.settle {
             Settle::Amqp(tag) => tag.lost().is_cancelled(),

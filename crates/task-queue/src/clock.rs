@@ -1,23 +1,23 @@
-//! Lamport's logical clock, by which Celery orders events and remote control.
+//! Lamport's logical clock, which orders Celery's events and remote control messages.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A count that is always ahead of everything it has heard of.
+/// A counter that is always ahead of every value it has received.
 #[derive(Debug, Default)]
 pub(crate) struct Clock(AtomicU64);
 
 impl Clock {
-    /// The present count.
+    /// The current value.
     pub(crate) fn value(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// One on, for something that is sent.
+    /// Increments the clock, for a message to be sent.
     pub(crate) fn forward(&self) -> u64 {
         self.0.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
-    /// Past what somebody else sent. A number that no clock reaches is not believed: it would end the count.
+    /// Moves the clock past a received value. A value that no clock can reach is ignored: it would exhaust the counter.
     pub(crate) fn adjust(&self, other: u64) {
         let other = if other < 1 << 53 { other } else { 0 };
         self.0.fetch_max(other, Ordering::Relaxed);
@@ -30,7 +30,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_ahead_of_all_that_it_has_heard() {
+    fn it_is_ahead_of_every_received_value() {
         let clock = Clock::default();
         assert_eq!((clock.forward(), clock.forward()), (1, 2));
         clock.adjust(40);

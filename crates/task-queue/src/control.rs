@@ -1,5 +1,5 @@
-//! Remote control as Celery has it (pidbox): anybody who can publish to the broker may ask a worker what it does and tell
-//! it what to do. It works beside the tasks and never holds them up; while the broker is away it is silent.
+//! Celery's remote control (pidbox): a client that can publish to the broker can inspect and control a worker. It runs
+//! beside the tasks and never blocks them; while the broker is unavailable it does nothing.
 
 mod arguments;
 mod commands;
@@ -22,32 +22,32 @@ pub(crate) use self::stats::MemorySamples;
 use crate::broker::Bus;
 use crate::clock::Clock;
 use crate::events::{self, Events, Vitals};
-use crate::execution::{Consumers, Limits, Pool, Registry, Revoked};
+use crate::execution::{Consumers, Limits, Pool, Registry, RevokedTasks};
 use crate::node::Node;
 use crate::result_backend::ResultBackend;
 use crate::task::Tasks;
 
-/// How a worker is known to others, and what it tells them.
+/// How a worker appears to others, and what it reports.
 #[derive(Debug, Clone, Default)]
 pub struct ControlConfig {
-    /// `name@host`, as [`Node::named`] has it; `celery@` and the host's name unless it is set. Two workers of one name on
-    /// one broker hear only one of the two.
+    /// `name@host`, as for [`Node::named`]; the default is `celery@` and the host's name. Of two workers with the same
+    /// name on one broker, only one receives commands.
     pub hostname: Option<String>,
-    /// Whether events of tasks are sent from the start (`-E`), and not only when somebody asks for them.
+    /// Whether events of tasks are sent from the start (`-E`), and not only once they are enabled.
     pub task_events: bool,
-    /// Where revoked ids are kept over a restart.
+    /// The file that keeps revoked ids over a restart.
     pub state_file: Option<PathBuf>,
-    /// What `conf` answers beside what the worker knows itself. No secrets: it is read by whoever asks.
+    /// Values that `conf` answers in addition to the worker's own. It must hold no secrets: every client can read it.
     pub conf: Map<String, Value>,
 }
 
-/// All that commands work with.
+/// The state that commands read and change.
 pub(crate) struct ControlState {
     pub(crate) node: Node,
     pub(crate) clock: Arc<Clock>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) registry: Arc<Registry>,
-    pub(crate) revoked: Arc<Revoked>,
+    pub(crate) revoked: Arc<RevokedTasks>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) events: Arc<Events>,
     pub(crate) pool: Arc<Pool>,
@@ -55,9 +55,9 @@ pub(crate) struct ControlState {
     pub(crate) bus: Option<Bus>,
     pub(crate) conf: Map<String, Value>,
     pub(crate) memory: MemorySamples,
-    /// What was revoked, for [`run`] to tell those who wait for it.
+    /// Revoked ids, which [`run`] stores for the clients that wait.
     pub(crate) marks: mpsc::Sender<Vec<String>>,
-    /// Cancelled to end the worker.
+    /// Cancelled to stop the worker.
     pub(crate) shutdown: CancellationToken,
     pub(crate) started: Instant,
 }
@@ -68,36 +68,37 @@ impl ControlState {
     }
 }
 
-/// Ids that were revoked, command by command.
+/// Revoked ids, in one list per command.
 pub(crate) type Marks = mpsc::Receiver<Vec<String>>;
-/// Commands whose revoked ids wait to be told of.
+/// The maximum number of commands whose revoked ids wait to be stored.
 pub(crate) const MAX_MARKS: usize = 1000;
 
-/// Listens, answers and tells until `gone`: the worker is still there while it finishes what it has in flight.
+/// Receives and answers commands, and sends events, until `done`: the worker stays reachable while it finishes its
+/// tasks in flight.
 pub(crate) async fn run(
     panel: &ControlState,
     bus: &Bus,
     config: &ControlConfig,
     (backend, mut marks): (ResultBackend, Marks),
-    gone: &CancellationToken,
+    done: &CancellationToken,
 ) {
-    let told = CancellationToken::new();
-    let telling = async {
-        events::beat(&panel.events, || panel.vitals(), gone).await;
-        told.cancel();
+    let offline = CancellationToken::new();
+    let heartbeat = async {
+        events::beat(&panel.events, || panel.vitals(), done).await;
+        offline.cancel();
     };
     let keeping = async {
         if let Some(file) = &config.state_file {
-            panel.revoked.keep(file.clone(), gone).await;
+            panel.revoked.keep(file.clone(), done).await;
         }
     };
     tokio::join!(
-        telling,
-        events::dispatch(&panel.events, bus, &told),
+        heartbeat,
+        events::dispatch(&panel.events, bus, &offline),
         keeping,
-        revoke::mark(&backend, &mut marks, gone),
-        mailbox::serve(panel, bus, gone),
-        gossip::greet(panel, bus, gone),
-        gossip::vote(panel, bus, gone),
+        revoke::mark(&backend, &mut marks, done),
+        mailbox::serve(panel, bus, done),
+        gossip::greet(panel, bus, done),
+        gossip::vote(panel, bus, done),
     );
 }

@@ -1,6 +1,6 @@
-//! Dead letters: tasks that will not be tried again on their own, kept in `<queue>.dead` with the reason in their headers.
-//! We publish them ourselves, confirmed, because RabbitMQ's own dead-lettering would need arguments on the queue that
-//! Celery clients do not declare.
+//! Dead letters: tasks that are not retried automatically, kept in `<queue>.dead` with the reason in their headers. The
+//! worker publishes them itself, with a confirm: RabbitMQ's own dead-lettering would need queue arguments that Celery
+//! clients do not declare.
 
 mod reasons;
 pub mod review;
@@ -11,20 +11,20 @@ use crate::message::{Headers, Message, headers_size};
 use crate::protocol::NotATask;
 pub use reasons::{DeadReason, DeadReasonCode};
 
-/// The queue of a queue's dead letters.
+/// The name of a queue's dead letter queue.
 pub fn queue_of(queue: &str) -> String {
     format!("{queue}.dead")
 }
 
-/// Whether this is a queue of dead letters.
+/// Whether this is a dead letter queue.
 pub fn is_one(queue: &str) -> bool {
     queue.ends_with(".dead")
 }
 
-/// Why and how a task failed for good: a reason to filter by, a sentence for people, and what its task adds.
+/// Why and how a task failed for good: a reason to filter by, a sentence for people, and headers that the task adds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DeadLetter {
-    /// The queue's, or the task's own.
+    /// The queue's reason, or the task's own.
     pub reason: DeadReasonCode,
     /// What happened, without personal data.
     pub detail: String,
@@ -38,7 +38,7 @@ impl DeadLetter {
         Self { reason: reason.into(), detail: detail.into(), notes: Headers::new() }
     }
 
-    /// The same with a further header.
+    /// Adds a header.
     #[must_use]
     pub fn with(mut self, header: &str, value: impl Into<Value>) -> Self {
         self.notes.insert(header.to_owned(), value.into());
@@ -61,28 +61,29 @@ impl From<NotATask> for DeadLetter {
 pub const REASON: &str = "dead_reason";
 /// Header: [`DeadLetter::detail`].
 pub const DETAIL: &str = "dead_detail";
-/// Header: the queue that it was taken from, and that a replay goes to.
+/// Header: the queue that it was consumed from, to which a replay publishes it.
 pub const QUEUE: &str = "dead_queue";
 /// Header: how often it was delivered to a worker.
 pub const DELIVERIES: &str = "dead_deliveries";
 /// Header: when it was dead-lettered, in milliseconds since 1970.
 pub const AT: &str = "dead_at_ms";
-/// Header, where the task says so: how often it was tried.
+/// Header, set by some tasks: how often it was attempted.
 pub const ATTEMPTS: &str = "dead_attempts";
-/// Header, where the task says so: when it began, in milliseconds since 1970.
+/// Header, set by some tasks: when it began, in milliseconds since 1970.
 pub const FIRST_AT: &str = "dead_first_ms";
-/// Header, where the task says so: the host that it was about.
+/// Header, set by some tasks: the host that it concerned.
 pub const HOST: &str = "dead_host";
-/// Header of a replayed message: when, in milliseconds since 1970.
+/// Header of a replayed message: the time of the replay, in milliseconds since 1970.
 pub const REPLAYED_AT: &str = "replayed_at_ms";
-/// Header of a replayed message: its `retries` at that time, so that it can be tried as often as a new one.
+/// Header of a replayed message: its `retries` at that time, so that it may be retried as often as a new one.
 pub const REPLAYED_RETRIES: &str = "replayed_retries";
 
-/// A header that takes more than this part of the room was none of Celery's.
+/// A header that takes more than 1/16 of the room was not set by Celery.
 const ESSENTIAL: usize = 16;
 
-/// The message to dead-letter: the same body, properties and headers, with the reason added. It has no expiry, or the
-/// broker would drop it after all. If its headers take more than `room` bytes, only those that a replay needs are kept.
+/// The message to dead-letter: the same body, properties and headers, with the reason added. It has no expiration,
+/// because the broker would drop it otherwise. If its headers take more than `room` bytes, only those that a replay
+/// needs are kept.
 pub(crate) fn annotate(
     message: &Message,
     room: usize,
@@ -96,7 +97,7 @@ pub(crate) fn annotate(
     let size = headers_size(&dead.headers);
     let mut detail = letter.detail.clone();
     if size > room {
-        // With our notes beside them they would not fit into AMQP's one frame of headers any more.
+        // With the added headers they would no longer fit into AMQP's single header frame.
         dead.headers.retain(|name, value| is_essential(name, value, room / ESSENTIAL));
         detail = format!("{detail} (its headers of {size} bytes were left out)");
     }
@@ -112,14 +113,14 @@ pub(crate) fn annotate(
     dead
 }
 
-/// What the task could not be run without, unless it is out of all proportion.
+/// Whether a replay needs the header, unless it is unreasonably large.
 fn is_essential(name: &str, value: &Value, max: usize) -> bool {
     let essential = ["id", "task", "retries", "compression", "eta", "expires"];
     essential.contains(&name) && value.to_string().len() <= max
 }
 
-/// The message as it is replayed: the same id, without what was noted when it was dead-lettered. Nothing when it does not say
-/// which queue it came from.
+/// The message to replay: the same id, without the headers that were added when it was dead-lettered. `None` if it does
+/// not say which queue it came from.
 pub fn revive(dead: &Message, at_ms: u64) -> Option<(String, Message)> {
     let queue = dead.text_header(QUEUE)?.to_owned();
     let mut message = dead.without_broker_headers();

@@ -1,5 +1,5 @@
-//! Celery's events: what a worker tells whoever listens, of itself and, when asked to, of its tasks. Told things are kept
-//! in a bounded buffer until they are sent (`events/dispatcher.rs`); during an outage the oldest give way.
+//! Celery's events: what a worker reports of itself and, when enabled, of its tasks. Events are kept in a bounded
+//! buffer until they are sent (`events/dispatcher.rs`); during an outage the oldest are dropped.
 
 mod dispatcher;
 mod heartbeat;
@@ -18,10 +18,10 @@ use crate::node::Node;
 pub(crate) use dispatcher::{dispatch, exchange};
 pub(crate) use heartbeat::{Vitals, beat};
 
-/// Events that wait to be sent. Receivers keep one for five seconds.
+/// The maximum number of events that wait to be sent. Receivers keep one for five seconds.
 const BUFFER: usize = 1000;
 
-/// Where a worker's events are told.
+/// The events of a worker, up to the time they are sent.
 #[derive(Debug)]
 pub(crate) struct Events {
     node: Node,
@@ -30,7 +30,7 @@ pub(crate) struct Events {
     carried: bool,
     tasks_enabled: AtomicBool,
     buffer: Mutex<VecDeque<Event>>,
-    told: Notify,
+    recorded: Notify,
 }
 
 #[derive(Debug)]
@@ -49,34 +49,34 @@ impl Event {
 impl Events {
     pub(crate) fn new(node: Node, clock: Arc<Clock>, carried: bool, tasks_enabled: bool) -> Self {
         let tasks_enabled = AtomicBool::new(tasks_enabled);
-        Self { node, clock, carried, tasks_enabled, buffer: Mutex::default(), told: Notify::new() }
+        Self { node, clock, carried, tasks_enabled, buffer: Mutex::default(), recorded: Notify::new() }
     }
 
-    /// Whether anybody asked for events of tasks.
+    /// Whether events of tasks are enabled.
     pub(crate) fn tells_of_tasks(&self) -> bool {
         self.carried && self.tasks_enabled.load(Ordering::Relaxed)
     }
 
-    /// Whether that was a change.
+    /// Enables events of tasks. Returns whether they were disabled before.
     pub(crate) fn enable_tasks(&self) -> bool {
         !self.tasks_enabled.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether that was a change. What was told and is not sent yet is forgotten: off is off.
+    /// Disables events of tasks and drops those not sent yet. Returns whether they were enabled before.
     pub(crate) fn disable_tasks(&self) -> bool {
         let changed = self.tasks_enabled.swap(false, Ordering::Relaxed);
         self.with_buffer(|buffer| buffer.retain(|event| !event.is_of_task()));
         changed
     }
 
-    /// Tells of a task, if anybody wants to know; `fields` is only asked then.
+    /// Records an event of a task, if such events are enabled; `fields` is only called then.
     pub(crate) fn task(&self, kind: &'static str, fields: impl FnOnce() -> Value) {
         if self.tells_of_tasks() {
             self.tell(kind, fields());
         }
     }
 
-    /// Tells of the worker. Of several heartbeats only the last matters.
+    /// Records an event of the worker. Of several heartbeats only the last matters.
     pub(crate) fn worker(&self, kind: &'static str, fields: Value) {
         if self.carried {
             if kind == "worker-heartbeat" {
@@ -108,7 +108,7 @@ impl Events {
             }
             buffer.push_back(Event { kind, body });
         });
-        self.told.notify_one();
+        self.recorded.notify_one();
     }
 
     fn with_buffer<T>(&self, work: impl FnOnce(&mut VecDeque<Event>) -> T) -> T {
@@ -124,21 +124,21 @@ mod tests {
         Events::new(Node::named("w@h"), Arc::default(), true, false)
     }
 
-    fn told(events: &Events) -> Vec<&'static str> {
+    fn recorded(events: &Events) -> Vec<&'static str> {
         events.with_buffer(|buffer| buffer.iter().map(|event| event.kind).collect())
     }
 
     #[test]
-    fn tasks_are_told_of_only_while_somebody_wants_to_know() {
+    fn events_of_tasks_are_recorded_only_while_enabled() {
         let events = events();
-        events.task("task-received", || unreachable!("nobody asked"));
+        events.task("task-received", || unreachable!("events of tasks are disabled"));
         assert!(events.enable_tasks() && !events.enable_tasks());
         events.task("task-received", || json!({"uuid": "1"}));
         events.worker("worker-heartbeat", json!({}));
         events.worker("worker-heartbeat", json!({}));
-        assert_eq!(told(&events), ["task-received", "worker-heartbeat"]);
+        assert_eq!(recorded(&events), ["task-received", "worker-heartbeat"]);
         assert!(events.disable_tasks() && !events.disable_tasks());
-        assert_eq!(told(&events), ["worker-heartbeat"]);
+        assert_eq!(recorded(&events), ["worker-heartbeat"]);
     }
 
     #[test]

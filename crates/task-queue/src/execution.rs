@@ -1,5 +1,5 @@
-//! One task after another from the queue to its end: taken, waited for a slot, run, and settled once its outcome is durable.
-//! It does not know who asks a worker what it does: that is `control`, which reads what is kept here.
+//! Takes each task from its queue to its end: it is received, waits for a slot, runs, and is settled once its outcome
+//! is durable. Nothing here depends on `control`, which reads the state that is kept here.
 
 mod canvas;
 mod consumers;
@@ -25,4 +25,4 @@ pub use pool::Autoscale;
 pub(crate) use pool::Pool;
 pub(crate) use registry::{Registry, Stage};
 pub(crate) use results::Results;
-pub(crate) use revoked::{Revoked, as_list};
+pub(crate) use revoked::{RevokedTasks, as_list};

@@ -1,5 +1,5 @@
-//! A task queue that speaks Celery's protocol: its messages, the brokers that hold them (RabbitMQ, or a SQLite file), and
-//! the worker that runs them. It knows nothing of what the tasks are about.
+//! A task queue that speaks Celery's protocol: its messages, the brokers that hold them (RabbitMQ, or a SQLite file),
+//! and the worker that runs them. It knows nothing of what the tasks do.
 #![warn(missing_docs)]
 
 mod backoff;

@@ -1,24 +1,24 @@
-//! A message as every broker of ours carries it: AMQP's properties and headers, and the body as it came.
+//! A message as both brokers carry it: AMQP's properties and headers, and the body unchanged.
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// Headers by name. AMQP's own types become JSON's; a number keeps its value, not its width.
+/// Headers by name. AMQP types become JSON types; a number keeps its value, not its width.
 pub type Headers = Map<String, Value>;
 
-/// One message. The body is never changed on its way, also where it is none of ours.
+/// One message. Its body is never changed, whatever sent it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Message {
-    /// What stands beside the body.
+    /// AMQP's basic properties.
     pub properties: Properties,
-    /// Celery keeps the task's name and id here.
+    /// The headers, which hold the task's name and id in protocol 2.
     pub headers: Headers,
-    /// The body, to the byte.
+    /// The body, byte for byte.
     pub body: Bytes,
 }
 
-/// The AMQP 0-9-1 basic properties that a task queue has a use for.
+/// The AMQP 0-9-1 basic properties that a task queue uses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Properties {
@@ -28,22 +28,22 @@ pub struct Properties {
     pub content_encoding: Option<String>,
     /// Celery: the task's id.
     pub correlation_id: Option<String>,
-    /// Celery: where the caller waits for a result.
+    /// Celery: the queue at which the caller waits for the result.
     pub reply_to: Option<String>,
     /// 0 to 9; Celery always sets it.
     pub priority: Option<u8>,
     /// Milliseconds after which the broker may drop the message, as text.
     pub expiration: Option<String>,
-    /// An id of the message that is not Celery's.
+    /// A message id. Celery does not set it.
     pub message_id: Option<String>,
-    /// A type that is not Celery's.
+    /// A message type. Celery does not set it.
     pub kind: Option<String>,
-    /// Who published it.
+    /// The application that published it.
     pub app_id: Option<String>,
 }
 
-/// Headers with which RabbitMQ marks its own dead-lettering and counting. Publishing them again would make its cycle
-/// detection drop the message without a word (celery#9867).
+/// Headers in which RabbitMQ records its own dead-lettering and counting. Publishing them again would make its cycle
+/// detection drop the message silently (celery#9867).
 const BROKER_HEADERS: [&str; 9] = [
     "x-death",
     "x-first-death-exchange",
@@ -57,7 +57,7 @@ const BROKER_HEADERS: [&str; 9] = [
 ];
 
 impl Message {
-    /// The same message, ready to be published again: without what the broker wrote on it.
+    /// The same message, ready to be published again: without the headers that the broker added.
     #[must_use]
     pub fn without_broker_headers(&self) -> Self {
         let mut again = self.clone();
@@ -65,35 +65,35 @@ impl Message {
         again
     }
 
-    /// The same message, which the broker may not drop or let go early.
+    /// The same message without its expiration, so that the broker neither drops it nor releases it early.
     #[must_use]
     pub fn without_expiration(&self) -> Self {
         let properties = Properties { expiration: None, ..self.properties.clone() };
         Self { properties, ..self.clone() }
     }
 
-    /// A header's text.
+    /// The text of a header.
     pub fn text_header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.as_str()
     }
 
-    /// A header's number, of whatever width it was sent.
+    /// The number in a header, whatever its width was.
     pub fn number_header(&self, name: &str) -> Option<u64> {
         self.headers.get(name)?.as_u64()
     }
 }
 
-/// Half of RabbitMQ's default frame, which all headers and properties have to fit into: room for what is added to them on
-/// a message's way.
+/// Half of RabbitMQ's default frame, which has to hold all headers and properties. The rest leaves room for headers
+/// that are added later.
 pub(crate) const MAX_HEADERS: usize = 64 * 1024;
 
-/// The bytes that the headers take as an AMQP table.
+/// The size of the headers in bytes, as an AMQP table.
 pub(crate) fn headers_size(headers: &Headers) -> usize {
     let members = headers.iter().map(|(name, value)| 1 + name.len() + value_size(value));
     4 + members.sum::<usize>()
 }
 
-/// With the byte that says its type.
+/// Includes the byte for the type.
 fn value_size(value: &Value) -> usize {
     1 + match value {
         Value::Null => 0,

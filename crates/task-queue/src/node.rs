@@ -1,17 +1,17 @@
-//! What a worker is called among workers: `name@host`.
+//! The name of a worker among workers: `name@host`.
 
 use std::fmt;
 
-/// The name of a worker. No two that run at once may share one.
+/// The name of a worker. It must be unique among the workers that run at once.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Node(String);
 
-/// What a worker is called that nobody gave a name.
+/// The name of a worker that is not configured with one.
 const DEFAULT_NAME: &str = "celery";
 
 impl Node {
-    /// Named as `--hostname` of Celery has it: `name@host` or a host alone, with `%h` for this machine, `%n` for its
-    /// first part, `%d` for the rest, and `%%` for a percent sign.
+    /// A node name in the format of Celery's `--hostname`: `name@host` or a host alone, with `%h` for this machine,
+    /// `%n` for the first part of its name, `%d` for the rest, and `%%` for a percent sign.
     pub fn named(text: &str) -> Self {
         Self::on(text, &host())
     }
@@ -60,7 +60,7 @@ impl fmt::Display for Node {
     }
 }
 
-/// This machine, as far as it knows its name.
+/// The name of this machine; `localhost` if it is unknown.
 pub(crate) fn host() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let host = host.trim();

@@ -1,5 +1,5 @@
-//! Celery's message protocol, as Celery 5.3 to 5.7 send and read it: what a task looks like on the wire. Version 2 is what
-//! we speak; version 1 and the hybrid of both are turned into it where they come in.
+//! Celery's message protocol, as Celery 5.3 to 5.7 send and read it. Version 2 is used throughout; version 1 and the
+//! hybrid of both are converted to it on receipt.
 
 pub(crate) mod binding;
 mod body;
@@ -17,19 +17,21 @@ pub use repr::repr;
 pub use request::{TaskRequest, TimeLimit, Timing};
 pub use signature::Signature;
 
-/// The Celery whose messages, events and answers ours are like. Monitors judge a worker by it.
+/// The Celery version that messages, events and remote control answers follow. Monitors judge a worker by it.
 pub(crate) const CELERY_VERSION: &str = "5.7.0";
 
 /// Why a message is not a task that can be run.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotATask {
-    /// It carries no task name and id: somebody else's message.
-    #[error("it has neither `task` and `id` headers nor a JSON body of protocol 1, so it is no Celery task")]
+    /// It has no task name and id: Celery did not send it.
+    #[error(
+        "it has neither `task` and `id` headers nor a JSON body of protocol 1, so it is not a Celery task"
+    )]
     Foreign,
     /// Its body cannot be read.
     #[error("its body cannot be decoded: {0}")]
     Undecodable(String),
-    /// It says when to run, or until when, and it cannot be told when that is.
+    /// Its `eta` or `expires` cannot be read as a time.
     #[error("its `{header}` {problem}")]
     BadMoment {
         /// `eta` or `expires`.

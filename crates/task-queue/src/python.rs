@@ -1,4 +1,5 @@
-//! Texts as Python prints them, for events and for answers to remote control, none longer than an event should carry.
+//! Values as Python prints them, for events and for answers to remote control. Each is cut to the length that an event
+//! should carry.
 
 use serde_json::Value;
 
@@ -6,12 +7,12 @@ use crate::protocol::repr;
 
 const MAX_CHARS: usize = 1024;
 
-/// What `repr` makes of a value.
+/// Python's `repr` of a value.
 pub(crate) fn short_repr(value: &Value) -> String {
     shortened(repr(value))
 }
 
-/// Arguments as Celery's `argsrepr` writes them: a tuple.
+/// Arguments as Celery's `argsrepr` writes them: as a tuple.
 pub(crate) fn tuple_repr(values: &[Value]) -> String {
     match values {
         [only] => shortened(format!("({},)", repr(only))),
@@ -19,18 +20,18 @@ pub(crate) fn tuple_repr(values: &[Value]) -> String {
     }
 }
 
-/// What `repr` makes of a set of texts.
+/// Python's `repr` of a set of texts.
 pub(crate) fn set_repr<'a>(items: impl Iterator<Item = &'a str>) -> String {
     let items = joined(items.map(quoted));
     if items.is_empty() { "set()".to_owned() } else { format!("{{{items}}}") }
 }
 
-/// What `repr` makes of a text.
+/// Python's `repr` of a text.
 pub(crate) fn quoted(text: &str) -> String {
     repr(&Value::from(text))
 }
 
-/// The text, cut where it becomes too long.
+/// The text, cut if it is too long.
 pub(crate) fn shortened(text: String) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         None => text,

@@ -1,5 +1,5 @@
-//! Where results are kept, for the tasks that want them, and the one place where a URL chooses: Redis as Celery's clients
-//! read it, or `rpc://`, a message to whoever called.
+//! Where results are stored, for the tasks that want them. A URL selects Redis, as Celery's clients read it, or
+//! `rpc://`, which sends each result to the caller as a message.
 
 mod redis;
 mod rpc;
@@ -16,25 +16,25 @@ use redis::RedisBackend;
 /// Celery's `result_expires`: how long a result is kept.
 const RESULT_EXPIRES: Duration = Duration::from_secs(24 * 3600);
 
-/// Keeps results, or does not.
+/// The backend that stores results.
 #[derive(Debug, Clone, Default)]
 pub enum ResultBackend {
-    /// Nobody keeps any.
+    /// Results are not stored.
     #[default]
     Disabled,
-    /// Under `celery-task-meta-<id>`, and published under the same name.
+    /// Stored under `celery-task-meta-<id>`, and published to the channel of the same name.
     Redis(RedisBackend),
-    /// Sent to the queue that the caller waits at, over the broker that the task came from.
+    /// Sent to the caller's reply queue, over the broker that the task came from.
     Rpc,
 }
 
-/// Why a result is not kept.
+/// Why a result was not stored.
 #[derive(Debug, thiserror::Error)]
 pub enum ResultError {
-    /// The URL is of no kind that we know.
+    /// The URL names no known backend.
     #[error("expected redis://…, rpc:// or disabled://")]
     BadUrl,
-    /// Redis cannot be reached, or refuses.
+    /// Redis cannot be reached or rejects the command.
     #[error("{0}")]
     Unavailable(String),
     /// The caller's queue cannot be published to.
@@ -42,7 +42,7 @@ pub enum ResultError {
     Unpublished(#[from] PublishError),
 }
 
-/// Celery's states of a task that a result may say.
+/// Celery's task states that a result may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum State {
     Started,
@@ -52,29 +52,29 @@ pub(crate) enum State {
     Revoked,
 }
 
-/// What is kept of a task: Celery's `task_meta`.
+/// The stored state of a task: Celery's `task_meta`.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TaskMeta {
     pub(crate) task_id: String,
     pub(crate) status: State,
-    /// What it returned, or the exception.
+    /// The return value, or the exception.
     pub(crate) result: Value,
     pub(crate) traceback: Option<String>,
     /// The ids of the tasks that follow from it.
     pub(crate) children: Vec<String>,
     pub(crate) group_id: Option<String>,
     pub(crate) parent_id: Option<String>,
-    /// The queue that the caller waits at, with what it knows the task by.
+    /// The caller's reply queue; `correlation_id` is the id by which the caller knows the task.
     pub(crate) reply_to: Option<String>,
     pub(crate) correlation_id: Option<String>,
 }
 
 impl ResultBackend {
-    /// The backend of this URL. It is connected to when the first result is there, so that one that is away is waited for
-    /// then, with the result in flight.
+    /// The backend of this URL. It connects when the first result is stored. If the server is unavailable then, the
+    /// result waits, with its task in flight.
     ///
     /// # Errors
-    /// [`ResultError::BadUrl`].
+    /// Returns [`ResultError::BadUrl`] if the URL names no known backend.
     pub fn open(url: &str) -> Result<Self, ResultError> {
         match url {
             "" | "disabled://" | "disabled" => Ok(Self::Disabled),
@@ -84,7 +84,7 @@ impl ResultBackend {
         }
     }
 
-    /// Keeps it, unless there is a `SUCCESS` of the same task already.
+    /// Stores the result, unless a `SUCCESS` of the same task is stored already.
     pub(crate) async fn store(&self, broker: &Arc<dyn Broker>, meta: &TaskMeta) -> Result<(), ResultError> {
         match self {
             Self::Disabled => Ok(()),
@@ -93,7 +93,8 @@ impl ResultBackend {
         }
     }
 
-    /// Says of a task that it is revoked, unless it has begun or ended already. Over `rpc://` nobody knows who waits for it.
+    /// Stores that a task is revoked, unless it has begun or ended. Does nothing over `rpc://`, where the caller's
+    /// queue is not known.
     pub(crate) async fn revoke(&self, task_id: &str) -> Result<(), ResultError> {
         let Self::Redis(backend) = self else { return Ok(()) };
         let exception = json!({
@@ -131,7 +132,7 @@ impl State {
 }
 
 impl TaskMeta {
-    /// As Celery writes it.
+    /// The JSON that Celery writes.
     fn to_json(&self) -> String {
         let children: Vec<Value> = self.children.iter().map(|id| json!([[id, null], null])).collect();
         let done = self.status.is_ready().then(|| Timestamp::now().to_string());

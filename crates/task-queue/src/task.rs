@@ -1,4 +1,4 @@
-//! Tasks: what a worker can run, in one list.
+//! Tasks: the list of what a worker can run.
 
 mod outcome;
 mod shown;
@@ -16,62 +16,62 @@ use crate::dead_letter::{DeadLetter, DeadReason};
 use crate::message::Message;
 use crate::protocol::TaskRequest;
 pub use outcome::{Failure, FollowUp, Outcome, Retry};
-pub(crate) use shown::Shown;
+pub(crate) use shown::ShownArguments;
 
-/// One kind of task.
+/// A task that a worker can run.
 #[async_trait]
 pub trait Task: Send + Sync + 'static {
     /// The name on the wire.
     const NAME: &'static str;
-    /// The parameters in order; arguments are bound to them by place or name, as in Python.
+    /// The parameters in order. Arguments are bound to them by position or name, as in Python.
     const PARAMETERS: &'static [&'static str];
-    /// Whether nobody wants its result, where the client does not say.
+    /// Whether the result is dropped, unless the client says otherwise.
     const IGNORE_RESULT: bool = false;
-    /// Whether somebody who waits for the result is told that it has begun.
+    /// Whether a `STARTED` result is stored when it begins.
     const TRACK_STARTED: bool = false;
     /// Whether it is acknowledged once its effect is durable, so that it runs again after a crash. Otherwise it is
-    /// acknowledged when it begins, as Celery does unless it is told, and a crash loses it.
+    /// acknowledged when it begins, as by Celery's default, and a crash loses it.
     const ACKS_LATE: bool = true;
-    /// How often it may be retried, where the retry does not say; without a limit, it is up to the task.
+    /// How often it may be retried, unless the retry says otherwise. `None` means that the task decides.
     const MAX_RETRIES: Option<u32> = Some(3);
-    /// The parameters whose values nobody may see: not in an event, and not in an answer to remote control.
+    /// The parameters whose values are hidden in events and in answers to remote control.
     const MASKED: &'static [&'static str] = &[];
-    /// Whether an end that is not its own, because it is revoked or takes too long, has to be accounted for: it is then
-    /// given up and dead-lettered with the reason. Celery, and everything else here, just drops such a task.
+    /// Whether the task has to be accounted for when it is revoked or takes too long: it is then abandoned and
+    /// dead-lettered with the reason. Other tasks are dropped in that case, as by Celery.
     const ACCOUNTED_FOR: bool = false;
-    /// The bound arguments.
+    /// The type that the bound arguments are deserialized into.
     type Args: DeserializeOwned + Send;
 
-    /// Does it. May be called again for the same id after a crash, so the second run must not do harm.
+    /// Runs the task. It may run again with the same id after a crash, so the second run must do no harm.
     async fn run(&self, args: Self::Args, context: TaskContext) -> Outcome;
 
-    /// Called before it is dead-lettered for a reason that is not its own: it was handed out too often, it panicked, or it was
-    /// ended and is [accounted for](Self::ACCOUNTED_FOR).
+    /// Called before the task is dead-lettered for an external reason: it was delivered too often, it panicked, or it
+    /// was ended and is [accounted for](Self::ACCOUNTED_FOR).
     async fn abandoned(&self, _args: Self::Args, _context: TaskContext, _letter: &DeadLetter) {}
 }
 
-/// What a run knows beside its arguments.
+/// The context of a run.
 #[derive(Debug, Clone)]
 pub struct TaskContext {
     /// The task's id.
     pub id: String,
-    /// How often it was published again already.
+    /// How often it was retried before.
     pub retries: u32,
-    /// How often it was handed out, this time included; more than 1 after a crash.
+    /// How often it was delivered, this delivery included; more than 1 after a crash.
     pub deliveries: u32,
-    /// The queue it came from.
+    /// The queue it was consumed from.
     pub queue: Arc<str>,
-    /// What the message says of it.
+    /// The request that its message contains.
     pub request: Arc<TaskRequest>,
-    /// The message it came in.
+    /// The message.
     pub message: Arc<Message>,
-    /// To publish further tasks.
+    /// For publishing further tasks.
     pub broker: Arc<dyn Broker>,
-    /// Cancelled when the grace time is over: give up waiting and return [`Outcome::Requeue`].
+    /// Cancelled when the grace time is over: stop waiting and return [`Outcome::Requeue`].
     pub cancel: CancellationToken,
 }
 
-/// What a task has declared of itself.
+/// What a task declares about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TaskDeclaration {
     /// [`Task::PARAMETERS`].
@@ -91,7 +91,7 @@ pub struct TaskDeclaration {
 }
 
 impl TaskDeclaration {
-    /// Of a task that is not in the list.
+    /// For a task that is not registered.
     pub(crate) const UNKNOWN: Self = Self {
         parameters: &[],
         ignore_result: false,
@@ -103,7 +103,7 @@ impl TaskDeclaration {
     };
 }
 
-/// A task whose arguments are not bound yet.
+/// A task of any type, whose arguments are not bound yet.
 #[async_trait]
 trait AnyTask: Send + Sync {
     fn declared(&self) -> TaskDeclaration;
@@ -111,10 +111,10 @@ trait AnyTask: Send + Sync {
     async fn abandoned(&self, context: TaskContext, letter: &DeadLetter);
 }
 
-struct Bound<T>(T);
+struct BoundTask<T>(T);
 
 #[async_trait]
-impl<T: Task> AnyTask for Bound<T> {
+impl<T: Task> AnyTask for BoundTask<T> {
     fn declared(&self) -> TaskDeclaration {
         TaskDeclaration {
             parameters: T::PARAMETERS,
@@ -141,35 +141,35 @@ impl<T: Task> AnyTask for Bound<T> {
     }
 }
 
-/// The tasks that a worker knows.
+/// The tasks that a worker has registered.
 #[derive(Default)]
 pub struct Tasks {
     by_name: HashMap<&'static str, Box<dyn AnyTask>>,
 }
 
-/// Two tasks of one name: a mistake in the list.
+/// Two tasks were registered under the same name.
 #[derive(Debug, thiserror::Error)]
-#[error("two tasks are called {0}")]
+#[error("two tasks are registered under the name {0}")]
 pub struct DuplicateTask(&'static str);
 
 impl Tasks {
-    /// Adds a task to the list.
+    /// Registers a task.
     ///
     /// # Errors
-    /// There is one of that name already.
+    /// Returns an error if the name is taken.
     pub fn register<T: Task>(mut self, task: T) -> Result<Self, DuplicateTask> {
-        match self.by_name.insert(T::NAME, Box::new(Bound(task))) {
+        match self.by_name.insert(T::NAME, Box::new(BoundTask(task))) {
             None => Ok(self),
             Some(_) => Err(DuplicateTask(T::NAME)),
         }
     }
 
-    /// Their names, in no order.
+    /// The names of the tasks, in no particular order.
     pub fn names(&self) -> impl Iterator<Item = &'static str> {
         self.by_name.keys().copied()
     }
 
-    /// What a task has declared; nothing for one that is not in the list.
+    /// What a task declares; `None` if it is not registered.
     pub fn declared(&self, name: &str) -> Option<TaskDeclaration> {
         self.by_name.get(name).map(|task| task.declared())
     }
@@ -178,7 +178,7 @@ impl Tasks {
         match self.by_name.get(context.request.name.as_str()) {
             Some(task) => task.run(context).await,
             None => {
-                let detail = format!("no task here is called {:.200}", context.request.name);
+                let detail = format!("no task is registered under the name {:.200}", context.request.name);
                 Outcome::Dead(DeadLetter::new(DeadReason::UnknownTask, detail))
             }
         }
@@ -202,7 +202,8 @@ fn arguments<T: Task>(request: &TaskRequest) -> Result<T::Args, String> {
     serde_json::from_value(bound).map_err(|error| without_values(&error.to_string()))
 }
 
-/// serde quotes what it was given, which may be personal data and hold quotes of its own; what it expected is enough.
+/// Removes the values from serde's message: they may be personal data and may contain quotes. The expected type is
+/// enough.
 fn without_values(error: &str) -> String {
     if let Some((_, expected)) = error.rsplit_once("`, expected ")
         && error.starts_with("unknown variant `")
@@ -210,7 +211,7 @@ fn without_values(error: &str) -> String {
         return format!("unknown variant, expected {expected}");
     }
     match (error.split_once('"'), error.rsplit_once('"')) {
-        (Some((before, _)), Some((_, behind))) => format!("{before}{behind}"),
+        (Some((before, _)), Some((_, after))) => format!("{before}{after}"),
         _ => error.to_owned(),
     }
 }

@@ -1,5 +1,5 @@
-//! Moments of the wall clock as Celery writes them. The one place that asks the clock what time a task's `eta` and
-//! `expires` are compared with.
+//! Wall clock times as Celery writes them. Only this module reads the clock that a task's `eta` and `expires` are
+//! compared with.
 
 use std::fmt;
 use std::ops::Add;
@@ -8,18 +8,18 @@ use std::time::{Duration, SystemTime};
 use time::format_description::well_known::Iso8601;
 use time::{Date, OffsetDateTime, PrimitiveDateTime, UtcOffset};
 
-/// A moment in UTC.
+/// A time in UTC.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(OffsetDateTime);
 
 impl Timestamp {
-    /// The present one.
+    /// The current time.
     pub fn now() -> Self {
         Self(OffsetDateTime::now_utc())
     }
 
     /// Reads ISO 8601 as Python writes it and Celery reads it: with an offset, with `Z`, or with neither, which is UTC;
-    /// with or without a fraction of a second; a date alone is its midnight.
+    /// with or without a fraction of a second. A date alone is its midnight.
     pub fn parse(text: &str) -> Option<Self> {
         let with_t = text.replacen(' ', "T", 1);
         let aware = OffsetDateTime::parse(&with_t, &Iso8601::DEFAULT).ok();
@@ -27,23 +27,23 @@ impl Timestamp {
         moment.checked_to_offset(UtcOffset::UTC).map(Self)
     }
 
-    /// So many seconds after 1970 began; nothing where that is no year of four digits.
+    /// The time this many seconds after 1970 began; `None` if its year does not have four digits.
     pub(crate) fn from_unix(seconds: i64) -> Option<Self> {
         OffsetDateTime::from_unix_timestamp(seconds).ok().map(Self)
     }
 
-    /// How long after `earlier` it is; nothing when it is not.
+    /// The time since `earlier`; zero if `earlier` is later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::try_from(self.0 - earlier.0).unwrap_or_default()
     }
 }
 
-/// Whether the text is a moment that does not say in which time zone.
+/// Whether the text is a time without a time zone.
 pub(crate) fn is_naive(text: &str) -> bool {
     naive(&text.replacen(' ', "T", 1)).is_some()
 }
 
-/// What the parser takes for one has an offset all the same, which it passes over.
+/// The parser also accepts a text with an offset and ignores the offset, so such texts are excluded here.
 fn naive(text: &str) -> Option<PrimitiveDateTime> {
     let Some((_, time)) = text.split_once('T') else {
         return Date::parse(text, &Iso8601::DEFAULT).ok().map(Date::midnight);
@@ -61,13 +61,13 @@ impl From<SystemTime> for Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Self;
 
-    /// As late as a moment can be, where it would be later.
+    /// Limited to the latest time that can be represented.
     fn add(self, span: Duration) -> Self {
         Self(self.0.saturating_add(time::Duration::try_from(span).unwrap_or(time::Duration::MAX)))
     }
 }
 
-/// As Python's `isoformat` writes it.
+/// The format of Python's `isoformat`.
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (date, time) = (self.0.date(), self.0.time());
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_moment_without_a_time_zone_is_told_from_one_with() {
+    fn only_a_time_without_a_time_zone_is_naive() {
         assert!(is_naive("2026-11-21T07:32:15.5") && is_naive("2026-11-21"));
         assert!(
             !is_naive("2026-11-21T07:32:15+02:00") && !is_naive("2026-11-21T07:32:15Z") && !is_naive("soon")

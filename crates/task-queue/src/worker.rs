@@ -1,4 +1,4 @@
-//! The worker: takes deliveries, runs their tasks side by side, and settles each only after its outcome is durable.
+//! The worker: consumes deliveries, runs their tasks concurrently, and settles each only after its outcome is durable.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,27 +12,27 @@ use crate::clock::Clock;
 use crate::control::{self, ControlConfig, ControlState, MemorySamples};
 use crate::events::Events;
 use crate::execution::{
-    Autoscale, Canvas, Consumers, Job, Lifecycle, Limits, Pool, Registry, Results, Revoked,
+    Autoscale, Canvas, Consumers, Job, Lifecycle, Limits, Pool, Registry, Results, RevokedTasks,
 };
 use crate::node::Node;
 use crate::protocol::Origin;
 use crate::result_backend::ResultBackend;
 use crate::task::Tasks;
 
-/// How long remote control may take to say goodbye.
+/// How long remote control may take to shut down.
 const FAREWELL: Duration = Duration::from_secs(3);
 
-/// What a worker takes from where.
+/// Which queues a worker consumes, and how it stops.
 #[derive(Debug, Clone)]
 pub struct WorkerConfig {
-    /// The queues, each with how many tasks of it may be in flight at once. What follows a task goes to the first, where it
-    /// names none.
+    /// The queues, each with the number of its tasks that may be in flight at once. Tasks that follow from another
+    /// (callbacks, the rest of a chain) go to the first queue if they name none.
     pub queues: Vec<(String, u16)>,
     /// How long stopping waits for the tasks in flight.
     pub grace: Duration,
 }
 
-/// Runs tasks until it is told to stop.
+/// Runs tasks until it is stopped.
 #[derive(Debug)]
 pub struct Worker {
     broker: Arc<dyn Broker>,
@@ -58,62 +58,62 @@ impl Worker {
         }
     }
 
-    /// With somewhere to keep the results of tasks.
+    /// Stores the results of tasks in this backend.
     #[must_use]
     pub fn with_results(mut self, results: ResultBackend) -> Self {
         self.results = results;
         self
     }
 
-    /// Takes so many times as many messages as tasks run at once. RabbitMQ drops a message that expires in a queue and
-    /// tells nobody; one that is in flight is revoked, and its caller told.
+    /// Sets the prefetch to `multiplier` times the concurrency. RabbitMQ silently drops a message that expires in its
+    /// queue. One that expires after it was delivered is revoked, and its caller is notified.
     #[must_use]
     pub fn with_prefetch_multiplier(mut self, multiplier: u16) -> Self {
         self.prefetch_multiplier = multiplier.max(1);
         self
     }
 
-    /// With events and remote control, where the broker carries them.
+    /// Adds events and remote control, if the broker supports them.
     #[must_use]
     pub fn with_control(mut self, config: ControlConfig) -> Self {
         self.control = Some(config);
         self
     }
 
-    /// With as many slots as there is work for, between these bounds, in the place of those of the configuration.
+    /// Lets the number of slots follow the load between these bounds. They replace the configured concurrency.
     #[must_use]
     pub fn with_autoscale(mut self, bounds: Option<Autoscale>) -> Self {
         self.autoscale = bounds;
         self
     }
 
-    /// Works until `shutdown`, then finishes what is in flight within the grace time and gives the rest back. Remote control
-    /// cancels `shutdown` too, when it is told to.
+    /// Works until `shutdown`, then finishes the tasks in flight within the grace time and requeues the rest. Remote
+    /// control can cancel `shutdown` too.
     ///
     /// # Errors
-    /// A queue cannot be consumed.
+    /// Returns an error if a queue cannot be consumed.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BrokerError> {
         let (in_flight, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let (tell, marks) = mpsc::channel(control::MAX_MARKS);
-        let panel = Arc::new(self.panel(&in_flight, &cancel, &shutdown, tell));
-        // Before the first task comes.
+        let (sender, marks) = mpsc::channel(control::MAX_MARKS);
+        let panel = Arc::new(self.panel(&in_flight, &cancel, &shutdown, sender));
+        // Before the first task is received.
         if let Some(file) = self.control.as_ref().and_then(|config| config.state_file.as_ref()) {
             panel.revoked.restore(file);
         }
         for (queue, concurrency) in &self.config.queues {
             panel.consumers.begin(queue, *concurrency).await?;
         }
-        let gone = CancellationToken::new();
-        // A task of its own, so that a defect in it does not end those of the queue.
+        let done = CancellationToken::new();
+        // A task of its own, so that a panic in it does not end the consumers.
         let control = self.control.clone().zip(panel.bus.clone()).map(|(config, bus)| {
-            let (panel, gone, telling) = (Arc::clone(&panel), gone.clone(), (self.results.clone(), marks));
-            tokio::spawn(async move { control::run(&panel, &bus, &config, telling, &gone).await })
+            let (panel, done, results) = (Arc::clone(&panel), done.clone(), (self.results.clone(), marks));
+            tokio::spawn(async move { control::run(&panel, &bus, &config, results, &done).await })
         });
         tokio::join!(panel.pool.follow(&panel.registry, &shutdown), self.prepare_delays(&shutdown));
         shutdown.cancelled().await;
         panel.consumers.ended().await;
         self.finish(&in_flight, &cancel).await;
-        gone.cancel();
+        done.cancel();
         if let Some(mut control) = control
             && tokio::time::timeout(FAREWELL, &mut control).await.is_err()
         {
@@ -122,7 +122,7 @@ impl Worker {
         Ok(())
     }
 
-    /// All that a worker is made of. Without remote control there is nobody to ask it anything, and nothing is told.
+    /// Builds all parts of a worker. Without remote control there is no bus, and no events are sent.
     fn panel(
         &self,
         in_flight: &TaskTracker,
@@ -136,7 +136,7 @@ impl Worker {
         let (clock, registry) = (Arc::new(Clock::default()), Arc::new(Registry::default()));
         let events =
             Arc::new(Events::new(node.clone(), Arc::clone(&clock), bus.is_some(), config.task_events));
-        let (revoked, limits) = (Arc::<Revoked>::default(), Arc::<Limits>::default());
+        let (revoked, limits) = (Arc::<RevokedTasks>::default(), Arc::<Limits>::default());
         let results = Results {
             backend: self.results.clone(),
             broker: Arc::clone(&self.broker),
@@ -144,11 +144,11 @@ impl Worker {
             node: node.clone(),
         };
         let default_queue = self.config.queues.first().map(|(queue, _)| queue.clone()).unwrap_or_default();
-        let (told, known) = (Arc::clone(&events), Arc::clone(&registry));
+        let (sink, known) = (Arc::clone(&events), Arc::clone(&registry));
         let job = Job {
             broker: Arc::clone(&self.broker),
             tasks: Arc::clone(&self.tasks),
-            lifecycle: Arc::new(Lifecycle { registry: known, events: told, results }),
+            lifecycle: Arc::new(Lifecycle { registry: known, events: sink, results }),
             canvas: Arc::new(Canvas { origin: Origin::new(), default_queue }),
             revoked: Arc::clone(&revoked),
             limits: Arc::clone(&limits),
@@ -180,9 +180,9 @@ impl Worker {
     async fn prepare_delays(&self, shutdown: &CancellationToken) {
         tokio::select! {
             prepared = self.broker.prepare_delays() => {
-                // The first delay tries again.
+                // The first delayed message tries again.
                 if let Err(error) = prepared {
-                    tracing::warn!(%error, "the delay queues could not be made yet");
+                    tracing::warn!(%error, "the delay queues could not be declared yet");
                 }
             }
             () = shutdown.cancelled() => {}
@@ -192,7 +192,7 @@ impl Worker {
     async fn finish(&self, in_flight: &TaskTracker, cancel: &CancellationToken) {
         in_flight.close();
         if tokio::time::timeout(self.config.grace, in_flight.wait()).await.is_err() {
-            tracing::warn!(tasks = in_flight.len(), "the grace time is over; requeueing what is in flight");
+            tracing::warn!(tasks = in_flight.len(), "the grace time is over; requeueing the tasks in flight");
             cancel.cancel();
             let _ = tokio::time::timeout(Duration::from_secs(1), in_flight.wait()).await;
         }

@@ -1,5 +1,5 @@
-//! The bulkhead's second wall: how many callbacks may be in flight to one address at once, however many names and ports it
-//! has. Without it one machine behind a thousand names would take every slot.
+//! The second part of the bulkhead: how many callbacks may be in flight to one address, over all its names and ports.
+//! Without it one machine with a thousand names would take every slot.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,14 +7,16 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 #[derive(Debug, Clone)]
 pub(crate) struct AddressLimits {
-    /// For everybody. More than one origin may have, so that one that hangs does not stop its neighbours at once.
+    /// The limit for any origin. It is above the limit of a single origin, so that one hanging origin does not block
+    /// the others on its address.
     most: usize,
-    /// For origins that are healthy and have little in flight: the neighbours of those that hang.
+    /// The limit for healthy origins with little in flight, so that hanging origins on the same address do not block
+    /// them.
     most_for_the_well: usize,
     in_flight: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
-/// A permit at each address that may be dialled. Given back when dropped.
+/// A permit for each address that may be dialled. Released when dropped.
 #[derive(Debug)]
 pub(crate) struct Permits {
     limits: AddressLimits,
@@ -27,7 +29,7 @@ impl AddressLimits {
         Self { most: eighths(5), most_for_the_well: eighths(7), in_flight: Arc::default() }
     }
 
-    /// A permit at each of these addresses; nothing when one of them has all that it may have.
+    /// A permit for each of these addresses; `None` if one of them is at its limit.
     pub(crate) fn enter(&self, addresses: &[IpAddr], healthy: bool) -> Option<Permits> {
         let most = if healthy { self.most_for_the_well } else { self.most };
         let mut blocks: Vec<IpAddr> = addresses.iter().map(|address| block(*address)).collect();
@@ -58,7 +60,7 @@ impl Drop for Permits {
     }
 }
 
-/// One customer of a hosting company has a /64 of IPv6 at least.
+/// A customer of a hosting company usually has at least a /64 of IPv6.
 fn block(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(v4) => IpAddr::V4(v4),
@@ -75,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_is_full_whatever_its_names_are_and_others_are_not_touched() {
+    fn an_address_has_one_limit_for_all_its_names() {
         let limits = AddressLimits::new(8);
         let _taken: Vec<Permits> = (0..5).map(|_| limits.enter(&[ip("192.0.2.1")], false).unwrap()).collect();
         assert!(limits.enter(&[ip("192.0.2.1")], false).is_none());

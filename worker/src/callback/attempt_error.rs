@@ -1,4 +1,4 @@
-//! Why an attempt got no answer, in words that records and operators can be searched by.
+//! Why an attempt got no answer. Records use these words, so that operators can search for them.
 
 use std::error::Error;
 
@@ -7,37 +7,37 @@ use common::error_chain::{cause, root_cause};
 
 use super::resolver::NotResolved;
 
-/// An attempt without an answer.
+/// Why an attempt got no answer.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AttemptError {
-    /// The URL, or an address behind its name, may not be called.
+    /// The URL, or an address of its host, may not be called.
     #[error("refused: {0}")]
     Refused(String),
-    /// The certificate is not the host's, or not valid. Trying again would end the same way.
+    /// The certificate is for another host or not valid. A retry would fail in the same way.
     #[error("tls_error: {0}")]
     Tls(String),
-    /// The name has no addresses, now.
+    /// The name has no addresses at present.
     #[error("dns_error: {0}")]
     Dns(String),
-    /// No connection.
+    /// The connection could not be opened.
     #[error("connect_error: {0}")]
     Connect(String),
-    /// Everything together took too long.
+    /// The attempt exceeded its time limit.
     #[error("timeout")]
     Timeout,
-    /// Not tried: the same URL answered 410 a short while ago.
+    /// Not attempted: the same URL answered 410 a short while ago.
     #[error("gone: it answered 410 a short while ago and is not called for some minutes")]
     Gone,
-    /// Not tried: its addresses, or the look-up of names, have all that they may have in flight. Never in a record.
+    /// Not attempted: too much is in flight to its addresses, or too many names are being looked up. Never recorded.
     #[error("crowded")]
     Crowded,
-    /// The connection broke before the head of an answer was there, or what came over it was not HTTP.
+    /// The connection broke before the head of the answer was complete, or the answer was not HTTP.
     #[error("broken_answer: {0}")]
     Broken(String),
 }
 
 impl AttemptError {
-    /// As metrics, traces and records name it.
+    /// The name in metrics, traces and records.
     pub(crate) fn class(&self) -> &'static str {
         match self {
             Self::Refused(_) => "refused",
@@ -88,7 +88,7 @@ impl From<reqwest::Error> for AttemptError {
     }
 }
 
-/// A certificate that is wrong stays wrong; any other failure of TLS may be the connection's.
+/// A wrong certificate stays wrong; any other TLS failure may be due to the connection.
 fn tls_error<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a rustls::Error> {
     let tls = cause::<rustls::Error>(error)?;
     matches!(tls, rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented)

@@ -25,9 +25,10 @@ const MAX_OPEN: Duration = Duration::from_secs(30);
 const REMEMBERED: Duration = Duration::from_secs(120);
 /// How long a URL that answered 410 is not called.
 const GONE_FOR: Duration = Duration::from_secs(300);
-/// How long a URL is called without asking the store again. Asking for every callback would cost as much as the record does.
+/// How long a URL is called without asking the store again. Asking for every callback would cost as much as writing its
+/// record.
 const FRESH: Duration = Duration::from_secs(1);
-/// The most entries that one worker remembers; beyond that the least used is dropped.
+/// The maximum number of entries that one worker remembers; beyond that the least used are dropped.
 const MAX_REMEMBERED: u64 = 10_000;
 
 #[derive(Clone)]
@@ -35,9 +36,9 @@ pub(crate) struct Breakers {
     shared: Arc<dyn KeyValue>,
     /// URLs whose breaker was closed a moment ago.
     closed: Cache<String, ()>,
-    /// Failures in a row, by origin, as this worker saw them.
+    /// Failures in a row, by origin, as seen by this worker.
     failures: Cache<String, Arc<AtomicU32>>,
-    /// When the breakers that this worker knows of stop being open, for the metrics.
+    /// When the open breakers known to this worker become half open, for the metrics.
     open: Cache<String, Instant>,
     max_open: Duration,
     probe_limit: Duration,
@@ -52,7 +53,7 @@ pub(crate) enum Breaker {
         /// How often it has opened so far.
         openings: u32,
     },
-    /// Not called for this long.
+    /// It is not called for this long.
     Open(Duration),
     /// It answered 410 a short while ago.
     Gone,
@@ -65,7 +66,7 @@ impl Breakers {
             closed: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(FRESH).build(),
             failures: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_idle(REMEMBERED).build(),
             open: Cache::builder().max_capacity(MAX_REMEMBERED).time_to_live(MAX_OPEN + REMEMBERED).build(),
-            // A host that is back has to be noticed well inside the window.
+            // A host that has recovered must be noticed well within the window.
             max_open: MAX_OPEN.min(config.window / 4),
             probe_limit: config.timeout + Duration::from_secs(1),
         }
@@ -88,8 +89,8 @@ impl Breakers {
     }
 
     async fn look_up(&self, origin: &str, name: &str) -> Result<Breaker, StoreError> {
-        let held = self.shared.get(&[&openings_key(origin), &gone_key(name)]).await?;
-        let [openings, gone] = &held[..] else { return Ok(Breaker::Closed) };
+        let values = self.shared.get(&[&openings_key(origin), &gone_key(name)]).await?;
+        let [openings, gone] = &values[..] else { return Ok(Breaker::Closed) };
         if gone.is_some() {
             return Ok(Breaker::Gone);
         }
@@ -98,8 +99,8 @@ impl Breakers {
             return Ok(Breaker::Closed);
         };
         // The first delivery that takes this key once it has expired is the probe.
-        let held = self.shared.put_if_absent(&hold_key(origin), "probe", self.probe_limit).await?;
-        if held.is_none() {
+        let probing = self.shared.put_if_absent(&hold_key(origin), "probe", self.probe_limit).await?;
+        if probing.is_none() {
             return Ok(Breaker::HalfOpen { openings });
         }
         let open_for = self.open_for(openings);
@@ -182,7 +183,8 @@ impl Breakers {
         if openings > 1 {
             self.shared.put(&key, &text, keep).await?;
         } else if self.shared.put_if_absent(&key, &text, keep).await?.is_some() {
-            // It is open already, perhaps for the third time. An attempt that began before that says nothing new.
+            // It is open already, perhaps for the third time. An attempt that began before that provides no new
+            // information.
             return Ok(());
         }
         self.shared.put(&hold_key(origin), "open", open_for).await?;

@@ -1,5 +1,5 @@
-//! The HTTP client of the callbacks. reqwest bounds the idle connections of a host and not those of all hosts, so the client
-//! is made anew after so many hosts: the old one's idle connections close, and what is in flight over it ends.
+//! The HTTP client of the callbacks. reqwest limits the idle connections per host but not in total, so the client is
+//! replaced after a number of hosts: the old client's idle connections close, and its calls in flight finish.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
@@ -10,25 +10,25 @@ use reqwest::redirect::Policy;
 
 use super::resolver::VettedResolver;
 
-/// An idle connection takes some 20 kB (measured with 10,000 hosts), so all of them 20 MB.
+/// An idle connection takes some 20 kB (measured with 10,000 hosts), so 1000 of them take 20 MB.
 const MAX_HOSTS: usize = 1000;
 
 pub(super) struct Connections {
     resolver: VettedResolver,
-    /// As many connections as a host may have in flight at once are kept: those beyond would be made anew in every burst
-    /// (measured with 32: one callback in five).
+    /// The maximum number of idle connections per host. It equals the number that may be in flight: with fewer, every
+    /// burst would open new ones (measured with 32: one callback in five).
     kept: usize,
     current: Mutex<Current>,
 }
 
 struct Current {
     client: Client,
-    /// The origins that it was handed out for.
+    /// The origins that the client was used for.
     hosts: HashSet<String>,
 }
 
 impl Connections {
-    /// That keep so many idle connections of a host.
+    /// Keeps at most this many idle connections per host.
     pub(super) fn new(resolver: VettedResolver, kept: usize) -> reqwest::Result<Self> {
         let (client, hosts) = (client(resolver.clone(), kept)?, HashSet::new());
         Ok(Self { resolver, kept, current: Mutex::new(Current { client, hosts }) })
@@ -44,7 +44,7 @@ impl Connections {
             current.hosts.clear();
             match client(self.resolver.clone(), self.kept) {
                 Ok(anew) => current.client = anew,
-                Err(error) => tracing::warn!(%error, "the connections of callbacks stay open for now"),
+                Err(error) => tracing::warn!(%error, "the callback client could not be replaced"),
             }
         }
         current.client.clone()
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn an_idle_connection_is_used_again_and_closes_after_so_many_hosts() {
+    async fn an_idle_connection_is_reused_and_closes_after_many_hosts() {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let guard = AddressGuard::default();
@@ -80,7 +80,7 @@ mod tests {
         let host = async {
             let (mut stream, _) = listener.accept().await.unwrap();
             let mut requests = 0;
-            // Each is read at once: it is small, and nothing follows it before its answer.
+            // One read per request: a request is small, and the next one follows only after its answer.
             while stream.read(&mut [0; 4096]).await.unwrap() > 0 {
                 requests += 1;
                 stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();

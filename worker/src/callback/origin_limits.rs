@@ -293,7 +293,7 @@ mod tests {
         let limits = OriginLimits::new(64, ATTEMPT);
         let taken = permits(&limits, "http://a").await;
         assert_eq!(taken.len(), 8);
-        assert!(limits.enter("http://a").await.is_none(), "nothing comes back, so the host is slow");
+        assert!(limits.enter("http://a").await.is_none(), "no permit is returned, so the host is slow");
         assert!(limits.enter("http://b").await.is_some());
         drop(taken);
         let _held = limits.enter("http://a").await;
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_failing_host_is_left_a_few_places_and_wins_them_back_one_by_one() {
+    async fn a_failing_host_keeps_a_few_permits_and_regains_the_rest() {
         let limits = OriginLimits::new(80, ATTEMPT);
         for _ in 0..5 {
             limits.enter("http://a").await.unwrap().finish(false);
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn hosts_that_hang_together_leave_a_few_places_for_each_other_host() {
+    async fn hanging_hosts_leave_a_few_permits_for_each_other_host() {
         let limits = OriginLimits::new(64, ATTEMPT);
         let mut hanging = Vec::new();
         for number in 0..6 {

@@ -1,21 +1,22 @@
-//! Why a callback is dead-lettered, beside the reasons of any task (`task_queue::dead_letter::DeadReason`).
+//! Why a callback is dead-lettered, in addition to the reasons that apply to any task
+//! (`task_queue::dead_letter::DeadReason`).
 
 use task_queue::dead_letter::DeadReasonCode;
 
 task_queue::dead_letter_reasons! {
     /// Why a callback is not attempted again.
     UndeliverableReason {
-        /// The host answered no.
+        /// The host answered with a final status.
         Rejected = "callback_rejected",
-        /// It answered 410, now or a short while ago.
+        /// The URL answered 410, now or a short while ago.
         Gone = "callback_gone",
-        /// It may not be called.
+        /// The URL may not be called.
         Refused = "callback_refused",
-        /// Its certificate is not valid.
+        /// The host's certificate is not valid.
         Tls = "callback_tls",
         /// Every attempt failed.
         Exhausted = "callback_exhausted",
-        /// The window was over before an attempt succeeded.
+        /// The window ended before an attempt succeeded.
         WindowOver = "callback_window_over",
     }
 }

@@ -1,5 +1,6 @@
-//! Name look-ups for callbacks, few at a time: a zone whose servers are silent must not hold every slot. What is dialled is what was vetted in the same look-up; if one address of an answer is
-//! refused, the whole answer is, because a host that mixes them is trying something.
+//! Name look-ups for callbacks. Few run at once, because a zone whose servers are silent must not occupy every slot.
+//! Only addresses that were checked in the same look-up are dialled. If one address of an answer is refused, the whole
+//! answer is: a host that mixes allowed and refused addresses is probably an attacker's.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -13,47 +14,47 @@ use moka::sync::Cache;
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use tokio::sync::Semaphore;
 
-/// More addresses of one name are not dialled.
+/// The maximum number of addresses of one name that are dialled.
 const MAX_ADDRESSES: usize = 8;
-/// An attempt looks its host up twice, to find a place at its addresses and to dial them; both see the same answer, also
-/// where its owner says that it may not be kept.
+/// An attempt looks its host up twice: to get permits for its addresses, and to dial them. Both must get the same
+/// answer, even if its time to live is 0.
 const KEPT_AT_LEAST: Duration = Duration::from_secs(1);
 const KEPT_AT_MOST: Duration = Duration::from_secs(60);
-/// A name that does not exist now may exist at the next attempt, whatever its zone says.
+/// A name that does not exist now may exist at the next attempt, whatever its zone's time to live is.
 const MISSING_KEPT_AT_MOST: Duration = Duration::from_secs(2);
-/// One server's answer; a second try still fits into the time limit of an attempt.
+/// The limit for one server's answer; a second try still fits into the time limit of an attempt.
 const SERVER_LIMIT: Duration = Duration::from_secs(1);
-/// How many names are remembered at most.
+/// The maximum number of cached names.
 const MAX_KNOWN: u64 = 10_000;
-/// How long a look-up waits until others have ended.
+/// How long a look-up waits for others to end.
 const PATIENCE: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
 pub(crate) struct VettedResolver {
     resolver: TokioResolver,
     guard: Arc<AddressGuard>,
-    known: Cache<String, Known>,
+    known: Cache<String, KnownName>,
     /// One permit for each look-up that may be in flight.
     free: Arc<Semaphore>,
 }
 
-/// What was found and vetted.
+/// A cached answer, whose addresses were checked.
 #[derive(Clone)]
-struct Known {
+struct KnownName {
     addresses: Vec<IpAddr>,
     until: Instant,
 }
 
-/// A name without addresses that may be dialled.
+/// Why a name has no addresses that may be dialled.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum NotResolved {
-    /// Nobody knows an address of it, now.
+    /// The name has no address at present.
     #[error("the name cannot be resolved: {0}")]
     Unknown(String),
-    /// An address of it may not be dialled.
+    /// One of its addresses may not be dialled.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// Nobody was asked, because too many other look-ups wait for their answers.
+    /// The name was not looked up, because too many other look-ups are in progress.
     #[error("too many names are being looked up")]
     Crowded,
 }
@@ -72,7 +73,7 @@ impl VettedResolver {
         Self { resolver, guard: Arc::new(guard), known, free: Arc::new(Semaphore::new(at_once)) }
     }
 
-    /// The addresses of a name, each of them vetted.
+    /// The addresses of a name, all of them checked.
     pub(crate) async fn look_up(&self, name: &str) -> Result<Vec<IpAddr>, NotResolved> {
         if is_localhost(name) {
             return Ok(self.loopback()?);
@@ -93,13 +94,13 @@ impl VettedResolver {
             return Err(NotResolved::Unknown("it has no address".to_owned()));
         }
         addresses.truncate(MAX_ADDRESSES);
-        let known = Known { addresses: addresses.clone(), until: found.valid_until() };
+        let known = KnownName { addresses: addresses.clone(), until: found.valid_until() };
         self.known.insert(name.to_owned(), known);
         Ok(addresses)
     }
 
-    /// No DNS server is asked about `localhost` (RFC 6761), so there is no answer that could be a trick: those of the
-    /// two loopback addresses that are admitted are dialled.
+    /// `localhost` is resolved without a DNS server (RFC 6761), so no answer can be forged: the admitted ones of the
+    /// two loopback addresses are dialled.
     fn loopback(&self) -> Result<Vec<IpAddr>, Refused> {
         let both = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
         let admitted: Vec<_> =
@@ -141,7 +142,7 @@ mod tests {
 
     use super::*;
 
-    /// What the server answers to one question, or garbage, or nothing at all.
+    /// The answer of the server to one question: records, garbage, or nothing.
     enum Answer {
         Records(Vec<Record>),
         Missing,
@@ -165,7 +166,7 @@ mod tests {
         Record::from_rdata(name(owner), 0, RData::CNAME(CNAME(name(target))))
     }
 
-    /// A DNS server of somebody who is up to something: it answers each question anew, as `answer` says.
+    /// A resolver with a malicious DNS server, which answers each question anew through `answer`.
     async fn resolver(mut answer: impl FnMut(RecordType) -> Answer + Send + 'static) -> VettedResolver {
         let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         let server = socket.local_addr().unwrap();
@@ -199,7 +200,7 @@ mod tests {
         VettedResolver::over(resolver, AddressGuard::default(), 4)
     }
 
-    /// The same records for every question of their type.
+    /// A resolver that answers every question of a type with the same records.
     async fn answering(records: Vec<Record>) -> VettedResolver {
         resolver(move |wanted| {
             let fits = |record: &&Record| [wanted, RecordType::CNAME].contains(&record.record_type());
@@ -242,7 +243,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_changes_its_address_between_two_look_ups_is_vetted_each_time() {
+    async fn a_name_that_changes_its_address_is_vetted_at_each_look_up() {
         let asked = Arc::new(Mutex::new(0));
         let resolver = resolver(move |wanted| {
             if wanted != RecordType::A {
@@ -253,7 +254,7 @@ mod tests {
             Answer::Records(vec![a(HOST, if *asked == 1 { "93.184.216.34" } else { "127.0.0.1" })])
         })
         .await;
-        // Within a second it is the answer of the same look-up, although its time to live is 0.
+        // For one second the answer stays the same, although its time to live is 0.
         for _ in 0..2 {
             assert_eq!(resolver.look_up(HOST).await.unwrap(), [IpAddr::from([93, 184, 216, 34])]);
         }
@@ -278,7 +279,7 @@ mod tests {
         ];
         for (kind, resolver) in resolvers {
             let looking = tokio::time::timeout(Duration::from_secs(30), resolver.look_up(HOST));
-            let found = looking.await.expect("the servers' time limit ends it");
+            let found = looking.await.expect("the servers' time limit ends the look-up");
             assert!(matches!(found, Err(NotResolved::Unknown(_))), "{kind}: {found:?}");
         }
     }

@@ -1,8 +1,8 @@
-//! What follows from an attempt: delivered, once more after a while, or never again.
+//! What follows from an attempt: the callback is delivered, retried after a while, or abandoned.
 //!
-//! 2xx is delivered. What may heal (408, 425, 429, 5xx, no connection, no answer) is tried again with growing waits and
-//! full jitter, not before the host's `Retry-After`, inside the window and up to the limit of attempts. Everything else
-//! is final.
+//! 2xx means delivered. Errors that may be temporary (408, 425, 429, 5xx, no connection, no answer) are retried with
+//! growing waits and full jitter, not before the host's `Retry-After`, within the window and up to the limit of
+//! attempts. Everything else is final.
 
 use std::time::{Duration, SystemTime};
 
@@ -23,7 +23,7 @@ pub(crate) enum Verdict {
     Never(UndeliverableReason),
 }
 
-/// Judges the `number`-th attempt of a request that began at `start`.
+/// Judges attempt `number` of a request that began at `start`.
 pub(crate) fn judge(
     result: &Result<Answered, AttemptError>,
     number: u32,
@@ -59,7 +59,7 @@ fn may_heal(status: StatusCode) -> bool {
         )
 }
 
-/// `Retry-After` as RFC 9110 section 10.2.3 has it: whole seconds or a date. Anything else is no hint.
+/// Parses `Retry-After` by RFC 9110 section 10.2.3: whole seconds or a date. Other values are ignored.
 fn wanted_wait(text: &str) -> Option<Duration> {
     let text = text.trim();
     if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {

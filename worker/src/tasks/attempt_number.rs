@@ -1,4 +1,4 @@
-//! Which attempt to deliver a decision this is, and when its window began.
+//! The number of a delivery attempt, and the start of its window.
 
 use authorization::tasks::deliver_callback::{self, Counting};
 use common::clock::Nanos;
@@ -7,13 +7,13 @@ use task_queue::{TaskContext, dead_letter};
 /// The number of an attempt: in the record, and towards the limit of attempts.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct AttemptNumber {
-    /// Of all attempts, from 1: its number in the record.
+    /// Its number in the record, counted from 1 over all attempts.
     pub(super) number: u32,
-    /// Of those that count towards the limit, from 1: a replay starts again.
+    /// Its number towards the limit, counted from 1 again after a replay.
     pub(super) counted: u32,
-    /// When the window began that it counts in.
+    /// The start of the window that it counts in.
     pub(super) since: Nanos,
-    /// A redelivery was requested: what is on record does not end it.
+    /// Whether a redelivery was requested. If so, a success on record does not end it.
     pub(super) redelivery: bool,
 }
 
@@ -23,8 +23,8 @@ pub(super) fn is_redelivery(context: &TaskContext) -> bool {
 }
 
 impl AttemptNumber {
-    /// The `number`-th attempt to deliver a decision, of a task that may have been replayed. The window begins with the
-    /// decision, not with the call: no callback is possible before it, and a late decision is `unknown`.
+    /// Attempt `number` to deliver a decision, of a task that may have been replayed. The window begins with the
+    /// decision, not with the call: no callback is possible before the decision, and a late decision is `unknown`.
     pub(super) fn new(number: u32, decided: Nanos, context: &TaskContext) -> Self {
         let header = |name: &str| context.message.number_header(name);
         let narrow = |count: u64| u32::try_from(count).unwrap_or(u32::MAX);
@@ -40,7 +40,7 @@ impl AttemptNumber {
         Self { number, counted, since: replayed, redelivery }
     }
 
-    /// What the task of the next attempt has to carry.
+    /// The counting that the task of the next attempt carries.
     pub(super) fn counting(self) -> Counting {
         Counting { window_from_ns: self.since, uncounted: self.number.saturating_sub(self.counted) }
     }

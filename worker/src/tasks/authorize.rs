@@ -1,4 +1,4 @@
-//! `authorize`: decide and record, and only then call the client back.
+//! `authorize`: decides a request and records the decision, and only then calls the client back.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -36,9 +36,9 @@ impl Task for AuthorizeTask {
 
     async fn run(&self, task: Authorize, context: TaskContext) -> Outcome {
         let Ok(request_id) = context.id.parse() else {
-            return Outcome::Dead(DeadLetter::new(DeadReason::InvalidArguments, "the task's id is no UUID"));
+            return Outcome::Dead(DeadLetter::new(DeadReason::InvalidArguments, "its id is not a UUID"));
         };
-        // At level `error`, so that LOG_LEVEL does not remove the request's id from a line that is logged.
+        // At level `error`, so that `LOG_LEVEL` does not remove the request's id from the log lines within.
         let span = error_span!("authorize", otel.kind = "consumer", %request_id, trace_id = Empty);
         let trace = measurements::join(&span, &context);
         measurements::taken(received(&context), &trace, &span);
@@ -47,7 +47,7 @@ impl Task for AuthorizeTask {
         authorizing.await.unwrap_or_else(|Abandoned| Outcome::Requeue)
     }
 
-    /// Records `unknown` if there is no decision yet: a replay will deliver that, and no other decision any more.
+    /// Records `unknown` if there is no decision yet. A replay then delivers that decision and never another one.
     async fn abandoned(&self, task: Authorize, context: TaskContext, letter: &DeadLetter) {
         let Ok(request_id) = context.id.parse() else { return };
         let request = access_request(request_id, &task, &context);
@@ -95,7 +95,7 @@ impl AuthorizeTask {
     }
 }
 
-/// What the task asks to be decided. It is the first delivery unless the broker or a replay says otherwise.
+/// The access request of the task. It is the first delivery unless the broker or a replay says otherwise.
 fn access_request(request_id: RequestId, task: &Authorize, context: &TaskContext) -> AccessRequest {
     let replayed = context.message.headers.contains_key(dead_letter::REPLAYED_AT);
     AccessRequest {
@@ -110,7 +110,7 @@ fn access_request(request_id: RequestId, task: &Authorize, context: &TaskContext
     }
 }
 
-/// When the client called, if the message says so.
+/// The time of the client's call, if the message contains it.
 fn received(context: &TaskContext) -> Option<Nanos> {
     context.message.number_header(authorize::RECEIVED_HEADER)
 }

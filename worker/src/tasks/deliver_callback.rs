@@ -1,4 +1,4 @@
-//! `deliver_callback`: a further attempt, after the broker kept it for a while.
+//! `deliver_callback`: a further attempt, after the broker held it for a while.
 
 use std::sync::Arc;
 
@@ -21,7 +21,7 @@ pub(crate) struct DeliverCallbackTask {
     pub(crate) parts: Arc<Parts>,
 }
 
-/// Whether this task's callback was delivered. A requested redelivery is not done by a delivery before the request.
+/// Whether this task's callback was delivered. A requested redelivery is not finished by a delivery before the request.
 fn is_done(task: &DeliverCallback, record: &Record, redelivery: bool) -> bool {
     let by_us = |attempt: &Attempt| attempt.number > task.attempts_made && attempt.outcome.is_success();
     record.delivery == DeliveryState::Delivered && (!redelivery || record.attempts.iter().any(by_us))
@@ -34,7 +34,7 @@ impl Task for DeliverCallbackTask {
     const IGNORE_RESULT: bool = true;
     const MASKED: &'static [&'static str] = &["driver_token", "callback_url"];
     const ACCOUNTED_FOR: bool = true;
-    /// Its window ends it.
+    /// The window ends it.
     const MAX_RETRIES: Option<u32> = None;
     type Args = DeliverCallback;
 
@@ -55,7 +55,7 @@ impl DeliverCallbackTask {
     async fn deliver(&self, task: DeliverCallback, context: TaskContext, trace: &TraceContext) -> Outcome {
         let records = &self.parts.store.records();
         match retry_until_stored(&context.cancel, || records.find(task.request_id)).await {
-            // It was delivered, and only the acknowledgement was lost.
+            // The callback was delivered, and only the acknowledgement was lost.
             Ok(Some(record)) if is_done(&task, &record, is_redelivery(&context)) => return Outcome::Done,
             Ok(_) => {}
             Err(Abandoned) => return Outcome::Requeue,

@@ -1,4 +1,4 @@
-//! One attempt to deliver a decision, and its permit in the record.
+//! One attempt to deliver a decision, and its entry in the record.
 
 use std::time::{Duration, Instant};
 
@@ -23,10 +23,10 @@ use crate::callback::{Answered, AttemptError, Body, Callback, UndeliverableReaso
 use crate::measurements;
 use crate::overdue;
 
-/// The bounds of deferring.
+/// The bounds of a deferral.
 const MIN_DEFERRED: Duration = Duration::from_secs(1);
 const MAX_DEFERRED: Duration = Duration::from_secs(30);
-/// What is left of the window for the last attempt.
+/// The time left in the window for the last attempt.
 const BEFORE_THE_END: Duration = Duration::from_millis(500);
 
 /// Why an attempt was not made.
@@ -56,7 +56,7 @@ impl BackOffReason {
     }
 }
 
-/// What follows from a task's run.
+/// What follows from a run of the task.
 pub(super) enum DeliveryOutcome {
     Delivered,
     /// The attempt failed; the next one is due after this time.
@@ -104,9 +104,9 @@ pub(super) async fn deliver(
     if let Verdict::Again(_) = verdict {
         expect(parts, task, window_end, cancel).await?;
     }
-    let held = record(parts, task, &attempt, state, cancel).await?;
-    if held == DeliveryState::Delivered && !this.redelivery {
-        // By this attempt, or by another worker's while this one was cut off.
+    let recorded = record(parts, task, &attempt, state, cancel).await?;
+    if recorded == DeliveryState::Delivered && !this.redelivery {
+        // By this attempt, or by another worker's attempt after this one was interrupted.
         measurements::ended(true);
         return Ok(DeliveryOutcome::Delivered);
     }
@@ -185,7 +185,7 @@ async fn attempt_at(
 ) -> Option<MadeAttempt> {
     let callback =
         Callback { station_id: task.station_id, driver_token: &task.driver_token, status: task.status };
-    // The probe is preferred too: the breaker depends on it.
+    // The probe is preferred too, because the breaker depends on it.
     let healthy = permit.is_healthy() || matches!(breaker, Breaker::HalfOpen { .. });
     let (at_ns, began) = (clock::now(), Instant::now());
     let result = parts.callbacks.attempt(url, healthy, task.request_id, &callback, trace).await;
@@ -197,14 +197,15 @@ async fn attempt_at(
     Some(MadeAttempt { result, at_ns, took })
 }
 
-/// A host that rejects a callback is healthy. One that cannot be reached or is overloaded is not, nor is one whose answers do not
-/// end in time: each of those keeps its slot for the whole time limit.
+/// A host that rejects a callback is healthy. A host that cannot be reached, is overloaded, or does not end its answers
+/// in time is not: each call to it keeps its slot for the whole time limit.
 fn is_healthy(result: &Result<Answered, AttemptError>) -> bool {
     let too_much = |status: StatusCode| status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
     matches!(result, Ok(answered) if !too_much(answered.status) && answered.body != Body::TooSlow)
 }
 
-/// Back to the broker for a while, which is no attempt; or dead-lettered if the window ends first.
+/// Returns the delivery to the broker for a while, which is not an attempt. It is dead-lettered if the window ends
+/// first.
 async fn defer(
     parts: &Parts,
     task: &DeliverCallback,
@@ -215,7 +216,7 @@ async fn defer(
 ) -> Result<DeliveryOutcome, Abandoned> {
     let max = MAX_DEFERRED.min(parts.callback_config.window / 4);
     let (earliest, latest) = (earliest.min(max / 2), latest.min(max));
-    // Spread, so that deliveries which were deferred together do not return together.
+    // Random, so that deliveries that were deferred together do not return together.
     let spread = latest.saturating_sub(earliest);
     let after = earliest + RetryPolicy { initial: spread, max: spread }.wait_after(1);
     // The last attempt is made right before the window ends. The broker counts in whole seconds, rounded up.
@@ -228,7 +229,7 @@ async fn defer(
     Ok(DeliveryOutcome::Deferred(after.clamp(MIN_DEFERRED, last)))
 }
 
-/// Before a further message is published, so that its loss is noticed.
+/// Called before a further message is published, so that the loss of that message is noticed.
 async fn expect(
     parts: &Parts,
     task: &DeliverCallback,
@@ -252,8 +253,8 @@ async fn too_late(
         took_ms: 0,
         outcome: AttemptOutcome::Failed { class: outcome.to_owned(), detail: String::new() },
     };
-    let held = record(parts, task, &attempt, DeliveryState::Undeliverable, cancel).await?;
-    if held == DeliveryState::Delivered && !this.redelivery {
+    let recorded = record(parts, task, &attempt, DeliveryState::Undeliverable, cancel).await?;
+    if recorded == DeliveryState::Delivered && !this.redelivery {
         return Ok(DeliveryOutcome::Delivered);
     }
     measurements::ended(false);
@@ -304,7 +305,7 @@ fn dead_letter(reason: DeadReasonCode, detail: String, task: &DeliverCallback, a
         .with(dead_letter::HOST, host_of(&task.callback_url))
 }
 
-/// What operators may see of a callback URL: not its path or query, which may hold a client's secrets.
+/// The part of a callback URL that operators may see: not its path or query, which may contain a client's secrets.
 fn host_of(callback_url: &str) -> String {
     let url = Url::parse(callback_url).ok();
     url.and_then(|url| url.host_str().map(str::to_owned)).unwrap_or_default()

@@ -1,5 +1,5 @@
-//! Batches concurrent access checks into one call. Nothing is cached: every call begins after the questions it asks, so no answer
-//! is older than its question. A question that waits alone is asked at once.
+//! Batches concurrent access checks into one call. Nothing is cached: every call begins after the questions it asks, so
+//! no answer is older than its question. A question that waits alone is asked at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -10,26 +10,26 @@ use service_runtime::retry::RetryError;
 use tokio::sync::{Semaphore, SemaphorePermit, oneshot};
 
 use super::NoAnswer;
-use super::calls::{Answer, Asking, Calls, Question};
+use super::calls::{Answer, CallContext, Calls, Question};
 
 /// While a call is younger than this, further questions wait for the next one. After that the next call starts beside it, so
 /// that a slow acl-service, or an instance that hangs, delays no other question.
 const MAX_WAIT: Duration = Duration::from_millis(4);
-/// In one call.
+/// The maximum number of questions in one call.
 const MAX_QUESTIONS: usize = 500;
 
 #[derive(Debug)]
 pub(super) struct Batcher {
     calls: Calls,
-    waiting: Mutex<Vec<Waiting>>,
-    /// The task that holds it makes the next call, with all questions that wait.
+    waiting: Mutex<Vec<WaitingQuestion>>,
+    /// The caller that holds the permit makes the next call, with all waiting questions.
     turn: Semaphore,
-    /// An acl-service of another make may know the single question only.
+    /// Set if acl-service does not support batches: another implementation may only answer single questions.
     singly: AtomicBool,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct WaitingQuestion {
     question: Question,
     answer: oneshot::Sender<Answer<bool>>,
 }
@@ -41,12 +41,12 @@ impl Batcher {
     }
 
     /// Dropping the future withdraws the question. If it had started a call for others, they ask again themselves.
-    pub(super) async fn ask(&self, question: Question, asking: Asking) -> Answer<bool> {
+    pub(super) async fn ask(&self, question: Question, asking: CallContext) -> Answer<bool> {
         if self.singly.load(Ordering::Relaxed) {
             return self.calls.check(&question, &asking).await;
         }
         let (answer, mut answered) = oneshot::channel();
-        self.waiting().push(Waiting { question, answer });
+        self.waiting().push(WaitingQuestion { question, answer });
         loop {
             let set_out = tokio::select! {
                 biased;
@@ -61,7 +61,7 @@ impl Batcher {
 
     /// Makes a call for the questions that have waited longest. The caller's own is among them unless there are too many, or
     /// another call has it. `false` if none waits.
-    async fn set_out(&self, turn: Option<SemaphorePermit<'_>>, asking: &Asking) -> bool {
+    async fn set_out(&self, turn: Option<SemaphorePermit<'_>>, asking: &CallContext) -> bool {
         let (questions, answers) = self.take();
         if questions.is_empty() {
             return false;
@@ -75,13 +75,13 @@ impl Batcher {
             }
         };
         for (answer, answered) in answers.into_iter().zip(answered) {
-            // A receiver that is gone has run out of time.
+            // A dropped receiver has reached its deadline.
             let _ = answer.send(answered);
         }
         true
     }
 
-    async fn call(&self, questions: &[Question], asking: &Asking) -> Vec<Answer<bool>> {
+    async fn call(&self, questions: &[Question], asking: &CallContext) -> Vec<Answer<bool>> {
         let answers = match questions {
             [question] => return vec![self.calls.check(question, asking).await],
             questions => self.calls.check_many(questions, asking).await,
@@ -89,7 +89,7 @@ impl Batcher {
         if let Err(RetryError::Permanent(NoAnswer::Status(status))) = &answers
             && [StatusCode::NOT_FOUND, StatusCode::METHOD_NOT_ALLOWED].contains(status)
         {
-            tracing::info!(%status, "acl-service has no POST /acl/check; it is asked for each driver by itself");
+            tracing::info!(%status, "acl-service has no POST /acl/check; asking for each driver separately");
             self.singly.store(true, Ordering::Relaxed);
             return questions.iter().map(|_| Err(dropped())).collect();
         }
@@ -103,15 +103,15 @@ impl Batcher {
         let mut waiting = self.waiting();
         waiting.retain(|waiting| !waiting.answer.is_closed());
         let count = waiting.len().min(MAX_QUESTIONS);
-        waiting.drain(..count).map(|Waiting { question, answer }| (question, answer)).unzip()
+        waiting.drain(..count).map(|WaitingQuestion { question, answer }| (question, answer)).unzip()
     }
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<Waiting>> {
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Vec<WaitingQuestion>> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The task that made the call was dropped. Another one may ask again.
+/// The caller that started the call was dropped. Another caller may ask again.
 fn dropped() -> RetryError<NoAnswer> {
     RetryError::Transient(NoAnswer::Request("the call was abandoned".to_owned()))
 }

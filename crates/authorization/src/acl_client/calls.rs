@@ -1,4 +1,4 @@
-//! The calls themselves: one question, or many of one moment.
+//! The calls to acl-service: one question, or a batch.
 
 use std::time::Duration;
 
@@ -15,16 +15,16 @@ use url::Url;
 
 use super::{AclAccess, NoAnswer};
 
-/// Whether this driver may charge there.
+/// Whether this driver may charge at this station.
 #[derive(Debug, Clone, Serialize)]
 pub(super) struct Question {
     pub(super) station_id: StationId,
     pub(super) driver_token: DriverToken,
 }
 
-/// What a call is told beside its question: within which time, and for whom. A call for several is in the trace of the one
-/// that set out.
-pub(super) struct Asking {
+/// The context of a call: its time limit, and the request it is made for. A batch belongs to the trace of the request
+/// that started it.
+pub(super) struct CallContext {
     pub(super) limit: Duration,
     pub(super) request: RequestId,
     pub(super) trace: TraceContext,
@@ -32,7 +32,7 @@ pub(super) struct Asking {
 
 pub(super) type Answer<T> = Result<T, RetryError<NoAnswer>>;
 
-/// acl-service, through one client that keeps its connections.
+/// The client of acl-service, which reuses its connections.
 #[derive(Debug)]
 pub(super) struct Calls {
     http: reqwest::Client,
@@ -55,26 +55,26 @@ impl Calls {
         Ok(Self { http: builder.redirect(Policy::none()).build()?, base })
     }
 
-    pub(super) async fn check(&self, question: &Question, asking: &Asking) -> Answer<bool> {
+    pub(super) async fn check(&self, question: &Question, asking: &CallContext) -> Answer<bool> {
         let Question { station_id, driver_token } = question;
         let path = ["station", &station_id.to_string(), "driver", driver_token.expose(), "acl"];
         send(self.http.get(service_client::url(&self.base, &path)), asking).await
     }
 
-    /// The answers in the order of the questions.
-    pub(super) async fn check_many(&self, questions: &[Question], asking: &Asking) -> Answer<Vec<bool>> {
+    /// Returns the answers in the order of the questions.
+    pub(super) async fn check_many(&self, questions: &[Question], asking: &CallContext) -> Answer<Vec<bool>> {
         let url = service_client::url(&self.base, &["acl", "check"]);
         let asked = self.http.post(url).json(&Pairs { pairs: questions });
         let allowed: Vec<bool> = send(asked, asking).await?;
         if allowed.len() == questions.len() {
             return Ok(allowed);
         }
-        let why = format!("it gave {} answers to {} questions", allowed.len(), questions.len());
+        let why = format!("it returned {} answers to {} questions", allowed.len(), questions.len());
         Err(RetryError::Permanent(NoAnswer::Request(why)))
     }
 }
 
-async fn send<T: DeserializeOwned>(request: RequestBuilder, asking: &Asking) -> Answer<T> {
+async fn send<T: DeserializeOwned>(request: RequestBuilder, asking: &CallContext) -> Answer<T> {
     let transient =
         |error: reqwest::Error| RetryError::Transient(NoAnswer::Request(root_cause(&error.without_url())));
     let headers = asking.trace.headers().chain([(REQUEST_ID, asking.request.to_string())]);

@@ -1,4 +1,4 @@
-//! Against acl-services that are staged: slow ones, and one that is not ours.
+//! Tests against staged acl-services: slow ones, and one without batches.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 
 use super::{AclAccess, AclClient, NoAnswer};
 
-/// Admits whose token ends in an even digit. Answers a call once it gets a permit.
+/// Admits tokens that end in an even digit. Answers a call once it gets a permit.
 struct Staged {
     calls: Mutex<Vec<String>>,
     permits: Semaphore,
@@ -87,7 +87,7 @@ async fn answer(staged: Data<Staged>, request: HttpRequest, body: Bytes) -> Http
 const SOON: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn questions_of_one_moment_share_a_call_and_each_gets_its_own_answer() {
+async fn concurrent_questions_share_a_call_and_get_their_own_answers() {
     let stage = Stage::set(10_000, true);
     let answers = join_all((0..1200).map(|number| stage.ask(number, SOON))).await;
     for (number, answer) in answers.into_iter().enumerate() {
@@ -117,7 +117,7 @@ async fn a_call_that_hangs_holds_up_no_later_question() {
         stage.ask(2, SOON).await
     };
     tokio::select! {
-        first = hangs => panic!("it was answered first: {first:?}"),
+        first = hangs => panic!("the hanging call was answered first: {first:?}"),
         later = later => assert!(later.unwrap()),
     }
     stage.strike().await;
@@ -136,7 +136,7 @@ async fn an_acl_service_that_knows_single_questions_only_is_asked_those() {
 }
 
 #[tokio::test]
-async fn whoever_sets_out_for_others_and_gives_up_leaves_them_their_answers() {
+async fn an_abandoned_call_leaves_the_others_their_answers() {
     let stage = Stage::set(0, true);
     let first = async {
         let first = stage.ask(1, Duration::from_millis(200)).await;

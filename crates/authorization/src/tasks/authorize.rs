@@ -1,4 +1,4 @@
-//! `authorize`: decide one request and call the client back. Name and arguments are those of the original Python
+//! `authorize`: decides one request and calls the client back. Its name and arguments are those of the original Python
 //! system, so either side can replace the other.
 
 use serde::Deserialize;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_before_1970_has_passed_and_one_that_is_no_number_is_refused() {
+    fn a_deadline_before_1970_has_passed_and_non_integers_are_refused() {
         let task = |expiry: Value| {
             serde_json::from_value::<Authorize>(json!({
                 "station_id": "12345678-1234-5678-1234-567812345678", "driver_token": "x",

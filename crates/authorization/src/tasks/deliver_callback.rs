@@ -1,5 +1,5 @@
-//! `deliver_callback`: a further attempt to call the client back. It has a queue of its own, because a Python worker of a mixed
-//! fleet would reject a task that it does not know.
+//! `deliver_callback`: a further attempt to call the client back. It has its own queue, because a Python worker in a
+//! mixed fleet would reject a task that it does not know.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};

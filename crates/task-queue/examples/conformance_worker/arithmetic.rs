@@ -1,4 +1,4 @@
-//! Tasks that compute: Python's `+` and `*` over what JSON can say.
+//! Tasks that compute: Python's `+` and `*` on JSON values.
 
 use std::time::Duration;
 
@@ -93,7 +93,7 @@ fn times(x: &Value, y: &Value) -> Result<Value, Failure> {
     numbers(x, y, "*", i64::checked_mul, |x, y| x * y)
 }
 
-/// Beyond 64 bits Python goes on and we do not.
+/// Python's integers are unbounded; beyond 64 bits this returns an error.
 fn numbers(
     x: &Value,
     y: &Value,
@@ -109,8 +109,8 @@ fn numbers(
         (Some(x), Some(y)) => Ok(json!(float(x, y))),
         _ => {
             let (x, y) = (type_of(x), type_of(y));
-            let told = format!("unsupported operand type(s) for {operator}: '{x}' and '{y}'");
-            Err(Failure::new("TypeError", told))
+            let text = format!("unsupported operand type(s) for {operator}: '{x}' and '{y}'");
+            Err(Failure::new("TypeError", text))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Tasks that fail, are tried again, are rejected or replaced.
+//! Tasks that fail, are retried, are rejected or replaced.
 
 use std::time::Duration;
 
@@ -37,15 +37,15 @@ task!(RaiseError "t.integration.tasks.raise_error" ["*args"] {} |_, _| {
 });
 
 task!(Fail "t.integration.tasks.fail" ["*args"] { args: Vec<Value> } |args, _| {
-    let told = [&[json!("Task expected to fail")], &args.args[..]].concat();
-    Failure::of(MODULE, "ExpectedException", told).into()
+    let exc_args = [&[json!("Task expected to fail")], &args.args[..]].concat();
+    Failure::of(MODULE, "ExpectedException", exc_args).into()
 });
 
 task!(FailUnpickleable "t.integration.tasks.fail_unpickleable" ["foo", "bar"] { foo: Value } |args, _| {
     unpickleable(&args.foo).into()
 });
 
-// In Python it holds what it counts; here the message does.
+// The Python task counts in the worker process; this one reads the count from the message.
 task!(RetryTask "t.integration.tasks.retry" ["return_value="] { return_value: Option<Value> } |args, context| {
     match args.return_value {
         Some(value) if context.retries >= 3 => Outcome::Succeeded(value),
@@ -184,11 +184,11 @@ fn once_more(max_retries: Option<u32>, countdown: Option<f64>) -> Outcome {
     Retry { max_retries, ..Retry::after(seconds(countdown.unwrap_or(0.1))) }.into()
 }
 
-/// As Celery tells of an exception that Python cannot pickle.
+/// The form in which Celery reports an exception that Python cannot pickle.
 fn unpickleable(argument: &Value) -> Failure {
     let shown = format!("UnpickleableException({})", task_queue::protocol::repr(argument));
-    let told = vec![json!(MODULE), json!("UnpickleableException"), json!([argument]), json!(shown)];
-    Failure::of("celery.utils.serialization", "UnpickleableExceptionWrapper", told)
+    let exc_args = vec![json!(MODULE), json!("UnpickleableException"), json!([argument]), json!(shown)];
+    Failure::of("celery.utils.serialization", "UnpickleableExceptionWrapper", exc_args)
 }
 
 fn seconds(number: f64) -> Duration {

@@ -1,4 +1,4 @@
-//! Tasks that return what they know of their own request.
+//! Tasks that return parts of their own request.
 
 use serde_json::{Map, Value, json};
 use task_queue::task::DuplicateTask;
@@ -65,7 +65,7 @@ fn time_limits(context: &TaskContext, declared: Option<(f64, f64)>) -> Value {
     json!({"time_limit": hard, "soft_time_limit": soft})
 }
 
-/// The headers that are not Celery's own.
+/// The headers that Celery does not set.
 pub(crate) fn custom_headers(context: &TaskContext) -> Map<String, Value> {
     const CELERY: [&str; 19] = [
         "lang",

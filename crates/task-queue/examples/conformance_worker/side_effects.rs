@@ -1,4 +1,4 @@
-//! Tasks that sleep, print, write a file, or leave a trace in the tests' Redis.
+//! Tasks that sleep, print, write to a file, or write to the tests' Redis.
 
 use std::env;
 use std::io::Write;
@@ -78,7 +78,7 @@ task!(ErrbackOldStyleWithArgs "t.integration.tasks.errback_old_style_with_args" 
     push(&args.request_id, &args.label).await.into()
 });
 
-/// Of the request as an errback is told it.
+/// The part of the request that an errback needs.
 #[derive(serde::Deserialize)]
 struct Request {
     id: String,
@@ -103,7 +103,7 @@ async fn count(key: &str) -> Result<Value, Failure> {
     in_redis(redis::cmd("INCR").arg(key)).await
 }
 
-/// In the Redis that Celery's tests look at.
+/// Runs the command on the Redis server that Celery's tests read.
 #[expect(clippy::disallowed_methods, reason = "these are Celery's tests', not settings of the product")]
 async fn in_redis(command: &redis::Cmd) -> Result<Value, Failure> {
     let run = async {

@@ -1,10 +1,11 @@
-//! What a task of Celery's tests looks like in one expression.
+//! A macro that declares a task of Celery's tests in one expression.
 
-/// The module whose tasks they are.
+/// The Python module of the tasks.
 pub(crate) const MODULE: &str = "t.integration.tasks";
 
-/// A task: its type, its name, its parameters as Python binds them, the same with their types, and its body. Constants of
-/// the task may follow. As Celery has it, a task is acknowledged when it begins unless it is marked `#[acks_late]`.
+/// A task: its type, its name, its parameters as Python binds them, the same with their types, and its body. Constants
+/// of the task may follow. By Celery's default, a task is acknowledged when it begins, unless it is marked
+/// `#[acks_late]`.
 macro_rules! task {
     (@acks_late) => { false };
     (@acks_late acks_late) => { true };

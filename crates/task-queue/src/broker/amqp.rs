@@ -1,6 +1,6 @@
-//! RabbitMQ. Two connections a process, one to publish and one to consume, because a broker that is short of memory stops
-//! reading the connections that publish, and acknowledgements must not wait behind that. Each is kept by a supervisor of
-//! ours (`link.rs`); lapin's own recovery leaves confirms unanswered and can hang for ever, so it is off.
+//! RabbitMQ. Each process has two connections, one to publish and one to consume: a broker that is short of memory
+//! stops reading publishing connections, and acknowledgements must not wait for that. A supervisor keeps each
+//! connection up (`link.rs`). lapin's own recovery is off, because it leaves confirms unanswered and can hang for ever.
 
 pub(super) mod acks;
 pub(super) mod bus;
@@ -32,7 +32,7 @@ pub(super) struct AmqpBroker {
     url: String,
     topology: Topology,
     publisher: Publisher,
-    /// OpenedDelivery by the first consumer: a process that only publishes needs no second connection.
+    /// Opened by the first consumer: a process that only publishes needs no second connection.
     consuming: OnceLock<Link>,
     flusher: AckFlusher,
 }

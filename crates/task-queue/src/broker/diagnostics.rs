@@ -1,4 +1,4 @@
-//! What can be found out about a broker without changing it, for whoever looks for what is wrong with a deployment.
+//! Facts about a broker, gathered without changing it, for finding faults in a deployment.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -6,72 +6,73 @@ use std::time::{Duration, Instant};
 use super::embedded::EmbeddedBroker;
 use super::{Broker, BrokerError};
 
-/// Levels of Celery's ladder of delays, each an exchange and a queue `celery_delayed_N`; level N holds a message for 2^N s.
+/// The levels of Celery's ladder of delays. Each is an exchange and a queue `celery_delayed_N`; level N holds a message
+/// for 2^N s.
 pub const DELAY_LEVELS: u32 = 28;
 
-/// What was found.
+/// The facts about a broker.
 #[derive(Debug, Clone)]
 pub struct BrokerFacts {
-    /// What kind it is.
+    /// The kind of broker.
     pub product: &'static str,
-    /// The queues that were asked about.
+    /// The requested queues.
     pub queues: Vec<QueueFacts>,
     /// How delayed messages are held.
     pub delays: DelayFacts,
-    /// How long a message took there and back, confirmed; or why it did not get through.
+    /// How long a message took to the broker and back, confirmed; or why it did not arrive.
     pub round_trip: Result<Duration, String>,
-    /// The broker is short of memory or disk and takes no messages.
+    /// Whether the broker is short of memory or disk and accepts no messages.
     pub blocked: bool,
 }
 
-/// What was found about delays.
+/// The facts about delays.
 #[derive(Debug, Clone)]
 pub enum DelayFacts {
     /// The broker holds them in the queues themselves.
     Own,
-    /// Celery's ladder is needed and is not there.
+    /// Celery's ladder is needed but does not exist.
     NoLadder,
     /// Celery's ladder.
     Ladder(LadderFacts),
-    /// The broker did not let it be looked at; why.
+    /// The ladder could not be examined, for this reason.
     Unknown(String),
 }
 
-/// What was found about Celery's ladder of delay queues.
+/// The facts about Celery's ladder of delay queues.
 #[derive(Debug, Clone, Default)]
 pub struct LadderFacts {
-    /// The exchanges and queues of it that are not there.
+    /// The exchanges and queues that do not exist.
     pub missing: Vec<String>,
-    /// Queues that were declared in another way than kombu's and ours, with what the broker says of them.
+    /// Queues declared differently from kombu's and ours, with the broker's answer.
     pub different: Vec<String>,
-    /// Messages that wait on it.
+    /// Messages that wait on the ladder.
     pub messages: u64,
 }
 
-/// What was found about a queue.
+/// The facts about a queue.
 #[derive(Debug, Clone)]
 pub struct QueueFacts {
     /// Its name.
     pub name: String,
-    /// Nothing where there is no such queue, or nobody may ask.
+    /// `None` if the queue does not exist, or access to it was refused.
     pub state: Option<QueueState>,
 }
 
-/// How a queue stands.
+/// The state of a queue.
 #[derive(Debug, Clone)]
 pub struct QueueState {
-    /// Messages that wait.
+    /// Ready messages.
     pub messages: u64,
-    /// Consumers of all processes; nothing where that cannot be known.
+    /// Consumers of all processes; `None` if unknown.
     pub consumers: Option<u64>,
-    /// `quorum`, `classic` or `embedded`; nothing where it was declared in a way that hides it.
+    /// `quorum`, `classic` or `embedded`; `None` if the declaration hides it.
     pub kind: Option<&'static str>,
 }
 
-/// Looks at the broker that the URL names, and at these queues.
+/// Examines the broker that the URL names, and these queues.
 ///
 /// # Errors
-/// It cannot be reached within `limit`, or refuses.
+/// Returns an error if the broker cannot be reached within `limit`, or refuses the connection.
 pub async fn examine(url: &str, queues: &[String], limit: Duration) -> Result<BrokerFacts, BrokerError> {
     match url.strip_prefix("embedded:") {
         Some(directory) => embedded(directory.as_ref(), queues).await,

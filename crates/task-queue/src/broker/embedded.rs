@@ -1,4 +1,5 @@
-//! The broker without a server: one SQLite file. A message is a row; handing it out marks the row, acknowledging deletes it.
+//! The broker without a server: one SQLite file. Each message is a row; delivering it marks the row, and acknowledging
+//! it deletes the row.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use tokio_util::task::TaskTracker;
 use super::{Broker, BrokerError, Deliveries, Delivery, PublishError, Settle, Settled};
 use crate::message::Message;
 
-/// What of a directory is the broker's.
+/// The broker's files in a directory.
 pub const QUEUE_FILE: DataFile = DataFile { stem: "queue", table: "message" };
 
 const SCHEMA: &str = "
@@ -32,40 +33,40 @@ const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS message_waiting ON message (queue, due_ms, seq) WHERE taken = 0;";
 
-/// How long a consumer sleeps when nobody tells it of a message: another process may have put one in, as `voltgate dead
+/// How long a consumer sleeps without a notification: another process may have added a message, as `voltgate dead
 /// replay` does.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
 
-/// How long closing waits for messages that are just being requeued.
+/// How long closing waits for messages that are being requeued.
 const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct EmbeddedBroker {
     shared: Arc<Shared>,
-    /// Nothing for a guest.
+    /// `None` for a guest.
     _lock: Option<DirectoryLock>,
 }
 
 #[derive(Debug)]
 struct Shared {
     db: Database,
-    /// Told whenever a message may have become ready.
+    /// Notified whenever a message may have become ready.
     ready: Notify,
-    /// Consumers of this process; nobody else may have any.
+    /// Consumers of this process; no other process may have any.
     consumers: AtomicU64,
-    /// Consumers, and what gives messages back.
+    /// The consumers, and the tasks that requeue messages.
     tasks: TaskTracker,
 }
 
 impl EmbeddedBroker {
-    /// Messages that were in flight when the process died are ready again from here on.
+    /// Messages that were in flight when the process died are ready again.
     pub(super) fn open(directory: &Path) -> Result<Self, BrokerError> {
         let lock = DirectoryLock::take(directory, QUEUE_FILE)?;
         let recover = format!("{SCHEMA} UPDATE message SET taken = 0 WHERE taken = 1;");
         Ok(Self::of(Database::open(&QUEUE_FILE.within(directory), &recover)?, Some(lock)))
     }
 
-    /// A guest beside the process that owns the directory: what that one has in flight stays its own.
+    /// Opens the directory as a guest of the process that owns it. Messages in flight in that process stay in flight.
     pub(super) fn beside(directory: &Path) -> Result<Self, BrokerError> {
         let file = QUEUE_FILE.within(directory);
         if !QUEUE_FILE.is_in(directory) {
@@ -80,8 +81,8 @@ impl EmbeddedBroker {
     }
 }
 
-/// Only what SQLite refused within its transaction is certainly not there: a commit that fails may have reached the disk, and
-/// a thread that is gone may have committed before.
+/// Only an error within the transaction proves that nothing was written: a failed commit may have reached the disk, and
+/// a writer thread that has ended may have committed before.
 fn unwritten(error: DbError) -> PublishError {
     match error {
         DbError::Sqlite(error) => PublishError::Unavailable(error.to_string()),
@@ -111,12 +112,12 @@ impl Broker for EmbeddedBroker {
         Ok(())
     }
 
-    /// Nobody waits: who calls a task here reads no replies.
+    /// Nothing to send: callers of an embedded broker read no replies.
     async fn reply(&self, _queue: &str, _message: &Message) -> Result<(), PublishError> {
         Ok(())
     }
 
-    /// The prefetch stays as it is at first: nobody can change it, as there is no remote control here.
+    /// The prefetch never changes, because there is no remote control here.
     async fn consume_adjustably(
         &self,
         queue: &str,
@@ -177,8 +178,8 @@ struct Consumer {
     tell: mpsc::Sender<Delivery>,
 }
 
-/// A row that was handed out.
-struct Taken {
+/// A row that was delivered.
+struct TakenRow {
     seq: i64,
     deliveries: u32,
     message: Message,
@@ -187,7 +188,7 @@ struct Taken {
 impl Consumer {
     async fn run(self, stop: CancellationToken) {
         while !stop.is_cancelled() {
-            // Asked for before looking, so that a message that comes in between is not slept over.
+            // Subscribed before reading, so that a message added in between wakes it.
             let ready = self.shared.ready.notified();
             let next = tokio::select! {
                 next = self.take_some() => next,
@@ -204,13 +205,13 @@ impl Consumer {
         }
     }
 
-    /// Takes what is ready, as far as there is room; `None` when nothing was.
+    /// Takes ready messages, as far as the prefetch allows; `None` if there are none.
     async fn take_some(&self) -> Result<Option<usize>, DbError> {
         let Ok(first) = Arc::clone(&self.free).acquire_owned().await else { return Ok(None) };
         let room = 1 + self.free.available_permits().min(256);
         let queue = Arc::clone(&self.queue);
-        // A caller that stops waiting leaves the rows taken until the next start; the write itself is short, so it is
-        // spawned, and always finishes together with the handing on.
+        // A caller that was cancelled midway would leave the rows marked until the next start. So the write, which is
+        // short, is spawned and always completes together with the delivery.
         let (shared, free, tell) = (Arc::clone(&self.shared), Arc::clone(&self.free), self.tell.clone());
         let taking = self.shared.tasks.spawn(async move {
             let rows = shared.db.write(move |tx| take(tx, &queue, room)).await?;
@@ -254,7 +255,7 @@ fn take(
     tx: &rusqlite::Transaction<'_>,
     queue: &Arc<str>,
     room: usize,
-) -> rusqlite::Result<(Arc<str>, Vec<Taken>)> {
+) -> rusqlite::Result<(Arc<str>, Vec<TakenRow>)> {
     let mut statement = tx.prepare_cached(
         "UPDATE message SET taken = 1, deliveries = deliveries + 1
          WHERE seq IN (SELECT seq FROM message WHERE queue = ?1 AND taken = 0 AND due_ms <= ?2
@@ -268,20 +269,20 @@ fn take(
     Ok((Arc::clone(queue), rows))
 }
 
-fn taken(row: &Row<'_>) -> rusqlite::Result<Taken> {
+fn taken(row: &Row<'_>) -> rusqlite::Result<TakenRow> {
     let json = |index: usize| row.get::<_, String>(index);
     let message = Message {
         properties: serde_json::from_str(&json(2)?).unwrap_or_default(),
         headers: serde_json::from_str(&json(3)?).unwrap_or_default(),
         body: Bytes::from(row.get::<_, Vec<u8>>(4)?),
     };
-    Ok(Taken { seq: row.get(0)?, deliveries: row.get(1)?, message })
+    Ok(TakenRow { seq: row.get(0)?, deliveries: row.get(1)?, message })
 }
 
 async fn hand_on(
     shared: &Arc<Shared>,
     queue: &Arc<str>,
-    rows: Vec<Taken>,
+    rows: Vec<TakenRow>,
     first: OwnedSemaphorePermit,
     free: &Arc<Semaphore>,
     tell: &mpsc::Sender<Delivery>,
@@ -290,7 +291,7 @@ async fn hand_on(
     for row in rows {
         let permit = match first.take() {
             Some(permit) => permit,
-            // At hand: only this consumer takes permits, and it counted them before it took the rows.
+            // Available at once: only this consumer takes permits, and it counted them before it took the rows.
             None => match Arc::clone(free).acquire_owned().await {
                 Ok(permit) => permit,
                 Err(_) => return,
@@ -303,12 +304,12 @@ async fn hand_on(
             deliveries: row.deliveries,
             settle: Settle::Embedded(lease),
         };
-        // When the worker is gone the lease is dropped here, and gives itself back.
+        // If the worker has ended, the lease is dropped here, which requeues the message.
         let _ = tell.send(delivery).await;
     }
 }
 
-/// A message in flight. Gives itself back when it is dropped unsettled.
+/// A message in flight. It is requeued when dropped unsettled.
 #[derive(Debug)]
 pub(super) struct Lease {
     seq: i64,
@@ -337,12 +338,12 @@ impl Drop for Lease {
     fn drop(&mut self) {
         if let (false, Ok(runtime)) = (self.settled, tokio::runtime::Handle::try_current()) {
             let (shared, seq) = (Arc::clone(&self.shared), self.seq);
-            let giving_back = async move {
+            let requeueing = async move {
                 if let Err(error) = requeue(shared, seq).await {
-                    tracing::error!(%error, "a message could not be requeued; it comes again at the next start");
+                    tracing::error!(%error, "a message could not be requeued; it is delivered again after the next start");
                 }
             };
-            self.shared.tasks.spawn_on(giving_back, &runtime);
+            self.shared.tasks.spawn_on(requeueing, &runtime);
         }
     }
 }

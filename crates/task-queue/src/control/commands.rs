@@ -1,32 +1,32 @@
-//! The one table of commands, and those of them that change something.
+//! The table of commands, and those commands that change something.
 
 use serde_json::{Map, Value, json};
 
-use super::arguments::{Arguments, Raised, is_true};
+use super::arguments::{Arguments, PythonException, is_true};
 use super::{ControlState, inspect, revoke, stats};
 use crate::broker::Exchange;
 use crate::execution::{Rate, TaskQueue};
 use crate::protocol::TimeLimit;
 
-/// What a command answers.
-pub(super) type Answer = Result<Value, Raised>;
+/// The answer to a command.
+pub(super) type Answer = Result<Value, PythonException>;
 type Command = fn(&ControlState, &Arguments<'_>) -> Answer;
 
-/// Carries out a command; nothing where there is no answer to it.
+/// Runs a command. Returns `None` if it has no answer.
 ///
 /// # Errors
-/// What Python would raise.
+/// Returns the exception that Python would raise.
 pub(super) fn run(
     panel: &ControlState,
     method: &str,
     given: &Map<String, Value>,
-) -> Result<Option<Value>, Raised> {
+) -> Result<Option<Value>, PythonException> {
     if method == "shutdown" {
-        tracing::warn!("stopping: remote control says so");
+        tracing::warn!("stopping: remote control requested a shutdown");
         panel.shutdown.cancel();
         return Ok(None);
     }
-    let command = find(method).ok_or_else(|| Raised::key_error(method))?;
+    let command = find(method).ok_or_else(|| PythonException::key_error(method))?;
     command(panel, &Arguments { method, given }).map(Some)
 }
 
@@ -39,8 +39,8 @@ fn find(method: &str) -> Option<Command> {
         "conf" | "dump_conf" => |panel, _| Ok(panel.conf()),
         "memsample" => |panel, _| Ok(panel.memory.sample().into()),
         "memdump" => |panel, _| Ok(panel.memory.dump().into()),
-        // As a Python worker without that library answers it: there are no objects of Python to draw.
-        "objgraph" => |_, _| Err(Raised::import_error("Requires the objgraph library")),
+        // The answer of a Python worker without that library: there are no Python objects to draw.
+        "objgraph" => |_, _| Err(PythonException::import_error("Requires the objgraph library")),
         "registered" | "dump_tasks" => inspect::registered,
         "active" | "dump_active" => inspect::active,
         "reserved" | "dump_reserved" => inspect::reserved,
@@ -56,32 +56,32 @@ fn find(method: &str) -> Option<Command> {
         "time_limit" => time_limit,
         "pool_grow" => |panel, given| resize(panel, given, 1, "grow"),
         "pool_shrink" => |panel, given| resize(panel, given, -1, "shrink"),
-        "pool_restart" => |_, _| Err(Raised::value_error("Pool restarts not enabled")),
+        "pool_restart" => |_, _| Err(PythonException::value_error("Pool restarts not enabled")),
         "autoscale" => autoscale,
         "add_consumer" => add_consumer,
         "cancel_consumer" => cancel_consumer,
         "enable_events" => enable_events,
         "disable_events" => disable_events,
         "heartbeat" => heartbeat,
-        // Only candidates would have to do something.
+        // Only a candidate has something to do here.
         "election" => |_, _| Ok(Value::Null),
         _ => return None,
     })
 }
 
-pub(super) fn ok(told: impl Into<String>) -> Answer {
-    Ok(json!({"ok": told.into()}))
+pub(super) fn ok(text: impl Into<String>) -> Answer {
+    Ok(json!({"ok": text.into()}))
 }
 
-fn nok(told: impl Into<String>) -> Answer {
-    Ok(json!({"error": told.into()}))
+fn nok(text: impl Into<String>) -> Answer {
+    Ok(json!({"error": text.into()}))
 }
 
 fn rate_limit(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let (name, asked) = (given.required("task_name")?, given.required("rate_limit")?);
     let rate = match Rate::parse(asked) {
         Ok(rate) => rate,
-        Err(exception) if exception.starts_with("KeyError") => return Err(Raised(exception)),
+        Err(exception) if exception.starts_with("KeyError") => return Err(PythonException(exception)),
         Err(exception) => return nok(format!("Invalid rate limit string: {exception}")),
     };
     let Some(name) = name.as_str().filter(|name| panel.tasks.declared(name).is_some()) else {
@@ -96,7 +96,7 @@ fn time_limit(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     if panel.tasks.declared(name).is_none() {
         return nok("unknown task");
     }
-    // Celery takes 0 for none.
+    // As in Celery, 0 means no limit.
     let span = |name| Ok(given.seconds(name)?.filter(|limit| !limit.is_zero()));
     let limit = TimeLimit { soft: span("soft")?, hard: span("hard")? };
     panel.limits.set_time(name, limit);
@@ -115,7 +115,7 @@ fn autoscale(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     let bound = |name| Ok(given.number(name)?.map(|number| usize::try_from(number).unwrap_or(0)));
     match panel.pool.set_autoscale(bound("max")?, bound("min")?) {
         Some(bounds) => ok(format!("autoscale now max={} min={}", bounds.max, bounds.min)),
-        None => Err(Raised::value_error("Autoscale not enabled")),
+        None => Err(PythonException::value_error("Autoscale not enabled")),
     }
 }
 

@@ -1,5 +1,5 @@
-//! The other workers: asked at the start for what they know to be revoked (Celery calls that mingle), and helped in their
-//! elections, which count on every worker that is alive.
+//! The other workers. At the start they are asked which tasks are revoked, which Celery calls mingle. Later this worker
+//! votes in their elections, which need the vote of every live worker.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use super::mailbox::{exchange, private_queue, transient};
 use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
 use crate::message::Message;
 
-/// How long neighbours may take to answer. Celery gives them one second; nothing here waits for it.
+/// How long other workers may take to answer. Celery allows one second; nothing here waits for the answers.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Asks who is there, once, and takes over what they say until it is too late to be an answer.
+/// Asks the other workers once, and adopts their answers until the time is over.
 pub(super) async fn greet(panel: &ControlState, bus: &Bus, stop: &CancellationToken) {
     let oid = uuid::Uuid::new_v4().to_string();
     let replies =
@@ -31,7 +31,7 @@ pub(super) async fn greet(panel: &ControlState, bus: &Bus, stop: &CancellationTo
             }
         }
     };
-    // Without a broker there is nobody to answer either.
+    // Without a broker there are no answers either.
     let _ = tokio::time::timeout(PATIENCE, asking).await;
     enough.cancel();
 }
@@ -44,11 +44,11 @@ async fn say_hello(panel: &ControlState, bus: &Bus, oid: &str) {
     });
     let hello = transient(&body, json!({"clock": panel.clock.forward(), "expires": 0.0}));
     if let Err(error) = bus.sender().send(&exchange(), "", &hello).await {
-        tracing::debug!(%error, "the other workers were not greeted");
+        tracing::debug!(%error, "the other workers could not be asked");
     }
 }
 
-/// What a neighbour answers.
+/// The answer of another worker.
 #[derive(Debug, Deserialize)]
 struct Peer {
     clock: Option<u64>,
@@ -61,7 +61,7 @@ impl ControlState {
         let replies: Map<String, Value> = serde_json::from_slice(&reply.body).unwrap_or_default();
         for (node, reply) in replies {
             if let Ok(neighbour) = serde_json::from_value::<Peer>(reply) {
-                tracing::info!(node = format!("{node:.200}"), "met another worker");
+                tracing::info!(node = format!("{node:.200}"), "another worker answered");
                 self.clock.adjust(neighbour.clock.unwrap_or(0));
                 self.revoked.add(ids(&neighbour.revoked.unwrap_or_default()));
             }
@@ -69,7 +69,7 @@ impl ControlState {
     }
 }
 
-/// A list, or what Celery before 5.7 sends: an object whose names are the ids.
+/// A list, or an object whose names are the ids, which Celery before 5.7 sends.
 pub(super) fn ids(revoked: &Value) -> Vec<&str> {
     match revoked {
         Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
@@ -78,7 +78,7 @@ pub(super) fn ids(revoked: &Value) -> Vec<&str> {
     }
 }
 
-/// Gives its vote in each election until `stop`, so that it can end. A worker of ours never stands for one.
+/// Votes in each election until `stop`, so that the election can end. This worker is never a candidate.
 pub(super) async fn vote(panel: &ControlState, bus: &Bus, stop: &CancellationToken) {
     let queue = PrivateQueue {
         name: format!("celeryev.{}", uuid::Uuid::new_v4()),
@@ -96,7 +96,7 @@ pub(super) async fn vote(panel: &ControlState, bus: &Bus, stop: &CancellationTok
     }
 }
 
-/// Somebody stands for an election.
+/// A worker's candidacy in an election.
 #[derive(Debug, Deserialize)]
 struct Election {
     id: String,

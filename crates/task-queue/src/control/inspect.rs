@@ -1,4 +1,4 @@
-//! Answers about tasks and queues, in the shapes that Celery's have.
+//! Answers about tasks and queues, in Celery's format.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::arguments::Arguments;
 use super::commands::Answer;
 use super::gossip::ids;
 use crate::execution::{InFlight, Stage, TaskQueue};
-use crate::task::Shown;
+use crate::task::ShownArguments;
 
-/// What Celery shows of tasks unless it is asked for something else.
+/// The attributes of tasks that Celery shows by default.
 const SHOWN_OF_TASKS: [&str; 3] = ["exchange", "routing_key", "rate_limit"];
 
 pub(super) fn registered(panel: &ControlState, given: &Arguments<'_>) -> Answer {
@@ -42,7 +42,7 @@ pub(super) fn reserved(panel: &ControlState, _: &Arguments<'_>) -> Answer {
     Ok(waiting.map(|(stage, task)| panel.info(stage, &task, false)).collect())
 }
 
-/// Those that this worker has sent to the broker until their `eta`, and that have not come back to it.
+/// Tasks that this worker returned to the broker until their `eta`, and that it has not received again.
 pub(super) fn scheduled(panel: &ControlState, _: &Arguments<'_>) -> Answer {
     let shown = panel.registry.scheduled().into_iter().map(|(eta, task)| {
         let request = panel.info(Stage::Reserved, &task, false);
@@ -83,7 +83,7 @@ pub(super) fn hello(panel: &ControlState, given: &Arguments<'_>) -> Answer {
 }
 
 impl ControlState {
-    /// A task's attribute, as Python prints it; nothing for one that is `None`.
+    /// A task's attribute, as Python prints it; `None` if the attribute is Python's `None`.
     fn attribute(&self, name: &str, field: &str) -> Option<String> {
         let declared = self.tasks.declared(name)?;
         let truth = |value: bool| Some(if value { "True" } else { "False" }.to_owned());
@@ -102,7 +102,7 @@ impl ControlState {
     }
 
     fn info(&self, stage: Stage, task: &InFlight, safe: bool) -> Value {
-        let (request, shown) = (&task.request, Shown::of(&task.request, &task.declared));
+        let (request, shown) = (&task.request, ShownArguments::of(&task.request, &task.declared));
         let (args, kwargs) = match safe {
             true => (shown.argsrepr.into(), shown.kwargsrepr.into()),
             false => (Value::from(shown.args), Value::from(shown.kwargs)),

@@ -1,5 +1,5 @@
-//! The mailbox: a private queue on the exchange by which commands are told to everybody. What is for us is carried out, and
-//! answered where an answer is asked for.
+//! The mailbox: a private queue on the exchange that broadcasts commands. Commands for this worker are run, and
+//! answered if an answer is requested.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::arguments::{Raised, is_true};
+use super::arguments::{PythonException, is_true};
 use super::{ControlState, commands, matcher};
 use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
 use crate::message::{Headers, Message, Properties};
 use crate::protocol::repr;
 
-/// A command on the wire. What else it holds is nobody's business.
+/// A command on the wire. Other fields are ignored.
 #[derive(Debug, Deserialize)]
 struct Command {
     #[serde(default)]
@@ -33,18 +33,18 @@ struct ReplyTo {
     routing_key: String,
 }
 
-/// A private queue as kombu's mailboxes have it.
+/// A private queue, declared as kombu's mailboxes declare it.
 pub(super) fn private_queue(name: String, exchange: Exchange, key: String) -> PrivateQueue {
     let (expires, message_ttl) = (Duration::from_secs(10), Duration::from_secs(300));
     PrivateQueue { name, exchange, key, expires, message_ttl }
 }
 
-/// Where commands are told to everybody.
+/// The exchange that broadcasts commands.
 pub(super) fn exchange() -> Exchange {
     Exchange { name: "celery.pidbox".to_owned(), kind: "fanout".to_owned(), durable: false }
 }
 
-/// Carries out what comes until `stop`.
+/// Runs the received commands until `stop`.
 pub(super) async fn serve(panel: &ControlState, bus: &Bus, stop: &CancellationToken) {
     let name = format!("{}.celery.pidbox", panel.node);
     let mut heard = bus.listen(private_queue(name, exchange(), String::new()), stop.clone());
@@ -52,7 +52,7 @@ pub(super) async fn serve(panel: &ControlState, bus: &Bus, stop: &CancellationTo
     while let Some(heard) = heard.recv().await {
         let Heard::Message(message) = heard else { continue };
         let Some((reply_to, reply)) = panel.handle(&message) else { continue };
-        // Whoever asked has declared it, and has perhaps gone since.
+        // The client has declared the exchange, and may have disconnected since.
         let exchange = Exchange { name: reply_to.exchange, kind: String::new(), durable: false };
         if let Err(error) = sender.send(&exchange, &reply_to.routing_key, &reply).await {
             tracing::debug!(%error, "an answer to remote control was not sent");
@@ -61,16 +61,16 @@ pub(super) async fn serve(panel: &ControlState, bus: &Bus, stop: &CancellationTo
 }
 
 impl ControlState {
-    /// The answer and where it goes, if there is one.
+    /// The answer and its destination, if there are both.
     fn handle(&self, message: &Message) -> Option<(ReplyTo, Message)> {
         self.clock.adjust(message.number_header("clock").unwrap_or(0));
         let command = serde_json::from_slice::<Command>(&message.body)
-            .inspect_err(|_| tracing::debug!("what came to the mailbox is no command"))
+            .inspect_err(|_| tracing::debug!("a message in the mailbox is not a command"))
             .ok()
             .filter(|command| command.is_for(self.node.as_str()))?;
         let reply = match command.run(self) {
             Ok(reply) => reply?,
-            Err(Raised(exception)) => {
+            Err(PythonException(exception)) => {
                 tracing::warn!(exception = format!("{exception:.200}"), "a command of remote control failed");
                 json!({ "error": exception })
             }
@@ -82,14 +82,16 @@ impl ControlState {
 }
 
 impl Command {
-    /// Whoever asks nonsense is answered what Python would raise.
-    fn run(&self, panel: &ControlState) -> Result<Option<Value>, Raised> {
+    /// An invalid command is answered with the exception that Python would raise.
+    fn run(&self, panel: &ControlState) -> Result<Option<Value>, PythonException> {
         let Value::String(method) = &self.method else {
-            return Err(Raised(format!("KeyError({})", repr(&self.method))));
+            return Err(PythonException(format!("KeyError({})", repr(&self.method))));
         };
         match &self.arguments {
             Some(Value::Object(given)) => commands::run(panel, method, given),
-            Some(other) if is_true(other) => Err(Raised::type_error("the arguments must be a mapping")),
+            Some(other) if is_true(other) => {
+                Err(PythonException::type_error("the arguments must be a mapping"))
+            }
             _ => commands::run(panel, method, &Map::new()),
         }
     }

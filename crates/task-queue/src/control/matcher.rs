@@ -1,19 +1,20 @@
-//! Which nodes a command is for, where it names them by a pattern: as kombu matches it.
+//! Matches nodes by pattern, as kombu does: a command may name its nodes so.
 
 use regex_lite::{Regex, RegexBuilder};
 
-/// A pattern may be this long, and compile to this many bytes. Matching takes time in proportion to the node's name.
+/// The maximum length of a pattern, and the maximum size that it may compile to. Matching takes time proportional to
+/// the length of the node's name.
 const MAX_PATTERN: usize = 1000;
 const MAX_COMPILED: usize = 100_000;
 
-/// Whether the pattern matches the node; never, where pattern or matcher cannot be used.
+/// Whether the pattern matches the node. `false` if the pattern or the matcher is invalid.
 pub(super) fn matches(node: &str, pattern: &str, matcher: &str) -> bool {
     if pattern.len() > MAX_PATTERN {
         return false;
     }
     let regex = match matcher {
         "glob" => compiled(&format!("^(?s:{})$", translated(pattern))),
-        // Python's `match` begins where the text begins, and need not reach its end.
+        // Python's `match` starts at the beginning of the text and need not reach its end.
         "pcre" => compiled(&format!("^(?:{pattern})")),
         _ => None,
     };
@@ -25,7 +26,7 @@ fn compiled(pattern: &str) -> Option<Regex> {
     regex.inspect_err(|error| tracing::debug!(%error, "a pattern cannot be used")).ok()
 }
 
-/// A pattern of file names (`*`, `?`, `[abc]`, `[!abc]`) as a regular expression.
+/// Translates a file name pattern (`*`, `?`, `[abc]`, `[!abc]`) to a regular expression.
 fn translated(glob: &str) -> String {
     let mut regex = String::new();
     let mut rest = glob;
@@ -34,7 +35,7 @@ fn translated(glob: &str) -> String {
         match letter {
             '*' => regex.push_str(".*"),
             '?' => regex.push('.'),
-            // A bracket first in the set belongs to it.
+            // A closing bracket at the start of the set belongs to the set.
             '[' => match rest.char_indices().skip(1).find(|(_, letter)| *letter == ']') {
                 Some((end, _)) => {
                     let set = rest[..end].replace('\\', "\\\\").replace('[', "\\[").replace(']', "\\]");

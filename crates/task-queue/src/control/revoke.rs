@@ -1,4 +1,4 @@
-//! Revoking: by id or by stamp, and ending what runs already.
+//! Revokes tasks by id or stamp, and terminates running ones.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,17 +7,17 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::ControlState;
-use super::arguments::{Arguments, Raised};
+use super::arguments::{Arguments, PythonException};
 use super::commands::{Answer, ok};
 use crate::execution::as_list;
 use crate::protocol::repr;
 use crate::python::set_repr;
 use crate::result_backend::ResultBackend;
 
-/// A longer id was never published.
+/// No published task has a longer id.
 const MAX_ID: usize = 255;
 
-/// There is no process to be sent a signal; its number is told in the event.
+/// No process receives the signal; only its number appears in the event.
 const SIGNALS: [(&str, i32); 9] = [
     ("HUP", 1),
     ("INT", 2),
@@ -35,7 +35,7 @@ pub(super) fn revoke(panel: &ControlState, given: &Arguments<'_>) -> Answer {
     if given.is_true("terminate") {
         return end(panel, given, &ids);
     }
-    tracing::info!(ids = ids.len(), "tasks are revoked");
+    tracing::info!(ids = ids.len(), "tasks revoked");
     panel.note_revoked(&ids);
     ok(format!("tasks {} flagged as revoked", set_repr(ids.into_iter())))
 }
@@ -50,7 +50,7 @@ fn end(panel: &ControlState, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Ans
     let signum = signum(given)?;
     let ended = panel.registry.terminate(signum, |task| ids.contains(task.request.id.as_str()));
     let ended: BTreeSet<String> = ended.into_iter().collect();
-    tracing::info!(ids = ids.len(), ended = ended.len(), "tasks are terminated");
+    tracing::info!(ids = ids.len(), ended = ended.len(), "tasks terminated");
     if ended.is_empty() {
         return ok("terminate: tasks unknown");
     }
@@ -58,18 +58,18 @@ fn end(panel: &ControlState, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Ans
 }
 
 impl ControlState {
-    /// Remembers that these are revoked, and has it said to those who wait for what has not begun.
+    /// Revokes these ids, and passes on those not begun, so that waiting clients are notified.
     fn note_revoked(&self, ids: &BTreeSet<&str>) {
         self.revoked.add(ids.iter().copied());
         let active = self.registry.active_ids();
         let ids = ids.iter().filter(|id| id.len() <= MAX_ID && !active.contains(**id));
         if self.marks.try_send(ids.map(|id| (*id).to_owned()).collect()).is_err() {
-            tracing::warn!("too much is revoked at once: those who wait hear of it when the tasks come");
+            tracing::warn!("too many revocations at once: clients are notified when the tasks are received");
         }
     }
 }
 
-/// Says of what was revoked, to those who wait for it, that it is, until `stop`.
+/// Stores the state REVOKED for revoked tasks, which notifies the clients that wait for them, until `stop`.
 pub(super) async fn mark(
     backend: &ResultBackend,
     marks: &mut mpsc::Receiver<Vec<String>>,
@@ -81,8 +81,9 @@ pub(super) async fn mark(
                 None => return,
                 Some(Ok(())) => {}
                 Some(Err(error)) => {
-                    // As Celery has it. It is told once more when the task comes.
-                    tracing::warn!(%error, "who waits for a revoked task was not told yet");
+                    // As in Celery, there is no second attempt here. The state is stored again when the task is
+                    // received.
+                    tracing::warn!(%error, "the state of a revoked task could not be stored yet");
                     break;
                 }
             }
@@ -110,7 +111,7 @@ pub(super) fn revoke_by_stamped_headers(panel: &ControlState, given: &Arguments<
     ok(format!("headers defaultdict(<class 'set'>, {{{sets}}}) revoked"))
 }
 
-/// Ends what bears one of the stamps; gives those that something bore.
+/// Terminates the tasks that have one of the stamps; returns the stamps that matched.
 fn end_stamped<'a>(
     panel: &ControlState,
     headers: &'a Map<String, Value>,
@@ -132,8 +133,9 @@ fn end_stamped<'a>(
 }
 
 /// An object, or a list of texts such as `tenant=x`.
-fn stamped_headers(value: &Value) -> Result<Map<String, Value>, Raised> {
-    let unusable = || Raised::type_error("headers are an object, or a list of texts such as 'name=stamp'");
+fn stamped_headers(value: &Value) -> Result<Map<String, Value>, PythonException> {
+    let unusable =
+        || PythonException::type_error("headers are an object, or a list of texts such as 'name=stamp'");
     match value {
         Value::Object(headers) if headers.values().all(|stamps| !stamps.is_null()) => Some(headers.clone()),
         Value::Array(list) => {
@@ -145,8 +147,8 @@ fn stamped_headers(value: &Value) -> Result<Map<String, Value>, Raised> {
     .ok_or_else(unusable)
 }
 
-/// The signal's number; SIGTERM's, where none is given.
-fn signum(given: &Arguments<'_>) -> Result<i32, Raised> {
+/// The signal's number; the default is SIGTERM.
+fn signum(given: &Arguments<'_>) -> Result<i32, PythonException> {
     let Some(signal) = given.get("signal") else { return Ok(15) };
     let number = signal.as_i64().and_then(|number| i32::try_from(number).ok());
     let named = || {
@@ -154,5 +156,5 @@ fn signum(given: &Arguments<'_>) -> Result<i32, Raised> {
         let name = name.strip_prefix("SIG").unwrap_or(&name);
         SIGNALS.iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
     };
-    number.or_else(named).ok_or_else(|| Raised::value_error("there is no such signal"))
+    number.or_else(named).ok_or_else(|| PythonException::value_error("there is no such signal"))
 }

@@ -1,4 +1,4 @@
-//! Answers about the worker itself: its numbers, its configuration, its memory.
+//! Answers about the worker itself: its statistics, its configuration, its memory.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -10,11 +10,11 @@ use crate::protocol::CELERY_VERSION;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const MASK: &str = "********";
-/// As many as `memdump` shows.
+/// The maximum number of samples that `memdump` shows.
 const SAMPLES: usize = 10;
 
 impl ControlState {
-    /// What `stats` answers, with every key that Celery's has; Flower reads several of them without asking.
+    /// The answer to `stats`, with every key of Celery's answer: Flower reads several of them without checking.
     pub(super) fn stats(&self) -> Value {
         let pid = std::process::id();
         let mut stats = json!({
@@ -49,7 +49,7 @@ impl ControlState {
         })
     }
 
-    /// What `conf` answers: Celery's names for what is so here, and what the service has of its own.
+    /// The answer to `conf`: this worker's values under Celery's names, and the service's own values.
     pub(super) fn conf(&self) -> Value {
         let broker_url = self.bus.as_ref().map(|bus| {
             let account = bus.account();
@@ -74,7 +74,7 @@ impl ControlState {
     }
 }
 
-/// What `report` answers.
+/// The answer to `report`.
 pub(super) fn report() -> String {
     let (os, arch) = (std::env::consts::OS, std::env::consts::ARCH);
     format!(
@@ -82,12 +82,12 @@ pub(super) fn report() -> String {
     )
 }
 
-/// What `memsample` has answered since the last `memdump`, the newest.
+/// The newest answers to `memsample` since the last `memdump`.
 #[derive(Debug, Default)]
 pub(crate) struct MemorySamples(Mutex<VecDeque<String>>);
 
 impl MemorySamples {
-    /// What `memsample` answers: the resident memory.
+    /// The answer to `memsample`: the resident memory.
     pub(super) fn sample(&self) -> String {
         let (now, mut samples) = (memory(), self.0.lock().unwrap_or_else(PoisonError::into_inner));
         samples.truncate(SAMPLES - 1);
@@ -95,7 +95,7 @@ impl MemorySamples {
         now
     }
 
-    /// What `memdump` answers: those samples, and the memory now.
+    /// The answer to `memdump`: the samples, and the current memory.
     pub(super) fn dump(&self) -> String {
         let samples = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
         let mut lines: Vec<String> =
@@ -122,16 +122,16 @@ fn status_kib(field: &str) -> u64 {
     line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0)
 }
 
-/// The keys of Python's `getrusage`. What Linux does not count there is 0 here as it is there.
+/// The keys of Python's `getrusage`. Fields that Linux does not maintain are 0, as in Python.
 fn usage() -> Value {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // The program's name stands in parentheses and may hold spaces; the third field comes after it.
+    // The program's name is in parentheses and may contain spaces; the third field follows it.
     let fields: Vec<u64> = stat
         .rsplit_once(')')
         .map(|(_, rest)| rest.split_whitespace().map(|field| field.parse().unwrap_or(0)).collect())
         .unwrap_or_default();
     let field = |number: usize| fields.get(number - 3).copied().unwrap_or(0);
-    // Hundredths of a second, on every Linux that there is.
+    // In hundredths of a second, on all Linux systems.
     let seconds = |number: usize| f64::from(u32::try_from(field(number)).unwrap_or(u32::MAX)) / 100.0;
     json!({
         "utime": seconds(14), "stime": seconds(15), "maxrss": status_kib("VmHWM:"), "ixrss": 0, "idrss": 0,

@@ -1,4 +1,4 @@
-//! Going through the dead letters of a queue: each is looked at once, and kept, replayed or purged.
+//! Reviews the dead letters of a queue: each is read once, and kept, replayed or purged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,36 +9,36 @@ use super::{queue_of, revive};
 use crate::broker::{Broker, BrokerError, Delivery, PublishError};
 use crate::message::Message;
 
-/// What becomes of a letter.
+/// What to do with a letter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fate {
-    /// It stays.
+    /// It stays in the dead letter queue.
     Keep,
-    /// It goes back to the queue it came from, and is gone from here once that is confirmed.
+    /// It is published to the queue it came from, and removed from the dead letter queue once that is confirmed.
     Replay,
-    /// It is gone.
+    /// It is deleted.
     Purge,
 }
 
-/// Why a review stopped. What was decided about letters before holds.
+/// Why a review stopped. What was done with the letters before this one is not undone.
 #[derive(Debug, thiserror::Error)]
 pub enum ReviewError {
     /// The queue cannot be read, or a letter cannot be settled.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// A letter was not confirmed in its queue; it is still here.
+    /// A letter was not confirmed in its queue. It is still in the dead letter queue.
     #[error("{0}; the letter stays here, and may be replayed again")]
     Publish(#[from] PublishError),
 }
 
-/// Without a letter for this long, the queue is empty.
+/// If no letter arrives for this long, the queue is empty.
 const SILENCE: Duration = Duration::from_secs(2);
 
-/// Shows at most `most` letters of a queue to `judge`, and does what it says. Letters that stay are held until the end, so
-/// that each is seen once, and then put back.
+/// Passes at most `most` letters of a queue to `judge` and carries out its decisions. Letters to keep are held until
+/// the end, so that each is read once, and are then requeued.
 ///
 /// # Errors
-/// [`ReviewError`].
+/// Returns [`ReviewError`] if the queue or a letter cannot be processed.
 pub async fn review(
     broker: &Arc<dyn Broker>,
     queue: &str,

@@ -1,4 +1,5 @@
-//! Sends what was told: events of the worker one by one, those of tasks together under `task.multi`, as Celery does.
+//! Sends the recorded events: those of the worker one by one, those of tasks in batches under `task.multi`, as Celery
+//! does.
 
 use std::time::Duration;
 
@@ -10,11 +11,11 @@ use super::{BUFFER, Event, Events};
 use crate::broker::{Bus, BusSender, Exchange, PublishError};
 use crate::message::{Headers, Message, Properties};
 
-/// As many events of tasks go into one message at most.
+/// The maximum number of task events in one message.
 const BATCH: usize = 24;
-/// Between two tries while there is nowhere to send to.
+/// Between two attempts while the broker cannot be reached.
 const WAIT: Duration = Duration::from_millis(500);
-/// What is still to be told at the end may take this long.
+/// How long sending the last events may take at the end.
 const FAREWELL: Duration = Duration::from_secs(1);
 
 /// The exchange of events.
@@ -22,7 +23,7 @@ pub(crate) fn exchange() -> Exchange {
     Exchange { name: "celeryev".to_owned(), kind: "topic".to_owned(), durable: true }
 }
 
-/// Sends until `stop`, and then what was told before it.
+/// Sends events until `stop`, and then those recorded before it.
 pub(crate) async fn dispatch(events: &Events, bus: &Bus, stop: &CancellationToken) {
     let mut sender = bus.sender();
     loop {
@@ -31,11 +32,11 @@ pub(crate) async fn dispatch(events: &Events, bus: &Bus, stop: &CancellationToke
             break;
         }
         if let Err(error) = sent {
-            tracing::debug!(%error, "events are kept for now");
+            tracing::debug!(%error, "events cannot be sent yet and are buffered");
             let _ = tokio::time::timeout(WAIT, stop.cancelled()).await;
         } else {
             tokio::select! {
-                () = events.told.notified() => {}
+                () = events.recorded.notified() => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -63,7 +64,7 @@ async fn send_all(events: &Events, sender: &mut BusSender) -> Result<(), Publish
     }
 }
 
-/// What goes into the next message.
+/// The events of the next message.
 fn next_batch(events: &Events) -> Vec<Event> {
     events.with_buffer(|buffer| {
         let tasks = buffer.iter().take(BATCH).take_while(|event| event.is_of_task()).count();
@@ -71,7 +72,7 @@ fn next_batch(events: &Events) -> Vec<Event> {
     })
 }
 
-/// Back to the front, as far as there is room: what was told meanwhile is newer.
+/// Puts events back at the front, as far as there is room: those recorded meanwhile are newer.
 fn keep(events: &Events, batch: Vec<Event>) {
     let wanted = events.tells_of_tasks();
     events.with_buffer(|buffer| {

@@ -1,4 +1,4 @@
-//! The heartbeat, by which others know that a worker is alive and how busy it is.
+//! The heartbeat, which shows that a worker is alive and how busy it is.
 
 use std::time::Duration;
 
@@ -8,20 +8,20 @@ use tokio_util::sync::CancellationToken;
 use super::Events;
 use crate::protocol::CELERY_VERSION;
 
-/// Celery's own. A worker that is not heard of for twice this long counts as gone.
+/// Celery's interval. A worker without a heartbeat for twice this long counts as offline.
 const EVERY: Duration = Duration::from_secs(2);
 
-/// How busy a worker is.
+/// The load of a worker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Vitals {
     /// Tasks in flight.
     pub(crate) active: usize,
-    /// Tasks taken since the start.
+    /// Tasks begun since the start.
     pub(crate) processed: u64,
 }
 
 impl Vitals {
-    /// The fields of an event of the worker.
+    /// The fields of a worker's event.
     pub(crate) fn fields(self, freq: f64) -> Value {
         json!({
             "freq": freq, "active": self.active, "processed": self.processed, "loadavg": load_average(),
@@ -30,17 +30,17 @@ impl Vitals {
     }
 }
 
-/// Says that the worker is there until `stop`, and then that it goes.
+/// Reports the worker as online until `stop`, and then as offline.
 pub(crate) async fn beat(events: &Events, vitals: impl Fn() -> Vitals, stop: &CancellationToken) {
-    let tell = |kind| events.worker(kind, vitals().fields(EVERY.as_secs_f64()));
-    tell("worker-online");
+    let send = |kind| events.worker(kind, vitals().fields(EVERY.as_secs_f64()));
+    send("worker-online");
     while tokio::time::timeout(EVERY, stop.cancelled()).await.is_err() {
-        tell("worker-heartbeat");
+        send("worker-heartbeat");
     }
-    tell("worker-offline");
+    send("worker-offline");
 }
 
-/// Of the last one, five and fifteen minutes.
+/// The load averages over one, five and fifteen minutes.
 fn load_average() -> [f64; 3] {
     let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     let mut numbers = text.split(' ').map(|number| number.parse().unwrap_or(0.0));

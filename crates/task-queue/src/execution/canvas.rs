@@ -1,4 +1,5 @@
-//! Canvas: the messages that follow from a task which has ended, its callbacks, its errbacks and the rest of its chain.
+//! Canvas: the messages that follow from a task when it ends. These are its callbacks, its errbacks and the rest of its
+//! chain.
 
 use std::time::Duration;
 
@@ -9,21 +10,21 @@ use crate::protocol::{Envelope, Origin, Signature, TaskRequest};
 use crate::task::FollowUp;
 use crate::timestamp::Timestamp;
 
-const GROUP_WITHIN: &str = "a group inside its chain is a chord, which no worker of ours can count";
+const GROUP_WITHIN: &str = "a group inside its chain is a chord, which is not supported";
 
-/// With what a delay or `.dead` adds to it, a queue's name has to fit into AMQP's 255 bytes.
+/// With the parts that a delay or `.dead` adds, a queue's name has to fit into AMQP's 255 bytes.
 const MAX_QUEUE: usize = 190;
-/// Options of a chain or a group that are not those of its tasks.
+/// Options of a chain or a group as a whole, which its tasks do not inherit.
 const OF_THE_WHOLE: [&str; 8] =
     ["link", "link_error", "chord", "task_id", "group_id", "group_index", "root_id", "parent_id"];
-/// AMQP's properties are no longer.
+/// The maximum length of an AMQP property.
 const MAX_ID: usize = 255;
 
-/// Makes the messages that follow.
+/// Builds the messages of the tasks that follow from another.
 #[derive(Debug)]
 pub(crate) struct Canvas {
     pub(crate) origin: Origin,
-    /// Where a signature goes that names no queue.
+    /// The queue of a signature that names none.
     pub(crate) default_queue: String,
 }
 
@@ -34,16 +35,16 @@ pub(super) struct Child {
     pub(super) next: FollowUp,
 }
 
-/// What a task that follows is told of those before it.
+/// What a task that follows inherits from those before it.
 struct Descent<'a> {
     root_id: &'a str,
     parent_id: &'a str,
-    /// What is left of the chain after it; the next is the last.
+    /// The rest of the chain after it, in reverse order: the next task is the last element.
     chain: Vec<Signature>,
 }
 
 impl Canvas {
-    /// What a success is followed by: its callbacks, and the next of its chain.
+    /// The tasks that follow a success: its callbacks, and the next task of its chain.
     pub(super) fn after_success(&self, request: &TaskRequest, result: &Value) -> Vec<Child> {
         let mut children = Vec::new();
         let given = std::slice::from_ref(result);
@@ -56,7 +57,7 @@ impl Canvas {
         children
     }
 
-    /// An errback of the old kind, which is told the id of the task that failed.
+    /// An old-style errback, which receives the id of the failed task.
     pub(super) fn errback(&self, request: &TaskRequest, errback: &Signature) -> Vec<Child> {
         let mut children = Vec::new();
         self.apply(errback, &[Value::from(request.id.clone())], request.descent(&[]), &mut children);
@@ -111,8 +112,8 @@ impl Canvas {
         };
         let message: Message = envelope.seal(&self.origin);
         let queue = call.queue().unwrap_or_else(|| self.default_queue.clone());
-        // One with an `eta` is kept by whoever takes it, as when a client calls it: only the queues of this worker are known
-        // to be at the foot of the broker's delays.
+        // A task with an `eta` is held by the worker that receives it, as when a client calls it: only this worker's
+        // own queues are known to be bound to the broker's delay queues.
         Child { id, next: FollowUp { queue, message, after: Duration::ZERO } }
     }
 }
@@ -123,12 +124,13 @@ impl TaskRequest {
         Descent { root_id, parent_id: &self.id, chain: chain.to_vec() }
     }
 
-    /// What nobody here can carry on with. Before the task runs: afterwards it would be too late to refuse.
+    /// Why this worker cannot publish what follows from the task, if so. Checked before the task runs, because
+    /// afterwards it would be too late to refuse.
     pub(super) fn unsupported(&self) -> Option<&'static str> {
         if self.chord.is_some() {
-            return Some("it is a part of a chord, which no worker of ours can count");
+            return Some("it is a part of a chord, which is not supported");
         }
-        // The next is the last: what stands at the front ends the chain, and may be a group.
+        // The next task is the last element. The first element ends the chain, and may be a group.
         if self.chain.iter().skip(1).any(Signature::is_group) {
             return Some(GROUP_WITHIN);
         }
@@ -142,7 +144,7 @@ impl Signature {
         self.options.get(option)?.as_str().map(str::to_owned)
     }
 
-    /// The signatures that a chain or a group is of. They were read before the task ran.
+    /// The signatures of a chain or a group. They were checked before the task ran.
     fn tasks(&self) -> Vec<Self> {
         Self::list(self.kwargs.get("tasks").cloned()).unwrap_or_default()
     }
@@ -151,7 +153,7 @@ impl Signature {
         self.kind.as_deref() == Some("chain")
     }
 
-    /// Whether it ends in several tasks at once.
+    /// Whether it ends in several tasks that run in parallel.
     fn is_group(&self) -> bool {
         let ends_in_one = || self.is_chain() && self.tasks().last().is_some_and(Self::is_group);
         self.kind.as_deref() == Some("group") || ends_in_one()
@@ -160,14 +162,14 @@ impl Signature {
     pub(super) fn unsupported(&self) -> Option<&'static str> {
         let chord = self.kind.as_deref() == Some("chord");
         if chord || self.options.get("chord").is_some_and(|chord| !chord.is_null()) {
-            return Some("what follows it is a chord or a part of one, which no worker of ours can count");
+            return Some("a task that follows it is a chord or a part of one, which is not supported");
         }
         if self.queue().is_some_and(|queue| !is_usable(&queue)) {
-            return Some("what follows it is to go to a queue that no client may make");
+            return Some("a task that follows it names a queue that clients may not declare");
         }
         let too_long = |option: &str| self.text(option).is_some_and(|text| text.len() > MAX_ID);
         if too_long("task_id") || too_long("reply_to") {
-            return Some("what follows it has an id or a reply queue that is longer than AMQP carries");
+            return Some("a task that follows it has an id or a reply queue that is longer than AMQP allows");
         }
         match self.kind.as_deref() {
             Some("chain" | "group") => match Self::list(self.kwargs.get("tasks").cloned()) {
@@ -175,21 +177,22 @@ impl Signature {
                     Some(GROUP_WITHIN)
                 }
                 Ok(tasks) => tasks.iter().find_map(Self::unsupported),
-                Err(_) => Some("what follows it is a chain or a group with a malformed signature"),
+                Err(_) => Some("a chain or a group that follows it has a malformed signature"),
             },
-            Some("map" | "starmap" | "chunks") => Some("what follows it is a map, which only Python has"),
+            Some("map" | "starmap" | "chunks") => Some("a map follows it, which only Python workers support"),
             _ => None,
         }
     }
 
-    /// With what a chain says of its first task and a group of each, which is whatever is not about the whole of it.
+    /// Adds the options of the chain to its first task, or those of the group to each of its tasks, without those that
+    /// concern the whole.
     fn with_options_of(mut self, whole: &Self) -> Self {
         let options = whole.options.iter().filter(|(name, _)| !OF_THE_WHOLE.contains(&name.as_str()));
         self.options.extend(options.map(|(name, value)| (name.clone(), value.clone())));
         self
     }
 
-    /// Adds callbacks, or errbacks, to those it has.
+    /// Appends callbacks, or errbacks, to its own.
     fn add_to(&mut self, option: &str, more: &Value) {
         let listed = |value: &Value| match value {
             Value::Null => Vec::new(),
@@ -207,7 +210,7 @@ impl Signature {
         self
     }
 
-    /// It may name its queue, or what comes to the same on the exchange without a name.
+    /// The queue it names, or the routing key it names on the default exchange, which is equivalent.
     pub(super) fn queue(&self) -> Option<String> {
         let direct = self.text("exchange").is_none_or(|exchange| exchange.is_empty());
         self.text("queue").or_else(|| self.text("routing_key").filter(|_| direct))
@@ -221,7 +224,7 @@ impl Signature {
         }
     }
 
-    /// A number is seconds from now.
+    /// A number means seconds from now.
     fn moment(&self, option: &str) -> Option<Timestamp> {
         match self.options.get(option)? {
             Value::String(text) => Timestamp::parse(text),
@@ -245,7 +248,7 @@ impl Signature {
         json!({"callbacks": option("link"), "errbacks": option("link_error"), "chain": chain, "chord": null})
     }
 
-    /// The headers in which it differs from a task that is called without options.
+    /// The headers in which it differs from a task called without options.
     fn headers(&self, descent: &Descent<'_>) -> Map<String, Value> {
         let option = |name: &str| self.options.get(name).cloned().unwrap_or_default();
         let moment =
@@ -275,7 +278,7 @@ impl Signature {
     }
 }
 
-/// The broker refuses others, and would again and again.
+/// RabbitMQ refuses other names, however often they are declared.
 fn is_usable(queue: &str) -> bool {
     (1..=MAX_QUEUE).contains(&queue.len()) && !queue.starts_with("amq.")
 }
@@ -299,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn the_next_of_a_chain_is_its_last_and_is_given_the_result_and_the_rest() {
+    fn the_next_of_a_chain_gets_the_result_and_the_rest() {
         let step = |task: &str| json!({"task": task, "args": ["own"], "options": {"task_id": task, "queue": "other"}});
         let request = request(&json!({"chain": [step("t.last"), step("t.next")]}));
         let children = canvas().after_success(&request, &json!(7));
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_callback_that_is_a_chain_hands_its_own_callbacks_to_its_last() {
+    fn the_last_task_of_a_chain_gets_the_callbacks_of_the_chain() {
         let mut chain =
             call("celery.chain", Some("chain"), &json!([call("t.a", None, &json!([])), {"task": "t.b"}]));
         chain["options"]["link"] = json!([{"task": "t.after"}]);

@@ -1,4 +1,4 @@
-//! The queues that a worker takes tasks from. Remote control may add and cancel some while it runs.
+//! The queues that a worker consumes. Remote control may add and cancel some at run time.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,13 @@ use super::pool::Pool;
 use super::queue_consumer::QueueConsumer;
 use crate::broker::{Broker, BrokerError, Exchange};
 
-/// Queues that one worker can take from.
+/// The maximum number of queues that one worker consumes.
 const MAX_QUEUES: usize = 1000;
-/// What AMQP carries, less what goes before and after a queue's name: a delay, and the name of its dead letters.
+/// AMQP's limit, less what is added before and after a queue's name: the prefix of a delay, and the suffix of its dead
+/// letter queue.
 const MAX_NAME: usize = 150;
 
-/// A queue of tasks, and what clients publish to that it is bound to.
+/// A queue of tasks, with the exchange and the routing key that it is bound by.
 #[derive(Debug, Clone)]
 pub(crate) struct TaskQueue {
     pub(crate) name: String,
@@ -25,14 +26,14 @@ pub(crate) struct TaskQueue {
 }
 
 impl TaskQueue {
-    /// As Celery has a queue of which nothing but the name is known: behind a direct exchange of its own name.
+    /// A queue of which only the name is known. As in Celery it is bound to a direct exchange of the same name.
     pub(crate) fn named(name: &str) -> Self {
         let exchange = Exchange { name: name.to_owned(), kind: "direct".to_owned(), durable: true };
         Self { name: name.to_owned(), exchange, routing_key: name.to_owned() }
     }
 }
 
-/// All lines of a worker.
+/// All queue consumers of a worker.
 pub(crate) struct Consumers {
     broker: Arc<dyn Broker>,
     job: Job,
@@ -49,7 +50,7 @@ impl Consumers {
         Self { broker, job, pool, in_flight, stop, lines: TaskTracker::new(), queues: Mutex::default() }
     }
 
-    /// Takes from a queue of the configuration.
+    /// Consumes a configured queue.
     pub(crate) async fn begin(&self, queue: &str, concurrency: u16) -> Result<(), BrokerError> {
         let stop = self.stop.child_token();
         let entry = (TaskQueue::named(queue), stop.clone());
@@ -57,7 +58,7 @@ impl Consumers {
         self.consume(queue, usize::from(concurrency), stop).await
     }
 
-    /// Takes from one more queue, which is made unless it is there. Nothing happens if it is taken from already.
+    /// Consumes one more queue, which is declared if it does not exist. Does nothing if it is consumed already.
     pub(crate) fn add(self: &Arc<Self>, queue: TaskQueue) {
         let stop = self.stop.child_token();
         let entry = (queue.clone(), stop.clone());
@@ -80,35 +81,35 @@ impl Consumers {
         }
     }
 
-    /// Takes nothing more from a queue; what of it is in flight is finished.
+    /// Stops consuming a queue; its tasks in flight are finished.
     pub(crate) fn cancel(&self, queue: &str) {
         if let Some((_, stop)) = self.with_queues(|queues| queues.remove(queue)) {
             stop.cancel();
         }
     }
 
-    /// The queues that are taken from.
+    /// The queues that are consumed.
     pub(crate) fn queues(&self) -> Vec<TaskQueue> {
         self.with_queues(|queues| queues.values().map(|(queue, _)| queue.clone()).collect())
     }
 
-    /// Waits until all lines have ended, which they do when the worker stops.
+    /// Waits until all queue consumers have ended, which they do when the worker stops.
     pub(crate) async fn ended(&self) {
         self.lines.close();
         self.lines.wait().await;
     }
 
     async fn make_and_consume(&self, queue: &TaskQueue, stop: CancellationToken) -> Result<(), BrokerError> {
-        // One without a name is what the broker calls one that it is to make a name for.
+        // AMQP takes an empty name as a request to generate one.
         if !(1..=MAX_NAME).contains(&queue.name.len()) {
             return Err(BrokerError::Unreachable("its name is empty or too long".to_owned()));
         }
         if let Some(bus) = self.broker.bus() {
             bus.declare_task_queue(&queue.name, &queue.exchange, &queue.routing_key).await?;
         }
-        // Before its consumer, which binds it to what delays need.
+        // Before the consumer starts, which binds the queue to the delay queues.
         if let Err(error) = self.broker.prepare_delays().await {
-            tracing::warn!(%error, "the delay queues could not be made yet");
+            tracing::warn!(%error, "the delay queues could not be declared yet");
         }
         self.consume(&queue.name, self.pool.base(), stop).await
     }

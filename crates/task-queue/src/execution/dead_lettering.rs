@@ -1,5 +1,5 @@
-//! Dead-lettering: the end of a task that is not tried again. The letter has to fit into the broker, whatever was wrong with
-//! the task.
+//! Dead-lettering: how a task ends that is not retried. The dead letter must fit into the broker, whatever was wrong
+//! with the task.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -16,14 +16,14 @@ use crate::protocol::TaskRequest;
 use crate::task::Failure;
 
 impl Job {
-    /// For a task whose outcome cannot be published. Requeued, it would run again and again. What follows from it is left
-    /// out, since that may be what is too large.
+    /// Dead-letters a task whose outcome cannot be published. If it were requeued, it would run again and again. The
+    /// tasks that follow from it are not published, because they may be what is too large.
     pub(super) async fn dead_letter_unpublishable(
         &self,
         task: &InFlight,
         error: &PublishError,
     ) -> Result<(), NotAcked> {
-        let detail = format!("what follows from it cannot be published: {error}");
+        let detail = format!("its outcome cannot be published: {error}");
         let letter = DeadLetter::new(DeadReason::Unpublishable, detail);
         self.notify_abandoned(task, &letter).await;
         self.dead_letter_task(task, &letter).await?;
@@ -38,8 +38,8 @@ impl Job {
         self.dead_letter([&task.message, &task.original], &task.queue, task.deliveries, letter).await
     }
 
-    /// Publishes the letter. If it does not fit into the broker, it is published with fewer headers, and with the body as it
-    /// came.
+    /// Publishes the dead letter. If it does not fit into the broker, it is published with fewer headers, and with the
+    /// body as it was received.
     pub(super) async fn dead_letter(
         &self,
         [message, original]: [&Message; 2],

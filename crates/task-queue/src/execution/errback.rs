@@ -1,4 +1,4 @@
-//! Errbacks (`link_error`): told of a failure before anybody else is.
+//! Errbacks (`link_error`): called or published before the failure is stored.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ impl Job {
     pub(super) async fn call_errbacks(&self, task: &InFlight, failure: &Failure) -> Result<(), NotAcked> {
         for errback in &task.request.errbacks {
             if let Some(why) = errback.unsupported() {
-                // Perhaps that is why the task failed. It could be published as little now, however often it is tried.
-                tracing::error!(id = task.id(), why, "an errback is left out");
+                // This may be why the task failed. However often it is retried, the errback could not be published.
+                tracing::error!(id = task.id(), why, "an errback is not called");
             } else if self.is_told_the_failure(errback) {
                 self.tell_the_failure(task, errback, failure).await?;
             } else {
@@ -26,15 +26,15 @@ impl Job {
         Ok(())
     }
 
-    /// An errback of the new kind takes the request, the exception and the traceback, and is called where the task failed;
-    /// Celery, too, tells it from one of the old kind by the number of its parameters.
+    /// A new-style errback takes the request, the exception and the traceback, and is called in the worker where the
+    /// task failed. Like Celery, this tells it from an old-style errback by the number of its parameters.
     fn is_told_the_failure(&self, errback: &Signature) -> bool {
         let declared = self.tasks.declared(&errback.task);
         let bound = if errback.immutable { 0 } else { errback.args.len() + errback.kwargs.len() };
         declared.is_some_and(|declared| binding::by_place(declared.parameters).count() > bound + 1)
     }
 
-    /// As in Celery, what becomes of such an errback changes nothing for the task that failed.
+    /// As in Celery, the outcome of such an errback does not affect the failed task.
     async fn tell_the_failure(
         &self,
         task: &InFlight,
@@ -44,11 +44,11 @@ impl Job {
         let exception = json!({
             "exc_type": failure.exc_type, "exc_message": failure.exc_message, "exc_module": failure.exc_module,
         });
-        let told = [request_of(task), exception, json!(failure.traceback)];
+        let report = [request_of(task), exception, json!(failure.traceback)];
         let mut request = (*task.request).clone();
         request.name.clone_from(&errback.task);
         request.args =
-            if errback.immutable { errback.args.clone() } else { [&told, &errback.args[..]].concat() };
+            if errback.immutable { errback.args.clone() } else { [&report, &errback.args[..]].concat() };
         request.kwargs.clone_from(&errback.kwargs);
         let context = TaskContext { request: Arc::new(request), ..self.context(task) };
         let ended = tokio::select! {
@@ -62,7 +62,7 @@ impl Job {
     }
 }
 
-/// What an errback of the new kind is told of the task.
+/// The request that a new-style errback receives.
 fn request_of(task: &InFlight) -> Value {
     let request = &task.request;
     json!({

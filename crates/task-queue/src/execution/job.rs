@@ -1,4 +1,4 @@
-//! One delivery's way through the worker: run, carry out how that ended, settle.
+//! One delivery in the worker: run the task, carry out its outcome, settle the delivery.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::canvas::{Canvas, Child};
 use super::lifecycle::{InFlight, Lifecycle, Revocation};
 use super::limits::Limits;
-use super::revoked::Revoked;
+use super::revoked::RevokedTasks;
 use super::unacked_delivery::UnackedDelivery;
 use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::{Broker, Delivery, PublishError};
@@ -22,36 +22,36 @@ use crate::protocol::{NotATask, TaskRequest, Timing, protocol1, replaced};
 use crate::task::{Failure, Outcome, Retry, TaskContext, TaskDeclaration, Tasks};
 use crate::timestamp::Timestamp;
 
-/// A message that was handed out this often and never settled takes its worker with it each time.
+/// A message that was delivered this often and never settled probably kills its worker each time.
 const MAX_DELIVERIES: u32 = 5;
-/// So long may a task take to hear that it is given up.
+/// How long a task may take to handle that it is abandoned.
 const NOTIFY_LIMIT: Duration = Duration::from_secs(5);
 
-/// What every job works with.
+/// What every job needs.
 #[derive(Clone)]
 pub(crate) struct Job {
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) tasks: Arc<Tasks>,
     pub(crate) lifecycle: Arc<Lifecycle>,
     pub(crate) canvas: Arc<Canvas>,
-    pub(crate) revoked: Arc<Revoked>,
+    pub(crate) revoked: Arc<RevokedTasks>,
     pub(crate) limits: Arc<Limits>,
     pub(crate) cancel: CancellationToken,
 }
 
-/// A delivery whose message was read.
+/// A delivery whose message was decoded.
 pub(super) struct OpenedDelivery {
     delivery: Delivery,
     message: Arc<Message>,
     task: Result<InFlight, NotATask>,
 }
 
-/// Why a delivery is not acknowledged. It comes again.
+/// Why a delivery is not acknowledged. It is delivered again.
 pub(super) enum NotAcked {
     ShuttingDown,
-    /// Its connection is lost.
+    /// The connection was lost.
     ConnectionLost,
-    /// It cannot be published, ever.
+    /// The message can never be published.
     Unpublished(PublishError),
 }
 
@@ -62,27 +62,27 @@ impl From<ShuttingDown> for NotAcked {
 }
 
 impl OpenedDelivery {
-    /// Whether settling it has no effect any more.
+    /// Whether settling it no longer has any effect.
     pub(super) fn is_stale(&self) -> bool {
         self.delivery.is_stale()
     }
 
-    /// Waits until that is so.
+    /// Waits until it is stale.
     pub(super) async fn stale(&self) {
         self.delivery.stale().await;
     }
 
-    /// The task's name, where it is one.
+    /// The task's name, if the message is a task.
     pub(super) fn name(&self) -> Option<&str> {
         self.task.as_ref().ok().map(|task| task.request.name.as_str())
     }
 }
 
 impl Job {
-    /// Reads a message, and tells that its task was received.
+    /// Decodes a message and reports its task as received.
     pub(super) fn open(&self, mut delivery: Delivery) -> OpenedDelivery {
         let original = Arc::new(std::mem::take(&mut delivery.message));
-        // One that cannot be read stays as it is, and its decoding says why.
+        // If it cannot be upgraded, the original is decoded below, which returns the reason.
         let upgraded = protocol1::upgrade(&original).ok().flatten();
         let message = upgraded.map_or_else(|| Arc::clone(&original), Arc::new);
         let task = TaskRequest::decode(&message).map(|request| InFlight {
@@ -100,7 +100,7 @@ impl Job {
         OpenedDelivery { delivery, message, task }
     }
 
-    /// Back to the broker, unseen.
+    /// Requeues a delivery whose task has not begun.
     pub(super) async fn requeue(&self, opened: OpenedDelivery) {
         let _ = opened.delivery.requeue().await;
         if let Ok(task) = &opened.task {
@@ -108,7 +108,7 @@ impl Job {
         }
     }
 
-    /// Its connection is gone, and it comes again by itself.
+    /// Drops a delivery whose connection is lost. The broker delivers it again.
     pub(super) fn leave(&self, opened: &OpenedDelivery) {
         if let Ok(task) = &opened.task {
             self.lifecycle.settled(task);
@@ -146,7 +146,7 @@ impl Job {
 
     async fn outcome(&self, task: &InFlight, unacked: &mut UnackedDelivery) -> Result<Outcome, NotAcked> {
         if task.deliveries > MAX_DELIVERIES {
-            let detail = format!("handed out {MAX_DELIVERIES} times and never finished");
+            let detail = format!("delivered {MAX_DELIVERIES} times and never finished");
             return Ok(self.abandoned(task, DeadLetter::new(DeadReason::Poison, detail)).await);
         }
         if self.revoked.covers(&task.request.id, &task.request.stamps) {
@@ -154,7 +154,8 @@ impl Job {
         }
         match task.request.timing(Timestamp::now()) {
             Timing::Due => {}
-            // Not slept for, not even the last moment: a slot is for tasks that run, and the broker's wait survives us.
+            // The worker does not sleep even for the last moment before the `eta`: slots are for running tasks, and the
+            // broker's delay survives a restart.
             Timing::Early(after) => return Ok(Outcome::Postpone { after }),
             Timing::Expired => return Ok(Outcome::Revoked { expired: true }),
         }
@@ -165,7 +166,7 @@ impl Job {
             unacked.acknowledge_early().await?;
             task.ticket.acknowledge();
         }
-        // One that nobody here knows is not begun: its name is anybody's, and each would be counted for ever.
+        // An unknown task does not begin: its name is arbitrary, and every such name would be counted for ever.
         if self.tasks.declared(&task.request.name).is_some() {
             self.lifecycle.started(task).await?;
         }
@@ -181,7 +182,7 @@ impl Job {
         }
     }
 
-    /// Somebody asked for it not to be run, or not any longer.
+    /// Remote control revoked it before it began or while it ran.
     async fn revoke(&self, task: &InFlight) -> Outcome {
         if task.declared.accounted_for {
             return self.abandoned(task, DeadLetter::new(DeadReason::Revoked, "it was revoked")).await;
@@ -189,8 +190,8 @@ impl Job {
         Outcome::Revoked { expired: false }
     }
 
-    /// How long it may run, and the exception it is ended with then. A future has no way to hear of the soft limit before
-    /// the hard one: whichever is over first ends it.
+    /// How long it may run, and the exception with which it then ends. A future cannot be notified of the soft limit
+    /// before the hard one, so the shorter limit ends it.
     fn time_limit(&self, task: &InFlight) -> (Duration, &'static str) {
         let (asked, ordered) = (task.request.time_limit, self.limits.time(&task.request.name));
         let hard = asked.hard.or(ordered.hard).unwrap_or(Duration::MAX);
@@ -206,7 +207,7 @@ impl Job {
         Failure::of("billiard.exceptions", exception, vec![limit.as_secs_f64().into()]).into()
     }
 
-    /// `Ok` once its effect is durable, so that the delivery may be acknowledged.
+    /// Returns `Ok` once the effect is durable and the delivery may be acknowledged.
     async fn carry_out(&self, outcome: Outcome, task: &InFlight, runtime: Duration) -> Result<(), NotAcked> {
         match outcome {
             Outcome::Done => self.succeeded(task, &Value::Null, runtime).await,
@@ -246,7 +247,8 @@ impl Job {
         }
     }
 
-    /// What follows is published first: whoever sees the success may rely on it.
+    /// The tasks that follow are published before the success is stored, so that a client that sees the success can
+    /// rely on them.
     async fn succeeded(&self, task: &InFlight, result: &Value, runtime: Duration) -> Result<(), NotAcked> {
         let children = self.canvas.after_success(&task.request, result);
         self.follow(&children).await?;
@@ -274,19 +276,20 @@ impl Job {
         }
         let again = retry.apply(task);
         let unnamed = || Failure::of("celery.exceptions", "Retry", vec![Value::from("it asked for it")]);
-        // Told first: what the retry comes to must not be overwritten with the news that there is one.
+        // The state RETRY is stored before the message is published: otherwise it could overwrite the outcome of the
+        // retry.
         self.lifecycle.retried(task, &retry.failure.unwrap_or_else(unnamed)).await?;
         self.publish(&task.queue, &again, retry.after).await
     }
 
     async fn reject(&self, task: &InFlight, reason: String, requeue: bool) -> Result<(), NotAcked> {
-        let told = vec![Value::from(reason.clone()), Value::from(requeue)];
-        let failure = Failure::of("celery.exceptions", "Reject", told);
+        let exc_args = vec![Value::from(reason.clone()), Value::from(requeue)];
+        let failure = Failure::of("celery.exceptions", "Reject", exc_args);
         if !requeue {
             self.dead_letter_task(task, &DeadLetter::new(DeadReason::Rejected, reason)).await?;
         }
         self.lifecycle.rejected(task, &failure, requeue).await?;
-        // As in Celery, what was acknowledged before it began cannot be put back any more.
+        // As in Celery, a task that was acknowledged before it began cannot be requeued.
         if requeue && !task.ticket.is_acknowledged() { Err(NotAcked::ShuttingDown) } else { Ok(()) }
     }
 
@@ -303,18 +306,19 @@ impl Job {
         }
     }
 
-    /// What made the task unfit may make telling it unfit too: it gets one try, and the letter is dead-lettered all the same.
+    /// The notification may fail for the same reason as the task, so it gets one try. The task is dead-lettered in any
+    /// case.
     async fn abandoned(&self, task: &InFlight, letter: DeadLetter) -> Outcome {
         self.notify_abandoned(task, &letter).await;
         Outcome::Dead(letter)
     }
 
     pub(super) async fn notify_abandoned(&self, task: &InFlight, letter: &DeadLetter) {
-        let telling = AssertUnwindSafe(self.tasks.abandoned(self.context(task), letter)).catch_unwind();
-        let _ = tokio::time::timeout(NOTIFY_LIMIT, telling).await;
+        let notifying = AssertUnwindSafe(self.tasks.abandoned(self.context(task), letter)).catch_unwind();
+        let _ = tokio::time::timeout(NOTIFY_LIMIT, notifying).await;
     }
 
-    /// Publishes until the broker confirms; what that takes is a part of the delay.
+    /// Publishes until the broker confirms. The time that takes counts towards the delay.
     pub(super) async fn publish(
         &self,
         queue: &str,
@@ -341,14 +345,14 @@ impl InFlight {
         Revocation { terminated, signum: self.ticket.signum(), expired }
     }
 
-    /// Since it was published, or replayed from the dead letters.
+    /// Retries since it was published, or replayed from the dead letters.
     fn retries(&self) -> u32 {
         let before = self.message.number_header(dead_letter::REPLAYED_RETRIES).unwrap_or(0);
         self.request.retries.saturating_sub(u32::try_from(before).unwrap_or(u32::MAX))
     }
 
     fn tried_too_often(&self) -> Failure {
-        let told = format!("Can't retry {}[{}]", self.request.name, self.request.id);
-        Failure::of("celery.exceptions", "MaxRetriesExceededError", vec![Value::from(told)])
+        let text = format!("Can't retry {}[{}]", self.request.name, self.request.id);
+        Failure::of("celery.exceptions", "MaxRetriesExceededError", vec![Value::from(text)])
     }
 }

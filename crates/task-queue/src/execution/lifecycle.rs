@@ -1,5 +1,5 @@
-//! The states of a task in flight. Every delivery passes through here on its way, and whoever wants to know of tasks (the
-//! log, those that wait for a result) is told here and nowhere else.
+//! The states of a task in flight. Every delivery passes through here, and this is the only place that reports its
+//! states: to the log, to the events and to the clients that wait for a result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,58 +15,58 @@ use crate::message::Message;
 use crate::metrics;
 use crate::protocol::TaskRequest;
 use crate::python::{short_repr, shortened};
-use crate::task::{Failure, Shown, TaskDeclaration};
+use crate::task::{Failure, ShownArguments, TaskDeclaration};
 use crate::timestamp::Timestamp;
 
-/// A task that was taken from a queue and is not settled yet.
+/// A task that was received from a queue and is not settled yet.
 #[derive(Debug, Clone)]
 pub(crate) struct InFlight {
-    /// As it came, where it was of protocol 1.
+    /// The message as received, if it was of protocol 1.
     pub(crate) original: Arc<Message>,
-    /// What its message says.
+    /// The decoded request.
     pub(crate) request: Arc<TaskRequest>,
     /// The message, as protocol 2.
     pub(crate) message: Arc<Message>,
-    /// The queue it was taken from.
+    /// The queue it was received from.
     pub(crate) queue: Arc<str>,
-    /// How often it was handed out, this time included.
+    /// How often it was delivered, this delivery included.
     pub(crate) deliveries: u32,
-    /// What the task has declared; the defaults for one that nobody here knows.
+    /// What the task declares; the defaults for an unknown task.
     pub(crate) declared: TaskDeclaration,
-    /// What tells it from other deliveries, and ends it.
+    /// Identifies the delivery, and terminates its task.
     pub(crate) ticket: Ticket,
 }
 
 /// Why a task is not to be run any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Revocation {
-    /// It was running, and was ended.
+    /// Whether it was running and was ended.
     pub(crate) terminated: bool,
-    /// With this signal.
+    /// The signal that it was ended with.
     pub(crate) signum: Option<i32>,
-    /// Its time was over.
+    /// Whether it expired.
     pub(crate) expired: bool,
 }
 
-/// Tells of each state. The order is: received, started, one of the ends, settled; a delivery may be settled without any
-/// of the others, when it is requeued.
+/// Reports each state. The order is: received, started, one of the ends, settled. A delivery that is requeued may be
+/// settled without any of the others.
 #[derive(Debug)]
 pub(crate) struct Lifecycle {
     pub(crate) results: Results,
-    /// What is in flight.
+    /// The tasks in flight.
     pub(crate) registry: Arc<Registry>,
-    /// What others are told.
+    /// The events for monitors.
     pub(crate) events: Arc<Events>,
 }
 
 impl Lifecycle {
-    /// It came from the broker. It may have to wait, for its moment or for a slot.
+    /// It was received from the broker. It may have to wait for its `eta` or for a slot.
     pub(crate) fn received(&self, task: &InFlight) {
         tracing::debug!(id = task.id(), name = task.name(), queue = %task.queue, "received");
         self.registry.enter(task);
         gauge!(metrics::TASKS_IN_FLIGHT).increment(1.0);
         self.events.task("task-received", || {
-            let (request, shown) = (&task.request, Shown::of(&task.request, &task.declared));
+            let (request, shown) = (&task.request, ShownArguments::of(&task.request, &task.declared));
             let moment = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());
             json!({
                 "uuid": request.id, "name": task.name(), "args": shown.argsrepr, "kwargs": shown.kwargsrepr,
@@ -85,7 +85,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// It returned this. What follows from it (`link`, `chain`) is published already, under these ids.
+    /// It returned this result. The tasks that follow from it (`link`, `chain`) are published already, under these ids.
     pub(crate) async fn succeeded(
         &self,
         task: &InFlight,
@@ -101,7 +101,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// It failed, or cannot be run at all. What follows from it (`link_error`) is published already.
+    /// It failed, or cannot be run at all. Its errbacks (`link_error`) are called or published already.
     pub(crate) async fn failed(&self, task: &InFlight, failure: &Failure) -> Result<(), ShuttingDown> {
         tracing::debug!(id = task.id(), name = task.name(), exc_type = failure.exc_type, "failed");
         self.results.failed(task, failure).await?;
@@ -109,7 +109,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// It is about to be published again, to be tried once more.
+    /// It is about to be published again as a retry.
     pub(crate) async fn retried(&self, task: &InFlight, failure: &Failure) -> Result<(), ShuttingDown> {
         tracing::debug!(id = task.id(), name = task.name(), exc_type = failure.exc_type, "retried");
         self.results.retried(task, failure).await?;
@@ -133,7 +133,7 @@ impl Lifecycle {
         Ok(())
     }
 
-    /// This worker does not take it: back into the queue, or a dead letter.
+    /// This worker rejects it: it is requeued or dead-lettered.
     pub(crate) async fn rejected(
         &self,
         task: &InFlight,
@@ -153,7 +153,7 @@ impl Lifecycle {
         self.registry.schedule(task, eta);
     }
 
-    /// It is not in flight any more, whatever became of it: acknowledged, requeued, or its connection is gone.
+    /// It is no longer in flight: it was acknowledged or requeued, or its connection was lost.
     pub(crate) fn settled(&self, task: &InFlight) {
         tracing::trace!(id = task.id(), name = task.name(), "settled");
         self.registry.leave(task);
@@ -162,12 +162,12 @@ impl Lifecycle {
 }
 
 impl InFlight {
-    /// Its id, cut for the log, so that a foreign message cannot fill it.
+    /// Its id, cut for the log, so that a message of another program cannot fill the log.
     pub(crate) fn id(&self) -> &str {
         cut(&self.request.id)
     }
 
-    /// What it is called in events and logs.
+    /// Its name in events and logs.
     pub(crate) fn name(&self) -> &str {
         cut(self.request.shadow.as_ref().unwrap_or(&self.request.name))
     }

@@ -1,4 +1,4 @@
-//! How often tasks of a name may begin, and how long they may take, as remote control has it.
+//! Rate limits and time limits of tasks by name, as remote control sets them.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -14,31 +14,31 @@ use crate::protocol::TimeLimit;
 #[derive(Debug)]
 pub(crate) struct Limits {
     by_name: Mutex<HashMap<String, Limit>>,
-    /// Changes with every new rate, so that those who wait by an old one look again.
+    /// Changes with every new rate, so that tasks that wait under an old rate check again.
     rates: watch::Sender<u64>,
 }
 
 #[derive(Debug, Default)]
 struct Limit {
     rate: Option<Rate>,
-    /// When the next one may begin.
+    /// When the next task may begin.
     next: Option<Instant>,
     time: TimeLimit,
 }
 
-/// So many beginnings in a time.
+/// A rate limit: how many tasks may begin per unit of time.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Rate {
-    /// As it was asked for, such as `10/m`.
+    /// The rate as requested, such as `10/m`.
     pub(crate) text: String,
     every: Duration,
 }
 
 impl Rate {
-    /// Reads Celery's grammar: a number a second, or with `/s`, `/m`, `/h`. `Ok(None)` is no limit.
+    /// Parses Celery's grammar: a number per second, or with `/s`, `/m`, `/h`. `Ok(None)` means no limit.
     ///
     /// # Errors
-    /// What Python would say.
+    /// Returns the text of the exception that Python would raise.
     pub(crate) fn parse(value: &Value) -> Result<Option<Self>, String> {
         let text = match value {
             Value::Null => return Ok(None),
@@ -74,23 +74,23 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// Sets how often tasks of this name may begin.
+    /// Sets the rate limit of tasks of this name.
     pub(crate) fn set_rate(&self, name: &str, rate: Option<Rate>) {
         self.with(name, |limit| (limit.rate, limit.next) = (rate, None));
         self.rates.send_modify(|version| *version = version.wrapping_add(1));
     }
 
-    /// How often tasks of this name may begin, as it was asked for.
+    /// The rate limit of tasks of this name, as requested.
     pub(crate) fn rate(&self, name: &str) -> Option<String> {
         self.look(name, |limit| limit.rate.as_ref().map(|rate| rate.text.clone())).flatten()
     }
 
-    /// Sets how long tasks of this name may take that begin from now on.
+    /// Sets the time limits of tasks of this name that begin from now on.
     pub(crate) fn set_time(&self, name: &str, time: TimeLimit) {
         self.with(name, |limit| limit.time = time);
     }
 
-    /// How long a task of this name may take, where its own message says nothing.
+    /// The time limits of tasks of this name whose message sets none.
     pub(crate) fn time(&self, name: &str) -> TimeLimit {
         self.look(name, |limit| limit.time).unwrap_or_default()
     }
@@ -103,7 +103,7 @@ impl Limits {
             let Some(at) = self.look_mut(name, Limit::reserve).flatten() else { return };
             tokio::select! {
                 () = tokio::time::sleep_until(at) => return,
-                // Its turn was counted by the old rate.
+                // Its turn was computed from the old rate.
                 _ = rates.changed() => {}
             }
         }
@@ -124,12 +124,12 @@ impl Limits {
 }
 
 impl Limit {
-    /// Takes the next turn: when it is, if not now.
+    /// Reserves the next turn. Returns its time, or `None` if it is now.
     fn reserve(&mut self) -> Option<Instant> {
         let every = self.rate.as_ref()?.every;
         let now = Instant::now();
         let at = self.next.map_or(now, |next| next.max(now));
-        // As far ahead as the clock can count, at a rate that is as good as never.
+        // If the clock cannot count that far, a year from then stands for never.
         self.next = at.checked_add(every).or(Some(at + Duration::from_secs(365 * 86_400)));
         (at > now).then_some(at)
     }
@@ -158,7 +158,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn tasks_take_their_turns_at_the_rate_and_at_once_when_it_is_gone() {
+    async fn tasks_begin_at_the_rate_and_at_once_when_it_is_lifted() {
         let limits = Limits::default();
         let began = Instant::now();
         limits.turn("t").await;

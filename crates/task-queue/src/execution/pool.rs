@@ -1,4 +1,4 @@
-//! How many tasks run at once: slots, as many of them for each queue, that may become more or fewer at any time.
+//! How many tasks run at once: each queue has its own slots, whose number may change at any time.
 
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -9,24 +9,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::registry::Registry;
 
-/// How often the work in flight is looked at.
+/// How often the load is checked.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// What an operator may ask for at most.
+/// The largest number of slots that an operator can set.
 pub(crate) const MAX_SLOTS: usize = 10_000;
 
-/// Bounds for a number of slots that follows the work in flight.
+/// Bounds of a number of slots that follows the load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Autoscale {
-    /// Never more than this.
+    /// The maximum.
     pub max: usize,
-    /// Never fewer.
+    /// The minimum.
     pub min: usize,
-    /// How long there must have been less work before slots are taken away.
+    /// How long the load must have been lower before slots are removed.
     pub keepalive: Duration,
 }
 
 impl Autoscale {
-    /// Celery's own.
+    /// Celery's default.
     pub const KEEPALIVE: Duration = Duration::from_secs(30);
 
     /// These bounds, with Celery's keep-alive.
@@ -39,9 +39,9 @@ impl Autoscale {
 #[derive(Debug)]
 pub(crate) struct Pool {
     inner: Mutex<Inner>,
-    /// What the configuration has for the queue with most slots; others keep their distance to it.
+    /// The largest configured number of slots of a queue. The other queues keep their difference to it.
     base: usize,
-    /// So many messages may be in flight for each slot.
+    /// How many messages may be in flight for each slot.
     multiplier: usize,
 }
 
@@ -85,12 +85,12 @@ impl Pool {
         self.with(|inner| inner.autoscale)
     }
 
-    /// How many messages may be in flight of the queue with most slots.
+    /// How many messages of the queue with most slots may be in flight.
     pub(crate) fn prefetch(&self) -> usize {
         self.with(|inner| inner.most()) * self.multiplier
     }
 
-    /// So many slots more, or fewer.
+    /// Adds this many slots, or removes them if negative.
     pub(crate) fn grow_by(&self, difference: i64) {
         self.with(|inner| {
             let wanted = i64::try_from(inner.size).unwrap_or(i64::MAX).saturating_add(difference);
@@ -98,7 +98,7 @@ impl Pool {
         });
     }
 
-    /// Other bounds; the number of slots follows at once. Gives the bounds that hold now.
+    /// Sets the bounds, to which the number of slots adapts at once. Returns the bounds now in force.
     pub(crate) fn set_autoscale(&self, max: Option<usize>, min: Option<usize>) -> Option<Autoscale> {
         self.with(|inner| {
             let bounds = inner.autoscale?;
@@ -110,7 +110,7 @@ impl Pool {
         })
     }
 
-    /// Makes the slots follow the work in flight until `stop`: more at once, fewer only after a while.
+    /// Lets the number of slots follow the load until `stop`: it grows at once and shrinks only after a while.
     pub(crate) async fn follow(&self, registry: &Registry, stop: &CancellationToken) {
         let mut needed_at = Instant::now();
         while tokio::time::timeout(LOOK_EVERY, stop.cancelled()).await.is_err() {
@@ -139,7 +139,8 @@ impl Inner {
         self.lines.iter().filter_map(Weak::upgrade).for_each(|slots| slots.resize(size, most));
     }
 
-    /// What waits for a slot shows that more are needed, so that it is let in when more can be made.
+    /// Tasks that wait for a slot show that more are needed, so the prefetch is computed from the most slots that there
+    /// may be.
     fn most(&self) -> usize {
         self.autoscale.map_or(self.size, |bounds| bounds.max.max(self.size))
     }
@@ -150,7 +151,7 @@ impl Inner {
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
     state: Mutex<State>,
-    /// Fewer than the queue with most slots has.
+    /// How many slots fewer than the queue with most slots it has.
     fewer: usize,
     multiplier: usize,
     prefetch: watch::Sender<u16>,
@@ -159,7 +160,7 @@ pub(crate) struct Slots {
 #[derive(Debug, Default)]
 struct State {
     size: usize,
-    /// Slots that are to go as soon as they are free.
+    /// Slots to remove as soon as they are free.
     owed: usize,
 }
 
@@ -176,7 +177,7 @@ impl Slots {
         Self { free, state: Mutex::default(), fewer, multiplier, prefetch }
     }
 
-    /// Waits for a slot. First come, first served.
+    /// Waits for a slot, in order of arrival.
     pub(crate) async fn acquire(self: &Arc<Self>) -> Slot {
         // The semaphore is never closed.
         let permit = Arc::clone(&self.free).acquire_owned().await.ok();
@@ -233,7 +234,7 @@ mod tests {
         assert!(slots.acquire().now_or_never().is_none());
         pool.grow_by(-2);
         used.truncate(1);
-        assert!(slots.acquire().now_or_never().is_none(), "one is left, and in use");
+        assert!(slots.acquire().now_or_never().is_none(), "the one that is left is in use");
         pool.grow_by(1);
         used.push(slots.acquire().await);
         assert!(slots.acquire().now_or_never().is_none());

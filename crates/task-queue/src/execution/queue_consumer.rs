@@ -1,5 +1,5 @@
-//! One queue's way through the worker: received in order, begun in order as slots come free, or in turn where a rate limit
-//! is set.
+//! Consumes one queue. Tasks are received in order, and begin in order as slots become free, or in turn if they have a
+//! rate limit.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,18 +11,20 @@ use super::job::{Job, OpenedDelivery};
 use super::pool::{Slot, Slots};
 use crate::broker::{Deliveries, Delivery};
 
-/// What takes a queue's messages.
+/// The consumer of one queue.
 #[derive(Clone)]
 pub(super) struct QueueConsumer {
     pub(super) job: Job,
-    /// The prefetch bounds what one connection hands out; after a reconnect, tasks of the old one are still in flight.
+    /// Bounds the running tasks. The prefetch bounds only one connection: after a reconnect, tasks of the old one are
+    /// still in flight.
     pub(super) slots: Arc<Slots>,
     pub(super) stop: CancellationToken,
     pub(super) in_flight: TaskTracker,
 }
 
 impl QueueConsumer {
-    /// Takes messages until the broker hands out no more, which is when it was told to stop. What waits then is requeued.
+    /// Consumes messages until the broker delivers no more, which is once it was asked to stop. Deliveries that still
+    /// wait are then requeued.
     pub(super) async fn take(self, mut deliveries: Deliveries) {
         let mut waiting = VecDeque::new();
         loop {
@@ -47,7 +49,7 @@ impl QueueConsumer {
             let _ = delivery.requeue().await;
             return;
         }
-        // What waits from a connection that is gone comes again: it must not pile up.
+        // Waiting deliveries of a lost connection are delivered again, so they must not pile up here.
         while let Some(opened) = waiting.pop_front_if(|opened| opened.is_stale()) {
             self.job.leave(&opened);
         }
@@ -55,13 +57,14 @@ impl QueueConsumer {
     }
 
     fn begin(&self, opened: OpenedDelivery, slot: Slot) {
-        // Its connection may have gone while it waited for a slot; then it comes again, and once is enough.
+        // The connection may have been lost while it waited for a slot. It is then delivered again, and must not run
+        // twice.
         if opened.is_stale() {
             return self.job.leave(&opened);
         }
         let limited = opened.name().is_some_and(|name| self.job.limits.rate(name).is_some());
         if limited {
-            // It waits without a slot, so that other tasks are not kept from theirs. The prefetch bounds how many do.
+            // It waits without a slot, so that it does not block other tasks. The prefetch bounds how many wait.
             self.in_flight.spawn(self.clone().wait_for_turn(opened));
             return;
         }

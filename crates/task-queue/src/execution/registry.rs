@@ -1,4 +1,4 @@
-//! The tasks that a worker has in flight, for whoever asks what it is doing: each from its delivery to its settlement.
+//! The tasks that a worker has in flight, each from its delivery to its settlement. Remote control reads them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,12 +10,12 @@ use tokio_util::sync::CancellationToken;
 use super::lifecycle::InFlight;
 use crate::timestamp::Timestamp;
 
-/// Tasks remembered that wait in the broker for their `eta`.
+/// The maximum number of remembered tasks that wait in the broker for their `eta`.
 const MAX_SCHEDULED: usize = 10_000;
-/// And the bytes that their bodies may take, some of which are large.
+/// The maximum total size of their bodies.
 const MAX_SCHEDULED_BYTES: usize = 16 * 1024 * 1024;
 
-/// What tells one delivery from another, also of the same task, and ends it while it runs.
+/// Identifies one delivery, also among deliveries of the same task, and terminates its task.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Ticket {
     number: u64,
@@ -26,34 +26,34 @@ pub(crate) struct Ticket {
 }
 
 impl Ticket {
-    /// The signal that a process would have been ended with.
+    /// The signal that would have ended a process.
     pub(crate) fn signum(&self) -> Option<i32> {
         self.signum.get().copied()
     }
 
-    /// The broker will not hand it out again.
+    /// Records that the broker will not deliver it again.
     pub(crate) fn acknowledge(&self) {
         self.acknowledged.store(true, Ordering::Relaxed);
     }
 
-    /// Whether that is so, although the task is still in flight.
+    /// Whether it was acknowledged while still in flight.
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.acknowledged.load(Ordering::Relaxed)
     }
 }
 
-/// Where a task in flight stands.
+/// The stage of a task in flight.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Stage {
-    /// Taken from its queue; waits for a slot, or for its turn.
+    /// Received; waits for a slot, or for its turn under a rate limit.
     Reserved,
-    /// Taken from its queue before its `eta`: it is on its way back into the broker.
+    /// Received before its `eta`: it is being returned to the broker.
     Scheduled(Timestamp),
-    /// Running since then, in seconds since 1970.
+    /// Running since this time, in seconds since 1970.
     Active(f64),
 }
 
-/// The tasks in flight, and how many there have been.
+/// The tasks in flight, and the totals of those that have begun.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
     last: AtomicU64,
@@ -73,10 +73,10 @@ impl Registry {
         Ticket { number: self.last.fetch_add(1, Ordering::Relaxed), ..Ticket::default() }
     }
 
-    /// It was received.
+    /// The task was received.
     pub(crate) fn enter(&self, task: &InFlight) {
         self.with(|inner| {
-            // One that was on the way to its `eta` has arrived.
+            // A delayed task has returned from the broker.
             if task.request.eta.is_some() {
                 inner.scheduled.retain(|(_, scheduled)| scheduled.request.id != task.request.id);
             }
@@ -86,7 +86,7 @@ impl Registry {
         });
     }
 
-    /// It runs from now on.
+    /// The task begins to run.
     pub(crate) fn begin(&self, task: &InFlight) {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
         self.with(|inner| {
@@ -97,15 +97,15 @@ impl Registry {
         });
     }
 
-    /// It is settled.
+    /// The delivery is settled.
     pub(crate) fn leave(&self, task: &InFlight) {
         self.with(|inner| inner.in_flight.remove(&task.ticket.number));
     }
 
-    /// The broker holds it until then.
+    /// The broker holds the task until then.
     pub(crate) fn schedule(&self, task: &InFlight, eta: Timestamp) {
         self.with(|inner| {
-            // Shown by what it was read as: a second body would be memory for nothing.
+            // Remote control shows the decoded message, so the original need not be kept too.
             let task = InFlight { original: Arc::clone(&task.message), ..task.clone() };
             inner.scheduled.push_back((eta, task));
             let size = |(_, task): &(Timestamp, InFlight)| task.message.body.len();
@@ -117,7 +117,7 @@ impl Registry {
         });
     }
 
-    /// Those that wait for their `eta` in the broker, as far as this worker has sent them there, or are on their way.
+    /// The tasks that wait for their `eta`: those that this worker returned to the broker, and those being returned.
     pub(crate) fn scheduled(&self) -> Vec<(Timestamp, InFlight)> {
         let now = Timestamp::now();
         self.with(|inner| {
@@ -134,19 +134,19 @@ impl Registry {
         })
     }
 
-    /// Those in flight.
+    /// The tasks in flight.
     pub(crate) fn in_flight(&self) -> Vec<(Stage, InFlight)> {
         self.with(|inner| inner.in_flight.values().cloned().collect())
     }
 
-    /// How many are running.
+    /// How many tasks are running.
     pub(crate) fn active(&self) -> usize {
         self.with(|inner| {
             inner.in_flight.values().filter(|(stage, _)| matches!(stage, Stage::Active(_))).count()
         })
     }
 
-    /// The ids of those that are running.
+    /// The ids of the running tasks.
     pub(crate) fn active_ids(&self) -> BTreeSet<String> {
         self.with(|inner| {
             let active = inner.in_flight.values().filter(|(stage, _)| matches!(stage, Stage::Active(_)));
@@ -154,7 +154,7 @@ impl Registry {
         })
     }
 
-    /// How many are in flight, of the queue that has most of them.
+    /// How many tasks are in flight from the queue that has most of them.
     pub(crate) fn demand(&self) -> usize {
         self.with(|inner| {
             let mut by_queue = BTreeMap::<&str, usize>::new();
@@ -165,17 +165,17 @@ impl Registry {
         })
     }
 
-    /// How many of each name were begun.
+    /// How many tasks of each name have begun.
     pub(crate) fn totals(&self) -> BTreeMap<String, u64> {
         self.with(|inner| inner.totals.clone())
     }
 
-    /// How many were begun.
+    /// How many tasks have begun.
     pub(crate) fn processed(&self) -> u64 {
         self.with(|inner| inner.totals.values().sum())
     }
 
-    /// Asks those in flight to end that `which` picks; gives their ids.
+    /// Terminates the tasks in flight that `which` selects; returns their ids.
     pub(crate) fn terminate(&self, signum: i32, which: impl Fn(&InFlight) -> bool) -> Vec<String> {
         self.with(|inner| {
             let picked = inner.in_flight.values().map(|(_, task)| task).filter(|task| which(task));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn of_what_waits_for_its_eta_only_so_much_is_remembered_and_what_has_come_back_not_at_all() {
+    fn scheduled_tasks_are_bounded_and_forgotten_once_they_return() {
         let (registry, later) = (Registry::default(), Timestamp::now() + Duration::from_secs(60));
         (0..5).for_each(|id| registry.schedule(&task(id, MAX_SCHEDULED_BYTES / 4), later));
         let ids = || registry.scheduled().iter().map(|(_, task)| task.request.id.clone()).collect::<Vec<_>>();

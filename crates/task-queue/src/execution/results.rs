@@ -1,4 +1,5 @@
-//! The results of tasks whose callers want them: stored before the task is acknowledged, however long that takes.
+//! The results of tasks whose callers want them. A result is stored before its task is acknowledged, however long that
+//! takes.
 
 use std::sync::Arc;
 
@@ -18,7 +19,7 @@ pub(crate) struct Results {
     pub(crate) backend: ResultBackend,
     pub(crate) broker: Arc<dyn Broker>,
     pub(crate) cancel: CancellationToken,
-    /// Where a task has begun.
+    /// The node on which a task begins.
     pub(crate) node: Node,
 }
 
@@ -50,8 +51,8 @@ impl Results {
         self.keep(task, |meta| meta.of_failure(State::Revoked, &failure)).await
     }
 
-    /// What would have come after it fails with it, or whoever waits for the end of its chain or chord would for ever. From
-    /// the end on, so that whoever sees that it failed sees the same there.
+    /// The rest of its chain or chord fails with it, or a client that waits for the end of that chain or chord would
+    /// wait for ever. The last one is stored first, so that a client that sees the failure sees it there too.
     pub(super) async fn failed(&self, task: &InFlight, failure: &Failure) -> Result<(), ShuttingDown> {
         if task.wants_result() {
             let after = task.request.chord.iter().chain(&task.request.chain);
@@ -84,7 +85,7 @@ impl Results {
 }
 
 impl InFlight {
-    /// As the caller says, or else the task.
+    /// The caller's choice, or else the task's.
     fn wants_result(&self) -> bool {
         !self.request.ignore_result.unwrap_or(self.declared.ignore_result)
     }
@@ -106,7 +107,7 @@ impl TaskMeta {
         }
     }
 
-    /// Of a task that was not published: only one whose id is known already can be waited for.
+    /// For a task that was not published: a client can only wait for it if its id is known already.
     fn of_signature(call: &Signature) -> Option<Self> {
         let text = |option: &str| call.options.get(option)?.as_str().map(str::to_owned);
         Some(Self {

@@ -1,4 +1,4 @@
-//! The message of a retry: the same task once more, with what of it is changed.
+//! The message of a retry: the same task with the requested changes.
 
 use serde_json::{Map, Value};
 
@@ -9,7 +9,7 @@ use crate::task::Retry;
 use crate::timestamp::Timestamp;
 
 impl Retry {
-    /// The message that is published again. Its body was read before, so it can be again.
+    /// The message to publish. Its body was decoded before, so it can be decoded here.
     pub(super) fn apply(&self, task: &InFlight) -> Message {
         let mut again = retried(&task.message);
         if let Some((args, kwargs)) = self.arguments(task)
@@ -29,8 +29,8 @@ impl Retry {
         again
     }
 
-    /// Those of the run that are not replaced stay: a named one that is now given by place is dropped, one by place that
-    /// is now given by name is replaced where it stands.
+    /// Arguments that are not replaced are kept: a named argument that is now passed by position is dropped, and a
+    /// positional one that is now passed by name is replaced in its place.
     fn arguments(&self, task: &InFlight) -> Option<(Vec<Value>, Map<String, Value>)> {
         let places: Vec<&str> = binding::by_place(task.declared.parameters).collect();
         match (&self.args, &self.kwargs) {

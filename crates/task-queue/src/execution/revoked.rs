@@ -1,4 +1,5 @@
-//! The ids of tasks that are not to be run any more, and the stamps; bounded, and kept in a file over a restart.
+//! The ids and stamps of revoked tasks, which must not be run any more. They are bounded, and kept in a file over a
+//! restart.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -10,18 +11,18 @@ use serde_json::{Map, Value};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
-/// Celery's own bounds.
+/// Celery's own limits.
 const MAX_IDS: usize = 50_000;
 const EXPIRES_SECS: u64 = 10_800;
-/// Stamps do not expire by themselves; the oldest of a name give way.
+/// Stamps do not expire; the oldest of a header are dropped.
 const MAX_STAMPS: usize = 10_000;
 const MAX_ID: usize = 255;
-/// A file that cannot be written is tried again only after this.
+/// How long to wait before a failed write of the file is retried.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// What was revoked.
+/// The revoked ids and stamps.
 #[derive(Debug, Default)]
-pub(crate) struct Revoked {
+pub(crate) struct RevokedTasks {
     inner: Mutex<Inner>,
     changed: Notify,
 }
@@ -29,12 +30,12 @@ pub(crate) struct Revoked {
 #[derive(Debug, Default)]
 struct Inner {
     at: HashMap<String, u64>,
-    /// The oldest first; of an id that stands here twice only the later counts.
+    /// The oldest first. If an id occurs twice, only the later entry counts.
     order: VecDeque<(u64, String)>,
     stamps: BTreeMap<String, VecDeque<Value>>,
 }
 
-/// The file.
+/// The content of the state file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 struct State {
@@ -42,8 +43,8 @@ struct State {
     revoked_stamps: BTreeMap<String, VecDeque<Value>>,
 }
 
-impl Revoked {
-    /// Adds ids, from now on.
+impl RevokedTasks {
+    /// Adds ids, revoked from now on.
     pub(crate) fn add<'a>(&self, ids: impl IntoIterator<Item = &'a str>) {
         let now = now_secs();
         self.with(|inner| {
@@ -68,7 +69,7 @@ impl Revoked {
         self.changed.notify_one();
     }
 
-    /// Whether a task of this id and these stamps is not to be run.
+    /// Whether a task with this id and these stamps is revoked.
     pub(crate) fn covers(&self, id: &str, stamps: &Map<String, Value>) -> bool {
         self.with(|inner| {
             let live = inner.at.get(id).is_some_and(|at| at.saturating_add(EXPIRES_SECS) > now_secs());
@@ -87,20 +88,20 @@ impl Revoked {
         })
     }
 
-    /// Reads what an earlier process has left. A file that cannot be read is told of and passed over.
+    /// Reads the state of an earlier process. A file that cannot be read is logged and ignored.
     pub(crate) fn restore(&self, file: &PathBuf) {
         let state = match std::fs::read(file).map(|text| serde_json::from_slice::<State>(&text)) {
             Ok(Ok(state)) => state,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
             unreadable => {
                 let why = unreadable.map(|state| state.err().map(|error| error.to_string()));
-                tracing::warn!(file = %file.display(), ?why, "the state file cannot be read; it begins anew");
+                tracing::warn!(file = %file.display(), ?why, "the state file cannot be read; starting with an empty one");
                 return;
             }
         };
         let now = now_secs();
         self.with(|inner| {
-            // A clock that was set back must not keep an id for ever.
+            // After the clock was set back, an id must not be kept for ever.
             state.revoked.iter().for_each(|(id, at)| inner.add(id, (*at).min(now)));
             inner.stamps.extend(state.revoked_stamps);
             inner.purge(now);
@@ -118,8 +119,8 @@ impl Revoked {
             let (state, file) = (self.state(), file.clone());
             let written = tokio::task::spawn_blocking(move || write(&state, &file)).await;
             if let Ok(Err(error)) = written {
-                tracing::warn!(%error, "what was revoked cannot be written to the state file");
-                // Perhaps nothing else is revoked for hours.
+                tracing::warn!(%error, "the revoked tasks cannot be written to the state file");
+                // Without this, the retry would wait for the next revocation, which may be hours away.
                 self.changed.notify_one();
                 let _ = tokio::time::timeout(WAIT, stop.cancelled()).await;
             }
@@ -164,7 +165,7 @@ impl Inner {
             }
             self.order.pop_front();
         }
-        // An id that is revoked again and again must not fill the order.
+        // An id that is revoked again and again must not fill the queue.
         if self.order.len() > 2 * MAX_IDS {
             let live: VecDeque<_> = self.live().map(|(id, at)| (at, id.to_owned())).collect();
             self.order = live;
@@ -172,7 +173,7 @@ impl Inner {
     }
 }
 
-/// Celery takes one thing for a list of one.
+/// Celery accepts a single value in place of a list.
 pub(crate) fn as_list(value: &Value) -> &[Value] {
     match value {
         Value::Array(items) => items,
@@ -188,10 +189,10 @@ fn stamp_is_short(stamp: &Value) -> bool {
     }
 }
 
-/// By way of another file, so that there is always a whole one.
+/// Writes another file and renames it, so that the file is always complete.
 fn write(state: &State, file: &PathBuf) -> std::io::Result<()> {
     let text = serde_json::to_vec(state)?;
-    // Beside `state.w1` and `state.w2` there is one each.
+    // `state.w1` and `state.w2` each get their own.
     let mut beside = file.as_os_str().to_owned();
     beside.push(".new");
     {
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn an_id_is_revoked_until_it_expires_or_too_many_are_newer() {
-        let revoked = Revoked::default();
+        let revoked = RevokedTasks::default();
         revoked.add(["a", "b", "a"]);
         assert_eq!(revoked.ids(), ["a", "b"]);
         revoked.with(|inner| {
@@ -237,7 +238,7 @@ mod tests {
 
     #[test]
     fn a_stamp_revokes_whatever_bears_it() {
-        let revoked = Revoked::default();
+        let revoked = RevokedTasks::default();
         revoked.add_stamps("tenant", &[json!("x"), json!(7)]);
         let covers = |stamps: Value| revoked.covers("id", stamps.as_object().unwrap());
         assert!(covers(json!({"tenant": "x"})) && covers(json!({"other": 1, "tenant": ["y", 7]})));
@@ -245,11 +246,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn what_could_not_be_written_is_written_once_it_can_be_without_another_change() {
+    async fn a_failed_write_is_retried_without_another_change() {
         let directory = tempfile::tempdir().unwrap();
         let missing = directory.path().join("missing");
         let (file, stop, revoked) =
-            (missing.join("state.json"), CancellationToken::new(), Revoked::default());
+            (missing.join("state.json"), CancellationToken::new(), RevokedTasks::default());
         revoked.add(["a"]);
         let written = async {
             while !file.exists() {
@@ -267,18 +268,18 @@ mod tests {
     fn what_was_revoked_is_read_back_and_a_broken_file_is_passed_over() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("state.json");
-        let revoked = Revoked::default();
+        let revoked = RevokedTasks::default();
         revoked.restore(&file);
         revoked.add(["a", "b"]);
         revoked.add_stamps("tenant", &[json!("x")]);
         write(&revoked.state(), &file).unwrap();
-        let again = Revoked::default();
+        let again = RevokedTasks::default();
         again.restore(&file);
         assert_eq!(again.ids(), ["a", "b"]);
         assert!(again.covers("c", json!({"tenant": "x"}).as_object().unwrap()));
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
         std::fs::write(&file, "{").unwrap();
-        let anew = Revoked::default();
+        let anew = RevokedTasks::default();
         anew.restore(&file);
         assert!(anew.ids().is_empty());
     }

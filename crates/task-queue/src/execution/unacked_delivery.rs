@@ -1,4 +1,4 @@
-//! A delivery that a worker holds, until it is settled once: before its task runs or after, as the task declares.
+//! An unacked delivery. It is settled exactly once, before its task runs or after, as the task declares.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::message::Message;
 
 /// A delivery, and what is needed to settle it.
 pub(super) struct UnackedDelivery {
-    /// Nothing once it is settled.
+    /// `None` once it is settled.
     delivery: Option<Delivery>,
     message: Arc<Message>,
     pub(super) queue: Arc<str>,
@@ -21,7 +21,7 @@ impl UnackedDelivery {
         Self { delivery: Some(delivery), message: Arc::clone(message), queue, deliveries }
     }
 
-    /// For a task whose run may be lost with its worker.
+    /// For a task that may be lost with its worker.
     pub(super) async fn acknowledge_early(&mut self) -> Result<(), NotAcked> {
         let Some(delivery) = self.delivery.take() else { return Ok(()) };
         match delivery.ack_at_once().await {
@@ -30,7 +30,7 @@ impl UnackedDelivery {
         }
     }
 
-    /// Acknowledges what is done, and puts back what is not.
+    /// Acknowledges the delivery if the task is done, and requeues it otherwise.
     pub(super) async fn settle(self, done: Result<(), NotAcked>, broker: &Arc<dyn Broker>) {
         let message = Arc::clone(&self.message);
         let id = || format!("{:.64}", message.text_header("id").unwrap_or("-"));
@@ -42,7 +42,8 @@ impl UnackedDelivery {
             (Some(delivery), Err(_)) => delivery.requeue().await,
             (None, Ok(()) | Err(NotAcked::Unpublished(_))) => return,
             (None, Err(NotAcked::ConnectionLost)) => Ok(Settled::Stale),
-            // Acknowledged and not run to its end: its worker leaves, and the message is all there is of it.
+            // It is acknowledged but unfinished, and its worker is shutting down: only this copy of the message is
+            // left.
             (None, Err(NotAcked::ShuttingDown)) => {
                 let again = self.message.without_broker_headers();
                 if let Err(error) = broker.publish(&self.queue, &again, std::time::Duration::ZERO).await {
@@ -53,8 +54,8 @@ impl UnackedDelivery {
         };
         match settled {
             Ok(Settled::Done) => {}
-            Ok(Settled::Stale) => tracing::info!(id = id(), "its connection is gone; the task comes again"),
-            Err(error) => tracing::warn!(id = id(), %error, "the task could not be settled; it comes again"),
+            Ok(Settled::Stale) => tracing::info!(id = id(), "its connection was lost; the task runs again"),
+            Err(error) => tracing::warn!(id = id(), %error, "the task could not be settled; it runs again"),
         }
     }
 }

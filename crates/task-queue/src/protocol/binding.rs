@@ -1,8 +1,8 @@
-//! Arguments to parameters, as Python binds them: by place, by name, with defaults, and the rest collected.
+//! Binds arguments to parameters as Python does: by position, by name, with defaults, and with the rest collected.
 //!
-//! Parameters are written as in Python: `"x"` is required, `"z="` may be missing (what it is then, is up to the type that
-//! is deserialized, with `#[serde(default)]`), `"*args"` takes the places that are left, those after it are taken by name
-//! only, and `"**kwargs"` takes the names that are left.
+//! Parameters are written as in Python. `"x"` is required. `"z="` is optional; its default is up to the type that is
+//! deserialized, with `#[serde(default)]`. `"*args"` collects the remaining positional arguments, and the parameters
+//! after it are bound by name only. `"**kwargs"` collects the remaining named arguments.
 
 use serde_json::{Map, Value};
 
@@ -26,7 +26,7 @@ impl<'a> Parameter<'a> {
     }
 }
 
-/// The names that can be given by place, in order.
+/// The parameters that can be bound by position, in order.
 pub(crate) fn by_place<'a>(parameters: &'a [&'a str]) -> impl Iterator<Item = &'a str> {
     let named = parameters.iter().map(|written| Parameter::read(written)).map(|parameter| match parameter {
         Parameter::Required(name) | Parameter::Optional(name) => Some(name),
@@ -35,10 +35,10 @@ pub(crate) fn by_place<'a>(parameters: &'a [&'a str]) -> impl Iterator<Item = &'
     named.map_while(|name| name)
 }
 
-/// The arguments by the names of the parameters.
+/// Returns the arguments by parameter name.
 ///
 /// # Errors
-/// Too many, too few, given twice, or unknown: the text says which.
+/// Returns an error that says so if arguments are too many, too few, passed twice or unknown.
 pub(crate) fn bind(
     parameters: &[&str],
     args: &[Value],

@@ -1,24 +1,24 @@
-//! The bytes of a body to JSON, with a reason where they are none.
+//! Parses a body as JSON, or returns the reason why it is not JSON.
 
 use serde_json::Value;
 
 use super::compression;
 use crate::message::Message;
 
-/// What some programs put before a text in UTF-8. It is no part of the text.
+/// Some programs put this before a UTF-8 text. It is not part of the text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
-/// The body as JSON, typed markers in it as they came.
+/// The body as JSON, with typed markers unresolved.
 ///
 /// # Errors
-/// Why it cannot be read, without quoting it.
+/// Returns the reason if it cannot be read, without quoting the body.
 pub(super) fn read(message: &Message) -> Result<Value, String> {
     if let Some(other) = message.properties.content_type.as_deref().filter(|kind| !is_json(kind)) {
         return Err(format!("content type {other:.64} is not application/json"));
     }
     let text = compression::plain(message)?;
     let encoding = message.properties.content_encoding.as_deref();
-    // Celery's workers refuse it; it changes nothing of what was meant.
+    // Celery's workers refuse the mark, but it does not change the meaning.
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let value = serde_json::from_slice(text).map_err(|error| explain(text, &error, encoding))?;
     match too_large_integer(text) {
@@ -27,7 +27,7 @@ pub(super) fn read(message: &Message) -> Result<Value, String> {
     }
 }
 
-/// Whether it is JSON and may be an object, without reading it all. A byte order mark may stand before it.
+/// Whether it is JSON and may be an object, without reading it all. A byte order mark may precede it.
 pub(super) fn may_be_object(message: &Message) -> bool {
     message.properties.content_type.as_deref().is_none_or(is_json)
         && compression::first_byte(message) == Some(b'{')
@@ -38,8 +38,8 @@ fn is_json(content_type: &str) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// JSON is read as UTF-8 whatever the content encoding says, as kombu reads it: celery-ts calls plain zlib `base64`. Only a
-/// body that is none is explained by it.
+/// JSON is read as UTF-8 whatever the content encoding says, as by kombu: celery-ts labels plain zlib as `base64`. The
+/// encoding is only mentioned if the body is not JSON.
 fn is_utf8(encoding: &str) -> bool {
     ["", "utf-8", "utf8", "us-ascii", "ascii", "binary"]
         .iter()
@@ -54,17 +54,17 @@ fn explain(text: &[u8], error: &serde_json::Error, encoding: Option<&str>) -> St
     }
 }
 
-/// Python writes numbers that JSON does not have, halves of characters that no text has, and lists as deep as it likes; what
-/// serde says of them does not say so.
+/// Python writes numbers that JSON does not have, unpaired surrogates, and lists of any depth. serde's messages do not
+/// name these causes.
 fn explain_json(text: &[u8], error: &serde_json::Error) -> String {
     let line = text.split(|byte| *byte == b'\n').nth(error.line().saturating_sub(1)).unwrap_or_default();
     let at = line.get(error.column().saturating_sub(1)..).unwrap_or_default();
     let name = ["NaN", "Infinity"].into_iter().find(|name| at.starts_with(name.as_bytes()));
     let (said, column) = (error.to_string(), error.column());
     match name {
-        Some(name) => format!("{name} is no number of JSON, at column {column}"),
+        Some(name) => format!("{name} is not a JSON number, at column {column}"),
         None if said.contains("surrogate") || said.contains("end of hex escape") => {
-            format!("half of a surrogate pair is no character, at column {column}")
+            format!("half of a surrogate pair is not a character, at column {column}")
         }
         None if said.contains("recursion limit") => {
             format!("lists and objects are nested deeper than 127 levels, at column {column}")
@@ -73,8 +73,8 @@ fn explain_json(text: &[u8], error: &serde_json::Error) -> String {
     }
 }
 
-/// The digits of the first integer that 64 bits do not hold: serde_json would make a float of it, which is another
-/// number. The text is valid JSON.
+/// The number of digits of the first integer that does not fit into 64 bits: serde_json would turn it into a float,
+/// which is a different number. The text is valid JSON.
 fn too_large_integer(text: &[u8]) -> Option<usize> {
     let mut rest = text;
     while let Some((first, after)) = rest.split_first() {
@@ -126,9 +126,9 @@ mod tests {
     #[test]
     fn a_number_that_cannot_be_kept_is_refused_by_name() {
         for (text, reason) in [
-            ("[[1, NaN], {}, {}]", "NaN is no number of JSON, at column 6"),
-            ("[[\n Infinity], {}, {}]", "Infinity is no number of JSON, at column 2"),
-            ("[[-Infinity], {}, {}]", "Infinity is no number of JSON"),
+            ("[[1, NaN], {}, {}]", "NaN is not a JSON number, at column 6"),
+            ("[[\n Infinity], {}, {}]", "Infinity is not a JSON number, at column 2"),
+            ("[[-Infinity], {}, {}]", "Infinity is not a JSON number"),
             ("[[1e400], {}, {}]", "number out of range"),
             ("[[18446744073709551616], {}]", "an integer of 20 digits does not fit into 64 bits"),
             ("[[-9223372036854775809], {}]", "an integer of 19 digits does not fit into 64 bits"),
@@ -159,7 +159,7 @@ mod tests {
     }
 
     #[test]
-    fn another_content_type_is_named_and_an_encoding_where_the_body_cannot_be_read() {
+    fn errors_name_another_content_type_or_encoding() {
         let mut message = body("[\0]\0");
         message.properties.content_encoding = Some("utf-16".to_owned());
         assert!(read(&message).unwrap_err().contains("utf-16"));
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_surrogate_pair_and_more_than_127_levels_are_refused_by_name() {
+    fn unpaired_surrogates_and_more_than_127_levels_are_refused() {
         let nested = |levels: usize| body(&("[".repeat(levels) + &"]".repeat(levels)));
         assert!(read(&nested(127)).is_ok());
         assert!(read(&nested(128)).unwrap_err().contains("deeper than 127 levels"));

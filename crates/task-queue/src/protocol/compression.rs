@@ -1,4 +1,4 @@
-//! Bodies that were compressed by kombu, and no more of them than memory has room for.
+//! Decompresses bodies that kombu compressed, up to a size limit.
 
 use std::borrow::Cow;
 use std::io::{BufReader, Read};
@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use crate::message::Message;
 
-/// A body may be this large; a few kilobytes can be made that say a million times as much.
+/// The maximum size of a decompressed body: a few kilobytes can expand to a million times as much.
 const MAX_SIZE: u64 = 16 * 1024 * 1024;
-/// What zstd may keep to look back into: 2^24 is [`MAX_SIZE`].
+/// The maximum window that zstd may keep: 2^24 is [`MAX_SIZE`].
 const MAX_WINDOW_LOG: u32 = 24;
 
-/// The body as it was before it was compressed.
+/// The body, decompressed.
 ///
 /// # Errors
-/// The compression is unknown, the body is not what it says, or too large.
+/// Returns an error if the compression is unknown, the body is not compressed so, or it is too large.
 pub(super) fn plain(message: &Message) -> Result<Cow<'_, [u8]>, String> {
     let Some(mut decoder) = decoder(message)? else { return Ok(Cow::Borrowed(&message.body)) };
     let mut plain = Vec::new();
@@ -27,7 +27,7 @@ pub(super) fn plain(message: &Message) -> Result<Cow<'_, [u8]>, String> {
     Ok(Cow::Owned(plain))
 }
 
-/// The first byte that is neither a space nor of a byte order mark, without decompressing more than that.
+/// The first byte that is neither white space nor part of a byte order mark, without decompressing more than that.
 pub(super) fn first_byte(message: &Message) -> Option<u8> {
     let visible = |byte: &u8| !byte.is_ascii_whitespace() && !b"\xef\xbb\xbf".contains(byte);
     match decoder(message).ok()? {
@@ -38,12 +38,12 @@ pub(super) fn first_byte(message: &Message) -> Option<u8> {
     }
 }
 
-/// Nothing for a body that is not compressed. kombu means zlib by each of its names for gzip.
+/// `None` if the body is not compressed. kombu uses zlib under each of its names for gzip.
 fn decoder(message: &Message) -> Result<Option<Box<dyn Read + '_>>, String> {
     let name = match message.headers.get("compression") {
         None | Some(Value::Null) => return Ok(None),
         Some(Value::String(name)) => name.as_str(),
-        Some(_) => return Err("its compression is no text".to_owned()),
+        Some(_) => return Err("its compression is not a string".to_owned()),
     };
     match name {
         "" => Ok(None),

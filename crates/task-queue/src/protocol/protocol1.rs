@@ -1,5 +1,5 @@
-//! Protocol 1 (all in a JSON object, no headers) and the hybrid (headers beside such an object), turned into protocol 2
-//! where they come in, so that whatever is done with the message after that, publishing it again included, knows one form.
+//! Converts protocol 1 (everything in one JSON object, no headers) and the hybrid (headers next to such an object) to
+//! protocol 2 on receipt. All later steps, such as publishing the message again, only deal with protocol 2.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -8,7 +8,7 @@ use super::{NotATask, body};
 use crate::message::{Headers, MAX_HEADERS, Message, headers_size};
 use crate::timestamp;
 
-/// The fields of the object that are headers of protocol 2.
+/// The fields of the object that become headers in protocol 2.
 const HEADERS: [&str; 17] = [
     "lang",
     "task",
@@ -29,10 +29,10 @@ const HEADERS: [&str; 17] = [
     "meth",
 ];
 
-/// The same task as a message of protocol 2; nothing when it is one already, or no task at all.
+/// The same task as a message of protocol 2; `None` if it is one already, or is not a task.
 ///
 /// # Errors
-/// It cannot be read, or says when to run in a time zone that it does not name.
+/// Returns an error if it cannot be read, or has a time in a time zone that it does not name.
 pub fn upgrade(message: &Message) -> Result<Option<Message>, NotATask> {
     if !body::may_be_object(message) {
         return Ok(None);
@@ -59,8 +59,8 @@ pub fn upgrade(message: &Message) -> Result<Option<Message>, NotATask> {
     upgraded.headers.extend(message.headers.clone());
     upgraded.headers.remove("compression");
     if headers_size(&upgraded.headers) > MAX_HEADERS {
-        // A body may be as large as it likes, and headers may not: it could never be published again.
-        return Err(NotATask::Undecodable("what would be its headers is too large for them".to_owned()));
+        // The size of headers is limited, that of a body is not: the message could never be published again.
+        return Err(NotATask::Undecodable("its fields are too large to become headers".to_owned()));
     }
     upgraded.properties.content_type = Some("application/json".to_owned());
     upgraded.properties.content_encoding = Some("utf-8".to_owned());
@@ -72,7 +72,7 @@ fn headers(fields: Map<String, Value>) -> Headers {
     fields.into_iter().filter(|(name, _)| HEADERS.contains(&name.as_str())).collect()
 }
 
-/// `utc: false` with no offset is the local time of a machine that we do not know.
+/// With `utc: false` and no offset, a time is local to a machine that is not known here.
 fn refuse_local_time(fields: &Map<String, Value>) -> Result<(), NotATask> {
     let problem = "is in a time zone that it does not name (`utc` is false)";
     let local = |header: &str| fields.get(header).and_then(Value::as_str).is_some_and(timestamp::is_naive);
@@ -94,7 +94,7 @@ mod tests {
         Message { headers, body: Bytes::from(body.to_string()), ..Message::default() }
     }
 
-    /// As Celery 5.7 writes it with `task_protocol = 1`.
+    /// As written by Celery 5.7 with `task_protocol = 1`.
     fn old() -> Value {
         json!({
             "task": "t.add", "id": "1", "args": [{"__type__": "uuid", "__value__": {"hex": "12345678123456781234567812345678"}}],

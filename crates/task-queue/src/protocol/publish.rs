@@ -1,4 +1,4 @@
-//! A task to be published: the message that a Celery client would send, and the same message once more.
+//! Messages to publish: those that a Celery client would send, and retries and replacements of received ones.
 
 use bytes::Bytes;
 use serde_json::{Map, Value, json};
@@ -7,36 +7,36 @@ use super::{Signature, body, repr};
 use crate::message::{Headers, Message, Properties};
 use crate::timestamp::Timestamp;
 
-/// A task to be published.
+/// A task to publish.
 #[derive(Debug, Clone)]
 pub struct TaskMessage {
-    /// The name that workers know it by.
+    /// The name under which workers have registered it.
     pub name: &'static str,
-    /// A UUID; a retry and a replay keep it.
+    /// A UUID, which a retry or a replay keeps.
     pub id: String,
     /// The positional arguments.
     pub args: Vec<Value>,
-    /// The arguments as people may see them, in Flower for instance: no personal data, no secrets.
+    /// The arguments for display, in Flower for instance, without personal data and secrets.
     pub argsrepr: String,
     /// Further headers, such as `traceparent`.
     pub headers: Headers,
-    /// When and how it is to be run.
+    /// The options of the task.
     pub options: TaskOptions,
 }
 
-/// When and how a task is to be run.
+/// When and how a task is run.
 #[derive(Debug, Clone)]
 pub struct TaskOptions {
-    /// Not before. The worker that takes it keeps the rest of the wait in the broker.
+    /// Run it no earlier. The worker that receives it early returns it to the broker until then.
     pub eta: Option<Timestamp>,
-    /// Not after. Not told to the broker, which would drop the message without a trace: the worker that takes it revokes
-    /// it.
+    /// Run it no later. It is not set as the message's expiration, because the broker would drop the message silently;
+    /// instead the worker that receives it too late revokes it.
     pub expires: Option<Timestamp>,
     /// 0 to 9.
     pub priority: u8,
-    /// What it is called in events and logs, where not by its name.
+    /// The name in events and logs, if it differs from the task's name.
     pub shadow: Option<String>,
-    /// Nobody wants its result.
+    /// Whether the result is dropped.
     pub ignore_result: bool,
 }
 
@@ -46,7 +46,7 @@ impl Default for TaskOptions {
     }
 }
 
-/// Who publishes: Celery's `origin` and `reply_to`.
+/// The publisher: Celery's `origin` and `reply_to`.
 #[derive(Debug, Clone)]
 pub struct Origin {
     name: String,
@@ -61,7 +61,7 @@ impl Origin {
     }
 }
 
-/// This host's name.
+/// The name of this host.
 fn hostname() -> String {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     if host.trim().is_empty() { "localhost".to_owned() } else { host.trim().to_owned() }
@@ -74,7 +74,7 @@ impl Default for Origin {
 }
 
 impl TaskMessage {
-    /// The message on the wire, with the nineteen headers that a Celery client sends.
+    /// Encodes the message, with the nineteen headers that a Celery client sends.
     pub fn encode(&self, origin: &Origin) -> Message {
         let TaskOptions { eta, expires, priority, shadow, ignore_result } = &self.options;
         let written = |moment: &Option<Timestamp>| json!(moment.map(|moment| moment.to_string()));
@@ -100,12 +100,12 @@ pub(crate) struct Envelope<'a> {
     pub(crate) id: &'a str,
     pub(crate) args: &'a [Value],
     pub(crate) kwargs: &'a Map<String, Value>,
-    /// What follows it.
+    /// Its callbacks, errbacks, chain and chord.
     pub(crate) embed: Value,
-    /// Those that are not as in a task that is called without options, and further ones.
+    /// Headers that differ from those of a task called without options, and additional ones.
     pub(crate) headers: Headers,
     pub(crate) priority: u8,
-    /// Where its caller waits, where that is not who publishes it.
+    /// The caller's reply queue, if the caller is not the publisher.
     pub(crate) reply_to: Option<String>,
 }
 
@@ -144,13 +144,13 @@ impl Envelope<'_> {
             priority: Some(self.priority),
             ..Properties::default()
         };
-        // JSON's own values can always be written.
+        // JSON values can always be serialized.
         let body = serde_json::to_vec(&(self.args, self.kwargs, self.embed)).unwrap_or_default();
         Message { properties, headers, body: Bytes::from(body) }
     }
 }
 
-/// The same task once more, as Celery publishes a retry: the same id, one more in `retries`, itself as its parent.
+/// The message of a retry as Celery publishes it: the same id, `retries` incremented, itself as the parent.
 pub fn retried(message: &Message) -> Message {
     let mut again = message.without_broker_headers();
     let retries = again.number_header("retries").unwrap_or(0).saturating_add(1);
@@ -161,10 +161,10 @@ pub fn retried(message: &Message) -> Message {
     again
 }
 
-/// Another task in the place of this one: the same id, and what follows it.
+/// The message of a task that replaces this one: the same id, and the same callbacks, errbacks and chain.
 ///
 /// # Errors
-/// Its body cannot be read.
+/// Returns an error if the body of the message cannot be read.
 pub(crate) fn replaced(message: &Message, by: &Signature) -> Result<Message, String> {
     let mut other = with_arguments(&message.without_broker_headers(), &by.args, &by.kwargs)?;
     let nesting = other.number_header("replaced_task_nesting").unwrap_or(0).saturating_add(1);
@@ -174,10 +174,10 @@ pub(crate) fn replaced(message: &Message, by: &Signature) -> Result<Message, Str
     Ok(other)
 }
 
-/// The same message with other arguments; what follows the task stays.
+/// The same message with other arguments. Its callbacks, errbacks and chain are kept.
 ///
 /// # Errors
-/// Its body cannot be read.
+/// Returns an error if the body of the message cannot be read.
 pub(crate) fn with_arguments(
     message: &Message,
     args: &[Value],

@@ -1,4 +1,4 @@
-//! JSON as Python would show the value: what events and results say of arguments and exceptions, for people.
+//! JSON values as Python shows them: for arguments and exceptions in events and results, for people to read.
 
 use serde_json::{Map, Value};
 
@@ -20,7 +20,7 @@ pub fn repr(value: &Value) -> String {
     }
 }
 
-/// Celery shows so much of arguments.
+/// The length to which Celery cuts arguments.
 const MAX_SHOWN: usize = 1024;
 
 /// Positional arguments, as Python shows a tuple.
@@ -44,7 +44,7 @@ fn short(shown: &str) -> String {
     }
 }
 
-/// Double quotes only where that spares an escape, as Python has it.
+/// With double quotes only if that avoids an escape, as in Python.
 fn quoted(text: &str) -> String {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     let mut shown = String::from(quote);

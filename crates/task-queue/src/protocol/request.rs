@@ -1,4 +1,4 @@
-//! A task as it was taken from a queue: what its message says of it.
+//! A task received from a queue: the content of its message.
 
 use std::time::Duration;
 
@@ -8,85 +8,85 @@ use super::{NotATask, Signature, binding, body, protocol1, typed_json};
 use crate::message::Message;
 use crate::timestamp::Timestamp;
 
-/// A task that was taken from a queue. What a client need not say, or says in another type, is missing here, except where
-/// a wrong guess would run the task at the wrong time or lose a part of it.
+/// A task received from a queue. A field that is missing, or has an unexpected type, is `None` or its default, except
+/// where that would run the task at the wrong time or lose a part of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TaskRequest {
     /// The task's id.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// What it is called in events and logs, where not by its name.
+    /// The name in events and logs, if it differs from the task's name.
     pub shadow: Option<String>,
     /// Positional arguments, typed JSON resolved.
     pub args: Vec<Value>,
     /// Named arguments, typed JSON resolved.
     pub kwargs: Map<String, Value>,
-    /// The arguments for people, as the client wrote them.
+    /// The positional arguments for display, as the client wrote them.
     pub argsrepr: Option<String>,
-    /// The named arguments for people, as the client wrote them.
+    /// The named arguments for display, as the client wrote them.
     pub kwargsrepr: Option<String>,
-    /// How often it was published again already.
+    /// How often it was retried before.
     pub retries: u32,
-    /// Not to be run before.
+    /// Run it no earlier.
     pub eta: Option<Timestamp>,
-    /// Not to be run after.
+    /// Run it no later.
     pub expires: Option<Timestamp>,
-    /// Whether nobody wants its result; where the client does not say, it is as the task has it.
+    /// Whether the result is dropped; `None` leaves that to the task.
     pub ignore_result: Option<bool>,
-    /// How long it may take.
+    /// Its time limits.
     pub time_limit: TimeLimit,
-    /// The task that everything began with.
+    /// The first task of the workflow.
     pub root_id: Option<String>,
-    /// The task that called it, or itself once it is a retry.
+    /// The task that called it, or itself if it is a retry.
     pub parent_id: Option<String>,
-    /// The group it is one of.
+    /// The group that it belongs to.
     pub group: Option<String>,
-    /// Where the caller waits for a result.
+    /// The caller's reply queue.
     pub reply_to: Option<String>,
-    /// What the caller knows the result by.
+    /// The id by which the caller knows the result.
     pub correlation_id: Option<String>,
-    /// 0 to 9, or what the queue's `x-max-priority` admits.
+    /// 0 to 9, or up to the queue's `x-max-priority`.
     pub priority: Option<u8>,
-    /// Which process published it.
+    /// The process that published it.
     pub origin: Option<String>,
-    /// What it was stamped with, by the names in `stamped_headers`.
+    /// Its stamps, by the names in `stamped_headers`.
     pub stamps: Map<String, Value>,
-    /// To be published when it has succeeded.
+    /// The tasks to publish if it succeeds.
     pub callbacks: Vec<Signature>,
-    /// To be published when it has failed.
+    /// The tasks to publish or call if it fails.
     pub errbacks: Vec<Signature>,
-    /// What is left of its chain, in Celery's order: the next is the last.
+    /// The rest of its chain, in Celery's order: the next task is the last element.
     pub chain: Vec<Signature>,
-    /// What is to be called with the results of the whole chord that it is a part of.
+    /// The task to call with the results of the whole chord that this task is a part of.
     pub chord: Option<Signature>,
 }
 
-/// How long a task may take.
+/// The time limits of a task.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct TimeLimit {
-    /// After this it is told.
+    /// The soft limit.
     pub soft: Option<Duration>,
-    /// After this it is ended.
+    /// The hard limit.
     pub hard: Option<Duration>,
 }
 
-/// Whether a task is to be run.
+/// Whether a task may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Timing {
-    /// Now.
+    /// It may run now.
     Due,
-    /// Not before this has passed.
+    /// It may run after this time.
     Early(Duration),
-    /// Never: it has expired, or will have before its time comes.
+    /// It has expired, or will have expired at its `eta`.
     Expired,
 }
 
 impl TaskRequest {
-    /// Reads a message of protocol 2, of protocol 1, or the hybrid, as a task.
+    /// Decodes a message of protocol 2, of protocol 1, or of the hybrid.
     ///
     /// # Errors
-    /// [`NotATask`]: the message belongs among the dead letters.
+    /// Returns [`NotATask`] if the message has to be dead-lettered.
     pub fn decode(message: &Message) -> Result<Self, NotATask> {
         let upgraded = protocol1::upgrade(message)?;
         let message = upgraded.as_ref().unwrap_or(message);
@@ -122,7 +122,7 @@ impl TaskRequest {
         })
     }
 
-    /// Whether it is to be run at this moment. One that would have expired when its `eta` comes need not wait for that.
+    /// Whether it may run now. A task that expires before its `eta` has expired already.
     pub fn timing(&self, now: Timestamp) -> Timing {
         let expired = |expires: Timestamp| expires < now || self.eta.is_some_and(|eta| expires < eta);
         if self.expires.is_some_and(expired) {
@@ -134,17 +134,17 @@ impl TaskRequest {
         }
     }
 
-    /// The arguments by name, as Python would bind them to a function with these parameters.
+    /// The arguments by name, bound as Python binds them to a function with these parameters.
     ///
     /// # Errors
-    /// Too many, too few, given twice, or unknown: the text says which.
+    /// Returns an error that says so if arguments are too many, too few, passed twice or unknown.
     pub fn bind(&self, parameters: &[&str]) -> Result<Value, String> {
         binding::bind(parameters, &self.args, &self.kwargs).map(Value::Object)
     }
 }
 
 impl TimeLimit {
-    /// Celery sends the hard one first, and takes 0 for none.
+    /// Celery sends the hard limit first; 0 means no limit.
     fn read(header: Option<&Value>) -> Self {
         let limit = |index: usize| {
             let seconds = header?.get(index)?.as_f64()?;
@@ -154,9 +154,9 @@ impl TimeLimit {
     }
 }
 
-/// Neither run now nor at another time, if that is unreadable which was asked for.
+/// If the time that was asked for cannot be read, the task is not run at all.
 fn moment(message: &Message, header: &'static str) -> Result<Option<Timestamp>, NotATask> {
-    let problem = "is no moment of ISO 8601";
+    let problem = "is not an ISO 8601 timestamp";
     match message.headers.get(header) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) if text.is_empty() => Ok(None),
@@ -187,7 +187,7 @@ impl Body {
         let embed = match parts.next() {
             None | Some(Value::Null) => Map::new(),
             Some(Value::Object(embed)) => embed,
-            Some(_) => return Err(undecodable("its options are no object")),
+            Some(_) => return Err(undecodable("its options are not an object")),
         };
         let args: Result<_, String> = args.into_iter().map(typed_json::resolve).collect();
         let kwargs: Result<_, String> =

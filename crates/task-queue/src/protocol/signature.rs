@@ -1,21 +1,21 @@
-//! Signatures: the calls that a task carries with it, to be published once it has ended.
+//! Signatures: the calls that a task carries, which are published when it ends.
 
 use serde_json::{Map, Value, json};
 
-/// One call. Its arguments are as they came, typed JSON included: they go on to a queue and are not for this task.
+/// One call. Its arguments are unresolved, typed JSON included: they are passed on to a queue and not to this task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Signature {
     /// The task's name.
     pub task: String,
-    /// Positional arguments; the result is put before them unless it is immutable.
+    /// Positional arguments. The result is inserted before them unless the signature is immutable.
     pub args: Vec<Value>,
     /// Named arguments.
     pub kwargs: Map<String, Value>,
-    /// How it is to be published: `task_id`, `queue`, `countdown`, `link` and so on.
+    /// How to publish it: `task_id`, `queue`, `countdown`, `link` and so on.
     pub options: Map<String, Value>,
-    /// Whether it does not want the result of the task before it.
+    /// Whether the result of the previous task is not passed to it.
     pub immutable: bool,
-    /// `chain`, `group`, `chord`, or nothing for a plain task.
+    /// `chain`, `group`, `chord`, or `None` for a plain task.
     pub kind: Option<String>,
 }
 
@@ -26,7 +26,7 @@ impl Signature {
         Self { task: task.to_owned(), args, kwargs, options, immutable: false, kind: None }
     }
 
-    /// Those of a field that holds one, a list of them, or nothing.
+    /// The signatures of a field that holds one, a list of them, or nothing.
     pub(crate) fn list(value: Option<Value>) -> Result<Vec<Self>, String> {
         match value {
             None | Some(Value::Null) => Ok(Vec::new()),
@@ -35,7 +35,7 @@ impl Signature {
         }
     }
 
-    /// As Celery writes it.
+    /// The JSON that Celery writes.
     pub(crate) fn to_json(&self) -> Value {
         json!({
             "task": self.task, "args": self.args, "kwargs": self.kwargs, "options": self.options,
@@ -43,20 +43,20 @@ impl Signature {
         })
     }
 
-    /// A signature that is dropped would be a task that is never run, so a malformed one is refused.
+    /// A malformed signature is refused: if it were skipped, its task would never run.
     fn read(value: Value) -> Result<Self, String> {
         let malformed = |what: &str| Err(format!("a signature {what}"));
-        let Value::Object(mut fields) = value else { return malformed("is no object") };
+        let Value::Object(mut fields) = value else { return malformed("is not an object") };
         let Some(Value::String(task)) = fields.remove("task") else { return malformed("names no task") };
         let args = match fields.remove("args") {
             None | Some(Value::Null) => Vec::new(),
             Some(Value::Array(args)) => args,
-            Some(_) => return malformed("has arguments that are no list"),
+            Some(_) => return malformed("has arguments that are not a list"),
         };
         let mut object = |name: &str| match fields.remove(name) {
             None | Some(Value::Null) => Ok(Map::new()),
             Some(Value::Object(object)) => Ok(object),
-            Some(_) => Err(format!("a signature has {name} that are no object")),
+            Some(_) => Err(format!("a signature has {name} that are not an object")),
         };
         let (kwargs, options) = (object("kwargs")?, object("options")?);
         let immutable = fields.get("immutable").and_then(Value::as_bool).unwrap_or(false);

@@ -1,12 +1,12 @@
-//! kombu's typed JSON: an object with exactly the keys `__type__` and `__value__` stands for a value that JSON lacks. It
-//! reaches a task as text, which the usual types of Rust deserialize from:
+//! kombu's typed JSON: an object with exactly the keys `__type__` and `__value__` stands for a value that JSON lacks. A
+//! task receives it as text, from which the usual Rust types can be deserialized:
 //!
-//! | Python | what a task's argument is given |
+//! | Python | value of the task's argument |
 //! | --- | --- |
 //! | `uuid.UUID` | `12345678-1234-5678-1234-567812345678` |
-//! | `datetime` | ISO 8601, as it came: `2026-11-21T07:32:15.777006+00:00`; without an offset where it had none |
+//! | `datetime` | ISO 8601, as received: `2026-11-21T07:32:15.777006+00:00`; without an offset if it had none |
 //! | `date`, `time` | `2026-11-21`, `07:32:15.777006` |
-//! | `Decimal` | `str` of it: `1.10`, `1E+3` |
+//! | `Decimal` | its `str`: `1.10`, `1E+3` |
 //! | `bytes` | base64 with padding, whether they were text or not |
 
 use base64::Engine;
@@ -16,19 +16,19 @@ use uuid::Uuid;
 
 use crate::timestamp::Timestamp;
 
-/// The value with every marker in it resolved.
+/// Resolves every marker in the value.
 ///
 /// # Errors
-/// A marker whose type or value is unknown, as Python refuses it.
+/// Returns an error if a marker's type or value is unknown, as Python does.
 pub(super) fn resolve(value: Value) -> Result<Value, String> {
     match value {
         Value::Array(items) => items.into_iter().map(resolve).collect::<Result<_, _>>().map(Value::Array),
         Value::Object(mut object) if object.len() == 2 && object.contains_key("__type__") => {
             match (object.remove("__type__"), object.remove("__value__")) {
                 (Some(Value::String(kind)), Some(value)) => typed(&kind, &value).map(Value::String),
-                (Some(_), Some(_)) => Err("a typed value whose type is no text".to_owned()),
+                (Some(_), Some(_)) => Err("a typed value whose type is not a string".to_owned()),
                 (Some(kind), None) => {
-                    // No marker after all: the other key is another one.
+                    // Not a marker: the other key is a different one.
                     object.insert("__type__".to_owned(), kind);
                     resolve_members(object)
                 }
@@ -60,7 +60,7 @@ fn typed(kind: &str, value: &Value) -> Result<String, String> {
         ("base64", text) => STANDARD.decode(text).ok().map(|bytes| STANDARD.encode(bytes)),
         _ => return Err(format!("unknown typed value `{kind:.64}`")),
     };
-    canonical.ok_or_else(|| format!("a typed {kind} without one in it"))
+    canonical.ok_or_else(|| format!("a typed {kind} with an invalid value"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Results in Redis, as Celery's clients read and await them. One connection for all tasks, opened again after a failure,
-//! and a time limit on everything.
+//! Results in Redis, as Celery's clients read and await them. All tasks share one connection. It is opened again after
+//! a failure, and every operation has a time limit.
 
 use std::fmt;
 use std::sync::{Arc, Mutex};
@@ -13,8 +13,8 @@ use super::ResultError;
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const RESPONSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// A success that is kept stays: a second run of the same task, after a crash, must not take it back. Nor does what has
-/// begun become what was not to begin. In one step, since another worker may be having that second run.
+/// A stored success is final: a second run of the same task, after a crash, must not overwrite it. A task that has
+/// begun is not marked as revoked. The script is atomic, because another worker may be running the task a second time.
 const STORE: &str = "
     local kept = redis.pcall('GET', KEYS[1])
     if type(kept) == 'string' then
@@ -27,11 +27,11 @@ const STORE: &str = "
     redis.call('SETEX', KEYS[1], ARGV[1], ARGV[2])
     redis.call('PUBLISH', KEYS[1], ARGV[2])";
 
-/// A Redis that keeps results.
+/// A Redis server that stores results.
 #[derive(Clone)]
 pub struct RedisBackend {
     client: Client,
-    /// Nothing before the first use and after a failure.
+    /// `None` before the first use and after a failure.
     connection: Arc<Mutex<Option<MultiplexedConnection>>>,
 }
 
@@ -50,7 +50,7 @@ impl RedisBackend {
         self.run(storing(task_id, meta, expires).arg("always")).await
     }
 
-    /// The same, where there is nothing of the task yet but that it is to be done.
+    /// The same, but only if the task has not begun.
     pub(super) async fn store_unless_begun(
         &self,
         task_id: &str,
@@ -63,7 +63,7 @@ impl RedisBackend {
     async fn run(&self, command: &Cmd) -> Result<(), ResultError> {
         let mut connection = self.connection().await.map_err(unavailable)?;
         command.query_async(&mut connection).await.map_err(|error: RedisError| {
-            // Whatever is wrong with it, the next caller opens another.
+            // Whatever is wrong with this connection, the next caller opens another.
             if let Ok(mut connection) = self.connection.lock() {
                 *connection = None;
             }
@@ -72,16 +72,16 @@ impl RedisBackend {
     }
 
     async fn connection(&self) -> Result<MultiplexedConnection, RedisError> {
-        let held = self.connection.lock().ok().and_then(|connection| connection.clone());
-        if let Some(connection) = held {
+        let open = self.connection.lock().ok().and_then(|connection| connection.clone());
+        if let Some(connection) = open {
             return Ok(connection);
         }
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(Some(CONNECT_LIMIT))
             .set_response_timeout(Some(RESPONSE_LIMIT));
         let connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        if let Ok(mut held) = self.connection.lock() {
-            *held = Some(connection.clone());
+        if let Ok(mut open) = self.connection.lock() {
+            *open = Some(connection.clone());
         }
         Ok(connection)
     }
@@ -93,7 +93,7 @@ fn storing(task_id: &str, meta: &str, expires: Duration) -> Cmd {
     storing
 }
 
-/// Without the URL, which may hold a password.
+/// Omits the URL, which may contain a password.
 impl fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisBackend").finish_non_exhaustive()

@@ -19,9 +19,9 @@ pub(super) async fn send(broker: &Arc<dyn Broker>, meta: &TaskMeta) -> Result<()
     };
     let message = Message { properties, headers: Headers::new(), body: Bytes::from(meta.to_json()) };
     match broker.reply(reply_to, &message).await {
-        // Sent again, it would be refused again, with all that is in flight beside it.
+        // A retry would be refused again, together with everything else in flight on the channel.
         Err(PublishError::TooLarge(why)) => {
-            tracing::error!(id = meta.task_id, %why, "a result cannot be sent to whoever waits for it");
+            tracing::error!(id = meta.task_id, %why, "the result is too large to be sent to its caller");
             Ok(())
         }
         sent => Ok(sent?),

@@ -1,4 +1,4 @@
-//! How a run may end: the words that a task has for it, and what goes with each.
+//! How a run may end: the outcomes that a task can return, and what goes with each.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,93 +10,93 @@ use crate::message::{Headers, Message};
 use crate::protocol::{Signature, repr};
 use crate::timestamp::Timestamp;
 
-/// How a run ended. The worker acknowledges only after it has carried this out.
+/// How a run ended. The worker acknowledges the task only after it has carried this out.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
     /// Its effect is durable, and there is nothing to return: Python's `None`.
     Done,
-    /// Its effect is durable, and this is what it returns.
+    /// Its effect is durable, and this is its result.
     Succeeded(Value),
-    /// It failed, which whoever waits for its result is told. It is no dead letter.
+    /// It failed, and its caller is notified. It is not dead-lettered.
     Failed(Box<Failure>),
-    /// The same task again, with the same id, after a while.
+    /// Run it again with the same id, after a while.
     Retry(Box<Retry>),
-    /// The same task again after a while, without having been tried: its `retries` stay as they are.
+    /// Run it again after a while. It was not attempted, so its `retries` are unchanged.
     Postpone {
-        /// How long the broker keeps it.
+        /// How long the broker holds it.
         after: Duration,
     },
-    /// Its effect is durable up to here, and this message carries on from there.
+    /// Its effect is durable so far, and this message continues from there.
     Then(Box<FollowUp>),
-    /// Another task does it instead: under the same id, and followed by what this one would be followed by.
+    /// Another task replaces it, under the same id. Its callbacks, errbacks and chain are kept.
     Replaced(Box<Signature>),
-    /// It will not work however often it is tried.
+    /// It cannot succeed, however often it is retried.
     Dead(DeadLetter),
-    /// This worker does not take it: back into the queue, or among the dead letters.
+    /// This worker rejects it: it is requeued or dead-lettered.
     Rejected {
-        /// Why.
+        /// The reason.
         reason: String,
-        /// Back into the queue.
+        /// Whether it is requeued.
         requeue: bool,
     },
-    /// It has seen to its own result; nobody is told anything.
+    /// It stored its own result: nothing further is stored or published.
     Ignored,
-    /// It is not to be run any more: told so, and acknowledged.
+    /// It is not to be run any more: its caller is notified, and it is acknowledged.
     Revoked {
-        /// Because its time is over, and not because somebody asked for it.
+        /// Whether it expired. Otherwise it was revoked on request.
         expired: bool,
     },
-    /// Not done; somebody else shall take it at once. For stopping, not for waiting.
+    /// It is not done, and another worker should take it at once. For shutdown, not for waiting.
     Requeue,
 }
 
-/// Why a task failed, as an exception of Python that a client can raise again.
+/// Why a task failed, as a Python exception that a client can raise again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
     /// The exception's class, such as `ValueError`.
     pub exc_type: String,
-    /// The module of that class; a client that does not have it makes a class of that name.
+    /// The module of that class. A client without that module creates a class of that name.
     pub exc_module: String,
-    /// The exception's arguments: mostly one text.
+    /// The exception's arguments, usually one text.
     pub exc_message: Vec<Value>,
-    /// Where it happened, for people.
+    /// The traceback, for people.
     pub traceback: Option<String>,
 }
 
-/// The same task once more: what of it is changed, and how often that may be done.
+/// The same task again: what is changed, and how often it may be retried.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Retry {
-    /// How long the broker keeps it.
+    /// How long the broker holds it.
     pub after: Duration,
-    /// More retries than this are a failure, in the place of what the task has declared.
+    /// The limit of retries, beyond which the task fails. It overrides what the task declares.
     pub max_retries: Option<u32>,
-    /// Why it is tried again, which is also its failure when it may not be.
+    /// Why it is retried. If it may not be retried, this is its failure.
     pub failure: Option<Failure>,
-    /// Other positional arguments.
+    /// New positional arguments.
     pub args: Option<Vec<Value>>,
-    /// Other named arguments.
+    /// New named arguments.
     pub kwargs: Option<Map<String, Value>>,
     /// Further headers.
     pub headers: Headers,
-    /// Another priority.
+    /// A new priority.
     pub priority: Option<u8>,
-    /// Another end of its time.
+    /// A new `expires`.
     pub expires: Option<Timestamp>,
 }
 
-/// A message that is published, and confirmed, before the task it follows is acknowledged.
+/// A message that is published and confirmed before the task it follows is acknowledged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct FollowUp {
-    /// Where to.
+    /// The queue.
     pub queue: String,
-    /// What.
+    /// The message.
     pub message: Message,
-    /// How long the broker keeps it.
+    /// How long the broker holds it.
     pub after: Duration,
 }
 
 impl Failure {
-    /// One of Python's own exceptions.
+    /// One of Python's built-in exceptions.
     pub fn new(exc_type: &str, message: impl Into<Value>) -> Self {
         Self::of("builtins", exc_type, vec![message.into()])
     }
@@ -108,7 +108,7 @@ impl Failure {
     }
 }
 
-/// As Python shows the exception: `ValueError('no such thing')`.
+/// The format of Python's `repr` of an exception: `ValueError('no such thing')`.
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let arguments: Vec<String> = self.exc_message.iter().map(repr).collect();
@@ -116,7 +116,7 @@ impl fmt::Display for Failure {
     }
 }
 
-/// As a function says it that may fail.
+/// For functions that may fail.
 impl From<Result<Value, Failure>> for Outcome {
     fn from(result: Result<Value, Failure>) -> Self {
         result.map_or_else(Self::from, Self::Succeeded)
@@ -130,7 +130,7 @@ impl From<Failure> for Outcome {
 }
 
 impl Retry {
-    /// The same once more, after a while.
+    /// The same task again after this time, unchanged.
     pub fn after(after: Duration) -> Self {
         Self {
             after,

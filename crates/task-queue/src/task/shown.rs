@@ -1,4 +1,4 @@
-//! A task's arguments as other people may see them: in events, and in answers to remote control.
+//! A task's arguments as shown in events and in answers to remote control.
 
 use serde_json::{Map, Value};
 
@@ -8,22 +8,22 @@ use crate::python::{short_repr, shortened, tuple_repr};
 
 const MASK: &str = "****";
 
-/// The arguments, what is masked of them replaced.
+/// The arguments, with masked values replaced.
 #[derive(Debug)]
-pub(crate) struct Shown {
+pub(crate) struct ShownArguments {
     pub(crate) args: Vec<Value>,
     pub(crate) kwargs: Map<String, Value>,
-    /// As the client wrote them, unless something is masked: the client may have written just that.
+    /// As the client wrote them, unless a parameter is masked: the client's text may contain its value.
     pub(crate) argsrepr: String,
     pub(crate) kwargsrepr: String,
 }
 
-impl Shown {
+impl ShownArguments {
     pub(crate) fn of(request: &TaskRequest, declared: &TaskDeclaration) -> Self {
         let masked = |name: &str| declared.masked.contains(&name);
         let (mut args, mut kwargs) = (request.args.clone(), request.kwargs.clone());
         for (index, value) in args.iter_mut().enumerate() {
-            // More arguments than there are parameters: nobody can tell which is which.
+            // There are more arguments than parameters, so any of these may be a masked one.
             let unknown = !declared.masked.is_empty();
             if declared.parameters.get(index).map_or(unknown, |name| masked(name)) {
                 *value = MASK.into();
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn a_masked_argument_is_seen_neither_by_place_nor_by_name_nor_in_what_the_client_wrote() {
+    fn a_masked_argument_is_hidden_by_place_by_name_and_in_argsrepr() {
         let declared =
             TaskDeclaration { parameters: &["id", "token"], masked: &["token"], ..TaskDeclaration::UNKNOWN };
         for (args, kwargs, argsrepr) in [
@@ -65,7 +65,7 @@ mod tests {
             (json!([7]), json!({"token": "secret"}), "(7,)"),
             (json!([7, "secret", "secret"]), json!({}), "(7, '****', '****')"),
         ] {
-            let shown = Shown::of(&request(&args, &kwargs), &declared);
+            let shown = ShownArguments::of(&request(&args, &kwargs), &declared);
             assert_eq!(shown.argsrepr, argsrepr);
             assert!(!format!("{shown:?}").contains("secret"), "{shown:?}");
         }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn other_arguments_are_seen_as_the_client_wrote_them() {
-        let shown = Shown::of(&request(&json!([1]), &json!({})), &TaskDeclaration::UNKNOWN);
+        let shown = ShownArguments::of(&request(&json!([1]), &json!({})), &TaskDeclaration::UNKNOWN);
         assert_eq!((shown.argsrepr.as_str(), shown.args), ("('secret',)", vec![json!(1)]));
     }
 }

@@ -1,5 +1,5 @@
-//! Unacked deliveries and their acknowledgements, which are sent in batches: RabbitMQ's quorum queue writes one log entry for
-//! each acknowledgement, however many messages it covers.
+//! Unacked deliveries and their acknowledgements, which are sent in batches: RabbitMQ's quorum queue writes one log
+//! entry for each acknowledgement, however many messages it covers.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,8 +30,8 @@ pub(in crate::broker) struct AckTag {
     pub(super) acks: Arc<AckChannel>,
 }
 
-/// The channel that deliveries came by. Each unacked delivery holds it: lapin closes a channel that is no longer held, and
-/// RabbitMQ then requeues what is unacked on it.
+/// The channel that deliveries came by. Each unacked delivery holds it: lapin closes a channel that is no longer held,
+/// and RabbitMQ then requeues what is unacked on it.
 #[derive(Debug)]
 pub(super) struct AckChannel {
     pending: Arc<PendingAcks>,
@@ -42,12 +42,12 @@ pub(super) struct AckChannel {
 #[derive(Debug)]
 struct PendingAcks {
     channel: Channel,
-    /// Cancelled once nothing can be settled on it any more.
+    /// Cancelled once deliveries of the channel can no longer be settled.
     lost: CancellationToken,
     tags: Mutex<Tags>,
-    /// The first acknowledgement since the last flush.
+    /// Notified by the first acknowledgement since the last flush.
     begin: Notify,
-    /// There are enough of them to flush at once.
+    /// Notified once there are enough acknowledgements to flush at once.
     enough: Notify,
 }
 
@@ -83,7 +83,7 @@ impl AckFlusher {
 }
 
 impl AckChannel {
-    /// Cancelled once nothing can be settled on it any more.
+    /// Cancelled once deliveries of the channel can no longer be settled.
     pub(super) fn lost(&self) -> &CancellationToken {
         &self.pending.lost
     }
@@ -93,14 +93,14 @@ impl AckChannel {
         self.pending.tags().bound = usize::from((prefetch / PART_OF_PREFETCH).max(1));
     }
 
-    /// In the order of their tags.
+    /// Records a delivery; called in the order of the tags.
     pub(super) fn delivered(&self, tag: u64) {
         self.pending.tags().deliver(tag);
     }
 }
 
 impl AckTag {
-    /// It is sent a few milliseconds later.
+    /// The acknowledgement is sent a few milliseconds later.
     pub(in crate::broker) fn ack(self) -> Settled {
         let pending = &self.acks.pending;
         if pending.lost.is_cancelled() {
@@ -116,7 +116,7 @@ impl AckTag {
         Settled::Done
     }
 
-    /// For tasks that must not begin before the broker has it.
+    /// For tasks that must not begin before the broker has received the acknowledgement.
     pub(in crate::broker) async fn ack_at_once(self) -> Result<Settled, BrokerError> {
         self.settle(async |channel, tag| channel.basic_ack(tag, BasicAckOptions::default()).await).await
     }
@@ -141,7 +141,7 @@ impl AckTag {
         send(&pending.channel, self.tag)
             .await
             .map_err(|error| BrokerError::Unreachable(error.to_string()))?;
-        // Only now: an acknowledgement of all up to a later one must not go before it.
+        // Not before: an acknowledgement of a later tag and all before it must not overtake this one.
         pending.tags().settled(self.tag);
         Ok(Settled::Done)
     }
@@ -156,7 +156,7 @@ impl PendingAcks {
         let due = self.tags().due(all);
         let together = due.up_to.map(|last| (last, true)).into_iter();
         let acks = together.chain(due.singly.into_iter().map(|tag| (tag, false)));
-        // Each waits until it is written: side by side, they are written at once.
+        // Each waits until it is written, so they are sent concurrently to be written together.
         try_join_all(acks.map(|(tag, multiple)| self.channel.basic_ack(tag, BasicAckOptions { multiple })))
             .await?;
         Ok(())
@@ -192,21 +192,21 @@ async fn flush(pending: Arc<PendingAcks>, last: CancellationToken) {
     }
 }
 
-/// The deliveries of a channel that the broker counts as unacked, by tag, and whether they are acknowledged here. No more than
-/// its prefetch.
+/// The deliveries of a channel that the broker counts as unacked, by tag, and whether they are acknowledged here. Never
+/// more than the prefetch.
 #[derive(Debug, Default)]
 struct Tags {
     unacked: BTreeMap<u64, bool>,
     acknowledged: usize,
-    /// How many acknowledgements are flushed at once.
+    /// The number of acknowledgements that triggers a flush.
     bound: usize,
-    /// How many flushes in a row skipped some, which wait for an older one.
+    /// How many flushes in a row left out acknowledgements that wait for an older one.
     skipped: u32,
 }
 
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Due {
-    /// This one and all before it.
+struct DueAcks {
+    /// Acknowledges this tag and all before it.
     up_to: Option<u64>,
     singly: Vec<u64>,
 }
@@ -216,7 +216,7 @@ impl Tags {
         self.unacked.insert(tag, false);
     }
 
-    /// Whether it is the first one that is pending, and whether there are enough of them.
+    /// Returns whether it is the first pending acknowledgement, and whether there are enough for a flush.
     fn acknowledge(&mut self, tag: u64) -> (bool, bool) {
         if let Some(acknowledged) = self.unacked.get_mut(&tag) {
             *acknowledged = true;
@@ -233,9 +233,9 @@ impl Tags {
         self.acknowledged > 0
     }
 
-    /// What is to be sent now; it counts as sent.
-    fn due(&mut self, all: bool) -> Due {
-        let mut due = Due::default();
+    /// The acknowledgements to send now, which are counted as sent.
+    fn due(&mut self, all: bool) -> DueAcks {
+        let mut due = DueAcks::default();
         while let Some(oldest) = self.unacked.first_entry().filter(|oldest| *oldest.get()) {
             due.up_to = Some(*oldest.key());
             oldest.remove();
@@ -266,7 +266,7 @@ mod tests {
         let mut tags = delivered(1..=4);
         assert_eq!(tags.acknowledge(2), (true, false));
         assert_eq!(tags.acknowledge(1), (false, false));
-        assert_eq!(tags.due(false), Due { up_to: Some(2), singly: vec![] });
+        assert_eq!(tags.due(false), DueAcks { up_to: Some(2), singly: vec![] });
         assert!(!tags.any_acknowledged());
         tags.acknowledge(3);
         tags.acknowledge(4);
@@ -282,12 +282,12 @@ mod tests {
         tags.acknowledge(2);
         tags.acknowledge(3);
         for _ in 0..MAX_SKIPPED {
-            assert_eq!(tags.due(false), Due::default());
+            assert_eq!(tags.due(false), DueAcks::default());
         }
-        assert_eq!(tags.due(false), Due { up_to: None, singly: vec![2, 3] });
+        assert_eq!(tags.due(false), DueAcks { up_to: None, singly: vec![2, 3] });
         tags.acknowledge(1);
-        // The broker knows the others no longer, and would close the channel over a tag that it does not know.
-        assert_eq!(tags.due(false), Due { up_to: Some(1), singly: vec![] });
+        // The broker no longer knows the other tags, and would close the channel over an unknown tag.
+        assert_eq!(tags.due(false), DueAcks { up_to: Some(1), singly: vec![] });
     }
 
     #[test]

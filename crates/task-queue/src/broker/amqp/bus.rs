@@ -1,6 +1,6 @@
-//! Transient messages over exchanges, for Celery's events and remote control: neither confirmed nor kept, and never worth
-//! disturbing the tasks for. Sent over the publishing connection, which a broker short of memory blocks, and heard over the
-//! consuming one, whose private queues are declared again after each reconnect.
+//! Transient messages over exchanges, for Celery's events and remote control. They are neither confirmed nor stored,
+//! and never delay the tasks. They are sent over the publishing connection, which a broker short of memory blocks, and
+//! received over the consuming one, whose private queues are declared again after each reconnect.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,52 +23,52 @@ use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::{BrokerError, PublishError, QueueType, TooLarge};
 use crate::message::Message;
 
-/// A broker that does not answer a method within this is not going to.
+/// If the broker does not answer a method within this time, it never will.
 const METHOD_LIMIT: Duration = Duration::from_secs(5);
-/// Between two tries to declare a private queue, growing: the broker may still hold the one of a connection that is half
-/// gone, or that of another process which has taken the name and keeps it.
+/// Between attempts to declare a private queue. The waits grow, because the broker may still hold the queue of a
+/// half-open connection, or another process may hold the name for good.
 const CONSUME_AGAIN: Backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(10));
-/// Messages heard and not yet looked at; the rest waits in the broker.
+/// Messages received and not processed yet; the rest waits in the broker.
 const PREFETCH: u16 = 50;
-/// AMQP's "gone when the broker restarts".
+/// AMQP's delivery mode for messages that do not survive a restart of the broker.
 const TRANSIENT: u8 = 1;
 
-/// An exchange, as its kombu namesake declares it.
+/// An exchange, declared as kombu declares it.
 #[derive(Debug, Clone)]
 pub struct Exchange {
     /// Its name.
     pub name: String,
-    /// `direct`, `topic`, `fanout`.
+    /// The type: `direct`, `topic` or `fanout`.
     pub kind: String,
     /// Whether it survives a restart of the broker.
     pub durable: bool,
 }
 
-/// A queue of this process alone, which ends with its connection.
+/// A queue of this process alone. It is deleted with its connection.
 #[derive(Debug, Clone)]
 pub struct PrivateQueue {
     /// Its name.
     pub name: String,
-    /// What it is bound to.
+    /// The exchange it is bound to.
     pub exchange: Exchange,
-    /// By which key.
+    /// The routing key of the binding.
     pub key: String,
     /// How long it outlives its last consumer.
     pub expires: Duration,
-    /// How long a message waits in it.
+    /// How long a message is kept in it.
     pub message_ttl: Duration,
 }
 
-/// What comes by a private queue.
+/// What a private queue delivers.
 #[derive(Debug)]
 pub enum Heard {
-    /// The queue is there, for the first time or once more: from here on nothing is missed.
+    /// The queue is declared and bound, for the first time or again: from here on no message is missed.
     Bound,
     /// A message.
     Message(Box<Message>),
 }
 
-/// Who we are to the broker, without what only the two of us know.
+/// This client's account at the broker, without its secrets.
 #[derive(Debug, Clone)]
 pub struct Account {
     /// The broker's host.
@@ -81,11 +81,11 @@ pub struct Account {
     pub virtual_host: String,
     /// Whether the connection is encrypted.
     pub ssl: bool,
-    /// The heartbeat in seconds.
+    /// The heartbeat interval in seconds.
     pub heartbeat: u16,
 }
 
-/// The way to exchanges.
+/// Access to exchanges.
 #[derive(Debug, Clone)]
 pub struct Bus {
     pub(super) publishing: Link,
@@ -94,7 +94,7 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// Who we are to the broker.
+    /// This client's account at the broker.
     pub fn account(&self) -> &Account {
         &self.account
     }
@@ -104,18 +104,18 @@ impl Bus {
         BusSender { link: self.publishing.clone(), channel: None }
     }
 
-    /// What comes by a private queue until `stop`.
+    /// Receives the messages of a private queue until `stop`.
     pub fn listen(&self, queue: PrivateQueue, stop: CancellationToken) -> mpsc::Receiver<Heard> {
         let (tell, heard) = mpsc::channel(usize::from(PREFETCH));
         tokio::spawn(hear(self.consuming.clone(), queue, tell, stop));
         heard
     }
 
-    /// Declares a queue of tasks as a Celery worker does that is told to consume from one it does not know. An existing
-    /// one is used as it is.
+    /// Declares a task queue as a Celery worker does when it is asked to consume an unknown one. An existing queue is
+    /// used as it is.
     ///
     /// # Errors
-    /// The broker cannot be reached, or has one of another kind.
+    /// Returns an error if the broker cannot be reached, or has an exchange of the same name and another type.
     pub async fn declare_task_queue(
         &self,
         queue: &str,
@@ -136,19 +136,20 @@ impl Bus {
     }
 }
 
-/// Sends to exchanges, one message after the other.
+/// Sends messages to exchanges, one at a time.
 #[derive(Debug)]
 pub struct BusSender {
     link: Link,
-    /// With the session it belongs to.
+    /// The channel, with the session it belongs to.
     channel: Option<(Arc<Session>, Channel)>,
 }
 
 impl BusSender {
-    /// Sends a message; nobody confirms it. An exchange that is given whole is declared first.
+    /// Sends a message without a confirm. An exchange whose type is given is declared first.
     ///
     /// # Errors
-    /// There is no connection now, or the broker takes nothing for now: at once, without waiting for better times.
+    /// Returns an error at once, without waiting, if there is no connection or the broker accepts no messages at
+    /// present.
     pub async fn send(
         &mut self,
         exchange: &Exchange,
@@ -173,7 +174,7 @@ impl BusSender {
         let unavailable = |why: String| PublishError::Unavailable(why);
         let session = self.link.present().ok_or_else(|| unavailable(self.link.why_down()))?;
         if session.connection.status().blocked() {
-            return Err(unavailable("it takes no messages for now".to_owned()));
+            return Err(unavailable("it accepts no messages at present".to_owned()));
         }
         let channel = match self.channel.take() {
             Some((of, channel)) if Arc::ptr_eq(&of, &session) && channel.status().connected() => channel,
@@ -218,7 +219,7 @@ async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<Heard>, stop: 
                     tracing::warn!(
                         queue = queue.name,
                         why,
-                        "not heard for now; another process may have this name"
+                        "the private queue cannot be consumed; another process may have this name"
                     );
                 }
                 if let Err(ShuttingDown) = backoff.wait(&stop).await {
@@ -230,7 +231,7 @@ async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<Heard>, stop: 
     }
 }
 
-/// Hands messages on until the consumer ends. `Ok` when it was asked to.
+/// Passes messages on until the consumer ends. Returns `Ok` if it was stopped.
 async fn hear_session(
     session: &Session,
     queue: &PrivateQueue,
@@ -264,7 +265,7 @@ async fn hand_on(mut delivery: Delivery, tell: &mpsc::Sender<Heard>, stop: &Canc
         _ = tell.send(Heard::Message(Box::new(message))) => {}
         () = stop.cancelled() => {}
     }
-    // Acknowledged only so that the prefetch bounds what is in memory; Celery's own consumers do not.
+    // Acknowledged only so that the prefetch bounds the memory in use; Celery's own consumers do not acknowledge.
     let _ = delivery.acker.ack(BasicAckOptions::default()).await;
 }
 
@@ -288,7 +289,7 @@ async fn open(session: &Session, queue: &PrivateQueue) -> lapin::Result<(Channel
     Ok((channel, consumer))
 }
 
-/// The anonymous exchange is always there, and one of no kind is its owner's to declare.
+/// The default exchange always exists, and an exchange without a type is declared by its owner.
 async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
     if exchange.name.is_empty() || exchange.kind.is_empty() {
         return Ok(());

@@ -1,4 +1,4 @@
-//! Consuming: one channel a queue, with its own prefetch, opened again as often as it takes.
+//! Consuming: one channel per queue, with its own prefetch, opened again whenever it ends.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,13 +17,13 @@ use super::link::{Link, Session};
 use super::{ladder, table, topology};
 use crate::broker::{Deliveries, Delivery, Settle, Topology};
 
-/// Between two tries on a connection that works, for instance while the queue is being deleted.
+/// Between attempts on a working connection, for instance while the queue is being deleted.
 const WAIT: Duration = Duration::from_millis(500);
-/// A broker that does not answer a method within this is not going to.
+/// If the broker does not answer a method within this time, it never will.
 const METHOD_LIMIT: Duration = Duration::from_secs(5);
 
-/// How often the broker is asked whether it still knows the consumer. Seen on RabbitMQ 3.10: a quorum queue that is
-/// deleted and made again within milliseconds neither cancels the consumer nor lets its messages through.
+/// How often to check that the broker still knows the consumer. Seen on RabbitMQ 3.10: if a quorum queue is deleted and
+/// declared again within milliseconds, its consumer is neither cancelled nor receives messages.
 const PROBE_EVERY: Duration = Duration::from_secs(5);
 
 struct Subscription {
@@ -57,7 +57,7 @@ impl Subscription {
                 () = self.stop.cancelled() => return,
             };
             if let Err(error) = self.consume(&session).await {
-                tracing::warn!(queue = %self.queue, error, "consuming was interrupted; beginning again");
+                tracing::warn!(queue = %self.queue, error, "consuming was interrupted; starting again");
             }
             tokio::select! {
                 () = self.stop.cancelled() => return,
@@ -67,9 +67,9 @@ impl Subscription {
         }
     }
 
-    /// Hands deliveries on until the consumer ends. `Ok` when it was asked to.
+    /// Passes deliveries on until the consumer ends. Returns `Ok` if it was stopped.
     async fn consume(&self, session: &Session) -> Result<(), String> {
-        // Before it is read, so that a change meanwhile is not missed.
+        // Before the value is read, so that a change in between is not missed.
         let mut prefetch = self.prefetch.clone();
         prefetch.mark_unchanged();
         let opened = tokio::time::timeout(METHOD_LIMIT, self.open(session)).await;
@@ -80,7 +80,7 @@ impl Subscription {
                 return Err("the broker did not answer".to_owned());
             }
         };
-        // Ends with the channel, not only with the connection, so that no delivery of a dead channel is begun.
+        // Cancelled with the channel, not only with the connection, so that no delivery of a closed channel is begun.
         let acks = Arc::new(self.flusher.channel(channel.clone(), session.lost.child_token()));
         acks.set_prefetch(*prefetch.borrow());
         let (mut delivered, mut delivered_before) = (0u64, 0);
@@ -88,9 +88,9 @@ impl Subscription {
         let ended = loop {
             tokio::select! {
                 _ = probe.tick() => match self.probe(session).await {
-                    // With nothing in flight, what waits should have come.
+                    // With nothing in flight, the ready messages should have been delivered.
                     Ok(ready) if ready > 0 && delivered == delivered_before && Arc::strong_count(&acks) == 1 => {
-                        break Err("messages wait and the broker hands none out".to_owned());
+                        break Err("messages are ready and the broker delivers none".to_owned());
                     }
                     Ok(_) => delivered_before = delivered,
                     Err(why) => break Err(why),
@@ -110,13 +110,13 @@ impl Subscription {
                         self.hand_on(delivery, &acks).await;
                     }
                     Some(Err(error)) => break Err(error.to_string()),
-                    // Asking once more would wait for ever.
+                    // Polling the stream again would wait for ever.
                     None => break Err("the broker cancelled the consumer".to_owned()),
                 },
             }
         };
         if ended.is_ok() {
-            // The channel stays open for as long as something of it is in flight.
+            // The channel stays open as long as deliveries of it are in flight.
             let cancelling = channel.basic_cancel(consumer.tag(), BasicCancelOptions::default());
             let _ = tokio::time::timeout(METHOD_LIMIT, cancelling).await;
         } else {
@@ -126,11 +126,11 @@ impl Subscription {
         ended
     }
 
-    /// How many messages wait. Also finds a connection that is open on our side only.
+    /// The number of ready messages. Also detects a connection that is open on our side only.
     async fn probe(&self, session: &Session) -> Result<u32, String> {
         match tokio::time::timeout(METHOD_LIMIT, topology::state(&session.connection, &self.queue)).await {
             Ok(Ok(state)) if state.consumers > 0 => Ok(state.ready),
-            Ok(Ok(_)) => Err("the broker has forgotten the consumer".to_owned()),
+            Ok(Ok(_)) => Err("the broker no longer knows the consumer".to_owned()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => {
                 session.lost.cancel();
@@ -157,7 +157,8 @@ impl Subscription {
             .await
     }
 
-    /// A prefetch counts for consumers that begin after it was set. What is in flight stays so: the channel is the same.
+    /// A new prefetch applies to consumers that begin after it was set. Deliveries in flight are unaffected, because
+    /// the channel is the same.
     async fn consume_anew(
         &self,
         channel: &Channel,
@@ -177,10 +178,10 @@ impl Subscription {
         }
     }
 
-    /// The channel to the worker holds a whole prefetch, so that this waits only when the worker is gone.
+    /// The channel to the worker has room for a whole prefetch, so this waits only if the worker has ended.
     async fn hand_on(&self, mut delivery: lapin::message::Delivery, acks: &Arc<AckChannel>) {
         let message = table::to_message(&delivery.properties, std::mem::take(&mut delivery.data));
-        // Counted by quorum queues; a classic queue only says that it is not the first time.
+        // Quorum queues count deliveries; a classic queue only marks redeliveries.
         let before = message.number_header("x-delivery-count").unwrap_or(u64::from(delivery.redelivered));
         acks.delivered(delivery.delivery_tag);
         let settle = Settle::Amqp(AckTag { tag: delivery.delivery_tag, acks: Arc::clone(acks) });

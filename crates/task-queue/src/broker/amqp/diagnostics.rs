@@ -1,5 +1,5 @@
-//! Looking at RabbitMQ without changing it: over a connection and channels of its own, because a question that is refused
-//! ends its channel.
+//! Examines RabbitMQ without changing it. It uses a connection and channels of its own, because a refused request
+//! closes its channel.
 
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ use super::{ladder, link, topology};
 use crate::broker::BrokerError;
 use crate::broker::diagnostics::{BrokerFacts, DelayFacts, LadderFacts, QueueFacts, QueueState};
 
-/// Of a message there and back.
+/// For a message to the broker and back.
 const ROUND_TRIP_LIMIT: Duration = Duration::from_secs(3);
 
 pub(in crate::broker) async fn examine(
@@ -56,7 +56,7 @@ async fn state(connection: &Connection, queue: &str) -> lapin::Result<QueueState
     Ok(QueueState { messages: found.ready.into(), consumers: Some(found.consumers.into()), kind })
 }
 
-/// Declaring an existing queue again changes nothing: the broker agrees, or says (406) what it is like.
+/// Declaring an existing queue again changes nothing: the broker accepts it, or answers with the difference (406).
 async fn kind(connection: &Connection, queue: &str) -> Option<&'static str> {
     let channel = connection.create_channel().await.ok()?;
     match channel.queue_declare(queue.into(), topology::DURABLE, topology::quorum()).await {
@@ -66,7 +66,7 @@ async fn kind(connection: &Connection, queue: &str) -> Option<&'static str> {
     }
 }
 
-/// Nothing where there is no ladder. What a policy does to it, and what it is bound to, AMQP does not show.
+/// `None` if there is no ladder. AMQP does not show the policies that apply to it, nor its bindings.
 async fn ladder(connection: &Connection) -> lapin::Result<Option<LadderFacts>> {
     if !ladder::exists(connection).await? {
         return Ok(None);
@@ -83,7 +83,7 @@ async fn ladder(connection: &Connection) -> lapin::Result<Option<LadderFacts>> {
         };
         facts.messages += u64::from(state.ready);
         let channel = connection.create_channel().await?;
-        // As in `kind`: it exists, so that the broker agrees or says what it is like.
+        // As in `kind`: the queue exists, so the broker accepts the declaration or answers with the difference.
         if let Err(error) =
             channel.queue_declare(name.clone(), topology::DURABLE, ladder::arguments(level)).await
         {
@@ -93,7 +93,8 @@ async fn ladder(connection: &Connection) -> lapin::Result<Option<LadderFacts>> {
     Ok(Some(facts))
 }
 
-/// Through a queue that is gone with the connection. A broker that has raised an alarm stops reading at the publish.
+/// Through a queue that is deleted with the connection. A broker with an alarm stops reading when it receives the
+/// publish.
 async fn round_trip(connection: &Connection) -> lapin::Result<Duration> {
     let began = Instant::now();
     let channel = connection.create_channel().await?;

@@ -1,8 +1,8 @@
 //! Celery's own ladder of delay queues, as kombu declares it (`native_delayed_delivery.py`).
 //!
-//! It is shared with all workers of the broker, and any of it may be deleted, or expire by a policy, while we are connected.
-//! What enters at a level that is gone comes back as unroutable. What comes to one from above is held there, until the
-//! level is there again; so each worker looks after the whole ladder.
+//! All workers of the broker share it, and any part of it may be deleted, or expire by a policy, while we are
+//! connected. A message published to a missing level is returned as unroutable. A message that falls to a missing level
+//! is held on the level above until the missing one is declared again; so each worker keeps the whole ladder complete.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,17 +15,18 @@ use super::link::Session;
 use super::topology::{DURABLE, PASSIVE, name, quorum, text};
 use crate::broker::diagnostics::DELAY_LEVELS;
 
-/// The exchange through which a delayed message comes back, by the queue's name at the end of its routing key.
+/// The exchange through which a delayed message returns. The queue's name is at the end of the routing key.
 pub(super) const DELIVERY: &str = "celery_delayed_delivery";
-/// 28 bits are eight and a half years.
+/// 28 bits of seconds are eight and a half years.
 pub(super) const LEVELS: u32 = DELAY_LEVELS;
-/// Declaring 28 quorum queues for the first time takes a broker seconds.
+/// A broker takes seconds to declare 28 quorum queues for the first time.
 pub(super) const LIMIT: Duration = Duration::from_secs(30);
-/// Nothing says that a level in the middle is gone. A queue that is declared again counts as used, so that this also keeps
-/// one that a policy lets expire after a longer time.
+/// RabbitMQ does not report that a level in the middle was deleted. Declaring a queue counts as using it, so this also
+/// preserves queues that a policy expires after a longer time.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 
-/// Makes what there is not of the ladder, and binds the queues to its foot. What is there is used as it is.
+/// Declares the missing parts of the ladder, and binds the queues to its lowest exchange. Existing parts are used as
+/// they are.
 pub(super) async fn declare(connection: &Connection, queues: &[String]) -> lapin::Result<()> {
     let mut channel = connection.create_channel().await?;
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -35,7 +36,7 @@ pub(super) async fn declare(connection: &Connection, queues: &[String]) -> lapin
     for level in 0..LEVELS {
         let declaring = channel.queue_declare(level_name(level), DURABLE, arguments(level));
         if let Err(error) = declaring.await {
-            // Python may have declared it as another type, which holds messages as well. Being refused ended the channel.
+            // Python may have declared it with another type, which holds messages too. The refusal closed the channel.
             channel = connection.create_channel().await?;
             let existing = channel.queue_declare(level_name(level), PASSIVE, FieldTable::default());
             existing.await.map_err(|_| error)?;
@@ -48,7 +49,7 @@ pub(super) async fn declare(connection: &Connection, queues: &[String]) -> lapin
     channel.close(200, "declared".into()).await
 }
 
-/// Looks after it until the session ends.
+/// Keeps the ladder complete until the session ends.
 pub(super) async fn keep(session: Arc<Session>, queues: Vec<String>) {
     loop {
         tokio::select! {
@@ -60,20 +61,20 @@ pub(super) async fn keep(session: Arc<Session>, queues: Vec<String>) {
             if !missing.is_empty() {
                 tracing::warn!(
                     queues = missing.join(" "),
-                    "delay queues were deleted or have expired, with what they held; making them anew"
+                    "delay queues were deleted or expired with their messages; declaring them again"
                 );
             }
             declare(&session.connection, &queues).await
         };
         match tokio::time::timeout(LIMIT, restoring).await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the delay queues cannot be looked after"),
-            Err(_) => tracing::warn!("the delay queues cannot be looked after: no answer within {LIMIT:?}"),
+            Ok(Err(error)) => tracing::warn!(%error, "the delay queues cannot be checked"),
+            Err(_) => tracing::warn!("the delay queues cannot be checked: no answer within {LIMIT:?}"),
         }
     }
 }
 
-/// The queues of the ladder that there are not.
+/// The queues of the ladder that do not exist.
 pub(super) async fn missing(connection: &Connection) -> lapin::Result<Vec<String>> {
     let mut channel = connection.create_channel().await?;
     let mut missing = Vec::new();
@@ -87,7 +88,7 @@ pub(super) async fn missing(connection: &Connection) -> lapin::Result<Vec<String
     Ok(missing)
 }
 
-/// Whether there is a ladder at all, as far as its foot says so.
+/// Whether there is a ladder, judged by its lowest exchange.
 pub(super) async fn exists(connection: &Connection) -> lapin::Result<bool> {
     has_exchange(connection, &DELIVERY.into()).await
 }
@@ -103,8 +104,8 @@ pub(super) async fn has_exchange(connection: &Connection, name: &ShortString) ->
     Ok(true)
 }
 
-/// Binds a queue that may have been made anew, so that what is still on the ladder finds it. Without a ladder there is
-/// nothing to bind it to.
+/// Binds a queue that may have been declared again, so that messages still on the ladder reach it. Without a ladder
+/// there is nothing to bind it to.
 pub(super) async fn rejoin(connection: &Connection, queue: &str) -> lapin::Result<()> {
     if !exists(connection).await? {
         return Ok(());
@@ -114,14 +115,16 @@ pub(super) async fn rejoin(connection: &Connection, queue: &str) -> lapin::Resul
     channel.close(200, "bound".into()).await
 }
 
-/// kombu refuses native delays for a queue behind a direct exchange; binding the queue itself makes them work there too.
+/// kombu refuses native delays for a queue bound to a direct exchange. Binding the queue itself makes them work there
+/// too.
 async fn bind(channel: &Channel, queue: &str) -> lapin::Result<()> {
     let key = name(&format!("#.{queue}"))?;
     let options = QueueBindOptions::default();
     channel.queue_bind(queue.into(), DELIVERY.into(), key, options, FieldTable::default()).await
 }
 
-/// Level i: a message whose bit i is set waits in its queue and expires to the level below; any other passes at once.
+/// Level i: a message whose bit i is set waits in the level's queue and then expires to the level below; any other
+/// passes at once.
 async fn bind_level(channel: &Channel, level: u32) -> lapin::Result<()> {
     let above = "*.".repeat((LEVELS - 1 - level) as usize);
     let (set, clear) = (
@@ -136,7 +139,7 @@ async fn bind_level(channel: &Channel, level: u32) -> lapin::Result<()> {
     channel.exchange_bind(below(level), name, clear, options, FieldTable::default()).await
 }
 
-/// The arguments of a level's queue, to the width of each number.
+/// The arguments of a level's queue, exact to the width of each number.
 pub(super) fn arguments(level: u32) -> FieldTable {
     let mut arguments = quorum();
     arguments.insert("x-overflow".into(), text("reject-publish"));
@@ -150,9 +153,9 @@ fn below(level: u32) -> ShortString {
     level.checked_sub(1).map_or_else(|| DELIVERY.into(), level_name)
 }
 
-/// Where a message enters the ladder, and the key that leads it down: the seconds as 28 bits, then the queue. kombu enters
-/// at the top, from where it would pass without waiting to the first level whose bit is set; each of these passages costs
-/// RabbitMQ as much as routing anew does (three seconds: 6 ms of its CPU from the top, 1 ms from level 1).
+/// Where a message enters the ladder, and its routing key: the seconds as 28 bits, then the queue. kombu publishes at
+/// the top, from where a message passes down to the first level whose bit is set. Each of those levels costs RabbitMQ
+/// as much as routing a new message (three seconds: 6 ms of its CPU from the top, 1 ms from level 1).
 pub(super) fn route(queue: &str, seconds: u64) -> (ShortString, String) {
     let seconds = seconds.min((1 << LEVELS) - 1);
     let bits: String =
@@ -161,12 +164,12 @@ pub(super) fn route(queue: &str, seconds: u64) -> (ShortString, String) {
     (level_name(first), format!("{bits}{queue}"))
 }
 
-/// Of the exchange and the queue of a level.
+/// The name of a level's exchange and of its queue.
 pub(super) fn level_name(level: u32) -> ShortString {
     ShortString::from(format!("celery_delayed_{level}").as_str())
 }
 
-/// 2^level seconds, in the width in which kombu sends them: 32 bits where they fit.
+/// 2^level seconds, in the integer width that kombu sends: 32 bits where they fit.
 fn milliseconds(level: u32) -> AMQPValue {
     let ttl = (1i64 << level) * 1000;
     i32::try_from(ttl).map_or(AMQPValue::LongLongInt(ttl), AMQPValue::LongInt)
@@ -178,7 +181,7 @@ mod tests {
 
     #[test]
     fn a_delay_is_spelt_as_kombu_spells_it() {
-        // From celery-wire.md's captures: five seconds to the queue `celery`.
+        // As captured from Celery: a delay of five seconds to the queue `celery`.
         let (exchange, key) = route("celery", 5);
         assert_eq!(key, "0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.1.0.1.celery");
         assert_eq!(exchange.as_str(), "celery_delayed_2", "the first level at which it waits");

@@ -1,5 +1,5 @@
-//! One connection under a supervisor: it connects, declares, hands the session out, notices its end and begins again with
-//! growing waits until it is told to stop.
+//! One supervised connection. The supervisor connects, declares the queues, provides the session, notices when it ends
+//! and reconnects with growing waits until it is stopped.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,14 +17,15 @@ use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::{BrokerError, Topology};
 use crate::metrics;
 
-/// A peer that is silent for twice this long is dead. RabbitMQ's own 60 s would leave a half-open connection unnoticed
-/// for two minutes.
+/// A peer that is silent for twice this long counts as dead. With RabbitMQ's default of 60 s, a half-open connection
+/// would go unnoticed for two minutes.
 pub(super) const HEARTBEAT_SECS: u16 = 5;
-/// RabbitMQ's own. Left to it, the largest frame is as large as the broker offers, and lapin's buffers are many times that.
+/// RabbitMQ's default. Otherwise the frame limit would be whatever the broker offers, and lapin's buffers are many
+/// times that.
 pub(super) const MAX_FRAME: u32 = 131_072;
-/// lapin's smallest, as it is RabbitMQ 4's; AMQP's own would be 4096.
+/// The minimum of lapin and of RabbitMQ 4; AMQP's own is 4096.
 const MIN_FRAME: u32 = 8192;
-/// lapin's handshake has no limit of its own.
+/// lapin's handshake has no time limit of its own.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CLOSE_LIMIT: Duration = Duration::from_secs(3);
 const RECONNECT: Backoff = Backoff::new(Duration::from_millis(100), Duration::from_secs(3));
@@ -44,21 +45,21 @@ impl Role {
     }
 }
 
-/// One connection's life. Nothing of it outlives `lost`.
+/// One connection. Nothing of it outlives `lost`.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) connection: Connection,
-    /// In confirm mode. Consumers open channels of their own, so that an error of one does not end another.
+    /// In confirm mode. Consumers open channels of their own, so that an error on one does not close another.
     pub(super) channel: Channel,
-    /// Set once the delay queues are declared; most processes never delay anything.
+    /// Set once the delay queues are declared; most processes never delay a message.
     pub(super) ladder: OnceCell<()>,
-    /// Cancelled by whoever first notices that the connection is of no use any more.
+    /// Cancelled by the first part that finds the connection unusable.
     pub(super) lost: CancellationToken,
 }
 
 #[derive(Debug, Clone)]
 enum State {
-    /// Not connected; why the last try failed.
+    /// Not connected, and why the last attempt failed.
     Down(String),
     Up(Arc<Session>),
 }
@@ -83,12 +84,12 @@ impl Link {
         matches!(&*self.state.borrow(), State::Up(session) if !session.lost.is_cancelled())
     }
 
-    /// Whether the broker has said that it reads nothing from this connection for now.
+    /// Whether the broker has reported that it stopped reading from this connection.
     pub(super) fn is_blocked(&self) -> bool {
         matches!(&*self.state.borrow(), State::Up(session) if session.connection.status().blocked())
     }
 
-    /// The present session, if there is one.
+    /// The current session, if there is one.
     pub(super) fn present(&self) -> Option<Arc<Session>> {
         match &*self.state.borrow() {
             State::Up(session) if !session.lost.is_cancelled() => Some(Arc::clone(session)),
@@ -96,7 +97,7 @@ impl Link {
         }
     }
 
-    /// The present session, as soon as there is one.
+    /// The current session; waits for one if necessary.
     pub(super) async fn session(&self) -> Arc<Session> {
         let mut state = self.state.clone();
         loop {
@@ -106,13 +107,14 @@ impl Link {
                 return Arc::clone(session);
             }
             if state.changed().await.is_err() {
-                // The supervisor stopped: there will be none. Whoever waits here has a limit or a stop of its own.
+                // The supervisor has stopped, so there will be no session. Every caller has a time limit or a stop of
+                // its own.
                 std::future::pending::<()>().await;
             }
         }
     }
 
-    /// Waits for the first session; why there is none, once the limit is over.
+    /// Waits for the first session. After the limit, returns why there is none.
     pub(super) async fn established(&self, limit: Duration) -> Result<(), String> {
         match tokio::time::timeout(limit, self.session()).await {
             Ok(_) => Ok(()),
@@ -130,7 +132,7 @@ impl Link {
         }
     }
 
-    /// Asks the supervisor to close, and waits until it has.
+    /// Asks the supervisor to close the connection, and waits until it has.
     pub(super) async fn close(&self) {
         self.stop.cancel();
         let mut state = self.state.clone();
@@ -139,15 +141,15 @@ impl Link {
     }
 }
 
-/// Where to connect to, how often to say that we are there, and how large a frame may be; the broker may want it smaller.
+/// The address, the heartbeat interval and the largest frame to ask for; the broker may lower the latter.
 pub(super) fn parse(url: &str) -> Result<AMQPUri, BrokerError> {
     let mut uri: AMQPUri = url.parse().map_err(|_| BrokerError::BadUrl)?;
     if uri.vhost.is_empty() {
-        // `amqp://host/`: kombu and people mean the default one.
+        // `amqp://host/` is taken as the default vhost, as by kombu.
         "/".clone_into(&mut uri.vhost);
     }
     uri.query.heartbeat.get_or_insert(HEARTBEAT_SECS);
-    // 0 would leave it to the broker.
+    // 0 would leave the size to the broker.
     let asked = uri.query.frame_max.filter(|asked| *asked > 0).unwrap_or(MAX_FRAME);
     uri.query.frame_max = Some(asked.clamp(MIN_FRAME, MAX_FRAME));
     Ok(uri)
@@ -189,7 +191,7 @@ fn report_down(tell: &watch::Sender<State>, connector: &Connector, why: String) 
     tell.send_replace(State::Down(why));
 }
 
-/// Hands the session out until it is lost or no longer wanted, then closes what is left of it.
+/// Provides the session until it is lost or the link is stopped, then closes it.
 async fn hold(
     session: Arc<Session>,
     connector: &Connector,
@@ -206,12 +208,12 @@ async fn hold(
             () = session.lost.cancelled() => break Some("the connection stopped working".to_owned()),
             event = events.next() => match event {
                 Some(Event::Error(error)) if session.connection.status().connected() => {
-                    // An error of one channel; its owner sees it too and opens another.
+                    // An error on one channel. The channel's owner receives it too and opens another.
                     tracing::debug!(%error, "a channel failed");
                 }
                 Some(Event::Error(error)) => break Some(error.to_string()),
-                Some(Event::ConnectionBlocked(why)) => tracing::warn!(why, "the broker takes no messages for now"),
-                Some(Event::ConnectionUnblocked) => tracing::info!("the broker takes messages again"),
+                Some(Event::ConnectionBlocked(why)) => tracing::warn!(why, "the broker accepts no messages at present"),
+                Some(Event::ConnectionUnblocked) => tracing::info!("the broker accepts messages again"),
                 Some(_) => {}
                 None => break Some("the connection ended".to_owned()),
             },
@@ -225,7 +227,7 @@ async fn hold(
 }
 
 impl Session {
-    /// The largest frame that both ends agreed to, in bytes.
+    /// The frame limit that both ends agreed on, in bytes.
     pub(super) fn frame_max(&self) -> usize {
         self.connection.configuration().frame_max() as usize
     }

@@ -14,17 +14,17 @@ use super::{ladder, table, topology};
 use crate::broker::{PublishError, TooLarge, Topology};
 use crate::message::Message;
 
-/// AMQP's delivery modes: "survives a restart of the broker", and "need not".
+/// AMQP's delivery modes: stored on disk, and in memory only.
 const PERSISTENT: u8 = 2;
 const FLEETING: u8 = 1;
 
-const BLOCKED: &str = "it is short of memory or disk and takes no messages for now";
+const BLOCKED: &str = "it is short of memory or disk and accepts no messages at present";
 
 #[derive(Debug)]
 pub(super) struct Publisher {
     link: Link,
     topology: Topology,
-    /// Confirms seen, so that a publish that waited in vain can tell a slow broker from a dead connection.
+    /// The number of confirms received. A publish that timed out uses it to tell a slow broker from a dead connection.
     confirms: AtomicU64,
 }
 
@@ -71,7 +71,7 @@ impl Publisher {
         let route = || (ShortString::from(""), queue.to_owned());
         match self.send(route(), message, PERSISTENT).await {
             Err(PublishError::Unroutable(_)) => {
-                // Somebody deleted the queue while we were connected.
+                // The queue was deleted while we were connected.
                 self.declare_again(queue).await?;
                 self.send(route(), message, PERSISTENT).await
             }
@@ -87,18 +87,18 @@ impl Publisher {
     ) -> Result<(), PublishError> {
         let asked = Instant::now();
         self.ensure_ladder().await?;
-        // A level of the ladder lets a message go at its own expiration, where that is earlier than the level's.
+        // On the ladder, a message with an expiration earlier than the level's would move on too early.
         let lasting = message.without_expiration();
         let route = || {
-            // Making the ladder took its part of the delay. Rounded up: a retry that comes early may be refused by what
-            // asked for the delay.
+            // Declaring the ladder took part of the delay. Rounded up, because a retry that arrives early may be
+            // refused by the server that asked for the delay.
             let left = delay.saturating_sub(asked.elapsed());
             let seconds = u64::try_from(left.as_nanos().div_ceil(1_000_000_000)).unwrap_or(u64::MAX);
             ladder::route(queue, seconds)
         };
         match self.send(route(), &lasting, PERSISTENT).await {
             Err(PublishError::Unroutable(_)) => {
-                // Somebody deleted a level, or the queue itself, while we were connected.
+                // A level, or the queue itself, was deleted while we were connected.
                 self.declare_again(queue).await?;
                 let session = self.session().await?;
                 self.declare_ladder(
@@ -112,7 +112,7 @@ impl Publisher {
         }
     }
 
-    /// Without a queue of that name nobody waits for it any more, which is as good.
+    /// If the queue does not exist, the client no longer waits, and there is nothing to do.
     pub(super) async fn reply(&self, queue: &str, message: &Message) -> Result<(), PublishError> {
         match self.send((ShortString::from(""), queue.to_owned()), message, FLEETING).await {
             Ok(()) | Err(PublishError::Unroutable(_)) => Ok(()),
@@ -134,14 +134,14 @@ impl Publisher {
             table::to_properties(message, session.frame_max()).map_err(PublishError::TooLarge)?;
         let properties = properties.with_delivery_mode(delivery_mode);
         if session.connection.status().blocked() {
-            // Nothing is read from us until the alarm is over: waiting would only end in the time limit.
+            // The broker reads nothing from us until the alarm is over, so waiting would only end at the time limit.
             return Err(PublishError::Unavailable(BLOCKED.to_owned()));
         }
         if !session.channel.status().connected() {
             session.lost.cancel();
             return Err(PublishError::Unavailable("the connection was lost just now".to_owned()));
         }
-        // From here on it may be on its way, and lapin sends what it has taken also after a time limit of ours.
+        // From here on it may be sent: lapin sends what it has accepted even after our time limit.
         let confirms_before = self.confirms.load(Ordering::Relaxed);
         let publishing = async {
             let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -163,7 +163,7 @@ impl Publisher {
                 Err(PublishError::Unconfirmed("the channel is not in confirm mode".to_owned()))
             }
             Err(error) => {
-                // One failed channel is enough to begin again: it is the only one that publishes.
+                // One failed channel is reason enough to reconnect: it is the only one that publishes.
                 session.lost.cancel();
                 if is_about_size(&error, message.body.len()) {
                     return Err(PublishError::TooLarge(TooLarge::Body(message.body.len())));
@@ -173,7 +173,8 @@ impl Publisher {
         }
     }
 
-    /// Not one confirm for a whole time limit, and the broker did not say that it is blocked: packets vanish.
+    /// There was no confirm within the whole time limit, and the broker did not report that it is blocked: packets are
+    /// being lost.
     fn suspect(&self, session: &Session, confirms_before: u64) {
         let silent = self.confirms.load(Ordering::Relaxed) == confirms_before;
         if silent && !session.connection.status().blocked() {
@@ -190,7 +191,8 @@ impl Publisher {
         }
     }
 
-    /// Once a session, as a broker that came back empty needs the ladder anew; from then on it is looked after.
+    /// Once per session, because a broker that restarted empty needs the ladder again. From then on a task keeps it
+    /// complete.
     pub(super) async fn ensure_ladder(&self) -> Result<(), PublishError> {
         let session = self.session().await?;
         let declare = || async {
@@ -211,8 +213,8 @@ impl Publisher {
     }
 }
 
-/// Whether the broker ended the channel because of a body of this size. All that was in flight on the channel gets the same
-/// error, so the size says which it was.
+/// Whether the broker closed the channel because of a body of this size. Everything in flight on the channel gets the
+/// same error, so the size identifies the message.
 fn is_about_size(error: &lapin::Error, size: usize) -> bool {
     let message = match error.kind() {
         ErrorKind::ProtocolError(error) => error.get_message().as_str().to_owned(),

@@ -1,4 +1,5 @@
-//! Messages to and from lapin's types. A header keeps its meaning; RabbitMQ's exotic types become their nearest in JSON.
+//! Converts messages to and from lapin's types. A header keeps its meaning; RabbitMQ's uncommon types become the
+//! closest JSON type.
 
 use bytes::Bytes;
 use lapin::BasicProperties;
@@ -9,10 +10,10 @@ use crate::broker::TooLarge;
 use crate::message::{Headers, Message, Properties, headers_size};
 use crate::timestamp::Timestamp;
 
-/// What is round the properties in their frame: the frame's own type, channel, size and end, and class, weight, size of the
-/// body and flags. With it two properties that each message has: the delivery mode and the priority.
+/// The bytes of the frame besides the variable properties: the frame's type, channel, size and end, and the header's
+/// class, weight, body size and flags. Also two properties that each message has: the delivery mode and the priority.
 const ROUND_PROPERTIES: usize = 8 + 14 + 2;
-/// Celery's headers that are moments.
+/// Celery's headers that are times.
 const MOMENTS: [&str; 2] = ["eta", "expires"];
 
 pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message {
@@ -35,19 +36,19 @@ pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message
     Message { properties, headers, body: Bytes::from(body) }
 }
 
-/// A moment that came as AMQP's timestamp, as Celery would have written it. py-amqp reads it as a `datetime`, which Celery
-/// takes.
+/// A time that was sent as an AMQP timestamp, in the text form that Celery writes. py-amqp reads such a timestamp as a
+/// `datetime`, which Celery accepts.
 fn written_moment(table: &FieldTable, name: &str) -> Option<(String, Value)> {
     let AMQPValue::Timestamp(seconds) = table.inner().get(name)? else { return None };
     let moment = Timestamp::from_unix(i64::try_from(*seconds).ok()?)?;
     Some((name.to_owned(), Value::from(moment.to_string())))
 }
 
-/// Measured before anything is sent: a frame of headers that is larger than `frame_max` costs the connection, and would
-/// again.
+/// Checked before anything is sent: a header frame larger than `frame_max` closes the connection, and would again after
+/// a reconnect.
 ///
 /// # Errors
-/// A text is longer than AMQP's short strings can be (255 bytes), or the headers than a frame.
+/// Returns an error if a text is longer than an AMQP short string (255 bytes), or the headers larger than a frame.
 pub(super) fn to_properties(message: &Message, frame_max: usize) -> Result<BasicProperties, TooLarge> {
     let needed = ROUND_PROPERTIES + texts_size(&message.properties) + headers_size(&message.headers);
     if needed > frame_max {
@@ -56,7 +57,7 @@ pub(super) fn to_properties(message: &Message, frame_max: usize) -> Result<Basic
     properties(message).ok_or(TooLarge::Name)
 }
 
-/// Each with a byte of length.
+/// Each has a length byte.
 fn texts_size(properties: &Properties) -> usize {
     let Properties {
         content_type,
@@ -134,7 +135,7 @@ pub(super) fn to_table(map: &Map<String, Value>) -> Option<FieldTable> {
     Some(table)
 }
 
-/// Integers take the width that py-amqp gives them: 32 bits where they fit.
+/// Integers get the width that py-amqp gives them: 32 bits where they fit.
 fn to_amqp(value: &Value) -> Option<AMQPValue> {
     Some(match value {
         Value::Null => AMQPValue::Void,
@@ -190,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn an_eta_or_expires_that_is_a_timestamp_of_amqp_is_the_moment_that_celery_would_have_written() {
+    fn an_amqp_timestamp_in_eta_or_expires_becomes_celerys_text() {
         let mut table = FieldTable::default();
         table.insert("eta".into(), AMQPValue::Timestamp(1_795_246_335));
         table.insert("expires".into(), AMQPValue::Timestamp(u64::MAX));
@@ -203,7 +204,7 @@ mod tests {
     #[test]
     fn the_size_of_headers_is_what_goes_over_the_wire() {
         let headers = json!({"a": [1, 5_000_000_000_i64, null, true, 1.5, "é"], "bc": {"d": {}}});
-        // Names with a byte of length; values with a byte of type; texts, lists and tables with four of length.
+        // Names have a length byte; values have a type byte; texts, lists and tables have four length bytes.
         let list = 1 + 4 + (1 + 4) + (1 + 8) + 1 + 2 + (1 + 8) + (1 + 4 + 2);
         let map = 1 + 4 + (1 + 1) + (1 + 4);
         assert_eq!(headers_size(headers.as_object().unwrap()), 4 + (1 + 1 + list) + (1 + 2 + map));

@@ -1,6 +1,7 @@
-//! Queues and their dead letters.
+//! Queues and their dead letter queues.
 //!
-//! Whatever a Celery client declares too must be declared identically, or the broker refuses the second of the two (406).
+//! A queue that Celery clients declare too must be declared identically, or the broker refuses the second declaration
+//! (406).
 
 use lapin::options::QueueDeclareOptions;
 use lapin::types::{AMQPValue, FieldTable, LongString, ShortString};
@@ -16,10 +17,10 @@ pub(super) const DURABLE: QueueDeclareOptions = QueueDeclareOptions {
     auto_delete: false,
     nowait: false,
 };
-/// Asks after a queue and never makes it.
+/// Checks for a queue without declaring it.
 pub(super) const PASSIVE: QueueDeclareOptions = QueueDeclareOptions { passive: true, ..DURABLE };
 
-/// Makes every queue that does not exist yet, each with the queue of its dead letters.
+/// Declares every queue that does not exist yet, each with its dead letter queue.
 pub(super) async fn declare_queues(connection: &Connection, topology: &Topology) -> lapin::Result<()> {
     for queue in &topology.queues {
         declare_queue(connection, queue, topology.queue_type).await?;
@@ -28,7 +29,8 @@ pub(super) async fn declare_queues(connection: &Connection, topology: &Topology)
     Ok(())
 }
 
-/// An existing queue is used as it is. Asking after one that does not exist ends the channel, so each gets its own.
+/// An existing queue is used as it is. Checking for one that does not exist closes the channel, so each check gets its
+/// own.
 pub(super) async fn declare_queue(
     connection: &Connection,
     queue: &str,
@@ -44,16 +46,16 @@ pub(super) async fn declare_queue(
         QueueType::Classic => FieldTable::default(),
     };
     if kind == QueueType::Quorum && dead_letter::is_one(queue) {
-        // Dead letters are looked at and put back; RabbitMQ 4 would drop them at the twentieth time.
+        // Dead letters are read and requeued; RabbitMQ 4 would drop them at the twentieth time.
         arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(i32::MAX));
     }
     channel.queue_declare(queue.into(), DURABLE, arguments).await?;
     channel.close(200, "declared".into()).await
 }
 
-/// What the broker says of a queue, without changing it.
+/// The broker's state of a queue, read without changing it.
 pub(super) struct QueueState {
-    /// Messages that wait.
+    /// Ready messages.
     pub(super) ready: u32,
     /// Consumers of all processes.
     pub(super) consumers: u32,
@@ -76,7 +78,7 @@ pub(super) fn text(value: &str) -> AMQPValue {
     AMQPValue::LongString(LongString::from(value))
 }
 
-/// A name as AMQP carries it, where it is not longer than 255 bytes.
+/// A name as an AMQP short string. Returns an error if it is longer than 255 bytes.
 pub(super) fn name(name: &str) -> lapin::Result<ShortString> {
     let too_long = || std::io::Error::other(format!("the name {name:.64}… is too long"));
     ShortString::try_new(name.to_owned()).map_err(|_| ErrorKind::IOError(too_long().into()).into())

@@ -1,4 +1,4 @@
-//! What is read of a message, and what is not.
+//! What is read from a message, and what is refused.
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -81,7 +81,7 @@ fn a_moment_that_cannot_be_read_is_no_task() {
 }
 
 #[test]
-fn what_follows_a_task_is_read_and_a_malformed_callback_not_dropped() {
+fn callbacks_are_read_and_a_malformed_one_is_refused() {
     let decode = |embed: Value| TaskRequest::decode(&message(task(), &json!([[], {}, embed]).to_string()));
     assert_eq!(decode(json!({"chord": {"task": "t.sum"}})).unwrap().chord.unwrap().task, "t.sum");
     assert!(matches!(decode(json!({"callbacks": [5]})), Err(NotATask::Undecodable(_))));
@@ -103,7 +103,7 @@ fn a_task_is_due_early_or_expired() {
     assert_eq!(timing(after.clone(), json!(null)), Timing::Early(Duration::from_millis(500)));
     assert_eq!(timing(after.clone(), later.clone()), Timing::Early(Duration::from_millis(500)));
     assert_eq!(timing(after.clone(), before.clone()), Timing::Expired);
-    assert_eq!(timing(later, after), Timing::Expired, "it will have expired when its time comes");
+    assert_eq!(timing(later, after), Timing::Expired, "it will have expired at its eta");
     assert_eq!(timing(json!(null), before), Timing::Expired);
 }
 
@@ -122,7 +122,7 @@ fn named_arguments_are_bound_as_python_does() {
 }
 
 #[test]
-fn a_message_without_name_or_id_is_somebody_elses() {
+fn a_message_without_name_or_id_is_foreign() {
     for (headers, body) in
         [(json!({"task": "t.add"}), "[]"), (json!({}), "hello"), (json!({}), "{}"), (json!({}), "")]
     {
