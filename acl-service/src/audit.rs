@@ -13,7 +13,7 @@ use crate::error::Answer;
 use crate::{paging, times};
 
 /// Maximum number of changes shown of one entry; the rest is only counted.
-const MOST_SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
@@ -123,7 +123,7 @@ fn shown(entry: AuditEntry, filter: &AuditFilter) -> Shown {
     let changes = entry.changes.iter().filter(|change| filter.fits_change(change));
     Shown {
         count: entry.changes.len(),
-        changes: changes.take(MOST_SHOWN).map(shown_change).collect(),
+        changes: changes.take(MAX_SHOWN).map(shown_change).collect(),
         at: times::show(entry.at_ms),
         change_id: entry.change_id,
         actor: entry.actor,

@@ -14,7 +14,7 @@ use crate::actor::actor;
 use crate::changes::Changes;
 use crate::error::{AclError, Answer};
 
-const LARGEST_BODY: usize = 1024;
+const MAX_BODY: usize = 1024;
 const PAGE: u32 = 500;
 
 /// How to treat the existing entries of the other list
@@ -60,7 +60,7 @@ pub(crate) async fn copy(
     payload: Payload,
 ) -> Answer {
     let from: StationId = path.parse()?;
-    let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
+    let body = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
     let (to, mode) = parse(&body)?;
     if from == to {
         return Err(Problem::invalid("to", "it is the same station").into());

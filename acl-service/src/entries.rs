@@ -21,10 +21,10 @@ use crate::paging::{Paging, Searching};
 use crate::times::{self, Given, Shown};
 
 /// A request about many drivers fits in this: ten thousand tokens of 80 characters.
-const LARGEST_BODY: usize = 1024 * 1024;
-const LARGEST_TIMES: usize = 1024;
-const MOST_TOKENS: usize = 10_000;
-const MOST_PAIRS: usize = 5_000;
+const MAX_BODY: usize = 1024 * 1024;
+const MAX_TIMES: usize = 1024;
+const MAX_TOKENS: usize = 10_000;
+const MAX_PAIRS: usize = 5_000;
 
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Allowed {
@@ -145,7 +145,7 @@ pub(crate) async fn allow(
     payload: Payload,
 ) -> Answer {
     let (station, token) = station_and_token(&path)?;
-    let period = times::in_body(&body::read(&request, payload, LARGEST_TIMES).await?)?;
+    let period = times::in_body(&body::read(&request, payload, MAX_TIMES).await?)?;
     let changes = Changes::new(&store, actor(&request), "allow");
     let changed = changes.at(station, &[Change::Admit(Entry { token, period })]).await?;
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
@@ -211,7 +211,7 @@ pub(crate) async fn allow_many(
 ) -> Answer {
     let station: StationId = path.parse()?;
     query::none(&request)?;
-    let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
+    let body = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
     let entries: Vec<Change> = tokens(&body)?.into_iter().map(Change::admit).collect();
     let changed = Changes::new(&store, actor(&request), "allow").at(station, &entries).await?;
     let answer = ChangedMany { success: true, added: changed.changed, new_size: changed.size };
@@ -223,7 +223,7 @@ pub(crate) async fn allow_many(
     responses((status = 200, description = "The answers", body = AllowedEach), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn check_many(store: Data<AccessStore>, request: HttpRequest, payload: Payload) -> Answer {
-    let body = body::json(&body::read(&request, payload, LARGEST_BODY).await?)?;
+    let body = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
     let allowed = store.lists.contains_many(&pairs(&body)?).await?;
     checked(&allowed);
     Ok(HttpResponse::Ok().json(AllowedEach { allowed }))
@@ -245,8 +245,8 @@ fn tokens(body: &Value) -> Result<Vec<DriverToken>, Problem> {
     body::known_members(body, &["driver_tokens"])?;
     let expected = || Problem::invalid("driver_tokens", "expected {\"driver_tokens\": [\"…\", …]}");
     let items = body.get("driver_tokens").and_then(Value::as_array).ok_or_else(expected)?;
-    if items.len() > MOST_TOKENS {
-        let why = format!("at most {MOST_TOKENS} in one call; POST /acl/import takes any number");
+    if items.len() > MAX_TOKENS {
+        let why = format!("at most {MAX_TOKENS} in one call; POST /acl/import takes any number");
         return Err(Problem::invalid("driver_tokens", why));
     }
     let token = |(index, item): (usize, &Value)| {
@@ -270,8 +270,8 @@ fn pairs(body: &Value) -> Result<Vec<(StationId, DriverToken)>, Problem> {
         )
     };
     let items = body.get("pairs").and_then(Value::as_array).ok_or_else(expected)?;
-    if items.len() > MOST_PAIRS {
-        return Err(Problem::invalid("pairs", format!("at most {MOST_PAIRS} in one call")));
+    if items.len() > MAX_PAIRS {
+        return Err(Problem::invalid("pairs", format!("at most {MAX_PAIRS} in one call")));
     }
     let pair = |(index, item): (usize, &Value)| {
         body::known_members(item, &["station_id", "driver_token"])?;

@@ -26,7 +26,7 @@ use crate::error::{AclError, Answer};
 use crate::paging::Paging;
 use crate::times::{self, Given};
 
-const LARGEST_TIMES: usize = 1024;
+const MAX_TIMES: usize = 1024;
 const PAGE: u32 = 500;
 
 /// A group and its size
@@ -186,7 +186,7 @@ pub(crate) async fn admit(
     payload: Payload,
 ) -> Answer {
     let (name, token) = (existing(&store, &path.0).await?, DriverToken::parse(&path.1)?);
-    let period = times::in_body(&body::read(&request, payload, LARGEST_TIMES).await?)?;
+    let period = times::in_body(&body::read(&request, payload, MAX_TIMES).await?)?;
     let entry = Entry { token, period };
     let changes = Changes::new(&store, actor(&request), "group_allow").of_group(&name);
     changes.request(vec![about(None, Some(&entry.token), Some(Effect::Admit))]).await?;

@@ -27,7 +27,7 @@ use crate::error::{AclError, Answer};
 use crate::times;
 
 /// Maximum number of rejected lines that are listed; the rest is only counted.
-const MOST_NAMED: usize = 100;
+const MAX_NAMED: usize = 100;
 /// How long the rest of a body is still read that cannot be parsed.
 const PASSED_OVER: Duration = Duration::from_secs(5);
 /// Time limit for the next chunk of the body.
@@ -228,7 +228,7 @@ impl Import {
 impl Report {
     fn refuse(&mut self, refusal: Refusal) {
         self.refused += 1;
-        if self.refusals.len() < MOST_NAMED {
+        if self.refusals.len() < MAX_NAMED {
             let Refusal { field, reason } = refusal;
             self.refusals.push(RefusedLine { line: self.lines, field, reason });
         } else {

@@ -6,9 +6,9 @@ use store::PageQuery;
 use utoipa::IntoParams;
 
 const DEFAULT_PAGE: u32 = 100;
-const LARGEST_PAGE: u32 = 1000;
-const SHORTEST_SEARCH: usize = 3;
-const LONGEST_SEARCH: usize = 80;
+const MAX_PAGE: u32 = 1000;
+const MIN_SEARCH: usize = 3;
+const MAX_SEARCH: usize = 80;
 
 /// The parameters as the URL has them.
 #[derive(Deserialize, IntoParams)]
@@ -61,12 +61,12 @@ pub(crate) fn cursor(text: Option<&String>) -> Option<&str> {
 
 pub(crate) fn limit(text: Option<&str>) -> Result<u32, Problem> {
     let Some(text) = text else { return Ok(DEFAULT_PAGE) };
-    let limit = text.parse().ok().filter(|limit| (1..=LARGEST_PAGE).contains(limit));
-    limit.ok_or_else(|| Problem::invalid("limit", format!("expected a number from 1 to {LARGEST_PAGE}")))
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_PAGE).contains(limit));
+    limit.ok_or_else(|| Problem::invalid("limit", format!("expected a number from 1 to {MAX_PAGE}")))
 }
 
 /// Whether the text uses a token's alphabet, in which no character is special in a Redis pattern.
 fn searchable(part: &str) -> bool {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    (SHORTEST_SEARCH..=LONGEST_SEARCH).contains(&part.len()) && part.bytes().all(unreserved)
+    (MIN_SEARCH..=MAX_SEARCH).contains(&part.len()) && part.bytes().all(unreserved)
 }

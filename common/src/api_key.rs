@@ -14,9 +14,9 @@ use aws_lc_rs::{constant_time, digest, rand};
 const SECRET_BYTES: usize = 24;
 const ID_BYTES: usize = 8;
 /// Minimum length of a secret generated elsewhere: 160 bits if its characters are hexadecimal digits.
-const SHORTEST_SECRET: usize = 40;
-const LONGEST_SECRET: usize = 128;
-const LONGEST_ID: usize = 32;
+const MIN_SECRET: usize = 40;
+const MAX_SECRET: usize = 128;
+const MAX_ID: usize = 32;
 
 /// A key as presented. `Debug` shows its id only.
 #[derive(Clone)]
@@ -52,7 +52,7 @@ pub struct Scopes(BTreeSet<Scope>);
 
 /// The text is not a key. It is not shown, because it may be almost a valid one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected vg_<id>_<secret>, with a secret of at least {SHORTEST_SECRET} letters and digits")]
+#[error("expected vg_<id>_<secret>, with a secret of at least {MIN_SECRET} letters and digits")]
 pub struct NotKey;
 
 /// The text names no scope.
@@ -100,7 +100,7 @@ impl FromStr for ApiKey {
 
     fn from_str(text: &str) -> Result<Self, NotKey> {
         let (id, secret) = text.strip_prefix("vg_").and_then(|rest| rest.split_once('_')).ok_or(NotKey)?;
-        let lengths = SHORTEST_SECRET..=LONGEST_SECRET;
+        let lengths = MIN_SECRET..=MAX_SECRET;
         if !lengths.contains(&secret.len()) || !secret.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
             return Err(NotKey);
         }
@@ -126,7 +126,7 @@ impl FromStr for KeyId {
 
     fn from_str(text: &str) -> Result<Self, NotKey> {
         let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let good = (1..=LONGEST_ID).contains(&text.len()) && text.bytes().all(plain);
+        let good = (1..=MAX_ID).contains(&text.len()) && text.bytes().all(plain);
         if good { Ok(Self(text.to_owned())) } else { Err(NotKey) }
     }
 }
@@ -239,7 +239,7 @@ mod tests {
 
     #[test]
     fn a_key_that_could_be_guessed_is_none() {
-        let good = "a".repeat(SHORTEST_SECRET);
+        let good = "a".repeat(MIN_SECRET);
         assert!(format!("vg_bootstrap_{good}").parse::<ApiKey>().is_ok());
         for bad in [
             String::new(),
@@ -248,8 +248,8 @@ mod tests {
             format!("vg_ID_{good}"),
             format!("xx_id_{good}"),
             "vg_admin_SECRET".to_owned(),
-            format!("vg_id_{}", "a".repeat(SHORTEST_SECRET - 1)),
-            format!("vg_id_{}", "a".repeat(LONGEST_SECRET + 1)),
+            format!("vg_id_{}", "a".repeat(MIN_SECRET - 1)),
+            format!("vg_id_{}", "a".repeat(MAX_SECRET + 1)),
             format!("vg_id_{good}-"),
             format!("vg_id_{good}_x"),
         ] {

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 /// If more requests than this are waiting while the store is unavailable, further requests get no note. They are
 /// decided nevertheless.
-const MOST: usize = 10_000;
+const MAX_WAITING: usize = 10_000;
 const AT_ONCE: usize = 512;
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 /// Most requests are decided, and so known, within this time. Together with the batching delay it is shorter than the
@@ -35,7 +35,7 @@ impl AcceptedNotes {
     pub(crate) fn add(&self, accepted: Accepted) {
         let mut waiting = self.waiting();
         let first = waiting.is_empty();
-        if waiting.len() < MOST {
+        if waiting.len() < MAX_WAITING {
             waiting.push_back((Instant::now(), accepted));
         }
         drop(waiting);

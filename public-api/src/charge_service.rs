@@ -30,7 +30,7 @@ const CALLBACK_URL: &str = "callback_url";
 
 /// The resources, for registration and for the check against the document.
 pub(crate) fn resources() -> [Resource; 4] {
-    let limit = check_authority::LONGEST_WAIT + Duration::from_secs(30);
+    let limit = check_authority::MAX_WAIT + Duration::from_secs(30);
     [
         resource("/api/chargingRequestValidator/", &[("POST", Access::AUTHORIZE)])
             .route(web::post().to(charging_request_validator)),

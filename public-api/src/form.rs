@@ -7,9 +7,9 @@ use http_server::{Problem, body};
 use serde_json::Value;
 
 /// A request is little more than a URL.
-const LARGEST_BODY: usize = 16 * 1024;
+const MAX_BODY: usize = 16 * 1024;
 /// Maximum number of names that an error repeats.
-const MOST_NAMED: usize = 8;
+const MAX_NAMED: usize = 8;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -35,7 +35,7 @@ impl Form {
 
     /// An empty body is an empty form, whatever its type.
     pub(crate) async fn of_body(request: &HttpRequest, payload: Payload) -> Result<Self, Problem> {
-        let body = body::read(request, payload, LARGEST_BODY).await?;
+        let body = body::read(request, payload, MAX_BODY).await?;
         if body.is_empty() {
             return Ok(Self::default());
         }
@@ -76,8 +76,7 @@ impl Form {
         if unknown.is_empty() {
             return Ok(self);
         }
-        let names: Vec<String> =
-            unknown.iter().take(MOST_NAMED).map(|name| format!("`{name:.64}`")).collect();
+        let names: Vec<String> = unknown.iter().take(MAX_NAMED).map(|name| format!("`{name:.64}`")).collect();
         let (names, known) = (names.join(", "), known.join(", "));
         let why = format!("unknown names: {names}; expected: {known}; write an `&` within a value as %26");
         Err(Problem::invalid(place, why))

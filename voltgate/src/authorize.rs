@@ -10,9 +10,29 @@ use service_runtime::exit::Failure;
 use service_runtime::settings::Settings;
 
 use crate::callback_receiver::CallbackReceiver;
-use crate::cli::AuthorizeArgs;
 use crate::client::Service;
 use crate::terminal;
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub(crate) struct AuthorizeArgs {
+    /// The station, a UUID
+    pub(crate) station: String,
+    /// The driver token
+    pub(crate) token: String,
+    /// Send the decision to this URL instead of waiting for it
+    #[arg(long)]
+    pub(crate) callback_url: Option<String>,
+    /// How many seconds to wait for the decision
+    #[arg(long, default_value_t = 65, conflicts_with = "callback_url")]
+    pub(crate) wait: u64,
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
+    #[arg(long)]
+    pub(crate) api: Option<String>,
+    /// Print JSON for machines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 #[derive(Debug, Deserialize)]
 struct Accepted {

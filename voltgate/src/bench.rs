@@ -20,9 +20,9 @@ use service_runtime::settings::Settings;
 
 use crate::terminal;
 
-const MOST_A_SECOND: f64 = 1e6;
+const MAX_RATE: f64 = 1e6;
 /// Enough to keep any server busy; after their 202, more requests than this are in flight.
-const MOST_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 /// How long to wait for the callbacks of the last requests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -102,13 +102,13 @@ pub(crate) async fn run(settings: &Settings, args: BenchArgs) -> Result<ExitCode
 
 /// The plans for the warm-up and for the measurement.
 fn plans(args: &BenchArgs) -> Result<(Plan, Plan), Failure> {
-    if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= MOST_A_SECOND)) {
-        return Err(Failure::Usage(format!("--rate: expected more than 0 and at most {MOST_A_SECOND}")));
+    if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= MAX_RATE)) {
+        return Err(Failure::Usage(format!("--rate: expected more than 0 and at most {MAX_RATE}")));
     }
     let in_hand = usize::from(args.connections);
     let measuring = Plan {
         pace: args.rate.map_or(Pace::InHand(in_hand), Pace::Rate),
-        connections: in_hand.min(MOST_CONNECTIONS),
+        connections: in_hand.min(MAX_CONNECTIONS),
         duration: seconds("duration", args.duration)?,
         requests: args.requests,
         patience: PATIENCE,

@@ -1,13 +1,16 @@
-//! The command line: the commands and their arguments.
+//! The command line: the commands. The arguments of each are with the command.
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use common::api_key::{KeyId, Scopes};
+use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::acl::args::AclArgs;
-use crate::keys::Expiry;
-use crate::{bench, log};
+use crate::authorize::AuthorizeArgs;
+use crate::bench::BenchArgs;
+use crate::dead::DeadArgs;
+use crate::doctor::DoctorArgs;
+use crate::keys::KeysArgs;
+use crate::log::LogArgs;
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -45,12 +48,12 @@ pub(crate) enum Command {
     /// Create, list and revoke API keys
     Keys(KeysArgs),
     /// Show decisions, newest first, or as they are made
-    Log(log::LogArgs),
+    Log(LogArgs),
     /// Load a running system, and account for every 202 by its callback
     #[command(
         after_help = "Exit code: 0 no request was refused, lost, duplicated or decided wrongly; 1 otherwise"
     )]
-    Bench(bench::BenchArgs),
+    Bench(BenchArgs),
     /// Check every dependency and setting, and suggest a remedy for each problem
     #[command(after_help = "Exit code: 0 no check fails, warnings are possible; 1 a check fails")]
     Doctor(DoctorArgs),
@@ -82,132 +85,4 @@ pub(crate) enum Command {
 pub(crate) enum Documented {
     PublicApi,
     AclService,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct AuthorizeArgs {
-    /// The station, a UUID
-    pub(crate) station: String,
-    /// The driver token
-    pub(crate) token: String,
-    /// Send the decision to this URL instead of waiting for it
-    #[arg(long)]
-    pub(crate) callback_url: Option<String>,
-    /// How many seconds to wait for the decision
-    #[arg(long, default_value_t = 65, conflicts_with = "callback_url")]
-    pub(crate) wait: u64,
-    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
-    #[arg(long)]
-    pub(crate) api: Option<String>,
-    /// Print JSON for machines
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadArgs {
-    #[command(subcommand)]
-    pub(crate) command: DeadCommand,
-    /// The data directory of `voltgate up` [default: as in BROKER_URL, or voltgate-data if it exists]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Print JSON for machines
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DoctorArgs {
-    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
-    #[arg(long)]
-    pub(crate) api: Option<String>,
-    /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
-    #[arg(long)]
-    pub(crate) acl: Option<String>,
-    /// The data directory of `voltgate up` [default: as in BROKER_URL and REDIS_URL, or voltgate-data if it exists]
-    #[arg(long, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Print JSON for machines
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum DeadCommand {
-    /// List dead letters
-    List(DeadFilter),
-    /// Show one dead letter with all its headers
-    #[command(after_help = "Exit code: 0 found, 1 not found")]
-    Show { id: String },
-    /// Return dead letters to the queue they came from, under the same id
-    Replay(DeadFilter),
-    /// Remove dead letters permanently
-    Purge(DeadFilter),
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct DeadFilter {
-    /// Only the dead letter of this request or task
-    #[arg(long)]
-    pub(crate) id: Option<String>,
-    /// Only dead letters with this reason, such as `callback_exhausted`
-    #[arg(long)]
-    pub(crate) reason: Option<String>,
-    /// Only dead letters about this host
-    #[arg(long)]
-    pub(crate) host: Option<String>,
-    /// Only those that were dead-lettered at least this many seconds ago
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) older_than: Option<u64>,
-    /// All dead letters; replay and purge require this or a filter
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// The maximum number of dead letters to examine in each queue
-    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..))]
-    pub(crate) limit: u16,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct KeysArgs {
-    #[command(subcommand)]
-    pub(crate) command: KeysCommand,
-    /// The data directory of `voltgate up` [default: as in REDIS_URL, or voltgate-data if it exists]
-    #[arg(long, global = true, value_name = "DIR")]
-    pub(crate) data: Option<PathBuf>,
-    /// Print JSON for machines
-    #[arg(long, global = true)]
-    pub(crate) json: bool,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeysCommand {
-    /// Create a key and print it; it cannot be shown again
-    Create {
-        /// The key's owner or purpose
-        #[arg(long)]
-        name: String,
-        /// The key's scopes: authorize, read, acl, admin; several separated by commas
-        #[arg(long)]
-        scope: Scopes,
-        /// When the key expires: 90d, 12h, 30m, or a timestamp such as 2027-01-31T00:00:00Z
-        #[arg(long)]
-        expires: Option<Expiry>,
-    },
-    /// List all keys, without their secrets
-    List,
-    /// Revoke a key; the services may accept it for up to five seconds more
-    #[command(after_help = "Exit code: 0 revoked, 1 there is no such key")]
-    Revoke { id: KeyId },
-}
-
-impl DeadFilter {
-    /// Matches every dead letter.
-    pub(crate) fn everything() -> Self {
-        Self { id: None, reason: None, host: None, older_than: None, all: true, limit: 10_000 }
-    }
-
-    /// Whether no filter is set.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.id.is_none() && self.reason.is_none() && self.host.is_none() && self.older_than.is_none()
-    }
 }

@@ -14,8 +14,68 @@ use service_runtime::settings::{STARTUP_TIMEOUT_SEC, Settings};
 use task_queue::dead_letter::{self, review::Fate, review::review};
 use task_queue::{Broker, Message, connect_beside};
 
-use crate::cli::{DeadArgs, DeadCommand, DeadFilter};
 use crate::terminal;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadArgs {
+    #[command(subcommand)]
+    pub(crate) command: DeadCommand,
+    /// The data directory of `voltgate up` [default: as in BROKER_URL, or voltgate-data if it exists]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON for machines
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DeadCommand {
+    /// List dead letters
+    List(DeadFilter),
+    /// Show one dead letter with all its headers
+    #[command(after_help = "Exit code: 0 found, 1 not found")]
+    Show { id: String },
+    /// Return dead letters to the queue they came from, under the same id
+    Replay(DeadFilter),
+    /// Remove dead letters permanently
+    Purge(DeadFilter),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DeadFilter {
+    /// Only the dead letter of this request or task
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// Only dead letters with this reason, such as `callback_exhausted`
+    #[arg(long)]
+    pub(crate) reason: Option<String>,
+    /// Only dead letters about this host
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// Only those that were dead-lettered at least this many seconds ago
+    #[arg(long, value_name = "SECONDS")]
+    pub(crate) older_than: Option<u64>,
+    /// All dead letters; replay and purge require this or a filter
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// The maximum number of dead letters to examine in each queue
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) limit: u16,
+}
+
+impl DeadFilter {
+    /// Matches every dead letter.
+    pub(crate) fn everything() -> Self {
+        Self { id: None, reason: None, host: None, older_than: None, all: true, limit: 10_000 }
+    }
+
+    /// Whether no filter is set.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.id.is_none() && self.reason.is_none() && self.host.is_none() && self.older_than.is_none()
+    }
+}
 
 pub(crate) async fn run(settings: &Settings, args: DeadArgs) -> Result<ExitCode, Failure> {
     let broker = connect(settings).await?;

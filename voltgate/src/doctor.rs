@@ -14,9 +14,26 @@ use serde_json::json;
 use service_runtime::exit::Failure;
 use service_runtime::settings::Settings;
 
-use crate::cli::DoctorArgs;
 use crate::terminal;
+use clap::Args;
 use finding::{Finding, Severity};
+use std::path::PathBuf;
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
+    #[arg(long)]
+    pub(crate) api: Option<String>,
+    /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
+    #[arg(long)]
+    pub(crate) acl: Option<String>,
+    /// The data directory of `voltgate up` [default: as in BROKER_URL and REDIS_URL, or voltgate-data if it exists]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON for machines
+    #[arg(long)]
+    pub(crate) json: bool,
+}
 
 pub(crate) async fn run(settings: &Settings, args: DoctorArgs) -> Result<ExitCode, Failure> {
     let (broker, store, services) =

@@ -15,10 +15,44 @@ use store::config::StoreConfig;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::cli::{KeysArgs, KeysCommand};
 use crate::terminal;
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
-const LONGEST_NAME: usize = 100;
+#[derive(Debug, Args)]
+pub(crate) struct KeysArgs {
+    #[command(subcommand)]
+    pub(crate) command: KeysCommand,
+    /// The data directory of `voltgate up` [default: as in REDIS_URL, or voltgate-data if it exists]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Print JSON for machines
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeysCommand {
+    /// Create a key and print it; it cannot be shown again
+    Create {
+        /// The key's owner or purpose
+        #[arg(long)]
+        name: String,
+        /// The key's scopes: authorize, read, acl, admin; several separated by commas
+        #[arg(long)]
+        scope: Scopes,
+        /// When the key expires: 90d, 12h, 30m, or a timestamp such as 2027-01-31T00:00:00Z
+        #[arg(long)]
+        expires: Option<Expiry>,
+    },
+    /// List all keys, without their secrets
+    List,
+    /// Revoke a key; the services may accept it for up to five seconds more
+    #[command(after_help = "Exit code: 0 revoked, 1 there is no such key")]
+    Revoke { id: KeyId },
+}
+
+const MAX_NAME: usize = 100;
 
 /// When a key expires.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +111,8 @@ async fn create(
     expires: Option<Expiry>,
     as_json: bool,
 ) -> Result<ExitCode, Failure> {
-    if name.is_empty() || name.len() > LONGEST_NAME || name.contains(char::is_control) {
-        let expected = format!("--name: expected 1 to {LONGEST_NAME} characters without control characters");
+    if name.is_empty() || name.len() > MAX_NAME || name.contains(char::is_control) {
+        let expected = format!("--name: expected 1 to {MAX_NAME} characters without control characters");
         return Err(Failure::Usage(expected));
     }
     let key = ApiKey::generate().map_err(|error| Failure::Broken(error.to_string()))?;

@@ -16,7 +16,7 @@ use self::row::Rows;
 use crate::client::Service;
 
 /// The limit of one page.
-const LARGEST_PAGE: u32 = 500;
+const MAX_PAGE: u32 = 500;
 const DEFAULT_LIMIT: u32 = 50;
 const DEFAULT_BEFORE_FOLLOWING: u32 = 10;
 
@@ -96,7 +96,7 @@ async fn page(api: &Service, args: &LogArgs, left: u32, cursor: Option<String>) 
             url.query_pairs_mut().append_pair(name, value);
         }
     }
-    url.query_pairs_mut().append_pair("limit", &left.min(LARGEST_PAGE).to_string());
+    url.query_pairs_mut().append_pair("limit", &left.min(MAX_PAGE).to_string());
     api.send(http.get(url)).await
 }
 

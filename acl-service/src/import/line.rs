@@ -5,7 +5,7 @@ use serde::Deserialize;
 use store::{Entry, Millis};
 
 use super::csv::{BadHeader, Csv};
-use super::lines::{LONGEST_LINE, Line};
+use super::lines::{Line, MAX_LINE};
 use crate::times;
 
 /// The format of the lines.
@@ -75,7 +75,7 @@ impl Format {
     ) -> Result<Option<(StationId, Entry)>, Rejected> {
         let text = match line {
             Line::Whole(bytes) => std::str::from_utf8(bytes).map_err(|_| "it is not UTF-8".to_owned()),
-            Line::TooLong => Err(format!("it is longer than {LONGEST_LINE} bytes")),
+            Line::TooLong => Err(format!("it is longer than {MAX_LINE} bytes")),
         };
         let text = match (text, &self) {
             (Ok(text), _) => text,

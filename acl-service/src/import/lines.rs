@@ -1,14 +1,14 @@
 //! Cuts a body into numbered lines, independent of its chunks. A line over the maximum length is not stored.
 
 /// Longer lines are rejected.
-pub(super) const LONGEST_LINE: usize = 4096;
+pub(super) const MAX_LINE: usize = 4096;
 
 /// One line without its line break.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Line<'a> {
     /// Its bytes.
     Whole(&'a [u8]),
-    /// It is longer than [`LONGEST_LINE`].
+    /// It is longer than [`MAX_LINE`].
     TooLong,
 }
 
@@ -24,7 +24,7 @@ impl Lines {
     pub(super) fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Line<'_>)) {
         while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
             let (piece, rest) = (&chunk[..end], &chunk[end + 1..]);
-            if self.begun.is_empty() && !self.too_long && piece.len() <= LONGEST_LINE {
+            if self.begun.is_empty() && !self.too_long && piece.len() <= MAX_LINE {
                 line(Line::Whole(without_return(piece)));
             } else {
                 self.keep(piece);
@@ -43,7 +43,7 @@ impl Lines {
     }
 
     fn keep(&mut self, piece: &[u8]) {
-        if self.too_long || self.begun.len() + piece.len() > LONGEST_LINE {
+        if self.too_long || self.begun.len() + piece.len() > MAX_LINE {
             self.too_long = true;
             self.begun.clear();
         } else {
@@ -76,7 +76,7 @@ mod tests {
         };
         for chunk in chunks {
             lines.push(chunk, &mut keep);
-            assert!(lines.begun.len() <= LONGEST_LINE);
+            assert!(lines.begun.len() <= MAX_LINE);
         }
         lines.finish(&mut keep);
         seen
@@ -86,7 +86,7 @@ mod tests {
         #[test]
         fn however_a_body_is_cut_into_chunks_its_lines_are_the_same(
             lines in prop::collection::vec(prop_oneof![
-                4 => "[ -~]{0,60}", 1 => Just("x".repeat(LONGEST_LINE)), 1 => Just("y".repeat(LONGEST_LINE + 1)),
+                4 => "[ -~]{0,60}", 1 => Just("x".repeat(MAX_LINE)), 1 => Just("y".repeat(MAX_LINE + 1)),
             ], 1..12),
             cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..20),
             ended in any::<bool>(),
@@ -99,7 +99,7 @@ mod tests {
             let chunks: Vec<&[u8]> = places.windows(2).map(|ends| &body[ends[0]..ends[1]]).collect();
             let mut expected: Vec<Option<Vec<u8>>> = lines
                 .iter()
-                .map(|line| (line.len() <= LONGEST_LINE).then(|| line.as_bytes().to_vec()))
+                .map(|line| (line.len() <= MAX_LINE).then(|| line.as_bytes().to_vec()))
                 .collect();
             if !ended && lines.last().is_some_and(String::is_empty) { expected.pop(); }
             prop_assert_eq!(cut(&chunks), expected);

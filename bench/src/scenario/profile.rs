@@ -21,7 +21,7 @@ const FREQUENCY: &str = "997";
 /// Delay after the start of the load.
 const BEGIN_AFTER: Duration = Duration::from_secs(2);
 /// Groups with a smaller share of a process are summed up.
-const LEAST_SHARE: f64 = 0.015;
+const MIN_SHARE: f64 = 0.015;
 
 /// The samples of one process, as shares.
 #[derive(Debug)]
@@ -142,7 +142,7 @@ fn shares(groups: &BTreeMap<String, u32>) -> Vec<(String, f64)> {
     let mut shares: Vec<(String, f64)> =
         groups.iter().map(|(group, count)| (group.clone(), f64::from(*count) / f64::from(all))).collect();
     shares.sort_by(|(_, one), (_, other)| other.total_cmp(one));
-    let small = shares.partition_point(|(_, share)| *share >= LEAST_SHARE);
+    let small = shares.partition_point(|(_, share)| *share >= MIN_SHARE);
     let rest: f64 = shares.drain(small..).map(|(_, share)| share).sum();
     shares.push(("others".to_owned(), rest));
     shares

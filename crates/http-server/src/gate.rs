@@ -14,7 +14,7 @@ use common::key_store::KeyStore;
 use crate::caller::Caller;
 use crate::client_address::TrustedProxies;
 use crate::config::{KeyMode, ServerConfig};
-use crate::rate_limit::{AddressBuckets, Standing};
+use crate::rate_limit::{AddressBuckets, Quota};
 use crate::verified_keys::{NotVerified, Verified, VerifiedKeys};
 use crate::{Access, Problem};
 
@@ -35,7 +35,7 @@ pub(crate) struct Gate {
 /// An admitted caller, and its quota under the limit that counted.
 struct Admitted {
     caller: Caller,
-    standing: Option<(&'static str, Standing)>,
+    quota: Option<(&'static str, Quota)>,
 }
 
 impl Gate {
@@ -66,7 +66,7 @@ impl Gate {
             KeyMode::Required | KeyMode::Optional => presented(request.headers()),
         };
         let Ok(Some(key)) = presented else {
-            let standing = self.count(address)?;
+            let quota = self.count(address)?;
             if presented.is_err() {
                 return Err(Problem::unauthorized("malformed key: expected vg_<id>_<secret>", true));
             }
@@ -74,16 +74,16 @@ impl Gate {
                 let detail = "a key is required: Authorization: Bearer vg_<id>_<secret>, or X-API-Key";
                 return Err(Problem::unauthorized(detail, false));
             }
-            return Ok(Admitted { caller: Caller { name: None, id: None, address }, standing });
+            return Ok(Admitted { caller: Caller { name: None, id: None, address }, quota });
         };
         let verified = self.verified(&key, address).await?;
-        let standing = verified.bucket.as_ref().map(|bucket| bucket.take());
-        let standing = within(PER_KEY, standing)?;
+        let quota = verified.bucket.as_ref().map(|bucket| bucket.take());
+        let quota = within(PER_KEY, quota)?;
         if !verified.scopes.admit(sufficient) {
             return Err(Problem::forbidden(sufficient));
         }
         let caller = Caller { name: Some(verified.name.clone()), id: Some(key.id().clone()), address };
-        Ok(Admitted { caller, standing })
+        Ok(Admitted { caller, quota })
     }
 
     /// A key that is not cached costs a request to the store, so it is counted by address first.
@@ -108,23 +108,20 @@ impl Gate {
         })
     }
 
-    fn count(&self, address: Option<IpAddr>) -> Result<Option<(&'static str, Standing)>, Problem> {
+    fn count(&self, address: Option<IpAddr>) -> Result<Option<(&'static str, Quota)>, Problem> {
         let buckets = self.addresses.as_ref().zip(address);
         within(PER_ADDRESS, buckets.map(|(buckets, address)| buckets.of(address).take()))
     }
 }
 
-fn within(
-    policy: &'static str,
-    standing: Option<Standing>,
-) -> Result<Option<(&'static str, Standing)>, Problem> {
-    let Some(standing) = standing else { return Ok(None) };
-    match standing.refused_for {
-        None => Ok(Some((policy, standing))),
+fn within(policy: &'static str, quota: Option<Quota>) -> Result<Option<(&'static str, Quota)>, Problem> {
+    let Some(quota) = quota else { return Ok(None) };
+    match quota.refused_for {
+        None => Ok(Some((policy, quota))),
         Some(wait) => {
-            let (quota, left) = standing.headers(policy);
+            let (policy_header, left) = quota.headers(policy);
             Err(Problem::too_many_requests(policy, wait)
-                .with_header("ratelimit-policy", quota)
+                .with_header("ratelimit-policy", policy_header)
                 .with_header("ratelimit", left))
         }
     }
@@ -167,12 +164,12 @@ pub(crate) async fn guard(
     };
     match gate.admit(&request, sufficient).await {
         Err(problem) => Ok(request.into_response(problem.error_response())),
-        Ok(Admitted { caller, standing }) => {
+        Ok(Admitted { caller, quota }) => {
             request.extensions_mut().insert(caller);
             let mut response = next.call(request).await?;
-            if let Some((policy, standing)) = standing {
-                let (quota, left) = standing.headers(policy);
-                for (name, value) in [(RATE_LIMIT_POLICY, quota), (RATE_LIMIT, left)] {
+            if let Some((policy, quota)) = quota {
+                let (policy_header, left) = quota.headers(policy);
+                for (name, value) in [(RATE_LIMIT_POLICY, policy_header), (RATE_LIMIT, left)] {
                     if let Ok(value) = HeaderValue::from_str(&value) {
                         response.headers_mut().insert(name, value);
                     }

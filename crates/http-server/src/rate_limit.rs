@@ -6,10 +6,10 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use governor::RateLimiter;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
-use governor::{Quota, RateLimiter};
 
 /// Addresses share this many buckets. Two addresses in one bucket share its rate. The seed is new at each start, so
 /// that no caller can aim at another's bucket. A table that grew with the addresses could be filled by strangers.
@@ -30,7 +30,7 @@ pub(crate) struct Bucket {
 
 /// A caller's quota after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Standing {
+pub(crate) struct Quota {
     rate: Rate,
     /// How many more requests may come at once; 0 if this one came too soon.
     pub(crate) remaining: u32,
@@ -59,24 +59,24 @@ impl Rate {
 
 impl Bucket {
     pub(crate) fn new(rate: Rate) -> Self {
-        let quota = Quota::per_second(rate.per_second).allow_burst(rate.burst);
+        let quota = governor::Quota::per_second(rate.per_second).allow_burst(rate.burst);
         let limiter = RateLimiter::direct_with_clock(quota, MonotonicClock).with_middleware();
         Self { limiter, rate }
     }
 
-    pub(crate) fn take(&self) -> Standing {
+    pub(crate) fn take(&self) -> Quota {
         let rate = self.rate;
         match self.limiter.check() {
-            Ok(left) => Standing { rate, remaining: left.remaining_burst_capacity(), refused_for: None },
+            Ok(left) => Quota { rate, remaining: left.remaining_burst_capacity(), refused_for: None },
             Err(until) => {
                 let wait = until.wait_time_from(MonotonicClock.now());
-                Standing { rate, remaining: 0, refused_for: Some(wait) }
+                Quota { rate, remaining: 0, refused_for: Some(wait) }
             }
         }
     }
 }
 
-impl Standing {
+impl Quota {
     /// `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers-10: the quota and its window; the
     /// remaining quota and the seconds until it is full again.
     pub(crate) fn headers(&self, policy: &str) -> (String, String) {
@@ -117,12 +117,12 @@ mod tests {
     #[test]
     fn a_burst_is_let_through_and_the_next_is_told_when_to_come() {
         let bucket = Bucket::new(Rate::new(2, 3).unwrap());
-        let standings: Vec<Standing> = (0..7).map(|_| bucket.take()).collect();
-        assert!(standings[..6].iter().all(|standing| standing.refused_for.is_none()));
-        assert_eq!(standings[0].headers("x"), ("\"x\";q=6;w=3".to_owned(), "\"x\";r=5;t=1".to_owned()));
-        let wait = standings[6].refused_for.unwrap();
+        let quotas: Vec<Quota> = (0..7).map(|_| bucket.take()).collect();
+        assert!(quotas[..6].iter().all(|quota| quota.refused_for.is_none()));
+        assert_eq!(quotas[0].headers("x"), ("\"x\";q=6;w=3".to_owned(), "\"x\";r=5;t=1".to_owned()));
+        let wait = quotas[6].refused_for.unwrap();
         assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500), "{wait:?}");
-        assert_eq!(standings[6].headers("x").1, "\"x\";r=0;t=3");
+        assert_eq!(quotas[6].headers("x").1, "\"x\";r=0;t=3");
     }
 
     #[test]

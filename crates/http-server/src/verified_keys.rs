@@ -18,7 +18,7 @@ use crate::rate_limit::{Bucket, Rate};
 /// Documented in docs/api-keys.md.
 const FRESH: Duration = Duration::from_secs(5);
 const STALE: Duration = Duration::from_secs(600);
-const MOST: u64 = 10_000;
+const MAX_CACHED: u64 = 10_000;
 /// Minimum interval between writes of a key's last use.
 const USED_EVERY_MS: u64 = 60_000;
 
@@ -67,7 +67,7 @@ impl VerifiedKeys {
         Self {
             store: Some(store),
             statics: statics.into_iter().map(with_bucket).collect(),
-            cache: Cache::builder().max_capacity(MOST).time_to_live(STALE).build(),
+            cache: Cache::builder().max_capacity(MAX_CACHED).time_to_live(STALE).build(),
             per_key,
         }
     }

@@ -13,8 +13,8 @@ use url::Url;
 const LIMIT: Duration = Duration::from_secs(30);
 /// Servers close connections that are idle for longer, and a request sent at that moment would count as lost.
 const IDLE: Duration = Duration::from_secs(2);
-const MOST_HEADERS: usize = 64;
-const MOST_READ: usize = 1024 * 1024;
+const MAX_HEADERS: usize = 64;
+const MAX_READ: usize = 1024 * 1024;
 
 /// Why there was no answer.
 #[derive(Debug, thiserror::Error)]
@@ -129,8 +129,8 @@ impl Connection {
             if let Some(head) = parse(&self.buffer)? {
                 return Ok(head);
             }
-            if self.buffer.len() > MOST_READ {
-                return Err(ConnectionError::Strange(format!("it has more than {MOST_READ} bytes")));
+            if self.buffer.len() > MAX_READ {
+                return Err(ConnectionError::Strange(format!("it has more than {MAX_READ} bytes")));
             }
         }
     }
@@ -138,7 +138,7 @@ impl Connection {
 
 /// Returns `None` until the whole answer has arrived.
 fn parse(bytes: &[u8]) -> Result<Option<Head>, ConnectionError> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let parsed = response.parse(bytes).map_err(|error| ConnectionError::Strange(error.to_string()))?;
     let httparse::Status::Complete(length) = parsed else { return Ok(None) };

@@ -10,7 +10,7 @@ use crate::connection::{Connection, ConnectionError, Origin};
 use crate::drivers::Drivers;
 
 /// Maximum number of tokens that acl-service accepts in one request.
-const MOST_TOKENS: usize = 10_000;
+const MAX_TOKENS: usize = 10_000;
 
 /// The API to call, the key to present, and the target of the callbacks.
 #[derive(Debug, Clone)]
@@ -37,7 +37,7 @@ impl FrontDoor {
         let authority = acl.authority.clone();
         let mut connection = Connection::to(acl);
         for station in (0..self.drivers.stations).map(Drivers::station) {
-            for some in tokens.chunks(MOST_TOKENS) {
+            for some in tokens.chunks(MAX_TOKENS) {
                 let body = json!({ "driver_tokens": some }).to_string();
                 let request = self.call("PUT", &format!("/station/{station}/acl"), &authority, &body);
                 let answer = connection.exchange(request.as_bytes()).await?;

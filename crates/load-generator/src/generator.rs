@@ -16,7 +16,7 @@ use crate::sink::Sink;
 /// The name of its thread, by which its CPU time is found.
 pub const THREAD: &str = "generator";
 /// A run needs about 100 bytes of memory for each of its requests.
-const MOST_REQUESTS: u64 = 20_000_000;
+const MAX_REQUESTS: u64 = 20_000_000;
 const WAIT_AFTER_REFUSAL: Duration = Duration::from_millis(50);
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// Waits this long for a duplicate callback of the last request.
@@ -114,13 +114,13 @@ impl Session {
 impl Run {
     fn new(front_door: FrontDoor, plan: &Plan, began: Instant) -> Self {
         let (first, timetable, due) = match plan.pace {
-            Pace::InHand(first) | Pace::Unheeded(first) => (first, None, MOST_REQUESTS),
+            Pace::InHand(first) | Pace::Unheeded(first) => (first, None, MAX_REQUESTS),
             Pace::Rate(rate) => {
                 let due = (rate * plan.duration.as_secs_f64()).ceil();
                 (0, Some(Timetable::new(began, rate)), due as u64)
             }
         };
-        let requests = plan.requests.map_or(due, |most| most.min(due)).min(MOST_REQUESTS);
+        let requests = plan.requests.map_or(due, |most| most.min(due)).min(MAX_REQUESTS);
         Self {
             front_door,
             permits: Arc::new(Semaphore::new(first)),

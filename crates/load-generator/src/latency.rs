@@ -6,7 +6,7 @@ use hdrhistogram::Histogram;
 use serde::Serialize;
 
 /// One minute in microseconds; longer latencies are counted as this.
-const LONGEST_US: u64 = 60_000_000;
+const MAX_US: u64 = 60_000_000;
 const DIGITS: u8 = 3;
 
 /// Durations, in microseconds.
@@ -41,13 +41,13 @@ impl Latency {
     /// Never: the bounds are constants that the library accepts.
     #[must_use]
     pub fn new() -> Self {
-        let histogram = Histogram::new_with_bounds(1, LONGEST_US, DIGITS);
+        let histogram = Histogram::new_with_bounds(1, MAX_US, DIGITS);
         Self { histogram: histogram.unwrap_or_else(|_| unreachable!("the bounds are good")) }
     }
 
     /// Adds a value.
     pub fn record(&mut self, took: Duration) {
-        self.histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(LONGEST_US));
+        self.histogram.saturating_record(u64::try_from(took.as_micros()).unwrap_or(MAX_US));
     }
 
     /// This percentile, in milliseconds.

@@ -16,8 +16,8 @@ use crate::drivers::STRANGER;
 /// The name of its thread, by which its CPU time is found.
 pub const THREAD: &str = "sink";
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n";
-const MOST_HEADERS: usize = 32;
-const MOST_READ: usize = 64 * 1024;
+const MAX_HEADERS: usize = 32;
+const MAX_READ: usize = 64 * 1024;
 const WAIT_AFTER_FAILURE: Duration = Duration::from_millis(10);
 
 /// One callback.
@@ -117,7 +117,7 @@ async fn serve(listener: std::net::TcpListener, received: Arc<Received>) -> std:
 async fn answer(mut stream: TcpStream, received: Arc<Received>) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
     let mut buffer = BytesMut::with_capacity(1024);
-    while stream.read_buf(&mut buffer).await? > 0 && buffer.len() <= MOST_READ {
+    while stream.read_buf(&mut buffer).await? > 0 && buffer.len() <= MAX_READ {
         while let Some(call) = parse(&buffer) {
             buffer.advance(call.length);
             // Answered before it is recorded: the process may end with the last callback, and
@@ -150,7 +150,7 @@ struct Call {
 
 /// Returns `None` until the whole call has arrived.
 fn parse(bytes: &[u8]) -> Option<Call> {
-    let mut headers = [httparse::EMPTY_HEADER; MOST_HEADERS];
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut request = httparse::Request::new(&mut headers);
     let Ok(httparse::Status::Complete(head)) = request.parse(bytes) else { return None };
     let header = |name: &str| {

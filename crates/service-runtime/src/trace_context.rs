@@ -15,7 +15,7 @@ pub const TRACESTATE: &str = "tracestate";
 pub const REQUEST_ID: &str = "voltgate-request-id";
 
 /// Longer values need not be propagated.
-const LONGEST_STATE: usize = 512;
+const MAX_STATE: usize = 512;
 
 /// A place in a trace.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl TraceContext {
     pub fn received<'a>(header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let Some(mut given) = header(TRACEPARENT).and_then(Self::parse) else { return Self::new() };
         let plain = |text: &&str| {
-            (1..=LONGEST_STATE).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+            (1..=MAX_STATE).contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
         };
         given.state = header(TRACESTATE).filter(plain).map(str::to_owned);
         given

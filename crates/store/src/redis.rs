@@ -29,7 +29,7 @@ use self::server_role::ServerRole;
 use crate::{StoreError, StoreOptions};
 
 /// The digits of a 64-bit number.
-const LONGEST_NUMBER: usize = 20;
+const MAX_NUMBER: usize = 20;
 
 /// At start-up, how long to wait before asking again a server that is not ready.
 const ASK_AGAIN_AFTER: Duration = Duration::from_millis(200);

@@ -20,7 +20,7 @@ use crate::form::Form;
 use crate::question::Asked;
 
 /// Maximum wait for a decision, if the request's deadline is later.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
 /// How long after its deadline a decision may take to be recorded.
 const RECORDED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
@@ -93,7 +93,7 @@ async fn check(
 
 /// Returns `None` if no decision is recorded in time. The decision is called back nevertheless.
 async fn decision(acceptance: &Acceptance, request: RequestId) -> Option<Decision> {
-    let until = Instant::now() + (acceptance.timeout + RECORDED_WITHIN).min(LONGEST_WAIT);
+    let until = Instant::now() + (acceptance.timeout + RECORDED_WITHIN).min(MAX_WAIT);
     while Instant::now() < until {
         match acceptance.store.records().find(request).await {
             Ok(Some(record)) => return Some(record.decided.decision),

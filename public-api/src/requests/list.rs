@@ -13,7 +13,7 @@ use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
 const DEFAULT_LIMIT: usize = 50;
-const LARGEST_LIMIT: usize = 500;
+const MAX_LIMIT: usize = 500;
 
 /// A page of requests. It may be shorter than its limit, or empty, and have a next page: the work for a page is bounded
 #[derive(Serialize, ToSchema)]
@@ -70,8 +70,8 @@ pub(crate) async fn list(
 }
 
 fn parse_limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=LARGEST_LIMIT).contains(limit));
-    limit.ok_or_else(|| Problem::invalid("limit", format!("expected 1 to {LARGEST_LIMIT}")))
+    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
+    limit.ok_or_else(|| Problem::invalid("limit", format!("expected 1 to {MAX_LIMIT}")))
 }
 
 fn cursor(text: &str) -> Result<Place, Problem> {

@@ -17,9 +17,9 @@ use crate::client::Service;
 /// Maximum lines in one call. If a call is interrupted, at most these are uncertain.
 const LINES: u64 = 5000;
 /// The rest of a longer line is not sent: acl-service rejects the line for its length anyway.
-const LONGEST_LINE: usize = 8192;
+const MAX_LINE: usize = 8192;
 /// Maximum number of rejected lines that are listed: a file of nothing else must not flood the terminal.
-const MOST_NAMED: u64 = 100;
+const MAX_NAMED: u64 = 100;
 
 /// The import to run.
 pub(super) struct Import {
@@ -138,7 +138,7 @@ fn read_line(input: &mut impl BufRead, part: &mut Vec<u8>) -> io::Result<usize> 
         }
         let end = available.iter().position(|byte| *byte == b'\n');
         let piece = end.map_or(available.len(), |end| end + 1);
-        let keep = end.unwrap_or(piece).min(LONGEST_LINE - kept);
+        let keep = end.unwrap_or(piece).min(MAX_LINE - kept);
         part.extend_from_slice(&available[..keep]);
         if end.is_some() {
             part.push(b'\n');
@@ -167,7 +167,7 @@ impl Report {
     /// Adds the results of the lines after the first `before` ones.
     fn add(&mut self, before: u64, lines: u64, answer: &Answer, progress: &ProgressBar) {
         for refusal in &answer.refusals {
-            if self.named < MOST_NAMED {
+            if self.named < MAX_NAMED {
                 let (line, Refusal { field, reason, .. }) = (before + refusal.line, refusal);
                 progress.suspend(|| eprintln!("line {line}: {field}: {reason}"));
                 self.named += 1;
@@ -216,11 +216,11 @@ mod tests {
 
     #[test]
     fn a_line_is_read_with_its_end_and_no_longer_than_it_may_be() {
-        let long = format!("{}\nnext", "x".repeat(3 * LONGEST_LINE));
+        let long = format!("{}\nnext", "x".repeat(3 * MAX_LINE));
         let mut input = BufReader::with_capacity(1000, long.as_bytes());
         let mut part = Vec::new();
-        assert_eq!(read_line(&mut input, &mut part).unwrap(), 3 * LONGEST_LINE + 1);
-        assert_eq!((part.len(), part.last()), (LONGEST_LINE + 1, Some(&b'\n')));
+        assert_eq!(read_line(&mut input, &mut part).unwrap(), 3 * MAX_LINE + 1);
+        assert_eq!((part.len(), part.last()), (MAX_LINE + 1, Some(&b'\n')));
         assert_eq!(read_line(&mut input, &mut part).unwrap(), 4);
         assert!(part.ends_with(b"\nnext"));
         assert_eq!(read_line(&mut input, &mut part).unwrap(), 0);

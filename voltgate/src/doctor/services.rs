@@ -8,8 +8,8 @@ use reqwest::{Response, StatusCode};
 use service_runtime::exit::Failure;
 use service_runtime::settings::Settings;
 
+use super::DoctorArgs;
 use super::finding::Finding;
-use crate::cli::DoctorArgs;
 use crate::client::Service;
 
 const LIMIT: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use super::finding::Finding;
 /// Older versions lack commands and options that Voltgate uses.
 const OLDEST: (u32, u32) = (6, 2);
 /// Deadlines in tasks pass from one machine to another.
-const MOST_SKEW_MS: i64 = 500;
+const MAX_SKEW_MS: i64 = 500;
 const SLOW_MS: u128 = 20;
 const ALMOST_FULL: f64 = 0.9;
 
@@ -116,7 +116,7 @@ fn latency(facts: &RedisFacts) -> Finding {
 
 fn clock(ahead_ms: i64) -> Finding {
     let (check, detail) = ("clock", format!("{ahead_ms} ms from Redis to this machine"));
-    if ahead_ms.abs() > MOST_SKEW_MS {
+    if ahead_ms.abs() > MAX_SKEW_MS {
         let remedy = "synchronise both (NTP): deadlines are absolute times that pass from machine to machine";
         return Finding::warning(check, detail, remedy);
     }

@@ -17,7 +17,7 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// How long the service may be unavailable.
 const AWAY: Duration = Duration::from_secs(120);
 /// Maximum size of an event, which normally has a few kB.
-const LONGEST_EVENT: usize = 1 << 20;
+const MAX_EVENT: usize = 1 << 20;
 /// The stream is endless.
 const NO_LIMIT: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -95,7 +95,7 @@ async fn print_until_it_ends(
     let mut events = Events::default();
     while let Ok(Ok(Some(piece))) = tokio::time::timeout(SILENCE, stream.chunk()).await {
         events.text.extend_from_slice(&piece);
-        if events.text.len() > LONGEST_EVENT {
+        if events.text.len() > MAX_EVENT {
             return true;
         }
         while let Some(event) = events.next() {

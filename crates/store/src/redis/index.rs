@@ -13,7 +13,7 @@ use redis::Pipeline;
 use sha2::{Digest, Sha256};
 
 use super::expiries::Mark;
-use super::{LONGEST_NUMBER, RedisStore, roomy};
+use super::{MAX_NUMBER, RedisStore, roomy};
 use crate::{DeliveryState, Filter, Place, RecordKey, StoreError};
 
 pub(super) const HOUR: Nanos = 3_600_000_000_000;
@@ -152,7 +152,7 @@ impl RedisStore {
 
     /// Sets the bucket's expiry, so that every entry that arrives within the bucket's own length is kept for long enough.
     fn keep(&self, pipe: &mut Pipeline, bucket: &str, length: Duration) {
-        let mut expire = roomy("EXPIRE", 2, bucket.len() + LONGEST_NUMBER);
+        let mut expire = roomy("EXPIRE", 2, bucket.len() + MAX_NUMBER);
         expire.arg(bucket).arg((self.options.retention + length).as_secs());
         pipe.add_command(expire).ignore();
     }

@@ -13,7 +13,7 @@ use redis::Pipeline;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{LONGEST_NUMBER, RedisStore, roomy, unavailable};
+use super::{MAX_NUMBER, RedisStore, roomy, unavailable};
 use crate::kv::{KEPT_FOR, PROBE};
 use crate::records::{
     Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
@@ -209,7 +209,7 @@ impl RedisStore {
         let mut pipe = Pipeline::with_capacity(10);
         // If another decision holds, readers skip the index entry under this key.
         let marks = self.index(&mut pipe, key, place, decided.decision);
-        let mut enter = roomy("SET", 5, request.len() + record.len() + LONGEST_NUMBER + 4);
+        let mut enter = roomy("SET", 5, request.len() + record.len() + MAX_NUMBER + 4);
         enter.arg(&request).arg(&record).arg("NX").arg("EX").arg(self.options.retention.as_secs());
         pipe.add_command(enter);
         pipe.add_command(self.decision(&record, key, decided));
