@@ -170,8 +170,8 @@ async fn load(session: Session, plan: Plan, what: &'static str) -> Result<(Sessi
         bar.finish_and_clear();
         outcome.map(|outcome| (session, outcome))
     });
-    let ran = running.await.map_err(|error| Failure::Broken(error.to_string()))?;
-    ran.map_err(|error| Failure::Broken(error.to_string()))
+    let ran = running.await.map_err(Failure::broken)?;
+    ran.map_err(Failure::broken)
 }
 
 /// A progress bar in milliseconds, shown on a terminal only.
