@@ -45,7 +45,7 @@ pub enum ResultError {
 
 /// Celery's task states that a result may have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum State {
+pub(crate) enum TaskState {
     Started,
     Retry,
     Success,
@@ -57,7 +57,7 @@ pub(crate) enum State {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct TaskMeta {
     pub(crate) task_id: String,
-    pub(crate) status: State,
+    pub(crate) status: TaskState,
     /// The return value, or the exception.
     pub(crate) result: Value,
     pub(crate) traceback: Option<String>,
@@ -109,7 +109,7 @@ impl ResultBackend {
         });
         let meta = TaskMeta {
             task_id: task_id.to_owned(),
-            status: State::Revoked,
+            status: TaskState::Revoked,
             result: exception,
             traceback: None,
             children: Vec::new(),
@@ -122,7 +122,7 @@ impl ResultBackend {
     }
 }
 
-impl State {
+impl TaskState {
     fn as_str(self) -> &'static str {
         match self {
             Self::Started => "STARTED",

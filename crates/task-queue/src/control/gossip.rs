@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlState;
 use super::mailbox::{exchange, private_queue, transient};
-use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
+use crate::broker::{Bus, Exchange, BusEvent, PrivateQueue};
 use crate::message::Message;
 
 /// How long other workers may take to answer. Celery allows one second; nothing here waits for the answers.
@@ -26,8 +26,8 @@ pub(super) async fn greet(state: &ControlState, bus: &Bus, stop: &CancellationTo
     let asking = async {
         while let Some(heard) = heard.recv().await {
             match heard {
-                Heard::Bound => say_hello(state, bus, &oid).await,
-                Heard::Message(reply) => state.learn(&reply),
+                BusEvent::Bound => say_hello(state, bus, &oid).await,
+                BusEvent::Message(reply) => state.learn(&reply),
             }
         }
     };
@@ -89,7 +89,7 @@ pub(super) async fn vote(state: &ControlState, bus: &Bus, stop: &CancellationTok
     };
     let mut heard = bus.listen(queue, stop.clone());
     while let Some(heard) = heard.recv().await {
-        let Heard::Message(message) = heard else { continue };
+        let BusEvent::Message(message) = heard else { continue };
         let Ok(election) = serde_json::from_slice::<Election>(&message.body) else { continue };
         state.clock.adjust(election.clock);
         state.events.worker("worker-elect-ack", json!({"id": election.id}));

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::{PythonException, is_true};
 use super::{ControlState, commands, matcher};
-use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
+use crate::broker::{Bus, Exchange, BusEvent, PrivateQueue};
 use crate::message::{Headers, Message, Properties};
 use crate::protocol::repr;
 
@@ -50,7 +50,7 @@ pub(super) async fn serve(state: &ControlState, bus: &Bus, stop: &CancellationTo
     let mut heard = bus.listen(private_queue(name, exchange(), String::new()), stop.clone());
     let mut sender = bus.sender();
     while let Some(heard) = heard.recv().await {
-        let Heard::Message(message) = heard else { continue };
+        let BusEvent::Message(message) = heard else { continue };
         let Some((reply_to, reply)) = state.handle(&message) else { continue };
         // The client has declared the exchange, and may have disconnected since.
         let exchange = Exchange { name: reply_to.exchange, kind: String::new(), durable: false };

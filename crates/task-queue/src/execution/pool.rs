@@ -150,7 +150,7 @@ impl Inner {
 #[derive(Debug)]
 pub(crate) struct Slots {
     free: Arc<Semaphore>,
-    state: Mutex<State>,
+    state: Mutex<SlotCounts>,
     /// How many slots fewer than the queue with most slots it has.
     fewer: usize,
     multiplier: usize,
@@ -158,7 +158,7 @@ pub(crate) struct Slots {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct SlotCounts {
     size: usize,
     /// Slots to remove as soon as they are free.
     owed: usize,

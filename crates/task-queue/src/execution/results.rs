@@ -11,7 +11,7 @@ use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::Broker;
 use crate::node::Node;
 use crate::protocol::Signature;
-use crate::result_backend::{ResultBackend, State, TaskMeta};
+use crate::result_backend::{ResultBackend, TaskState, TaskMeta};
 use crate::task::Failure;
 
 #[derive(Debug)]
@@ -29,7 +29,7 @@ impl Results {
             return Ok(());
         }
         let by = json!({"pid": std::process::id(), "hostname": self.node.as_str()});
-        self.keep(task, |meta| TaskMeta { status: State::Started, result: by, ..meta }).await
+        self.keep(task, |meta| TaskMeta { status: TaskState::Started, result: by, ..meta }).await
     }
 
     pub(super) async fn succeeded(
@@ -39,16 +39,16 @@ impl Results {
         children: &[String],
     ) -> Result<(), ShuttingDown> {
         let (result, children) = (result.clone(), children.to_vec());
-        self.keep(task, |meta| TaskMeta { status: State::Success, result, children, ..meta }).await
+        self.keep(task, |meta| TaskMeta { status: TaskState::Success, result, children, ..meta }).await
     }
 
     pub(super) async fn retried(&self, task: &InFlight, failure: &Failure) -> Result<(), ShuttingDown> {
-        self.keep(task, |meta| meta.of_failure(State::Retry, failure)).await
+        self.keep(task, |meta| meta.of_failure(TaskState::Retry, failure)).await
     }
 
     pub(super) async fn revoked(&self, task: &InFlight, reason: &str) -> Result<(), ShuttingDown> {
         let failure = Failure::of("celery.exceptions", "TaskRevokedError", vec![reason.into()]);
-        self.keep(task, |meta| meta.of_failure(State::Revoked, &failure)).await
+        self.keep(task, |meta| meta.of_failure(TaskState::Revoked, &failure)).await
     }
 
     /// The rest of its chain or chord fails with it, or a client that waits for the end of that chain or chord would
@@ -57,10 +57,10 @@ impl Results {
         if task.wants_result() {
             let after = task.request.chord.iter().chain(&task.request.chain);
             for next in after.filter_map(TaskMeta::of_signature) {
-                self.store(&next.of_failure(State::Failure, failure)).await?;
+                self.store(&next.of_failure(TaskState::Failure, failure)).await?;
             }
         }
-        self.keep(task, |meta| meta.of_failure(State::Failure, failure)).await
+        self.keep(task, |meta| meta.of_failure(TaskState::Failure, failure)).await
     }
 
     async fn keep(
@@ -96,7 +96,7 @@ impl TaskMeta {
         let request = &task.request;
         Self {
             task_id: request.id.clone(),
-            status: State::Success,
+            status: TaskState::Success,
             result: Value::Null,
             traceback: None,
             children: Vec::new(),
@@ -112,7 +112,7 @@ impl TaskMeta {
         let text = |option: &str| call.options.get(option)?.as_str().map(str::to_owned);
         Some(Self {
             task_id: text("task_id")?,
-            status: State::Failure,
+            status: TaskState::Failure,
             result: Value::Null,
             traceback: None,
             children: Vec::new(),
@@ -123,7 +123,7 @@ impl TaskMeta {
         })
     }
 
-    fn of_failure(self, status: State, failure: &Failure) -> Self {
+    fn of_failure(self, status: TaskState, failure: &Failure) -> Self {
         let Failure { exc_type, exc_module, exc_message, traceback } = failure.clone();
         let result = json!({"exc_type": exc_type, "exc_message": exc_message, "exc_module": exc_module});
         Self { status, result, traceback, ..self }

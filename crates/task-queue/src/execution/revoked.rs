@@ -38,7 +38,7 @@ struct Inner {
 /// The content of the state file.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
-struct State {
+struct StateFile {
     revoked: Vec<(String, u64)>,
     revoked_stamps: BTreeMap<String, VecDeque<Value>>,
 }
@@ -90,7 +90,7 @@ impl RevokedTasks {
 
     /// Reads the state of an earlier process. A file that cannot be read is logged and ignored.
     pub(crate) fn restore(&self, file: &PathBuf) {
-        let state = match std::fs::read(file).map(|text| serde_json::from_slice::<State>(&text)) {
+        let state = match std::fs::read(file).map(|text| serde_json::from_slice::<StateFile>(&text)) {
             Ok(Ok(state)) => state,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
             unreadable => {
@@ -130,8 +130,8 @@ impl RevokedTasks {
         }
     }
 
-    fn state(&self) -> State {
-        self.with(|inner| State {
+    fn state(&self) -> StateFile {
+        self.with(|inner| StateFile {
             revoked: inner.live().map(|(id, at)| (id.to_owned(), at)).collect(),
             revoked_stamps: inner.stamps.clone(),
         })
@@ -190,7 +190,7 @@ fn stamp_is_short(stamp: &Value) -> bool {
 }
 
 /// Writes another file and renames it, so that the file is always complete.
-fn write(state: &State, file: &PathBuf) -> std::io::Result<()> {
+fn write(state: &StateFile, file: &PathBuf) -> std::io::Result<()> {
     let text = serde_json::to_vec(state)?;
     // `state.w1` and `state.w2` each get their own.
     let mut beside = file.as_os_str().to_owned();

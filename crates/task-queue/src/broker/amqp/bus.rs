@@ -61,7 +61,7 @@ pub struct PrivateQueue {
 
 /// What a private queue delivers.
 #[derive(Debug)]
-pub enum Heard {
+pub enum BusEvent {
     /// The queue is declared and bound, for the first time or again: from here on no message is missed.
     Bound,
     /// A message.
@@ -105,7 +105,7 @@ impl Bus {
     }
 
     /// Receives the messages of a private queue until `stop`.
-    pub fn listen(&self, queue: PrivateQueue, stop: CancellationToken) -> mpsc::Receiver<Heard> {
+    pub fn listen(&self, queue: PrivateQueue, stop: CancellationToken) -> mpsc::Receiver<BusEvent> {
         let (tell, heard) = mpsc::channel(usize::from(PREFETCH));
         tokio::spawn(hear(self.consuming.clone(), queue, tell, stop));
         heard
@@ -201,7 +201,7 @@ impl BusSender {
     }
 }
 
-async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<Heard>, stop: CancellationToken) {
+async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<BusEvent>, stop: CancellationToken) {
     let mut backoff = CONSUME_AGAIN;
     loop {
         let session = tokio::select! {
@@ -234,13 +234,13 @@ async fn hear(link: Link, queue: PrivateQueue, tell: mpsc::Sender<Heard>, stop: 
 async fn hear_session(
     session: &Session,
     queue: &PrivateQueue,
-    tell: &mpsc::Sender<Heard>,
+    tell: &mpsc::Sender<BusEvent>,
     stop: &CancellationToken,
 ) -> Result<(), String> {
     let opened = tokio::time::timeout(METHOD_LIMIT, open(session, queue)).await;
     let (channel, mut consumer) =
         opened.map_err(|_| "no answer".to_owned())?.map_err(|error| error.to_string())?;
-    let _ = tell.send(Heard::Bound).await;
+    let _ = tell.send(BusEvent::Bound).await;
     let ended = loop {
         let next = tokio::select! {
             next = consumer.next() => next,
@@ -258,10 +258,10 @@ async fn hear_session(
     ended
 }
 
-async fn hand_on(mut delivery: Delivery, tell: &mpsc::Sender<Heard>, stop: &CancellationToken) {
+async fn hand_on(mut delivery: Delivery, tell: &mpsc::Sender<BusEvent>, stop: &CancellationToken) {
     let message = table::to_message(&delivery.properties, std::mem::take(&mut delivery.data));
     tokio::select! {
-        _ = tell.send(Heard::Message(Box::new(message))) => {}
+        _ = tell.send(BusEvent::Message(Box::new(message))) => {}
         () = stop.cancelled() => {}
     }
     // Acknowledged only so that the prefetch bounds the memory in use; Celery's own consumers do not acknowledge.

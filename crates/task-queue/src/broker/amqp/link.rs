@@ -58,7 +58,7 @@ pub(super) struct Session {
 }
 
 #[derive(Debug, Clone)]
-enum State {
+enum LinkState {
     /// Not connected, and why the last attempt failed.
     Down(String),
     Up(Arc<Session>),
@@ -66,14 +66,14 @@ enum State {
 
 #[derive(Debug, Clone)]
 pub(super) struct Link {
-    state: watch::Receiver<State>,
+    state: watch::Receiver<LinkState>,
     stop: CancellationToken,
 }
 
 impl Link {
     pub(super) fn start(url: &str, role: Role, topology: &Topology) -> Result<Self, BrokerError> {
         let uri = parse(url)?;
-        let (tell, state) = watch::channel(State::Down("still connecting".to_owned()));
+        let (tell, state) = watch::channel(LinkState::Down("still connecting".to_owned()));
         let stop = CancellationToken::new();
         let connector = Connector { uri, role, topology: topology.clone() };
         tokio::spawn(supervise(connector, tell, stop.clone()));
@@ -81,18 +81,18 @@ impl Link {
     }
 
     pub(super) fn is_up(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Up(session) if !session.lost.is_cancelled())
+        matches!(&*self.state.borrow(), LinkState::Up(session) if !session.lost.is_cancelled())
     }
 
     /// Whether the broker has reported that it stopped reading from this connection.
     pub(super) fn is_blocked(&self) -> bool {
-        matches!(&*self.state.borrow(), State::Up(session) if session.connection.status().blocked())
+        matches!(&*self.state.borrow(), LinkState::Up(session) if session.connection.status().blocked())
     }
 
     /// The current session, if there is one.
     pub(super) fn present(&self) -> Option<Arc<Session>> {
         match &*self.state.borrow() {
-            State::Up(session) if !session.lost.is_cancelled() => Some(Arc::clone(session)),
+            LinkState::Up(session) if !session.lost.is_cancelled() => Some(Arc::clone(session)),
             _ => None,
         }
     }
@@ -101,7 +101,7 @@ impl Link {
     pub(super) async fn session(&self) -> Arc<Session> {
         let mut state = self.state.clone();
         loop {
-            if let State::Up(session) = &*state.borrow_and_update()
+            if let LinkState::Up(session) = &*state.borrow_and_update()
                 && !session.lost.is_cancelled()
             {
                 return Arc::clone(session);
@@ -127,8 +127,8 @@ impl Link {
 
     pub(super) fn why_down(&self) -> String {
         match &*self.state.borrow() {
-            State::Down(why) => why.clone(),
-            State::Up(_) => "the connection was lost just now".to_owned(),
+            LinkState::Down(why) => why.clone(),
+            LinkState::Up(_) => "the connection was lost just now".to_owned(),
         }
     }
 
@@ -161,7 +161,7 @@ struct Connector {
     topology: Topology,
 }
 
-async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: CancellationToken) {
+async fn supervise(connector: Connector, tell: watch::Sender<LinkState>, stop: CancellationToken) {
     let (mut backoff, mut been_up) = (RECONNECT, false);
     while !stop.is_cancelled() {
         let opened = tokio::select! {
@@ -185,23 +185,23 @@ async fn supervise(connector: Connector, tell: watch::Sender<State>, stop: Cance
     }
 }
 
-fn report_down(tell: &watch::Sender<State>, connector: &Connector, why: String) {
+fn report_down(tell: &watch::Sender<LinkState>, connector: &Connector, why: String) {
     tracing::warn!(role = ?connector.role, error = why, "no connection to the broker; trying again");
     gauge!(metrics::BROKER_CONNECTED, "role" => connector.role.name()).set(0.0);
-    tell.send_replace(State::Down(why));
+    tell.send_replace(LinkState::Down(why));
 }
 
 /// Provides the session until it is lost or the link is stopped, then closes it.
 async fn hold(
     session: Arc<Session>,
     connector: &Connector,
-    tell: &watch::Sender<State>,
+    tell: &watch::Sender<LinkState>,
     stop: &CancellationToken,
 ) {
     tracing::info!(role = ?connector.role, host = connector.uri.authority.host, "connected to the broker");
     let mut events = Box::pin(session.connection.events_listener());
     gauge!(metrics::BROKER_CONNECTED, "role" => connector.role.name()).set(1.0);
-    tell.send_replace(State::Up(Arc::clone(&session)));
+    tell.send_replace(LinkState::Up(Arc::clone(&session)));
     let why = loop {
         tokio::select! {
             () = stop.cancelled() => break None,
