@@ -21,7 +21,6 @@ use crate::validity::{self, NewValidity, ShownValidity};
 
 /// A request about many drivers fits in this: ten thousand tokens of 80 characters.
 const MAX_BODY: usize = 1024 * 1024;
-const MAX_TIMES: usize = 1024;
 const MAX_TOKENS: usize = 10_000;
 const MAX_PAIRS: usize = 5_000;
 
@@ -143,7 +142,7 @@ pub(crate) async fn allow(
     payload: Payload,
 ) -> Answer {
     let (station, token) = station_and_token(&path)?;
-    let period = validity::in_body(&body::read(&request, payload, MAX_TIMES).await?)?;
+    let period = validity::in_body(&body::read(&request, payload, validity::MAX_BODY).await?)?;
     let changes = Changes::new(&store, actor(&request), "allow");
     let changed = changes.at(station, &[Change::Admit(Entry { token, period })]).await?;
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))

@@ -26,7 +26,6 @@ use crate::error::{AclError, Answer};
 use crate::paging::Paging;
 use crate::validity::{self, NewValidity};
 
-const MAX_TIMES: usize = 1024;
 const PAGE: u32 = 500;
 
 /// A group and its size
@@ -67,7 +66,7 @@ pub(crate) struct GroupDrivers {
 /// The name of a group
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-pub(crate) struct NameParam {
+pub(crate) struct NamePath {
     #[param(pattern = "^[a-z0-9-]{1,64}$")]
     name: String,
 }
@@ -93,16 +92,16 @@ pub(crate) async fn list(store: Data<AccessStore>, paging: Query<Paging>) -> Ans
 }
 
 /// Show a group
-#[utoipa::path(get, path = "/groups/{name}", operation_id = "show_group", tag = "groups", params(NameParam),
+#[utoipa::path(get, path = "/groups/{name}", operation_id = "show_group", tag = "groups", params(NamePath),
     responses((status = 200, description = "The group and its size", body = Group), Invalid, NotFound, Unavailable))]
-pub(crate) async fn show(store: Data<AccessStore>, path: Path<NameParam>) -> Answer {
+pub(crate) async fn show(store: Data<AccessStore>, path: Path<NamePath>) -> Answer {
     answer(&store, &name(&path.name)?).await
 }
 
 /// Create a group, unless it exists
-#[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NameParam),
+#[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NamePath),
     responses((status = 200, description = "The group exists", body = Group), Invalid, NotFound, Unavailable))]
-pub(crate) async fn create(store: Data<AccessStore>, path: Path<NameParam>, request: HttpRequest) -> Answer {
+pub(crate) async fn create(store: Data<AccessStore>, path: Path<NamePath>, request: HttpRequest) -> Answer {
     let name = name(&path.name)?;
     let changes = Changes::new(&store, actor(&request), "group_create").of_group(&name);
     changes.request(Vec::new()).await?;
@@ -111,9 +110,9 @@ pub(crate) async fn create(store: Data<AccessStore>, path: Path<NameParam>, requ
 }
 
 /// Delete a group; the lists of its stations are unchanged
-#[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NameParam),
+#[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NamePath),
     responses((status = 200, description = "The group does not exist", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
-pub(crate) async fn remove(store: Data<AccessStore>, path: Path<NameParam>, request: HttpRequest) -> Answer {
+pub(crate) async fn remove(store: Data<AccessStore>, path: Path<NamePath>, request: HttpRequest) -> Answer {
     let name = existing(&store, &path.name).await?;
     let changes = Changes::new(&store, actor(&request), "group_delete").of_group(&name);
     changes.request(Vec::new()).await?;
@@ -122,11 +121,11 @@ pub(crate) async fn remove(store: Data<AccessStore>, path: Path<NameParam>, requ
 }
 
 /// List the stations of a group
-#[utoipa::path(get, path = "/groups/{name}/stations", operation_id = "list_group_stations", tag = "groups", params(NameParam, Paging),
+#[utoipa::path(get, path = "/groups/{name}/stations", operation_id = "list_group_stations", tag = "groups", params(NamePath, Paging),
     responses((status = 200, description = "A page of stations", body = GroupStations), Invalid, NotFound, Unavailable))]
 pub(crate) async fn stations(
     store: Data<AccessStore>,
-    path: Path<NameParam>,
+    path: Path<NamePath>,
     paging: Query<Paging>,
 ) -> Answer {
     let name = existing(&store, &path.name).await?;
@@ -135,13 +134,9 @@ pub(crate) async fn stations(
 }
 
 /// List the drivers of a group
-#[utoipa::path(get, path = "/groups/{name}/drivers", operation_id = "list_group_drivers", tag = "groups", params(NameParam, Paging),
+#[utoipa::path(get, path = "/groups/{name}/drivers", operation_id = "list_group_drivers", tag = "groups", params(NamePath, Paging),
     responses((status = 200, description = "A page of drivers", body = GroupDrivers), Invalid, NotFound, Unavailable))]
-pub(crate) async fn drivers(
-    store: Data<AccessStore>,
-    path: Path<NameParam>,
-    paging: Query<Paging>,
-) -> Answer {
+pub(crate) async fn drivers(store: Data<AccessStore>, path: Path<NamePath>, paging: Query<Paging>) -> Answer {
     let name = existing(&store, &path.name).await?;
     let Listing { items, next } = store.groups.drivers(&name, &paging.0.query()?).await?;
     let drivers = items.into_iter().map(ShownEntry::from).collect();
@@ -149,7 +144,7 @@ pub(crate) async fn drivers(
 }
 
 /// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
-#[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
+#[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path)),
     responses((status = 200, description = "The station is in the group", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn join(
     store: Data<AccessStore>,
@@ -168,7 +163,7 @@ pub(crate) async fn join(
 }
 
 /// Remove a station from a group; its list is unchanged
-#[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
+#[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path)),
     responses((status = 200, description = "The station is not in the group", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn leave(
     store: Data<AccessStore>,
@@ -183,7 +178,7 @@ pub(crate) async fn leave(
 }
 
 /// Admit a driver at each station of a group
-#[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
+#[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path)),
     request_body(content = Option<NewValidity>),
     responses((status = 200, description = "Each station has the entry", body = GroupChangeReport), Invalid, NotFound, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
@@ -194,7 +189,7 @@ pub(crate) async fn admit(
     payload: Payload,
 ) -> Answer {
     let (name, token) = (existing(&store, &path.0).await?, DriverToken::parse(&path.1)?);
-    let period = validity::in_body(&body::read(&request, payload, MAX_TIMES).await?)?;
+    let period = validity::in_body(&body::read(&request, payload, validity::MAX_BODY).await?)?;
     let entry = Entry { token, period };
     let changes = Changes::new(&store, actor(&request), "group_allow").of_group(&name);
     changes.request(vec![about(None, Some(&entry.token), Some(Effect::Admit))]).await?;
@@ -203,7 +198,7 @@ pub(crate) async fn admit(
 }
 
 /// Remove a driver from a group and from the lists of its stations
-#[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
+#[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path)),
     responses((status = 200, description = "No station of the group has the entry", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn dismiss(
     store: Data<AccessStore>,

@@ -9,6 +9,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+/// A body with a validity fits in this.
+pub(crate) const MAX_BODY: usize = 1024;
 const EXPECTED: &str = "expected an RFC 3339 timestamp, such as 2026-12-31T18:00:00Z";
 
 /// Why the validity of an entry is rejected: the field, and its fault.

@@ -1,5 +1,9 @@
 //! Requests as structs: the struct that `utoipa` documents is the one that `serde` parses. An error names the member at
 //! fault. It never repeats a value, which may be a secret or personal data.
+//!
+//! The order of the checks is part of the API, as an error names one member only: see [`object`] and [`Query`].
+//!
+//! [`Query`]: crate::Query
 
 use std::fmt::Display;
 use std::str::FromStr;
