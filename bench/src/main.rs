@@ -29,7 +29,7 @@ struct Cli {
     seconds: f64,
     /// Number of requests in flight at full load
     #[arg(long, global = true, default_value_t = 400)]
-    in_hand: usize,
+    in_flight: usize,
 }
 
 #[derive(Debug, Subcommand)]
@@ -109,7 +109,7 @@ async fn measured(cli: Cli) -> Result<ExitCode> {
     let effort = Effort {
         warm_up: Duration::from_secs_f64(cli.seconds / 4.0),
         measured: Duration::from_secs_f64(cli.seconds),
-        in_hand: cli.in_hand,
+        in_flight: cli.in_flight,
         unloaded_rate: 50.0,
         looked_up: 5000,
     };
@@ -163,9 +163,9 @@ async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec
             Ok(measured.faults())
         }
         Command::Backlog { few, many } => {
-            let few = backlog(servers, few, effort.in_hand, effort.measured).await?;
+            let few = backlog(servers, few, effort.in_flight, effort.measured).await?;
             println!("{few:?}");
-            let many = backlog(servers, many, effort.in_hand, effort.measured).await?;
+            let many = backlog(servers, many, effort.in_flight, effort.measured).await?;
             println!("{many:?}");
             let (speed, memory) = (many.per_second / few.per_second, many.worker_mib / few.worker_mib);
             println!(

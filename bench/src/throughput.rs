@@ -21,7 +21,7 @@ pub struct Effort {
     /// Duration of each phase.
     pub measured: Duration,
     /// Number of requests in flight at full load.
-    pub in_hand: usize,
+    pub in_flight: usize,
     /// Requests per second that are almost no load.
     pub unloaded_rate: f64,
     /// Number of requests that are looked up afterwards.
@@ -31,7 +31,7 @@ pub struct Effort {
 /// The result of one phase.
 #[derive(Debug, Clone, Serialize)]
 pub struct Load {
-    /// For instance `closed, 400 in hand` or `open, 50/s`.
+    /// For instance `closed, 400 in flight` or `open, 50/s`.
     pub pace: String,
     /// Number of completed requests.
     pub requests: u64,
@@ -155,8 +155,8 @@ pub async fn full_load(
 
 fn closed(effort: &Effort) -> Plan {
     Plan {
-        pace: Pace::InHand(effort.in_hand),
-        connections: effort.in_hand.min(64),
+        pace: Pace::InFlight(effort.in_flight),
+        connections: effort.in_flight.min(64),
         duration: effort.measured,
         requests: None,
         patience: Duration::from_secs(60),
@@ -177,7 +177,7 @@ pub async fn phase(
     let cpu_us = cpu::per_request(&before, &cpu::used(parts), outcome.completed);
     let load = Load {
         pace: match plan.pace {
-            Pace::InHand(count) => format!("closed, {count} in hand"),
+            Pace::InFlight(count) => format!("closed, {count} in flight"),
             Pace::Unheeded(count) => format!("closed, {count} unanswered"),
             Pace::Rate(rate) => format!("open, {rate:.0}/s"),
         },

@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn guard(allowed: &'static str, denied: &'static str) -> AddressGuard {
-        let items = |text: &'static str| text.split(',').filter(|item| !item.is_empty());
+        let items = |text: &'static str| text.split(',').map(str::trim).filter(|item| !item.is_empty());
         let allowed = items(allowed).map(|item| AllowedNetwork::parse(item).unwrap()).collect();
         AddressGuard::new(allowed, items(denied).map(|item| network(item).unwrap()).collect(), None)
     }

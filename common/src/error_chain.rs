@@ -1,6 +1,10 @@
-//! What is at the bottom of an error: the causes behind it, through the `io::Error`s that hide some.
+//! The causes behind an error, through the `io::Error`s that hide some: for a decision, and for one line of the log.
 
 use std::error::Error;
+use std::fmt;
+
+/// The cause of an error, of any type.
+pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// The error, what caused it, and so on.
 pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
@@ -10,6 +14,19 @@ pub fn causes<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a 
 /// The first error of this type in the chain.
 pub fn cause<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     causes(error).find_map(|cause| cause.downcast_ref())
+}
+
+/// An error as one text: its own, then that of each cause that the text so far does not contain.
+pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl fmt::Display + use<'a> {
+    let mut text = String::new();
+    for cause in causes(error).map(ToString::to_string).filter(|cause| !cause.is_empty()) {
+        if text.is_empty() {
+            text = cause;
+        } else if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
 }
 
 /// The text of the last cause: one line of at most 200 characters, as it may quote what another host sent.
@@ -40,6 +57,7 @@ mod tests {
     fn the_root_is_found_behind_an_io_error_and_holds_no_line_break() {
         let error = Outer(io::Error::other(Outer(io::Error::other("a\nb"))));
         assert_eq!(root_cause(&error), "ab");
+        assert_eq!(chain(&error).to_string(), "outer: a\nb");
         assert_eq!(causes(&error).count(), 5);
         assert!(cause::<io::Error>(&error).is_some());
     }

@@ -3,11 +3,12 @@
 use async_trait::async_trait;
 
 use crate::api_key::{KeyId, Scopes, SecretHash};
+use crate::error_chain::BoxError;
 
 /// The key store cannot be reached, or holds something else. Trying again may help.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct KeyStoreError(pub String);
+#[error(transparent)]
+pub struct KeyStoreError(pub BoxError);
 
 /// All created keys. Changes are durable when the call returns.
 #[async_trait]

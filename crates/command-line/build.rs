@@ -23,7 +23,7 @@ fn main() {
 
 /// Returns `None` if the sources are not in a git checkout, or in the checkout of another project.
 fn of_this_checkout() -> Option<String> {
-    let workspace = Path::new("..").canonicalize().ok()?;
+    let workspace = Path::new("../..").canonicalize().ok()?;
     let top = PathBuf::from(git(&["rev-parse", "--show-toplevel"])?).canonicalize().ok()?;
     if top != workspace {
         return None;

@@ -49,7 +49,7 @@ async fn confirmed(
     publishing: impl Future<Output = Result<(), PublishError>>,
 ) -> Result<(), ApiError> {
     let published = tokio::time::timeout(ANSWER_WITHIN, publishing).await;
-    let late = |_| Err(PublishError::Unconfirmed(format!("no answer within {ANSWER_WITHIN:?}")));
+    let late = |_| Err(PublishError::unconfirmed(format!("no answer within {ANSWER_WITHIN:?}")));
     published.unwrap_or_else(late).map_err(|error| ApiError::unpublished(request, error))
 }
 

@@ -53,11 +53,10 @@ impl ApiError {
     /// The error for this request's failed publish.
     pub(crate) fn unpublished(request: RequestId, error: PublishError) -> Self {
         match error {
-            PublishError::Unconfirmed(why) => Self::Unconfirmed { request, why },
-            PublishError::Unavailable(_)
-            | PublishError::Unroutable(_)
-            | PublishError::Refused
-            | PublishError::TooLarge(_) => Self::Queue(error),
+            PublishError::Unconfirmed(why) => Self::Unconfirmed { request, why: why.to_string() },
+            PublishError::Unavailable(_) | PublishError::Unroutable(_) | PublishError::TooLarge(_) => {
+                Self::Queue(error)
+            }
         }
     }
 

@@ -64,7 +64,7 @@ async fn decision(
     let asked = Instant::now();
     let accepted = ask(api, args, &receiver.url("decision")).await?;
     let received = receiver.next("decision", Duration::from_secs(args.wait)).await.ok_or_else(|| {
-        Failure::Broken(format!(
+        Failure::broken(format!(
             "no callback within {} seconds; the worker may be stopped, or may be unable to call back to this machine \
              (CALLBACK_ALLOWED_NETWORKS); see GET /requests/{}",
             args.wait, accepted.request_id

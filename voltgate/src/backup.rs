@@ -87,7 +87,7 @@ pub(crate) async fn restore(backup: PathBuf, target: PathBuf) -> Result<ExitCode
 async fn blocking(
     work: impl FnOnce() -> Result<ExitCode, Failure> + Send + 'static,
 ) -> Result<ExitCode, Failure> {
-    tokio::task::spawn_blocking(work).await.map_err(|error| Failure::Broken(error.to_string()))?
+    tokio::task::spawn_blocking(work).await.map_err(Failure::broken)?
 }
 
 /// The locks that a process using the directory holds.
@@ -135,10 +135,9 @@ fn write(from: &Path, to: &Path) -> std::io::Result<()> {
 }
 
 fn unwritten(place: &Path, error: &std::io::Error) -> Failure {
-    Failure::Broken(format!("{} cannot be written: {error}", place.display()))
+    Failure::broken(format!("{} cannot be written: {error}", place.display()))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn broken(error: DbError) -> Failure {
-    Failure::Broken(error.to_string())
+    Failure::broken(error)
 }

@@ -105,10 +105,10 @@ fn plans(args: &BenchArgs) -> Result<(Plan, Plan), Failure> {
     if args.rate.is_some_and(|rate| !(rate > 0.0 && rate <= MAX_RATE)) {
         return Err(Failure::Usage(format!("--rate: expected more than 0 and at most {MAX_RATE}")));
     }
-    let in_hand = usize::from(args.connections);
+    let in_flight = usize::from(args.connections);
     let measuring = Plan {
-        pace: args.rate.map_or(Pace::InHand(in_hand), Pace::Rate),
-        connections: in_hand.min(MAX_CONNECTIONS),
+        pace: args.rate.map_or(Pace::InFlight(in_flight), Pace::Rate),
+        connections: in_flight.min(MAX_CONNECTIONS),
         duration: seconds("duration", args.duration)?,
         requests: args.requests,
         patience: PATIENCE,
@@ -170,8 +170,8 @@ async fn load(session: Session, plan: Plan, what: &'static str) -> Result<(Sessi
         bar.finish_and_clear();
         outcome.map(|outcome| (session, outcome))
     });
-    let ran = running.await.map_err(|error| Failure::Broken(error.to_string()))?;
-    ran.map_err(|error| Failure::Broken(error.to_string()))
+    let ran = running.await.map_err(Failure::broken)?;
+    ran.map_err(Failure::broken)
 }
 
 /// A progress bar in milliseconds, shown on a terminal only.

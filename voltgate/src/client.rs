@@ -39,7 +39,7 @@ impl Service {
 
     fn new(settings: &Settings, what: &'static str, base: &str) -> Result<Self, Failure> {
         let shown = without_password(base);
-        let broken = |error: reqwest::Error| Failure::Broken(format!("{what} at {shown}: {error}"));
+        let broken = |error: reqwest::Error| Failure::broken(format!("{what} at {shown}: {error}"));
         let expected = || Failure::Usage(format!("{what}: `{shown}` is not an http:// or https:// URL"));
         let base_url = server_url::http(base).ok_or_else(expected)?;
         let (key, authorities) = (settings.optional::<ApiKey>(&VOLTGATE_KEY)?, settings.file(&TLS_CA_FILE)?);
@@ -79,7 +79,7 @@ impl Service {
             return Err(self.refused(status, &body));
         }
         let foreign = |error: serde_json::Error| {
-            Failure::Broken(format!("{} sent an unexpected response: {error}", self.what))
+            Failure::broken(format!("{} sent an unexpected response: {error}", self.what))
         };
         serde_json::from_value(body).map_err(foreign)
     }
@@ -106,7 +106,7 @@ impl Service {
     /// After a timeout or a lost connection it is unknown whether the request took effect.
     fn undecided(&self, error: &reqwest::Error) -> Failure {
         let (what, at, why) = (self.what, &self.base, root_cause(error));
-        Failure::Broken(format!(
+        Failure::broken(format!(
             "{what} at {at} did not answer; the request may still have taken effect: {why}"
         ))
     }
@@ -115,7 +115,7 @@ impl Service {
         let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or("?");
         if let Some(request) = body.get("request_id").and_then(Value::as_str) {
             let (what, detail) = (self.what, text("detail"));
-            return Failure::Broken(format!("{what} ({status}): request {request}: {detail}"));
+            return Failure::broken(format!("{what} ({status}): request {request}: {detail}"));
         }
         Failure::Refused(format!("{} refused ({status}): {}: {}", self.what, text("field"), text("detail")))
     }

@@ -124,7 +124,7 @@ impl DeadLetters {
                 |letter: &Message| if filter.fits(letter, now_ms) { each(letter) } else { Fate::Keep };
             let reviewed = review(&self.broker, &queue, filter.limit, now_ms, judge).await;
             reviewed.map_err(|error| {
-                Failure::Broken(format!("{} of {}: {error}", dead_letter::queue_of(&queue), self.at))
+                Failure::broken(format!("{} of {}: {error}", dead_letter::queue_of(&queue), self.at))
             })?;
         }
         Ok(())

@@ -26,7 +26,7 @@ const LIMIT: Duration = Duration::from_secs(20);
 
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let directory =
-        tempfile::tempdir().map_err(|error| Failure::Broken(format!("no temporary directory: {error}")))?;
+        tempfile::tempdir().map_err(|error| Failure::broken(format!("no temporary directory: {error}")))?;
     let started = Instant::now();
     // It ignores the machine's own settings: the demonstration is the same everywhere.
     let place = embedded(directory.path())?;
@@ -48,7 +48,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let running = tokio::spawn(system.run_with_acl_until(shutdown.clone(), acl_stops.clone()));
     let shown = stage.show(started, acl_stops, directory.path()).await;
     shutdown.cancel();
-    let stopped = running.await.map_err(|error| Failure::Broken(error.to_string()))?;
+    let stopped = running.await.map_err(Failure::broken)?;
     // Last, so that late callbacks are still answered.
     stage.receiver.stop().await;
     shown.and(stopped)
@@ -106,7 +106,7 @@ impl Stage {
         let received = self.receiver.next(&name, LIMIT).await;
         let total = began.elapsed();
         let received =
-            received.ok_or_else(|| Failure::Broken(format!("no callback within {LIMIT:?} for {who}")))?;
+            received.ok_or_else(|| Failure::broken(format!("no callback within {LIMIT:?} for {who}")))?;
         self.tell(&format!("ask about {who}"), total);
         let id = accepted["request_id"].as_str().unwrap_or("?");
         self.note(&format!("202 accepted after {}, request {id}", milliseconds(answered)));
@@ -116,7 +116,7 @@ impl Stage {
         if status == expected {
             Ok(())
         } else {
-            Err(Failure::Broken(format!("expected {expected} but got {status}: this is a defect")))
+            Err(Failure::broken(format!("expected {expected} but got {status}: this is a defect")))
         }
     }
 

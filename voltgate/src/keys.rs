@@ -115,7 +115,7 @@ async fn create(
         let expected = format!("--name: expected 1 to {MAX_NAME} characters without control characters");
         return Err(Failure::Usage(expected));
     }
-    let key = ApiKey::generate().map_err(|error| Failure::Broken(error.to_string()))?;
+    let key = ApiKey::generate().map_err(Failure::broken)?;
     let now = now_ms();
     let expires_ms = expires.map(|expires| match expires {
         Expiry::After(span) => now.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)),
@@ -216,5 +216,5 @@ fn now_ms() -> u64 {
 }
 
 fn unkept(at: &str, error: &KeyStoreError) -> Failure {
-    Failure::Broken(format!("the store of keys at {at}: {error}"))
+    Failure::broken(format!("the store of keys at {at}: {error}"))
 }

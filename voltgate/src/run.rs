@@ -117,7 +117,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
                 Documented::PublicApi => public_api::openapi::document(true),
                 Documented::AclService => acl_service::openapi::document(),
             };
-            println!("{}", document.to_pretty_json().map_err(|error| Failure::Broken(error.to_string()))?);
+            println!("{}", document.to_pretty_json().map_err(Failure::broken)?);
             Ok(ExitCode::SUCCESS)
         }),
     }

@@ -38,9 +38,9 @@ pub struct System {
 /// `voltgate up`.
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let traces = LogConfig::from_settings(settings)?.install("voltgate", tables::TRACED);
-    let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    let shutdown = shutdown::on_signal().map_err(Failure::broken)?;
     let exposition = metrics::install(COMMIT, tables::METRICS)
-        .map_err(|error| Failure::Broken(format!("the metrics cannot be set up: {error}")))?;
+        .map_err(|error| Failure::broken(format!("the metrics cannot be set up: {error}")))?;
     let Some(system) = unless_stopped(&shutdown, System::build(settings)).await? else { return Ok(()) };
     let system = system.with_metrics(&exposition);
     system.introduce();
@@ -184,7 +184,7 @@ fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
     if settings.is_given(&AUTHORIZATION_SERVICE_KEY) {
         return Ok(settings);
     }
-    let key = ApiKey::generate().map_err(|error| Failure::Broken(error.to_string()))?;
+    let key = ApiKey::generate().map_err(Failure::broken)?;
     Ok(settings.with([(&AUTHORIZATION_SERVICE_KEY, key.reveal())]))
 }
 
@@ -202,5 +202,5 @@ fn acl_url(settings: &Settings, scheme: &str, address: SocketAddr) -> Result<Url
         IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::LOCALHOST),
     };
     let url = format!("http://{}", SocketAddr::new(ip, address.port()));
-    Url::parse(&url).map_err(|error| Failure::Broken(format!("{url}: {error}")))
+    Url::parse(&url).map_err(|error| Failure::broken(format!("{url}: {error}")))
 }

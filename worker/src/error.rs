@@ -23,6 +23,6 @@ pub(crate) enum WorkerError {
 
 impl From<WorkerError> for Failure {
     fn from(error: WorkerError) -> Self {
-        Self::Broken(error.to_string())
+        Self::broken(error)
     }
 }

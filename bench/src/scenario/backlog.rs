@@ -40,7 +40,12 @@ const IDLE: f64 = 0.15;
 ///
 /// # Errors
 /// Returns an error if a request was refused or lost.
-pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: Duration) -> Result<Backlog> {
+pub async fn backlog(
+    servers: &Servers,
+    waiting: u64,
+    in_flight: usize,
+    measured: Duration,
+) -> Result<Backlog> {
     let patient = vec![("AUTHORIZATION_TIMEOUT_SEC", "3600".to_owned())];
     let mut system = services(servers, &Form { settings: patient, ..Form::default() }).await?;
     let session = system.session(Drivers::default(), 1).await?;
@@ -59,7 +64,8 @@ pub async fn backlog(servers: &Servers, waiting: u64, in_hand: usize, measured: 
     drop(filled);
     at_rest(&system.parts()).await;
     system.start_worker(servers).await?;
-    let closed = Plan { pace: Pace::InHand(in_hand), connections: in_hand.min(64), requests: None, ..plan };
+    let closed =
+        Plan { pace: Pace::InFlight(in_flight), connections: in_flight.min(64), requests: None, ..plan };
     let (session, warm) = run(session, Plan { duration: measured / 4, ..closed }).await?;
     let parts = system.parts();
     let before = cpu::used(&parts);

@@ -15,7 +15,7 @@ use crate::throughput::{Effort, measure};
 /// The worker's default, also used for the bare broker's consumer.
 pub const PREFETCH: u16 = 200;
 /// More requests would only wait: see bench/reference/README.md.
-const IN_HAND_OF_PYTHON: usize = 64;
+const IN_FLIGHT_OF_PYTHON: usize = 64;
 
 /// Runs all systems; calls `tell` with the current step.
 ///
@@ -42,7 +42,8 @@ pub async fn everything(
         tell("the Python reference");
         let system = reference(servers, Sizes::default()).await?;
         // The reference has no endpoint to look up requests; its records are counted instead.
-        let of_python = Effort { in_hand: IN_HAND_OF_PYTHON.min(effort.in_hand), looked_up: 0, ..*effort };
+        let of_python =
+            Effort { in_flight: IN_FLIGHT_OF_PYTHON.min(effort.in_flight), looked_up: 0, ..*effort };
         let python = measure("Python", &system, Some(servers), &of_python).await?;
         drop(system);
         tell("voltgate up, embedded");

@@ -28,6 +28,6 @@ pub async fn workers(servers: &Servers, count: usize, effort: &Effort) -> Result
     link.lead_to(&system.acl)?;
     let session = system.session(Drivers::default(), 1).await?;
     let (_, load, _) =
-        full_load(&system.parts(), session, &Effort { in_hand: SLOTS * count * 2, ..*effort }).await?;
+        full_load(&system.parts(), session, &Effort { in_flight: SLOTS * count * 2, ..*effort }).await?;
     Ok(load)
 }

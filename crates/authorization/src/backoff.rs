@@ -31,7 +31,7 @@ where
             Err(error) => error,
         };
         failures += 1;
-        tracing::warn!(%error, failures, "the store did not answer; trying again");
+        tracing::warn!(%error, failures, "the store did not answer; waiting for it");
         tokio::select! {
             () = tokio::time::sleep(POLICY.wait_after(failures)) => {}
             () = shutdown.cancelled() => return Err(Abandoned),

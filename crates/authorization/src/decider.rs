@@ -10,7 +10,7 @@ use common::clock::{self, Nanos, StartTimes};
 use common::decision::{Decision, Source};
 use common::ids::{PresentedToken, RequestId, StationId};
 use service_runtime::trace_context::TraceContext;
-use store::{Decided, DeliveryState, Held, Opened, Record, RecordKey, Store};
+use store::{DecideOutcome, Decided, DeliveryState, OpenedRecord, Record, RecordKey, Store};
 use tokio_util::sync::CancellationToken;
 
 use crate::acl_client::AclClient;
@@ -181,7 +181,7 @@ impl Decider {
         request: RequestId,
         proposed: &RecordKey,
         shutdown: &CancellationToken,
-    ) -> Result<Opened, Abandoned> {
+    ) -> Result<OpenedRecord, Abandoned> {
         let records = &self.store.records();
         retry_until_stored(shutdown, || records.open(request, proposed)).await
     }
@@ -193,7 +193,7 @@ impl Decider {
         key: &RecordKey,
         decision: Decision,
         shutdown: &CancellationToken,
-    ) -> Result<Held, Abandoned> {
+    ) -> Result<DecideOutcome, Abandoned> {
         let records = &self.store.records();
         let record = || async {
             let decided_ns = clock::now();

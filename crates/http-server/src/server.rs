@@ -51,7 +51,7 @@ impl Bound {
     /// Returns an error if the port is taken, or the address does not belong to this machine.
     pub fn to(address: IpAddr, port: u16) -> Result<Self, Failure> {
         let wanted = SocketAddr::new(address, port);
-        let taken = |error: std::io::Error| Failure::Broken(format!("cannot listen on {wanted}: {error}"));
+        let taken = |error: std::io::Error| Failure::broken(format!("cannot listen on {wanted}: {error}"));
         let listener = TcpListener::bind(wanted).map_err(taken)?;
         let address = listener.local_addr().map_err(taken)?;
         let gate = Data::new(Gate::open());
@@ -155,7 +155,7 @@ impl Bound {
 
 #[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn broken(error: std::io::Error) -> Failure {
-    Failure::Broken(format!("the HTTP server broke: {error}"))
+    Failure::broken(format!("the HTTP server broke: {error}"))
 }
 
 async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {

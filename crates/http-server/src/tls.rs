@@ -80,7 +80,7 @@ impl Certificate {
 
     /// The TLS configuration of a listener.
     pub(crate) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, Failure> {
-        let broken = |error: rustls::Error| Failure::Broken(format!("TLS cannot be set up: {error}"));
+        let broken = |error: rustls::Error| Failure::broken(format!("TLS cannot be set up: {error}"));
         let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
         let builder = builder.with_safe_default_protocol_versions().map_err(broken)?;
         let certificate: Arc<dyn ResolvesServerCert> = self.clone();

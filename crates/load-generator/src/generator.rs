@@ -79,8 +79,8 @@ impl Session {
         let foreign_before = self.sink.foreign();
         let began = Instant::now();
         let run = Arc::new(Run::new(self.front_door.clone(), plan, began));
-        let in_hand = matches!(plan.pace, Pace::InHand(_));
-        self.sink.release_to(in_hand.then(|| Arc::clone(&run.permits)));
+        let in_flight = matches!(plan.pace, Pace::InFlight(_));
+        self.sink.release_to(in_flight.then(|| Arc::clone(&run.permits)));
         let (asked_by, connections) = (Arc::clone(&run), plan.connections);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let thread = || std::thread::Builder::new().name(THREAD.to_owned());
@@ -114,7 +114,7 @@ impl Session {
 impl Run {
     fn new(front_door: FrontDoor, plan: &Plan, began: Instant) -> Self {
         let (first, timetable, due) = match plan.pace {
-            Pace::InHand(first) | Pace::Unheeded(first) => (first, None, MAX_REQUESTS),
+            Pace::InFlight(first) | Pace::Unheeded(first) => (first, None, MAX_REQUESTS),
             Pace::Rate(rate) => {
                 let due = (rate * plan.duration.as_secs_f64()).ceil();
                 (0, Some(Timetable::new(began, rate)), due as u64)

@@ -12,7 +12,7 @@ use crate::front_door::FrontDoor;
 
 const CONNECTIONS: usize = 16;
 /// The attempt is written only after the callback was answered.
-const PATIENCE: Duration = Duration::from_secs(10);
+const MAX_WAIT: Duration = Duration::from_secs(10);
 const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(50);
 
 /// The result of a check.
@@ -50,7 +50,7 @@ async fn look(front_door: FrontDoor, requests: Arc<[Uuid]>, next: Arc<AtomicUsiz
     while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
         let began = Instant::now();
         while !is_delivered(&mut connection, &front_door.show(*request)).await {
-            if began.elapsed() > PATIENCE {
+            if began.elapsed() > MAX_WAIT {
                 unrecorded += 1;
                 break;
             }

@@ -11,7 +11,7 @@ pub enum Pace {
     /// Requests per second. Latencies count from when a request was due, not from when it could be sent.
     Rate(f64),
     /// Number of requests in flight, from the call to the callback.
-    InHand(usize),
+    InFlight(usize),
     /// Number of unanswered requests, without waiting for callbacks. This fills the queue.
     Unheeded(usize),
 }

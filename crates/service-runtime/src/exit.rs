@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use common::error_chain::{BoxError, chain};
+
 /// A command was used wrongly, or a setting has a bad value. Restarting does not help.
 pub const USAGE: u8 = 64;
 /// A running system refused the request: the input is wrong.
@@ -44,11 +46,16 @@ pub enum Failure {
     #[error("{0}")]
     Refused(String),
     /// Anything else.
-    #[error("{0}")]
-    Broken(String),
+    #[error(transparent)]
+    Broken(BoxError),
 }
 
 impl Failure {
+    /// Any other failure, with its cause.
+    pub fn broken(why: impl Into<BoxError>) -> Self {
+        Self::Broken(why.into())
+    }
+
     /// The exit code.
     pub fn code(&self) -> u8 {
         match self {
@@ -67,7 +74,7 @@ pub fn report(result: Result<(), Failure>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            eprintln!("error: {}", chain(&failure));
             ExitCode::from(failure.code())
         }
     }

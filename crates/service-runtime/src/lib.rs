@@ -1,5 +1,5 @@
 //! What every process has: settings, logs and traces, metrics, exit codes, shutdown, retries, trace context, and how one
-//! service calls another. [`run`] starts a service.
+//! service calls another. [`run()`] starts a service.
 #![warn(missing_docs)]
 
 pub mod exit;

@@ -45,7 +45,7 @@ impl Process {
     /// Returns an error if it was called before.
     pub fn exposition(&self) -> Result<Exposition, Failure> {
         metrics::install(COMMIT, self.service.metrics)
-            .map_err(|error| Failure::Broken(format!("the metrics cannot be set up: {error}")))
+            .map_err(|error| Failure::broken(format!("the metrics cannot be set up: {error}")))
     }
 }
 
@@ -66,7 +66,7 @@ async fn started(
 ) -> Result<(), Failure> {
     let settings = Settings::load(service.settings)?;
     let traces = LogConfig::from_settings(&settings)?.install(service.name, service.traced);
-    let shutdown = shutdown::on_signal().map_err(|error| Failure::Broken(error.to_string()))?;
+    let shutdown = shutdown::on_signal().map_err(Failure::broken)?;
     let served = serve(Process { settings, shutdown, service }).await;
     traces.flush().await;
     served

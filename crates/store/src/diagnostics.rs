@@ -1,5 +1,6 @@
 //! Examines a store, for the diagnosis of a deployment.
 
+use common::error_chain::BoxError;
 use std::collections::HashMap;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -102,6 +103,6 @@ async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::Red
     })
 }
 
-fn unavailable(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+fn unavailable(error: impl Into<BoxError>) -> StoreError {
+    StoreError::unavailable(error)
 }

@@ -152,7 +152,7 @@ impl EmbeddedStore {
     pub(crate) fn beside(directory: &Path, options: &StoreOptions) -> Result<Self, StoreError> {
         let file = STORE_FILE.within(directory);
         if !STORE_FILE.is_in(directory) {
-            return Err(StoreError::Unavailable(format!("{} does not exist", file.display())));
+            return Err(StoreError::unavailable(format!("{} does not exist", file.display())));
         }
         Ok(Self::of(Database::open_existing(&file, SCHEMA).map_err(unavailable)?, options, None))
     }
@@ -211,7 +211,6 @@ fn now_ms() -> i64 {
     i64::try_from(clock::now() / 1_000_000).unwrap_or(i64::MAX)
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the shape that map_err wants")]
 fn unavailable(error: DbError) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+    StoreError::unavailable(error)
 }

@@ -23,6 +23,7 @@ use std::time::Duration;
 pub use access::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery};
 pub use attempt_outcome::AttemptOutcome;
 pub use audit::{AuditEntry, AuditFilter, AuditTrail, AuditedChange, Counts, Effect, Stage};
+use common::error_chain::BoxError;
 use common::key_store::{KeyStore, KeyStoreError};
 pub use embedded::STORE_FILE;
 use embedded_db::Database;
@@ -31,7 +32,7 @@ pub use kv::{KeyValue, Writes};
 pub use overdue::OverdueDeliveries;
 pub use period::{EmptyPeriod, Millis, Period};
 pub use records::{
-    Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
+    Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
 };
 pub use redis::entries;
 pub use schedule::{Claim, Due, Schedule, Step};
@@ -90,8 +91,8 @@ pub enum StoreError {
     #[error("expected redis://… or embedded:DIR")]
     BadUrl,
     /// The store cannot be reached, or did not answer in time. A retry may help.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error(transparent)]
+    Unavailable(BoxError),
     /// The server is of the wrong kind. A retry does not help.
     #[error("{0}")]
     WrongServer(&'static str),
@@ -106,9 +107,15 @@ pub enum StoreError {
     Directory(#[from] embedded_db::DirectoryError),
 }
 
+impl StoreError {
+    pub(crate) fn unavailable(why: impl Into<BoxError>) -> Self {
+        Self::Unavailable(why.into())
+    }
+}
+
 impl From<StoreError> for KeyStoreError {
     fn from(error: StoreError) -> Self {
-        Self(error.to_string())
+        Self(error.into())
     }
 }
 

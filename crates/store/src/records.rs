@@ -14,14 +14,14 @@ use crate::{AttemptOutcome, Place, StoreError};
 pub trait Records: Send + Sync {
     /// Finds the record of a request, or fixes the start time under which it will be written. The first proposal holds,
     /// so a redelivered task writes the same record. Not needed if each delivery proposes the same start time.
-    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError>;
+    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<OpenedRecord, StoreError>;
 
     /// Whether a worker has decided the request or opened its record.
     async fn is_open(&self, request: RequestId) -> Result<bool, StoreError>;
 
     /// Writes the decision if there is none yet, opened or not. Returns the decision that holds, which is always the
     /// first, and its record. If the request has a record under another start time, that record holds.
-    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError>;
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<DecideOutcome, StoreError>;
 
     /// Adds a callback attempt and its outcome; returns the delivery state after it. Delivered stays delivered: a
     /// worker that was cut off from its broker may report its own failed attempt long after another attempt succeeded.
@@ -82,7 +82,7 @@ pub enum Known {
 
 /// The result of [`Records::open`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Opened {
+pub struct OpenedRecord {
     /// The key that holds.
     pub key: RecordKey,
     /// The record, if the decision exists already. It is never another request's record with the same key; such a
@@ -92,7 +92,7 @@ pub struct Opened {
 
 /// The result of [`Records::decide`].
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct DecideOutcome {
     /// The record's key.
     pub key: RecordKey,
     /// The decision.

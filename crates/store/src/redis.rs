@@ -17,6 +17,7 @@ mod search;
 mod server_role;
 mod verdict;
 
+use common::error_chain::BoxError;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -122,6 +123,6 @@ fn roomy(name: &str, arguments: usize, bytes: usize) -> Cmd {
     command
 }
 
-fn unavailable(error: impl std::fmt::Display) -> StoreError {
-    StoreError::Unavailable(error.to_string())
+fn unavailable(error: impl Into<BoxError>) -> StoreError {
+    StoreError::unavailable(error)
 }

@@ -100,7 +100,7 @@ pub struct Fed {
 }
 
 /// A page while it is being filled.
-pub(crate) struct Gathering<'a> {
+pub(crate) struct PageBuilder<'a> {
     filter: &'a Filter,
     limit: usize,
     examined: usize,
@@ -195,9 +195,9 @@ impl FromStr for FeedPosition {
     }
 }
 
-// === impl Gathering ===
+// === impl PageBuilder ===
 
-impl<'a> Gathering<'a> {
+impl<'a> PageBuilder<'a> {
     pub(crate) fn new(filter: &'a Filter, limit: usize) -> Self {
         Self { filter, limit, examined: 0, records: Vec::new() }
     }

@@ -132,26 +132,43 @@ pub enum Settled {
     Stale,
 }
 
+/// The cause of an error, of any type.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Why a message was not confirmed. Except for [`PublishError::Unconfirmed`], the broker certainly does not have it.
 #[derive(Debug, thiserror::Error)]
 pub enum PublishError {
-    /// The message was sent, and no confirm arrived in time or before the connection was lost. It may be in its queue,
-    /// or arrive there once the broker reads again.
+    /// The message was sent, and no confirm arrived in time or before the connection was lost, or the broker answered that it
+    /// cannot confirm. The message may be in its queue, or arrive there once the broker reads again.
     #[error("the broker did not confirm the message, which it may have: {0}")]
-    Unconfirmed(String),
+    Unconfirmed(#[source] BoxError),
     /// There is no connection to the broker, or it accepts no messages at present.
     #[error("cannot publish to the broker: {0}")]
-    Unavailable(String),
+    Unavailable(#[source] BoxError),
     /// The queue does not exist and could not be declared.
     #[error("the broker has no queue `{0}`")]
     Unroutable(String),
-    /// The broker refused it, because the queue is full or has lost its leader. A retry may succeed.
-    #[error("the broker refused the message: the queue is full, or has lost its leader")]
-    Refused,
     /// A property, the routing key or the headers exceed this connection's limit, or the body exceeds the broker's. A
     /// retry never succeeds.
     #[error("the message is too large: {0}")]
     TooLarge(TooLarge),
+}
+
+impl PublishError {
+    /// See [`PublishError::Unconfirmed`].
+    pub fn unconfirmed(why: impl Into<BoxError>) -> Self {
+        Self::Unconfirmed(why.into())
+    }
+
+    pub(crate) fn unavailable(why: impl Into<BoxError>) -> Self {
+        Self::Unavailable(why.into())
+    }
+}
+
+impl BrokerError {
+    pub(crate) fn unreachable(why: impl Into<BoxError>) -> Self {
+        Self::Unreachable(why.into())
+    }
 }
 
 /// The part of a message that is too large.
@@ -180,8 +197,8 @@ pub enum BrokerError {
     #[error("expected amqp://…, amqps://… or embedded:DIR")]
     BadUrl,
     /// The broker cannot be reached, or the connection was lost.
-    #[error("{0}")]
-    Unreachable(String),
+    #[error(transparent)]
+    Unreachable(BoxError),
     /// The embedded broker's files failed.
     #[error(transparent)]
     Embedded(#[from] embedded_db::DbError),

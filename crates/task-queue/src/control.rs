@@ -76,7 +76,7 @@ pub(crate) const MAX_MARKS: usize = 1000;
 /// Receives and answers commands, and sends events, until `done`: the worker stays reachable while it finishes its
 /// tasks in flight.
 pub(crate) async fn run(
-    panel: &ControlState,
+    state: &ControlState,
     bus: &Bus,
     config: &ControlConfig,
     (backend, mut marks): (ResultBackend, Marks),
@@ -84,21 +84,21 @@ pub(crate) async fn run(
 ) {
     let offline = CancellationToken::new();
     let heartbeat = async {
-        events::beat(&panel.events, || panel.vitals(), done).await;
+        events::beat(&state.events, || state.vitals(), done).await;
         offline.cancel();
     };
     let keeping = async {
         if let Some(file) = &config.state_file {
-            panel.revoked.keep(file.clone(), done).await;
+            state.revoked.keep(file.clone(), done).await;
         }
     };
     tokio::join!(
         heartbeat,
-        events::dispatch(&panel.events, bus, &offline),
+        events::dispatch(&state.events, bus, &offline),
         keeping,
         revoke::mark(&backend, &mut marks, done),
-        mailbox::serve(panel, bus, done),
-        gossip::greet(panel, bus, done),
-        gossip::vote(panel, bus, done),
+        mailbox::serve(state, bus, done),
+        gossip::greet(state, bus, done),
+        gossip::vote(state, bus, done),
     );
 }

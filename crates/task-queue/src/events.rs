@@ -53,7 +53,7 @@ impl Events {
     }
 
     /// Whether events of tasks are enabled.
-    pub(crate) fn tells_of_tasks(&self) -> bool {
+    pub(crate) fn sends_task_events(&self) -> bool {
         self.carried && self.tasks_enabled.load(Ordering::Relaxed)
     }
 
@@ -71,7 +71,7 @@ impl Events {
 
     /// Records an event of a task, if such events are enabled; `fields` is only called then.
     pub(crate) fn task(&self, kind: &'static str, fields: impl FnOnce() -> Value) {
-        if self.tells_of_tasks() {
+        if self.sends_task_events() {
             self.tell(kind, fields());
         }
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::broker::BoxError;
 use crate::broker::{Broker, PublishError};
 use crate::timestamp::Timestamp;
 use redis::RedisBackend;
@@ -35,8 +36,8 @@ pub enum ResultError {
     #[error("expected redis://…, rpc:// or disabled://")]
     BadUrl,
     /// Redis cannot be reached or rejects the command.
-    #[error("{0}")]
-    Unavailable(String),
+    #[error(transparent)]
+    Unavailable(BoxError),
     /// The caller's queue cannot be published to.
     #[error(transparent)]
     Unpublished(#[from] PublishError),
@@ -67,6 +68,12 @@ pub(crate) struct TaskMeta {
     /// The caller's reply queue; `correlation_id` is the id by which the caller knows the task.
     pub(crate) reply_to: Option<String>,
     pub(crate) correlation_id: Option<String>,
+}
+
+impl ResultError {
+    fn unavailable(why: impl Into<BoxError>) -> Self {
+        Self::Unavailable(why.into())
+    }
 }
 
 impl ResultBackend {

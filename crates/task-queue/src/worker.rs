@@ -95,23 +95,23 @@ impl Worker {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), BrokerError> {
         let (in_flight, cancel) = (TaskTracker::new(), CancellationToken::new());
         let (sender, marks) = mpsc::channel(control::MAX_MARKS);
-        let panel = Arc::new(self.panel(&in_flight, &cancel, &shutdown, sender));
+        let state = Arc::new(self.state(&in_flight, &cancel, &shutdown, sender));
         // Before the first task is received.
         if let Some(file) = self.control.as_ref().and_then(|config| config.state_file.as_ref()) {
-            panel.revoked.restore(file);
+            state.revoked.restore(file);
         }
         for (queue, concurrency) in &self.config.queues {
-            panel.consumers.begin(queue, *concurrency).await?;
+            state.consumers.begin(queue, *concurrency).await?;
         }
         let done = CancellationToken::new();
         // A task of its own, so that a panic in it does not end the consumers.
-        let control = self.control.clone().zip(panel.bus.clone()).map(|(config, bus)| {
-            let (panel, done, results) = (Arc::clone(&panel), done.clone(), (self.results.clone(), marks));
-            tokio::spawn(async move { control::run(&panel, &bus, &config, results, &done).await })
+        let control = self.control.clone().zip(state.bus.clone()).map(|(config, bus)| {
+            let (state, done, results) = (Arc::clone(&state), done.clone(), (self.results.clone(), marks));
+            tokio::spawn(async move { control::run(&state, &bus, &config, results, &done).await })
         });
-        tokio::join!(panel.pool.follow(&panel.registry, &shutdown), self.prepare_delays(&shutdown));
+        tokio::join!(state.pool.follow(&state.registry, &shutdown), self.prepare_delays(&shutdown));
         shutdown.cancelled().await;
-        panel.consumers.ended().await;
+        state.consumers.ended().await;
         self.finish(&in_flight, &cancel).await;
         done.cancel();
         if let Some(mut control) = control
@@ -123,7 +123,7 @@ impl Worker {
     }
 
     /// Builds all parts of a worker. Without remote control there is no bus, and no events are sent.
-    fn panel(
+    fn state(
         &self,
         in_flight: &TaskTracker,
         cancel: &CancellationToken,

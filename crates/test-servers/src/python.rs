@@ -54,7 +54,7 @@ pub(crate) fn interpreter() -> Option<PathBuf> {
 }
 
 fn target_dir() -> Result<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("target");
+    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(beside, PathBuf::from);
     Ok(std::path::absolute(target)?)
 }

@@ -62,7 +62,7 @@ enum NotInserted {
 impl AccessEntries {
     pub(crate) fn new(config: &ChargeServiceConfig) -> Result<Self, Failure> {
         let unusable =
-            |error: reqwest::Error| Failure::Broken(format!("the client for acl-service: {error}"));
+            |error: reqwest::Error| Failure::broken(format!("the client for acl-service: {error}"));
         // It has no key of its own: it forwards the caller's.
         let builder = service_client::builder(None, config.authorities.as_deref()).map_err(unusable)?;
         let http = builder.redirect(Policy::none()).timeout(TIME_LIMIT).build().map_err(unusable)?;

@@ -106,7 +106,7 @@ async fn left(system: &System) -> BTreeMap<String, String> {
 fn where_they_are(queue: &Value) -> String {
     let count = |name: &str| queue[name].as_u64().unwrap_or_default();
     let (ready, unacknowledged) = (count("messages_ready"), count("messages_unacknowledged"));
-    format!("{ready} ready, {unacknowledged} in hand, {} being dead-lettered", count("messages_dlx"))
+    format!("{ready} ready, {unacknowledged} in flight, {} being dead-lettered", count("messages_dlx"))
 }
 
 async fn records(system: &System, requests: impl Iterator<Item = &String>) -> HashMap<String, Value> {

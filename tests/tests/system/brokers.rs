@@ -99,13 +99,13 @@ async fn no_more_than_the_prefetch_is_in_hand() {
             publish(&broker, &number.to_string(), Duration::ZERO).await;
         }
         let mut deliveries = broker.consume("work", 3, CancellationToken::new()).await.unwrap();
-        let mut in_hand = Vec::new();
+        let mut in_flight = Vec::new();
         for _ in 0..3 {
-            in_hand.push(next(&mut deliveries).await);
+            in_flight.push(next(&mut deliveries).await);
         }
         eventually("seven to wait", async || (broker.depth("work").await.unwrap() == 7).then_some(())).await;
         assert!(deliveries.try_recv().is_err(), "{kind} handed out a fourth");
-        in_hand.pop().unwrap().ack().await.unwrap();
+        in_flight.pop().unwrap().ack().await.unwrap();
         assert_eq!(&next(&mut deliveries).await.message.body[..], b"3", "{kind}");
     }
 }
@@ -153,13 +153,13 @@ async fn a_consumer_that_stops_leaves_the_rest_to_others() {
         let stop = CancellationToken::new();
         let mut deliveries = broker.consume("work", 10, stop.clone()).await.unwrap();
         publish(&broker, "first", Duration::ZERO).await;
-        let in_hand = next(&mut deliveries).await;
+        let in_flight = next(&mut deliveries).await;
         stop.cancel();
         while let Some(delivery) = deliveries.recv().await {
             delivery.requeue().await.unwrap();
         }
         publish(&broker, "second", Duration::ZERO).await;
-        assert_eq!(in_hand.ack().await.unwrap(), Settled::Done, "{kind}");
+        assert_eq!(in_flight.ack().await.unwrap(), Settled::Done, "{kind}");
         let mut others = broker.consume("work", 10, CancellationToken::new()).await.unwrap();
         let delivery = next(&mut others).await;
         assert_eq!(&delivery.message.body[..], b"second", "{kind}");

@@ -21,7 +21,7 @@ ours("revoke", task_id=tasks, terminate=True)
 "#;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_pool_scales_itself_by_the_work_in_hand() {
+async fn a_pool_scales_with_the_tasks_in_flight() {
     let deployment = Deployment::new().await;
     let bounds = Autoscale::between(1, 4);
     let ours = Ours::start_as(&deployment, control(), Some(bounds)).await;

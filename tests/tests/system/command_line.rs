@@ -9,6 +9,16 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// A member's folder; for `crates/*` all folders there.
+fn folders(member: &str) -> Vec<PathBuf> {
+    match member.strip_suffix("/*") {
+        Some(parent) => {
+            std::fs::read_dir(root().join(parent)).unwrap().map(|entry| entry.unwrap().path()).collect()
+        }
+        None => vec![root().join(member)],
+    }
+}
+
 /// All programs, found in the sources, so that a new program is included.
 fn programs() -> Vec<String> {
     let manifest = std::fs::read_to_string(root().join("Cargo.toml")).unwrap();
@@ -16,10 +26,9 @@ fn programs() -> Vec<String> {
     let members =
         members.lines().map(|line| line.trim().trim_matches(['"', ','])).filter(|name| !name.is_empty());
     let mut programs = Vec::new();
-    for member in members {
-        let crate_root = root().join(member);
+    for crate_root in members.flat_map(folders) {
         if crate_root.join("src/main.rs").exists() {
-            programs.push(member.to_owned());
+            programs.push(crate_root.file_name().unwrap().to_str().unwrap().to_owned());
         }
         for place in ["src/bin", "examples"] {
             let Ok(entries) = std::fs::read_dir(crate_root.join(place)) else { continue };

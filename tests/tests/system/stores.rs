@@ -9,7 +9,8 @@ use common::decision::{Decision, Source};
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use common::key_store::KeyRecord;
 use store::{
-    Attempt, Change, Changed, Decided, DeliveryState, Held, Opened, PageQuery, RecordKey, Store, StoreOptions,
+    Attempt, Change, Changed, DecideOutcome, Decided, DeliveryState, OpenedRecord, PageQuery, RecordKey,
+    Store, StoreOptions,
 };
 use tempfile::TempDir;
 use tests::deployment::{Deployment, STATION};
@@ -97,14 +98,18 @@ async fn the_first_decision_and_the_first_start_time_hold() {
     for (kind, store, _directory) in stores().await {
         let (request, first) = (RequestId::new(), key("token with : and \n in it"));
         let opened = store.records().open(request, &first).await.unwrap();
-        assert_eq!(opened, Opened { key: first.clone(), record: None }, "{kind}");
+        assert_eq!(opened, OpenedRecord { key: first.clone(), record: None }, "{kind}");
         assert_eq!(store.records().find(request).await.unwrap(), None, "{kind}");
         let again = store.records().open(request, &key("token with : and \n in it")).await.unwrap();
-        assert_eq!(again, Opened { key: first.clone(), record: None }, "{kind}");
+        assert_eq!(again, OpenedRecord { key: first.clone(), record: None }, "{kind}");
         for decision in [Decision::NotAllowed, Decision::Allowed] {
             let held = store.records().decide(&first, &decided(request, decision)).await.unwrap();
             let new = decision == Decision::NotAllowed;
-            assert_eq!(held, Held { key: first.clone(), decision: Decision::NotAllowed, new }, "{kind}");
+            assert_eq!(
+                held,
+                DecideOutcome { key: first.clone(), decision: Decision::NotAllowed, new },
+                "{kind}"
+            );
         }
         let record = store.records().open(request, &first).await.unwrap().record.unwrap();
         assert_eq!(
@@ -126,7 +131,7 @@ async fn a_record_that_nobody_opened_is_found_by_its_request() {
         assert!(store.records().is_open(request).await.unwrap(), "{kind}");
         let record = store.records().find(request).await.unwrap().unwrap();
         let opened = store.records().open(request, &record.key).await.unwrap();
-        assert_eq!(opened, Opened { key, record: Some(record) }, "{kind}");
+        assert_eq!(opened, OpenedRecord { key, record: Some(record) }, "{kind}");
     }
 }
 
@@ -137,7 +142,7 @@ async fn two_start_times_of_one_request_are_one_record_and_one_decision() {
         let second = RecordKey { start_ns: first.start_ns + 1, ..first.clone() };
         store.records().decide(&first, &decided(request, Decision::NotAllowed)).await.unwrap();
         let held = store.records().decide(&second, &decided(request, Decision::Allowed)).await.unwrap();
-        assert_eq!(held, Held { key: first, decision: Decision::NotAllowed, new: false }, "{kind}");
+        assert_eq!(held, DecideOutcome { key: first, decision: Decision::NotAllowed, new: false }, "{kind}");
         let record = store.records().find(request).await.unwrap().unwrap();
         assert_eq!((record.key, record.decided.decision), (held.key, Decision::NotAllowed), "{kind}");
     }
@@ -151,7 +156,7 @@ async fn another_requests_record_with_the_same_key_is_not_reused() {
         let held = store.records().decide(&key, &decided(second, Decision::Invalid)).await.unwrap();
         assert_eq!((held.decision, held.new), (Decision::Allowed, false), "{kind}");
         let opened = store.records().open(second, &key).await.unwrap();
-        assert_eq!(opened, Opened { key, record: None }, "{kind}: the second one has not been told");
+        assert_eq!(opened, OpenedRecord { key, record: None }, "{kind}: the second one has not been told");
     }
 }
 
@@ -179,9 +184,9 @@ async fn one_id_used_for_two_questions_has_a_record_for_each() {
         let (request, first, second) = (RequestId::new(), key("first"), key("second"));
         for (key, decision) in [(&first, Decision::Allowed), (&second, Decision::Invalid)] {
             let opened = store.records().open(request, key).await.unwrap();
-            assert_eq!(opened, Opened { key: key.clone(), record: None }, "{kind}");
+            assert_eq!(opened, OpenedRecord { key: key.clone(), record: None }, "{kind}");
             let held = store.records().decide(key, &decided(request, decision)).await.unwrap();
-            assert_eq!(held, Held { key: key.clone(), decision, new: true }, "{kind}");
+            assert_eq!(held, DecideOutcome { key: key.clone(), decision, new: true }, "{kind}");
         }
     }
 }

@@ -233,7 +233,7 @@ async fn a_request_is_known_until_decided_and_no_note_is_left() {
         store.records().accepted(std::slice::from_ref(&accepted)).await.unwrap();
         assert_eq!(store.records().look_up(request_id).await.unwrap(), waits, "{kind}");
         store.records().open(request_id, &key).await.unwrap();
-        assert_eq!(store.records().look_up(request_id).await.unwrap(), waits, "{kind}: in hand");
+        assert_eq!(store.records().look_up(request_id).await.unwrap(), waits, "{kind}: in flight");
         store.records().decide(&key, &decided(request_id, Decision::Allowed)).await.unwrap();
         let is_decided = async || {
             let known = store.records().look_up(request_id).await.unwrap();

@@ -109,7 +109,7 @@ async fn a_file_that_cannot_be_used_stops_the_start_and_is_named() {
         ("TLS_CERT_FILE", &nonsense, "nonsense.pem holds no certificate"),
         ("TLS_KEY_FILE", &nonsense, "nonsense.pem"),
         ("TLS_KEY_FILE", &other.file("key.pem"), "is not the key of the certificate"),
-        ("TLS_KEY_FILE", Path::new(""), "TLS_CERT_FILE has to be set too"),
+        ("TLS_KEY_FILE", Path::new(""), "requires TLS_CERT_FILE"),
     ];
     for (name, file, expected) in cases {
         let deployment = pki.guard(Deployment::new().await).with(name, file.display());

@@ -108,7 +108,7 @@ pub(super) async fn run(acl: &Service, import: &Import, as_json: bool) -> Result
             (Some(header), _) if !header.is_empty() => (header + "\n").into_bytes(),
             (None, Format::Csv) if lines == LINES => {
                 let why = "acl-service is older than this command: it does not report the columns";
-                return Err(Failure::Broken(why.to_owned()));
+                return Err(Failure::broken(why.to_owned()));
             }
             _ => Vec::new(),
         };

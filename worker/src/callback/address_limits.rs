@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(crate) struct AddressLimits {
     /// The limit for any origin. It is above the limit of a single origin, so that one hanging origin does not block
     /// the others on its address.
-    most: usize,
+    max: usize,
     /// The limit for healthy origins with little in flight, so that hanging origins on the same address do not block
     /// them.
-    most_for_the_well: usize,
+    max_of_healthy: usize,
     in_flight: Arc<Mutex<HashMap<IpAddr, usize>>>,
 }
 
@@ -26,17 +26,17 @@ pub(crate) struct Permits {
 impl AddressLimits {
     pub(crate) fn new(concurrency: u16) -> Self {
         let eighths = |count: usize| (usize::from(concurrency) * count).div_ceil(8);
-        Self { most: eighths(5), most_for_the_well: eighths(7), in_flight: Arc::default() }
+        Self { max: eighths(5), max_of_healthy: eighths(7), in_flight: Arc::default() }
     }
 
     /// A permit for each of these addresses; `None` if one of them is at its limit.
     pub(crate) fn enter(&self, addresses: &[IpAddr], healthy: bool) -> Option<Permits> {
-        let most = if healthy { self.most_for_the_well } else { self.most };
+        let max = if healthy { self.max_of_healthy } else { self.max };
         let mut blocks: Vec<IpAddr> = addresses.iter().map(|address| block(*address)).collect();
         blocks.sort_unstable();
         blocks.dedup();
         let mut in_flight = self.in_flight.lock().unwrap_or_else(PoisonError::into_inner);
-        if blocks.iter().any(|block| in_flight.get(block).is_some_and(|count| *count >= most)) {
+        if blocks.iter().any(|block| in_flight.get(block).is_some_and(|count| *count >= max)) {
             return None;
         }
         for block in &blocks {

@@ -27,7 +27,7 @@ const SERVER_LIMIT: Duration = Duration::from_secs(1);
 /// The maximum number of cached names.
 const MAX_KNOWN: u64 = 10_000;
 /// How long a look-up waits for others to end.
-const PATIENCE: Duration = Duration::from_millis(50);
+const MAX_WAIT: Duration = Duration::from_millis(50);
 
 #[derive(Clone)]
 pub(crate) struct VettedResolver {
@@ -81,7 +81,7 @@ impl VettedResolver {
         if let Some(known) = self.known.get(name).filter(|known| known.until > Instant::now()) {
             return Ok(known.addresses);
         }
-        let free = tokio::time::timeout(PATIENCE, self.free.acquire()).await;
+        let free = tokio::time::timeout(MAX_WAIT, self.free.acquire()).await;
         let Ok(Ok(_permit)) = free else { return Err(NotResolved::Crowded) };
         let found = self.resolver.lookup_ip(name).await;
         let found = found.map_err(|error| NotResolved::Unknown(error.to_string()))?;

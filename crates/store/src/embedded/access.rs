@@ -29,7 +29,7 @@ impl AccessLists for EmbeddedStore {
         let pairs = pairs.to_vec();
         let all = move |connection: &Connection| {
             let has = |(station, token): &(StationId, DriverToken)| {
-                let held = Held::read(connection, &station.to_string(), token)?;
+                let held = StoredRows::read(connection, &station.to_string(), token)?;
                 Ok(held.times.map_or(held.listed, |(period, _)| !period.is_over(now())))
             };
             pairs.iter().map(has).collect()
@@ -114,7 +114,7 @@ impl AccessLists for EmbeddedStore {
 }
 
 /// The stored rows of one driver at one station.
-struct Held {
+struct StoredRows {
     listed: bool,
     times: Option<(Period, bool)>,
 }
@@ -122,7 +122,7 @@ struct Held {
 /// Returns whether the entry changed.
 fn apply(tx: &Transaction<'_>, station: &str, change: &Change) -> rusqlite::Result<bool> {
     let (token, now) = (change.token(), now());
-    let held = Held::read(tx, station, token)?;
+    let held = StoredRows::read(tx, station, token)?;
     let over = held.times.is_some_and(|(period, _)| period.is_over(now));
     let there = (held.listed || held.times.is_some()) && !over;
     match change {
@@ -153,7 +153,7 @@ fn apply(tx: &Transaction<'_>, station: &str, change: &Change) -> rusqlite::Resu
     }
 }
 
-impl Held {
+impl StoredRows {
     fn read(connection: &Connection, station: &str, token: &DriverToken) -> rusqlite::Result<Self> {
         let sql = "SELECT 1 FROM access_entry WHERE station_id = ?1 AND driver_token = ?2";
         let listed = connection.prepare_cached(sql)?.exists(params![station, token.expose()])?;
@@ -203,7 +203,7 @@ pub(super) fn forget_times(tx: &Transaction<'_>, station: &str, token: &DriverTo
 }
 
 fn allowed(connection: &Connection, station: &str, token: &DriverToken) -> rusqlite::Result<bool> {
-    let held = Held::read(connection, station, token)?;
+    let held = StoredRows::read(connection, station, token)?;
     Ok(held.listed && !held.times.is_some_and(|(period, _)| period.is_over(now())))
 }
 

@@ -12,8 +12,7 @@ const LOOKED_AT: u32 = 4000;
 #[async_trait]
 impl AuditTrail for EmbeddedStore {
     async fn append(&self, entry: &AuditEntry) -> Result<(), StoreError> {
-        let text =
-            serde_json::to_string(entry).map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        let text = serde_json::to_string(entry).map_err(StoreError::unavailable)?;
         let expires_ms = self.expiry_ms(self.options.retention);
         let append = move |tx: &Transaction<'_>| {
             let sql = "INSERT INTO audit (entry, expires_ms) VALUES (?1, ?2)";

@@ -10,26 +10,26 @@ use super::search::{FEED_FOR, feed};
 use super::{EmbeddedStore, unavailable};
 use crate::StoreError;
 use crate::records::{
-    Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
+    Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
 };
 
 #[async_trait]
 impl Records for EmbeddedStore {
-    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
+    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<OpenedRecord, StoreError> {
         let (proposed, expires_ms) = (proposed.clone(), self.expiry_ms(self.options.retention));
         let open = move |tx: &Transaction<'_>| {
             if enter(tx, request, &proposed, expires_ms)? {
-                return Ok(Opened { key: proposed, record: None });
+                return Ok(OpenedRecord { key: proposed, record: None });
             }
             // A caller that uses one id for two questions gets one record for each.
             let key = key_of(tx, request)?.filter(|held| held.same_question(&proposed)).unwrap_or(proposed);
             let record = read(tx, &key)?.filter(|record| record.decided.request_id == request);
-            Ok(Opened { key, record })
+            Ok(OpenedRecord { key, record })
         };
         self.db.write(open).await.map_err(unavailable)
     }
 
-    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError> {
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<DecideOutcome, StoreError> {
         let (key, decided) = (key.clone(), decided.clone());
         let expires_ms = self.expiry_ms(self.options.retention);
         let feed_expires_ms = self.expiry_ms(FEED_FOR.min(self.options.retention));
@@ -63,10 +63,10 @@ impl Records for EmbeddedStore {
                 }
                 feed(tx, &key, feed_expires_ms)?;
                 tx.prepare_cached("DELETE FROM keyed WHERE key = ?1")?.execute([accepted_key(request)])?;
-                return Ok(Some(Held { key, decision: decided.decision, new: true }));
+                return Ok(Some(DecideOutcome { key, decision: decided.decision, new: true }));
             }
             let record = read(tx, &key)?;
-            Ok(record.map(|record| Held { key, decision: record.decided.decision, new: false }))
+            Ok(record.map(|record| DecideOutcome { key, decision: record.decided.decision, new: false }))
         };
         let held = self.db.write(decide).await.map_err(unavailable)?;
         held.ok_or_else(|| StoreError::Foreign(format!("the record of {request} is not Voltgate's")))

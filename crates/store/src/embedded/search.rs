@@ -12,7 +12,7 @@ use embedded_db::rusqlite::{
 
 use super::records::{columns, read, signed, unsigned};
 use super::{EmbeddedStore, unavailable};
-use crate::search::Gathering;
+use crate::search::PageBuilder;
 use crate::{Fed, FeedPosition, Filter, Found, Place, RecordKey, Search, StoreError};
 
 /// How long a stream can be resumed from a decision.
@@ -46,17 +46,17 @@ impl Search for EmbeddedStore {
             ];
             let mut statement = connection.prepare_cached(&sql)?;
             let mut rows = statement.query(params_from_iter(bounds))?;
-            let mut gathering = Gathering::new(&filter, limit);
+            let mut page = PageBuilder::new(&filter, limit);
             while let Some(row) = rows.next()? {
                 let (Some(key), Ok(request_id)) = (key(row, 0)?, row.get::<_, String>(3)?.parse()) else {
                     continue;
                 };
                 let place = Place { start_ns: key.start_ns, request_id };
-                if let ControlFlow::Break(()) = gathering.offer(read(connection, &key)?) {
-                    return Ok(gathering.until(Some(place)));
+                if let ControlFlow::Break(()) = page.offer(read(connection, &key)?) {
+                    return Ok(page.until(Some(place)));
                 }
             }
-            Ok(gathering.until(None))
+            Ok(page.until(None))
         };
         self.db.read(list).await.map_err(unavailable)
     }

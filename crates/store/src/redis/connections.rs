@@ -116,7 +116,7 @@ impl Connections {
         if retry && !std::mem::replace(&mut exchange.retried, true) {
             return Ok(());
         }
-        Err(unavailable(error))
+        Err(unavailable(error.clone()))
     }
 
     /// The lane's connection, and whether this caller has to check the server's role.

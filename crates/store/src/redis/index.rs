@@ -65,14 +65,14 @@ impl Family<'_> {
 }
 
 /// Where a filter's matches are.
-pub(super) struct Sought<'a> {
+pub(super) struct SearchIndexes<'a> {
     /// The lists that together hold all matches, scanned in parallel. Their buckets are of equal length.
     through: Vec<Family<'a>>,
     /// The other lists that each match must be in.
     also_in: Vec<Family<'a>>,
 }
 
-impl Sought<'_> {
+impl SearchIndexes<'_> {
     /// The length of the buckets to scan.
     pub(super) fn bucket_length(&self) -> Nanos {
         self.through[0].bucket_length()
@@ -162,14 +162,14 @@ impl RedisStore {
         &self,
         filter: &'a Filter,
         start_ns: Nanos,
-    ) -> Result<Sought<'a>, StoreError> {
+    ) -> Result<SearchIndexes<'a>, StoreError> {
         let mut lists = Family::of(filter);
         if lists.len() > 1 {
             lists = self.shortest_first(lists, start_ns).await?;
         }
         let also_in = lists.split_off(lists.len().min(1));
         let through = if lists.is_empty() { DECISIONS.map(Family::Status).into() } else { lists };
-        Ok(Sought { through, also_in })
+        Ok(SearchIndexes { through, also_in })
     }
 
     async fn shortest_first<'a>(
@@ -210,7 +210,7 @@ impl RedisStore {
     /// Those of these places that are also in the other lists, in their order.
     pub(super) async fn narrow(
         &self,
-        sought: &Sought<'_>,
+        sought: &SearchIndexes<'_>,
         mut places: Vec<Place>,
     ) -> Result<Vec<Place>, StoreError> {
         for family in &sought.also_in {

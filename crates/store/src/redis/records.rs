@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::{MAX_NUMBER, RedisStore, roomy, unavailable};
 use crate::kv::{KEPT_FOR, PROBE};
 use crate::records::{
-    Accepted, Attempt, Decided, DeliveryState, Held, Known, Opened, Record, RecordKey, Records,
+    Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
 };
 use crate::{KeyValue, Place, StoreError};
 
@@ -86,10 +86,10 @@ impl Note<'_> {
 
 #[async_trait]
 impl Records for RedisStore {
-    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<Opened, StoreError> {
+    async fn open(&self, request: RequestId, proposed: &RecordKey) -> Result<OpenedRecord, StoreError> {
         let index = format!("request:{request}");
         let held = self.put_if_absent(&index, &proposed.to_redis(), self.options.retention).await?;
-        let Some(held) = held else { return Ok(Opened { key: proposed.clone(), record: None }) };
+        let Some(held) = held else { return Ok(OpenedRecord { key: proposed.clone(), record: None }) };
         // A caller that uses one id for two questions gets one record for each.
         let key = RecordKey::from_redis(&held).filter(|held| held.same_question(proposed));
         let key = key.unwrap_or_else(|| proposed.clone());
@@ -100,10 +100,10 @@ impl Records for RedisStore {
             self.feed(&mut pipe, record.place());
             self.pipeline::<()>(&pipe).await?;
         }
-        Ok(Opened { key, record })
+        Ok(OpenedRecord { key, record })
     }
 
-    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<Held, StoreError> {
+    async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<DecideOutcome, StoreError> {
         let (held, entered) = self.decide_under(key, decided).await?;
         if entered {
             return Ok(held);
@@ -203,7 +203,11 @@ impl Records for RedisStore {
 
 impl RedisStore {
     /// In one round trip. Also returns whether no record of the request was entered before.
-    async fn decide_under(&self, key: &RecordKey, decided: &Decided) -> Result<(Held, bool), StoreError> {
+    async fn decide_under(
+        &self,
+        key: &RecordKey,
+        decided: &Decided,
+    ) -> Result<(DecideOutcome, bool), StoreError> {
         let place = Place { start_ns: key.start_ns, request_id: decided.request_id };
         let (record, request) = (key.to_redis(), self.request_key(decided.request_id));
         let mut pipe = Pipeline::with_capacity(10);
@@ -217,7 +221,7 @@ impl RedisStore {
         let (entered, (status, new)): (Option<()>, (String, bool)) = self.pipeline(&pipe).await?;
         marks.into_iter().flatten().for_each(|mark| self.expiries.told(mark));
         let foreign = |error| StoreError::Foreign(format!("the record of {}: {error}", decided.request_id));
-        let held = Held { key: key.clone(), decision: status.parse().map_err(foreign)?, new };
+        let held = DecideOutcome { key: key.clone(), decision: status.parse().map_err(foreign)?, new };
         Ok((held, entered.is_some()))
     }
 

@@ -8,7 +8,7 @@ use redis::Pipeline;
 
 use super::index::{Bounds, HOUR};
 use super::{RedisStore, roomy};
-use crate::search::Gathering;
+use crate::search::PageBuilder;
 use crate::{DeliveryState, Fed, FeedPosition, Filter, Found, Place, Record, RecordKey, Search, StoreError};
 
 /// How many decisions the feed keeps for resuming streams.
@@ -77,12 +77,12 @@ impl RedisStore {
         &self,
         mut places: &[Place],
         at_once: &mut usize,
-        gathering: &mut Gathering<'_>,
+        page: &mut PageBuilder<'_>,
     ) -> Result<ControlFlow<Place>, StoreError> {
         while !places.is_empty() {
             let (these, later) = places.split_at(places.len().min(*at_once));
-            for (place, record) in these.iter().zip(self.records_at(these, gathering.delivery()).await?) {
-                if gathering.offer(record).is_break() {
+            for (place, record) in these.iter().zip(self.records_at(these, page.delivery()).await?) {
+                if page.offer(record).is_break() {
                     return Ok(ControlFlow::Break(*place));
                 }
             }
@@ -105,8 +105,7 @@ impl Search for RedisStore {
         let end = Place::before(from);
         let most = (KEYS_AT_ONCE / sought.width()).max(1);
         let (mut buckets, mut keys_asked, mut entries_asked) = (1, 0, 0);
-        let (mut gathering, mut records_at_once) =
-            (Gathering::new(filter, limit), limit.max(RECORDS_AT_FIRST));
+        let (mut page, mut records_at_once) = (PageBuilder::new(filter, limit), limit.max(RECORDS_AT_FIRST));
         while upper > end && keys_asked < KEYS_A_PAGE && entries_asked < ENTRIES_A_PAGE {
             let newest = upper.newest_before() / length;
             let last = (newest + 1).saturating_sub(buckets).max(from / length);
@@ -123,13 +122,11 @@ impl Search for RedisStore {
             };
             entries_asked += if narrowed { places.len() } else { 0 };
             let places = self.narrow(&sought, places).await?;
-            if let ControlFlow::Break(last) =
-                self.gather(&places, &mut records_at_once, &mut gathering).await?
-            {
-                return Ok(gathering.until(Some(last)));
+            if let ControlFlow::Break(last) = self.gather(&places, &mut records_at_once, &mut page).await? {
+                return Ok(page.until(Some(last)));
             }
         }
-        Ok(gathering.until((upper > end).then_some(upper)))
+        Ok(page.until((upper > end).then_some(upper)))
     }
 
     async fn feed_end(&self) -> Result<FeedPosition, StoreError> {

@@ -44,7 +44,7 @@ impl ServerRole {
     pub(super) fn serving(self) -> Result<(), StoreError> {
         match self {
             Self::Primary => Ok(()),
-            Self::Replica => Err(StoreError::Unavailable("it is a replica, not the primary".to_owned())),
+            Self::Replica => Err(StoreError::unavailable("it is a replica, not the primary".to_owned())),
             Self::ClusterNode => Err(StoreError::WrongServer(
                 "it is a node of a Redis Cluster, which is not supported; name one Redis server, or a primary with replicas",
             )),

@@ -40,7 +40,7 @@ pub(super) struct AmqpBroker {
 impl AmqpBroker {
     pub(super) async fn connect(url: &str, topology: Topology, limit: Duration) -> Result<Self, BrokerError> {
         let link = Link::start(url, Role::Publish, &topology)?;
-        link.established(limit).await.map_err(BrokerError::Unreachable)?;
+        link.established(limit).await.map_err(BrokerError::unreachable)?;
         let publisher = Publisher::new(link, topology.clone());
         Ok(Self {
             url: url.to_owned(),
@@ -60,7 +60,7 @@ impl AmqpBroker {
     }
 
     async fn state(&self, queue: &str) -> Result<QueueState, BrokerError> {
-        let unreachable = |error: String| BrokerError::Unreachable(error);
+        let unreachable = |error: String| BrokerError::unreachable(error);
         let session = self.publisher.session().await.map_err(|error| unreachable(error.to_string()))?;
         topology::state(&session.connection, queue).await.map_err(|error| unreachable(error.to_string()))
     }

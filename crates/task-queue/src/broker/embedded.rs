@@ -38,7 +38,7 @@ const SCHEMA: &str = "
 const MAX_SLEEP: Duration = Duration::from_millis(500);
 
 /// How long closing waits for messages that are being requeued.
-const GIVEN_BACK_WITHIN: Duration = Duration::from_secs(2);
+const REQUEUE_LIMIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub(super) struct EmbeddedBroker {
@@ -70,7 +70,7 @@ impl EmbeddedBroker {
     pub(super) fn beside(directory: &Path) -> Result<Self, BrokerError> {
         let file = QUEUE_FILE.within(directory);
         if !QUEUE_FILE.is_in(directory) {
-            return Err(BrokerError::Unreachable(format!("{} does not exist", file.display())));
+            return Err(BrokerError::unreachable(format!("{} does not exist", file.display())));
         }
         Ok(Self::of(Database::open_existing(&file, SCHEMA)?, None))
     }
@@ -85,19 +85,17 @@ impl EmbeddedBroker {
 /// a writer thread that has ended may have committed before.
 fn unwritten(error: DbError) -> PublishError {
     match error {
-        DbError::Sqlite(error) => PublishError::Unavailable(error.to_string()),
-        error => PublishError::Unconfirmed(error.to_string()),
+        DbError::Sqlite(error) => PublishError::unavailable(error),
+        error => PublishError::unconfirmed(error),
     }
 }
 
 #[async_trait]
 impl Broker for EmbeddedBroker {
     async fn publish(&self, queue: &str, message: &Message, delay: Duration) -> Result<(), PublishError> {
-        let unavailable = |error: String| PublishError::Unavailable(error);
         let due_ms =
             now_ms().saturating_add(i64::try_from(delay.as_nanos().div_ceil(1_000_000)).unwrap_or(i64::MAX));
-        let json =
-            |value: Result<String, serde_json::Error>| value.map_err(|error| unavailable(error.to_string()));
+        let json = |value: Result<String, serde_json::Error>| value.map_err(PublishError::unavailable);
         let properties = json(serde_json::to_string(&message.properties))?;
         let headers = json(serde_json::to_string(&message.headers))?;
         let (queue, body) = (queue.to_owned(), message.body.clone());
@@ -165,7 +163,7 @@ impl Broker for EmbeddedBroker {
     async fn close(&self) {
         self.shared.tasks.close();
         // What is not requeued by then is ready again at the next start.
-        let _ = tokio::time::timeout(GIVEN_BACK_WITHIN, self.shared.tasks.wait()).await;
+        let _ = tokio::time::timeout(REQUEUE_LIMIT, self.shared.tasks.wait()).await;
         self.shared.db.close().await;
     }
 }

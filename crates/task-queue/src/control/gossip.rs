@@ -13,10 +13,10 @@ use crate::broker::{Bus, Exchange, Heard, PrivateQueue};
 use crate::message::Message;
 
 /// How long other workers may take to answer. Celery allows one second; nothing here waits for the answers.
-const PATIENCE: Duration = Duration::from_secs(5);
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
 /// Asks the other workers once, and adopts their answers until the time is over.
-pub(super) async fn greet(panel: &ControlState, bus: &Bus, stop: &CancellationToken) {
+pub(super) async fn greet(state: &ControlState, bus: &Bus, stop: &CancellationToken) {
     let oid = uuid::Uuid::new_v4().to_string();
     let replies =
         Exchange { name: "reply.celery.pidbox".to_owned(), kind: "direct".to_owned(), durable: false };
@@ -26,23 +26,23 @@ pub(super) async fn greet(panel: &ControlState, bus: &Bus, stop: &CancellationTo
     let asking = async {
         while let Some(heard) = heard.recv().await {
             match heard {
-                Heard::Bound => say_hello(panel, bus, &oid).await,
-                Heard::Message(reply) => panel.learn(&reply),
+                Heard::Bound => say_hello(state, bus, &oid).await,
+                Heard::Message(reply) => state.learn(&reply),
             }
         }
     };
     // Without a broker there are no answers either.
-    let _ = tokio::time::timeout(PATIENCE, asking).await;
+    let _ = tokio::time::timeout(MAX_WAIT, asking).await;
     enough.cancel();
 }
 
-async fn say_hello(panel: &ControlState, bus: &Bus, oid: &str) {
+async fn say_hello(state: &ControlState, bus: &Bus, oid: &str) {
     let body = json!({
-        "method": "hello", "arguments": {"from_node": panel.node.as_str(), "revoked": panel.revoked.ids()},
+        "method": "hello", "arguments": {"from_node": state.node.as_str(), "revoked": state.revoked.ids()},
         "destination": null, "pattern": null, "matcher": null, "ticket": uuid::Uuid::new_v4(),
         "reply_to": {"exchange": "reply.celery.pidbox", "routing_key": oid},
     });
-    let hello = transient(&body, json!({"clock": panel.clock.forward(), "expires": 0.0}));
+    let hello = transient(&body, json!({"clock": state.clock.forward(), "expires": 0.0}));
     if let Err(error) = bus.sender().send(&exchange(), "", &hello).await {
         tracing::debug!(%error, "the other workers could not be asked");
     }
@@ -79,7 +79,7 @@ pub(super) fn ids(revoked: &Value) -> Vec<&str> {
 }
 
 /// Votes in each election until `stop`, so that the election can end. This worker is never a candidate.
-pub(super) async fn vote(panel: &ControlState, bus: &Bus, stop: &CancellationToken) {
+pub(super) async fn vote(state: &ControlState, bus: &Bus, stop: &CancellationToken) {
     let queue = PrivateQueue {
         name: format!("celeryev.{}", uuid::Uuid::new_v4()),
         exchange: crate::events::exchange(),
@@ -91,8 +91,8 @@ pub(super) async fn vote(panel: &ControlState, bus: &Bus, stop: &CancellationTok
     while let Some(heard) = heard.recv().await {
         let Heard::Message(message) = heard else { continue };
         let Ok(election) = serde_json::from_slice::<Election>(&message.body) else { continue };
-        panel.clock.adjust(election.clock);
-        panel.events.worker("worker-elect-ack", json!({"id": election.id}));
+        state.clock.adjust(election.clock);
+        state.events.worker("worker-elect-ack", json!({"id": election.id}));
     }
 }
 

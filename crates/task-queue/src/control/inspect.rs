@@ -14,72 +14,72 @@ use crate::task::ShownArguments;
 /// The attributes of tasks that Celery shows by default.
 const SHOWN_OF_TASKS: [&str; 3] = ["exchange", "routing_key", "rate_limit"];
 
-pub(super) fn registered(panel: &ControlState, given: &Arguments<'_>) -> Answer {
+pub(super) fn registered(state: &ControlState, given: &Arguments<'_>) -> Answer {
     let asked: Vec<&str> = match given.get("taskinfoitems") {
         Some(Value::Array(items)) if !items.is_empty() => items.iter().filter_map(Value::as_str).collect(),
         _ => SHOWN_OF_TASKS.to_vec(),
     };
-    let mut names: Vec<&str> = panel.tasks.names().filter(|name| !name.starts_with("celery.")).collect();
+    let mut names: Vec<&str> = state.tasks.names().filter(|name| !name.starts_with("celery.")).collect();
     names.sort_unstable();
     let shown = names.into_iter().map(|name| {
-        let field = |field: &&str| Some(format!("{field}={}", panel.attribute(name, field)?));
+        let field = |field: &&str| Some(format!("{field}={}", state.attribute(name, field)?));
         let fields: Vec<String> = asked.iter().filter_map(field).collect();
         if fields.is_empty() { name.to_owned() } else { format!("{name} [{}]", fields.join(" ")) }
     });
     Ok(shown.collect())
 }
 
-pub(super) fn active(panel: &ControlState, given: &Arguments<'_>) -> Answer {
+pub(super) fn active(state: &ControlState, given: &Arguments<'_>) -> Answer {
     let safe = given.is_true("safe");
-    let tasks = panel.registry.in_flight().into_iter();
+    let tasks = state.registry.in_flight().into_iter();
     let running = tasks.filter(|(stage, _)| matches!(stage, Stage::Active(_)));
-    Ok(running.map(|(stage, task)| panel.info(stage, &task, safe)).collect())
+    Ok(running.map(|(stage, task)| state.info(stage, &task, safe)).collect())
 }
 
-pub(super) fn reserved(panel: &ControlState, _: &Arguments<'_>) -> Answer {
-    let tasks = panel.registry.in_flight().into_iter();
+pub(super) fn reserved(state: &ControlState, _: &Arguments<'_>) -> Answer {
+    let tasks = state.registry.in_flight().into_iter();
     let waiting = tasks.filter(|(stage, _)| *stage == Stage::Reserved);
-    Ok(waiting.map(|(stage, task)| panel.info(stage, &task, false)).collect())
+    Ok(waiting.map(|(stage, task)| state.info(stage, &task, false)).collect())
 }
 
 /// Tasks that this worker returned to the broker until their `eta`, and that it has not received again.
-pub(super) fn scheduled(panel: &ControlState, _: &Arguments<'_>) -> Answer {
-    let shown = panel.registry.scheduled().into_iter().map(|(eta, task)| {
-        let request = panel.info(Stage::Reserved, &task, false);
+pub(super) fn scheduled(state: &ControlState, _: &Arguments<'_>) -> Answer {
+    let shown = state.registry.scheduled().into_iter().map(|(eta, task)| {
+        let request = state.info(Stage::Reserved, &task, false);
         json!({"eta": eta.to_string(), "priority": 6, "request": request})
     });
     Ok(shown.collect())
 }
 
-pub(super) fn query_task(panel: &ControlState, given: &Arguments<'_>) -> Answer {
+pub(super) fn query_task(state: &ControlState, given: &Arguments<'_>) -> Answer {
     let ids = given.texts("ids")?;
     let asked = |task: &InFlight| ids.contains(&task.request.id.as_str());
     let mut found = Map::new();
-    for (_, task) in panel.registry.scheduled().into_iter().filter(|(_, task)| asked(task)) {
-        let info = panel.info(Stage::Reserved, &task, false);
+    for (_, task) in state.registry.scheduled().into_iter().filter(|(_, task)| asked(task)) {
+        let info = state.info(Stage::Reserved, &task, false);
         found.insert(task.request.id.clone(), json!(["scheduled", info]));
     }
-    for (stage, task) in panel.registry.in_flight().into_iter().filter(|(_, task)| asked(task)) {
-        let state = match stage {
+    for (stage, task) in state.registry.in_flight().into_iter().filter(|(_, task)| asked(task)) {
+        let stage_name = match stage {
             Stage::Reserved => "reserved",
             Stage::Scheduled(_) => "scheduled",
             Stage::Active(_) => "active",
         };
-        found.insert(task.request.id.clone(), json!([state, panel.info(stage, &task, false)]));
+        found.insert(task.request.id.clone(), json!([stage_name, state.info(stage, &task, false)]));
     }
     Ok(Value::Object(found))
 }
 
-pub(super) fn active_queues(panel: &ControlState, _: &Arguments<'_>) -> Answer {
-    Ok(panel.consumers.queues().iter().map(queue).collect())
+pub(super) fn active_queues(state: &ControlState, _: &Arguments<'_>) -> Answer {
+    Ok(state.consumers.queues().iter().map(queue).collect())
 }
 
-pub(super) fn hello(panel: &ControlState, given: &Arguments<'_>) -> Answer {
-    if given.text("from_node")? == panel.node.as_str() {
+pub(super) fn hello(state: &ControlState, given: &Arguments<'_>) -> Answer {
+    if given.text("from_node")? == state.node.as_str() {
         return Ok(Value::Null);
     }
-    panel.revoked.add(ids(given.get("revoked").unwrap_or(&Value::Null)));
-    Ok(json!({"revoked": panel.revoked.ids(), "clock": panel.clock.forward()}))
+    state.revoked.add(ids(given.get("revoked").unwrap_or(&Value::Null)));
+    Ok(json!({"revoked": state.revoked.ids(), "clock": state.clock.forward()}))
 }
 
 impl ControlState {

@@ -45,13 +45,13 @@ pub(super) fn exchange() -> Exchange {
 }
 
 /// Runs the received commands until `stop`.
-pub(super) async fn serve(panel: &ControlState, bus: &Bus, stop: &CancellationToken) {
-    let name = format!("{}.celery.pidbox", panel.node);
+pub(super) async fn serve(state: &ControlState, bus: &Bus, stop: &CancellationToken) {
+    let name = format!("{}.celery.pidbox", state.node);
     let mut heard = bus.listen(private_queue(name, exchange(), String::new()), stop.clone());
     let mut sender = bus.sender();
     while let Some(heard) = heard.recv().await {
         let Heard::Message(message) = heard else { continue };
-        let Some((reply_to, reply)) = panel.handle(&message) else { continue };
+        let Some((reply_to, reply)) = state.handle(&message) else { continue };
         // The client has declared the exchange, and may have disconnected since.
         let exchange = Exchange { name: reply_to.exchange, kind: String::new(), durable: false };
         if let Err(error) = sender.send(&exchange, &reply_to.routing_key, &reply).await {
@@ -83,16 +83,16 @@ impl ControlState {
 
 impl Command {
     /// An invalid command is answered with the exception that Python would raise.
-    fn run(&self, panel: &ControlState) -> Result<Option<Value>, PythonException> {
+    fn run(&self, state: &ControlState) -> Result<Option<Value>, PythonException> {
         let Value::String(method) = &self.method else {
             return Err(PythonException(format!("KeyError({})", repr(&self.method))));
         };
         match &self.arguments {
-            Some(Value::Object(given)) => commands::run(panel, method, given),
+            Some(Value::Object(given)) => commands::run(state, method, given),
             Some(other) if is_true(other) => {
                 Err(PythonException::type_error("the arguments must be a mapping"))
             }
-            _ => commands::run(panel, method, &Map::new()),
+            _ => commands::run(state, method, &Map::new()),
         }
     }
 

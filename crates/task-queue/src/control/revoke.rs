@@ -30,25 +30,25 @@ const SIGNALS: [(&str, i32); 9] = [
     ("TERM", 15),
 ];
 
-pub(super) fn revoke(panel: &ControlState, given: &Arguments<'_>) -> Answer {
+pub(super) fn revoke(state: &ControlState, given: &Arguments<'_>) -> Answer {
     let ids = given.ids("task_id")?;
     if given.is_true("terminate") {
-        return end(panel, given, &ids);
+        return end(state, given, &ids);
     }
     tracing::info!(ids = ids.len(), "tasks revoked");
-    panel.note_revoked(&ids);
+    state.note_revoked(&ids);
     ok(format!("tasks {} flagged as revoked", set_repr(ids.into_iter())))
 }
 
-pub(super) fn terminate(panel: &ControlState, given: &Arguments<'_>) -> Answer {
+pub(super) fn terminate(state: &ControlState, given: &Arguments<'_>) -> Answer {
     given.required("signal")?;
-    end(panel, given, &given.ids("task_id")?)
+    end(state, given, &given.ids("task_id")?)
 }
 
-fn end(panel: &ControlState, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Answer {
-    panel.note_revoked(ids);
+fn end(state: &ControlState, given: &Arguments<'_>, ids: &BTreeSet<&str>) -> Answer {
+    state.note_revoked(ids);
     let signum = signum(given)?;
-    let ended = panel.registry.terminate(signum, |task| ids.contains(task.request.id.as_str()));
+    let ended = state.registry.terminate(signum, |task| ids.contains(task.request.id.as_str()));
     let ended: BTreeSet<String> = ended.into_iter().collect();
     tracing::info!(ids = ids.len(), ended = ended.len(), "tasks terminated");
     if ended.is_empty() {
@@ -91,16 +91,16 @@ pub(super) async fn mark(
     }
 }
 
-pub(super) fn revoke_by_stamped_headers(panel: &ControlState, given: &Arguments<'_>) -> Answer {
+pub(super) fn revoke_by_stamped_headers(state: &ControlState, given: &Arguments<'_>) -> Answer {
     let headers = stamped_headers(given.required("headers")?)?;
     for (header, stamps) in &headers {
-        panel.revoked.add_stamps(header, as_list(stamps));
+        state.revoked.add_stamps(header, as_list(stamps));
     }
     let shown = repr(&Value::Object(headers.clone()));
     if !given.is_true("terminate") {
         return ok(format!("headers {shown} flagged as revoked, but not terminated"));
     }
-    let matched = end_stamped(panel, &headers, signum(given)?);
+    let matched = end_stamped(state, &headers, signum(given)?);
     if matched.is_empty() {
         return ok(format!("headers {shown} were not terminated"));
     }
@@ -113,14 +113,14 @@ pub(super) fn revoke_by_stamped_headers(panel: &ControlState, given: &Arguments<
 
 /// Terminates the tasks that have one of the stamps; returns the stamps that matched.
 fn end_stamped<'a>(
-    panel: &ControlState,
+    state: &ControlState,
     headers: &'a Map<String, Value>,
     signum: i32,
 ) -> BTreeMap<&'a str, BTreeSet<String>> {
     let mut matched = BTreeMap::<&str, BTreeSet<String>>::new();
     for (header, revoked) in headers {
         for stamp in as_list(revoked) {
-            let ended = panel.registry.terminate(signum, |task| {
+            let ended = state.registry.terminate(signum, |task| {
                 task.request.stamps.get(header).is_some_and(|borne| as_list(borne).contains(stamp))
             });
             if !ended.is_empty() {

@@ -63,7 +63,7 @@ impl ControlState {
             "broker_url": broker_url, "broker_heartbeat": heartbeat, "result_backend": null,
             "accept_content": ["json"], "task_serializer": "json", "enable_utc": true, "timezone": "UTC",
             "task_acks_late": true, "worker_concurrency": self.pool.size(), "worker_prefetch_multiplier": 1,
-            "worker_send_task_events": self.events.tells_of_tasks(), "worker_hijack_root_logger": false,
+            "worker_send_task_events": self.events.sends_task_events(), "worker_hijack_root_logger": false,
             "worker_log_color": null, "worker_pool_restarts": false, "include": [], "deprecated_settings": null,
         });
         if let Value::Object(own) = own {

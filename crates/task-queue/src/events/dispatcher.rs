@@ -74,7 +74,7 @@ fn next_batch(events: &Events) -> Vec<Event> {
 
 /// Puts events back at the front, as far as there is room: those recorded meanwhile are newer.
 fn keep(events: &Events, batch: Vec<Event>) {
-    let wanted = events.tells_of_tasks();
+    let wanted = events.sends_task_events();
     events.with_buffer(|buffer| {
         let again = batch.into_iter().rev().filter(|event| wanted || !event.is_of_task());
         for event in again.take(BUFFER - buffer.len()) {

@@ -40,14 +40,14 @@ pub(crate) struct Consumers {
     pool: Arc<Pool>,
     in_flight: TaskTracker,
     stop: CancellationToken,
-    lines: TaskTracker,
+    running: TaskTracker,
     queues: Mutex<BTreeMap<String, (TaskQueue, CancellationToken)>>,
 }
 
 impl Consumers {
     pub(crate) fn new(job: Job, pool: Arc<Pool>, in_flight: TaskTracker, stop: CancellationToken) -> Self {
         let broker = Arc::clone(&job.broker);
-        Self { broker, job, pool, in_flight, stop, lines: TaskTracker::new(), queues: Mutex::default() }
+        Self { broker, job, pool, in_flight, stop, running: TaskTracker::new(), queues: Mutex::default() }
     }
 
     /// Consumes a configured queue.
@@ -68,7 +68,7 @@ impl Consumers {
         });
         if is_new && !self.stop.is_cancelled() {
             let consumers = Arc::clone(self);
-            self.lines.spawn(async move {
+            self.running.spawn(async move {
                 let added = tokio::select! {
                     added = consumers.make_and_consume(&queue, stop.clone()) => added,
                     () = stop.cancelled() => return,
@@ -95,14 +95,14 @@ impl Consumers {
 
     /// Waits until all queue consumers have ended, which they do when the worker stops.
     pub(crate) async fn ended(&self) {
-        self.lines.close();
-        self.lines.wait().await;
+        self.running.close();
+        self.running.wait().await;
     }
 
     async fn make_and_consume(&self, queue: &TaskQueue, stop: CancellationToken) -> Result<(), BrokerError> {
         // AMQP takes an empty name as a request to generate one.
         if !(1..=MAX_NAME).contains(&queue.name.len()) {
-            return Err(BrokerError::Unreachable("its name is empty or too long".to_owned()));
+            return Err(BrokerError::unreachable("its name is empty or too long".to_owned()));
         }
         if let Some(bus) = self.broker.bus() {
             bus.declare_task_queue(&queue.name, &queue.exchange, &queue.routing_key).await?;
@@ -122,8 +122,9 @@ impl Consumers {
     ) -> Result<(), BrokerError> {
         let slots = self.pool.slots(concurrency);
         let deliveries = self.broker.consume_adjustably(queue, slots.prefetch(), stop.clone()).await?;
-        let line = QueueConsumer { job: self.job.clone(), slots, stop, in_flight: self.in_flight.clone() };
-        self.lines.spawn(line.take(deliveries));
+        let consumer =
+            QueueConsumer { job: self.job.clone(), slots, stop, in_flight: self.in_flight.clone() };
+        self.running.spawn(consumer.take(deliveries));
         Ok(())
     }
 

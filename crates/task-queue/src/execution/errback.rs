@@ -17,8 +17,8 @@ impl Job {
             if let Some(why) = errback.unsupported() {
                 // This may be why the task failed. However often it is retried, the errback could not be published.
                 tracing::error!(id = task.id(), why, "an errback is not called");
-            } else if self.is_told_the_failure(errback) {
-                self.tell_the_failure(task, errback, failure).await?;
+            } else if self.takes_the_failure(errback) {
+                self.send_the_failure(task, errback, failure).await?;
             } else {
                 self.follow(&self.canvas.errback(&task.request, errback)).await?;
             }
@@ -28,14 +28,14 @@ impl Job {
 
     /// A new-style errback takes the request, the exception and the traceback, and is called in the worker where the
     /// task failed. Like Celery, this tells it from an old-style errback by the number of its parameters.
-    fn is_told_the_failure(&self, errback: &Signature) -> bool {
+    fn takes_the_failure(&self, errback: &Signature) -> bool {
         let declared = self.tasks.declared(&errback.task);
         let bound = if errback.immutable { 0 } else { errback.args.len() + errback.kwargs.len() };
         declared.is_some_and(|declared| binding::by_place(declared.parameters).count() > bound + 1)
     }
 
     /// As in Celery, the outcome of such an errback does not affect the failed task.
-    async fn tell_the_failure(
+    async fn send_the_failure(
         &self,
         task: &InFlight,
         errback: &Signature,

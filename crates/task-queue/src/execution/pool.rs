@@ -49,7 +49,7 @@ pub(crate) struct Pool {
 struct Inner {
     size: usize,
     autoscale: Option<Autoscale>,
-    lines: Vec<Weak<Slots>>,
+    queues: Vec<Weak<Slots>>,
 }
 
 impl Pool {
@@ -59,7 +59,7 @@ impl Pool {
             Autoscale { max, min: bounds.min.min(max), ..bounds }
         });
         let size = autoscale.map_or(base, |bounds| bounds.min.max(1));
-        Self { inner: Mutex::new(Inner { size, autoscale, lines: Vec::new() }), base, multiplier }
+        Self { inner: Mutex::new(Inner { size, autoscale, queues: Vec::new() }), base, multiplier }
     }
 
     /// Slots for one queue.
@@ -67,8 +67,8 @@ impl Pool {
         self.with(|inner| {
             let slots = Arc::new(Slots::new(self.base.saturating_sub(configured), self.multiplier));
             slots.resize(inner.size, inner.most());
-            inner.lines.retain(|line| line.strong_count() > 0);
-            inner.lines.push(Arc::downgrade(&slots));
+            inner.queues.retain(|slots| slots.strong_count() > 0);
+            inner.queues.push(Arc::downgrade(&slots));
             slots
         })
     }
@@ -136,7 +136,7 @@ impl Inner {
     fn resize(&mut self, size: usize) {
         self.size = size.clamp(1, MAX_SLOTS);
         let (size, most) = (self.size, self.most());
-        self.lines.iter().filter_map(Weak::upgrade).for_each(|slots| slots.resize(size, most));
+        self.queues.iter().filter_map(Weak::upgrade).for_each(|slots| slots.resize(size, most));
     }
 
     /// Tasks that wait for a slot show that more are needed, so the prefetch is computed from the most slots that there

@@ -9,6 +9,7 @@ use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, Cmd, RedisError};
 
 use super::ResultError;
+use crate::broker::BoxError;
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
 const RESPONSE_LIMIT: Duration = Duration::from_secs(2);
@@ -100,6 +101,6 @@ impl fmt::Debug for RedisBackend {
     }
 }
 
-fn unavailable(error: impl fmt::Display) -> ResultError {
-    ResultError::Unavailable(error.to_string())
+fn unavailable(error: impl Into<BoxError>) -> ResultError {
+    ResultError::unavailable(error)
 }

@@ -138,9 +138,7 @@ impl AckTag {
         if pending.lost.is_cancelled() {
             return Ok(Settled::Stale);
         }
-        send(&pending.channel, self.tag)
-            .await
-            .map_err(|error| BrokerError::Unreachable(error.to_string()))?;
+        send(&pending.channel, self.tag).await.map_err(BrokerError::unreachable)?;
         // Not before: an acknowledgement of a later tag and all before it must not overtake this one.
         pending.tags().settled(self.tag);
         Ok(Settled::Done)

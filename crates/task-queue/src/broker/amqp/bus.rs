@@ -131,7 +131,7 @@ impl Bus {
             channel.close(200, "declared".into()).await
         };
         let declared = tokio::time::timeout(METHOD_LIMIT, declaring).await;
-        let failed = |why: String| BrokerError::Unreachable(format!("the queue {queue:.150}: {why}"));
+        let failed = |why: String| BrokerError::unreachable(format!("the queue {queue:.150}: {why}"));
         declared.map_err(|_| failed("no answer".to_owned()))?.map_err(|error| failed(error.to_string()))
     }
 }
@@ -158,7 +158,7 @@ impl BusSender {
     ) -> Result<(), PublishError> {
         let sent = tokio::time::timeout(METHOD_LIMIT, self.try_send(exchange, key, message)).await;
         let sent =
-            sent.unwrap_or(Err(PublishError::Unconfirmed(format!("no answer within {METHOD_LIMIT:?}"))));
+            sent.unwrap_or(Err(PublishError::unconfirmed(format!("no answer within {METHOD_LIMIT:?}"))));
         if sent.is_err() {
             self.channel = None;
         }
@@ -171,10 +171,9 @@ impl BusSender {
         key: &str,
         message: &Message,
     ) -> Result<(), PublishError> {
-        let unavailable = |why: String| PublishError::Unavailable(why);
-        let session = self.link.present().ok_or_else(|| unavailable(self.link.why_down()))?;
+        let session = self.link.present().ok_or_else(|| PublishError::unavailable(self.link.why_down()))?;
         if session.connection.status().blocked() {
-            return Err(unavailable("it accepts no messages at present".to_owned()));
+            return Err(PublishError::unavailable("it accepts no messages at present"));
         }
         let channel = match self.channel.take() {
             Some((of, channel)) if Arc::ptr_eq(&of, &session) && channel.status().connected() => channel,
@@ -184,7 +183,7 @@ impl BusSender {
                     declare_exchange(&channel, exchange).await?;
                     Ok::<_, lapin::Error>(channel)
                 };
-                opening.await.map_err(|error| unavailable(error.to_string()))?
+                opening.await.map_err(PublishError::unavailable)?
             }
         };
         let properties =
@@ -196,7 +195,7 @@ impl BusSender {
         let properties = properties.with_delivery_mode(TRANSIENT);
         let options = BasicPublishOptions::default();
         let sent = channel.basic_publish(name, key, options, &message.body, properties).await;
-        sent.map_err(|error| unavailable(error.to_string()))?;
+        sent.map_err(PublishError::unavailable)?;
         self.channel = Some((session, channel));
         Ok(())
     }

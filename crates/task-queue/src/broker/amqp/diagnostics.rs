@@ -20,16 +20,16 @@ pub(in crate::broker) async fn examine(
     limit: Duration,
 ) -> Result<BrokerFacts, BrokerError> {
     let uri = link::parse(url)?;
-    let unreachable = |error: lapin::Error| BrokerError::Unreachable(error.to_string());
+    let unreachable = |error: lapin::Error| BrokerError::unreachable(error);
     let properties = ConnectionProperties::default().with_connection_name("voltgate doctor".into());
     let connecting = tokio::time::timeout(limit, Connection::connect_uri(uri, properties)).await;
     let connection = connecting
-        .map_err(|_| BrokerError::Unreachable(format!("no answer within {limit:?}")))?
+        .map_err(|_| BrokerError::unreachable(format!("no answer within {limit:?}")))?
         .map_err(unreachable)?;
     let looking = look(&connection, queues);
     let looked = tokio::time::timeout(limit + ROUND_TRIP_LIMIT, looking).await;
     let _ = tokio::time::timeout(ROUND_TRIP_LIMIT, connection.close(200, "examined".into())).await;
-    looked.map_err(|_| BrokerError::Unreachable("it stopped answering".to_owned()))
+    looked.map_err(|_| BrokerError::unreachable("it stopped answering".to_owned()))
 }
 
 async fn look(connection: &Connection, queues: &[String]) -> BrokerFacts {

@@ -56,7 +56,7 @@ impl Publisher {
     async fn session_until(&self, deadline: Instant) -> Result<Arc<Session>, PublishError> {
         timeout_at(deadline, self.link.session())
             .await
-            .map_err(|_| PublishError::Unavailable(self.link.why_down()))
+            .map_err(|_| PublishError::unavailable(self.link.why_down()))
     }
 
     pub(super) async fn publish(
@@ -135,11 +135,11 @@ impl Publisher {
         let properties = properties.with_delivery_mode(delivery_mode);
         if session.connection.status().blocked() {
             // The broker reads nothing from us until the alarm is over, so waiting would only end at the time limit.
-            return Err(PublishError::Unavailable(BLOCKED.to_owned()));
+            return Err(PublishError::unavailable(BLOCKED.to_owned()));
         }
         if !session.channel.status().connected() {
             session.lost.cancel();
-            return Err(PublishError::Unavailable("the connection was lost just now".to_owned()));
+            return Err(PublishError::unavailable("the connection was lost just now".to_owned()));
         }
         // From here on it may be sent: lapin sends what it has accepted even after our time limit.
         let confirms_before = self.confirms.load(Ordering::Relaxed);
@@ -151,16 +151,18 @@ impl Publisher {
         let outcome = timeout_at(deadline, publishing).await;
         let Ok(outcome) = outcome else {
             self.suspect(&session, confirms_before);
-            return Err(PublishError::Unconfirmed(format!("no answer within {limit:?}")));
+            return Err(PublishError::unconfirmed(format!("no answer within {limit:?}")));
         };
         self.confirms.fetch_add(1, Ordering::Relaxed);
         match outcome {
             Ok(Confirmation::Ack(None)) => Ok(()),
             Ok(Confirmation::Ack(Some(_))) => Err(PublishError::Unroutable(key)),
-            Ok(Confirmation::Nack(_)) => Err(PublishError::Refused),
+            Ok(Confirmation::Nack(_)) => {
+                Err(PublishError::unconfirmed("it refused it: the queue is full, or has lost its leader"))
+            }
             Ok(Confirmation::NotRequested) => {
                 session.lost.cancel();
-                Err(PublishError::Unconfirmed("the channel is not in confirm mode".to_owned()))
+                Err(PublishError::unconfirmed("the channel is not in confirm mode".to_owned()))
             }
             Err(error) => {
                 // One failed channel is reason enough to reconnect: it is the only one that publishes.
@@ -168,7 +170,7 @@ impl Publisher {
                 if is_about_size(&error, message.body.len()) {
                     return Err(PublishError::TooLarge(TooLarge::Body(message.body.len())));
                 }
-                Err(PublishError::Unconfirmed(error.to_string()))
+                Err(PublishError::unconfirmed(error))
             }
         }
     }
@@ -204,7 +206,7 @@ impl Publisher {
     }
 
     async fn declare_ladder(&self, session: &Session, queues: &[String]) -> Result<(), PublishError> {
-        let unavailable = |why: String| PublishError::Unavailable(format!("the delay queues: {why}"));
+        let unavailable = |why: String| PublishError::unavailable(format!("the delay queues: {why}"));
         match tokio::time::timeout(ladder::LIMIT, ladder::declare(&session.connection, queues)).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(unavailable(error.to_string())),
