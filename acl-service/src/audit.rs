@@ -1,16 +1,16 @@
 //! `GET /audit`: the audit trail, newest first.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Query};
+use actix_web::web::Data;
 use common::ids::{DriverToken, PresentedToken, StationId};
-use http_server::Problem;
 use http_server::openapi::refusals::{Invalid, Unavailable};
+use http_server::{Problem, Query};
 use serde::{Deserialize, Serialize};
 use store::{AccessStore, AuditEntry, AuditFilter, AuditedChange, Counts, Effect, Listing, Millis, Stage};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::error::Answer;
-use crate::{paging, times};
+use crate::{paging, validity};
 
 /// Maximum number of changes shown of one entry; the rest is only counted.
 const MAX_SHOWN: usize = 10;
@@ -92,10 +92,10 @@ pub(crate) struct ShownChange {
     responses((status = 200, description = "A page of the audit trail; it may be empty and have a next page", body = Page),
         Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<AccessStore>, query: Query<AuditQuery>) -> Answer {
-    let filter = filter(&query)?;
-    let limit = paging::limit(query.limit.as_deref())?;
+    let filter = filter(&query.0)?;
+    let limit = paging::limit(query.0.limit.as_deref())?;
     let Listing { items, next } =
-        store.audit.page(&filter, paging::cursor(query.cursor.as_ref()), limit).await?;
+        store.audit.page(&filter, paging::cursor(query.0.cursor.as_ref()), limit).await?;
     let entries = items.into_iter().map(|entry| shown(entry, &filter)).collect();
     Ok(HttpResponse::Ok().json(Page { entries, cursor: next }))
 }
@@ -115,7 +115,7 @@ fn filter(query: &AuditQuery) -> Result<AuditFilter, Problem> {
 
 fn moment(field: &'static str, text: Option<&str>) -> Result<Option<Millis>, Problem> {
     let expected = || Problem::invalid(field, "expected an RFC 3339 timestamp, such as 2026-12-31T18:00:00Z");
-    text.map(|text| times::moment(text).ok_or_else(expected)).transpose()
+    text.map(|text| validity::moment(text).ok_or_else(expected)).transpose()
 }
 
 /// For a change of many entries, shows the first ones that match the filter.
@@ -124,7 +124,7 @@ fn shown(entry: AuditEntry, filter: &AuditFilter) -> Shown {
     Shown {
         count: entry.changes.len(),
         changes: changes.take(MAX_SHOWN).map(shown_change).collect(),
-        at: times::show(entry.at_ms),
+        at: validity::show(entry.at_ms),
         change_id: entry.change_id,
         actor: entry.actor,
         address: entry.address,
@@ -140,7 +140,7 @@ fn shown_change(change: &AuditedChange) -> ShownChange {
         station_id: change.station_id,
         driver_token: change.driver_token.clone(),
         effect: change.effect,
-        from: change.from_ms.map(times::show),
-        until: change.until_ms.map(times::show),
+        from: change.from_ms.map(validity::show),
+        until: change.until_ms.map(validity::show),
     }
 }

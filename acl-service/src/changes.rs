@@ -6,7 +6,7 @@ use store::{
 };
 
 use crate::actor::Actor;
-use crate::times;
+use crate::validity;
 
 /// Maximum changes in one step and in one audit entry.
 pub(crate) const BATCH: usize = 500;
@@ -102,7 +102,7 @@ impl Changes {
     fn entry(&self, stage: Stage, changes: Vec<AuditedChange>, counts: Option<Counts>) -> AuditEntry {
         AuditEntry {
             change_id: self.change_id.clone(),
-            at_ms: times::now(),
+            at_ms: validity::now(),
             actor: self.actor.name.clone(),
             address: self.actor.address.clone(),
             action: self.action.to_owned(),

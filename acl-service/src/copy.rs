@@ -4,9 +4,8 @@ use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
 use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
-use http_server::{Problem, body};
-use serde::Serialize;
-use serde_json::Value;
+use http_server::{Problem, body, input};
+use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Counts, Entry, Listing, Page, PageQuery, StoreError};
 use utoipa::ToSchema;
 
@@ -18,17 +17,20 @@ const MAX_BODY: usize = 1024;
 const PAGE: u32 = 500;
 
 /// How to treat the existing entries of the other list
-#[derive(Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(as = CopyMode, rename_all = "snake_case")]
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[schema(as = CopyMode)]
+#[serde(rename_all = "snake_case")]
 enum Mode {
     /// Existing entries are kept.
+    #[default]
     Add,
     /// Existing entries are replaced, and those that are not on the copied list are removed.
     Replace,
 }
 
 #[derive(Serialize, Default, ToSchema)]
-pub(crate) struct Copied {
+#[schema(as = Copied)]
+pub(crate) struct CopyReport {
     success: bool,
     /// Entries that were created or replaced
     added: u64,
@@ -37,10 +39,10 @@ pub(crate) struct Copied {
     new_size: u64,
 }
 
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`parse` reads it, so that each error names its field")]
 pub(crate) struct CopyTo {
+    #[serde(deserialize_with = "input::parsed")]
     to: StationId,
     /// How to treat the other list's existing entries: `add` keeps them, `replace` makes the other list the same
     mode: Option<Mode>,
@@ -51,7 +53,7 @@ pub(crate) struct CopyTo {
 /// With `add`, existing entries are kept.
 #[utoipa::path(post, path = "/station/{station_id}/acl/copy", operation_id = "copy_list", tag = "lists",
     params(("station_id" = StationId, Path)), request_body = CopyTo,
-    responses((status = 200, description = "The list is copied", body = Copied), Invalid, BodyTooSlow, BodyTooLarge,
+    responses((status = 200, description = "The list is copied", body = CopyReport), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn copy(
     store: Data<AccessStore>,
@@ -60,14 +62,13 @@ pub(crate) async fn copy(
     payload: Payload,
 ) -> Answer {
     let from: StationId = path.parse()?;
-    let body = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
-    let (to, mode) = parse(&body)?;
+    let CopyTo { to, mode } = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
     if from == to {
         return Err(Problem::invalid("to", "it is the same station").into());
     }
     let changes = Changes::new(&store, actor(&request), "copy");
-    let mut copied = Copied::default();
-    let done = run(&changes, from, to, mode, &mut copied).await;
+    let mut copied = CopyReport::default();
+    let done = run(&changes, from, to, mode.unwrap_or_default(), &mut copied).await;
     let counts = Counts { applied: copied.added + copied.removed, ..Counts::default() };
     if let Err(error) = done {
         changes.failed(Some(counts)).await;
@@ -85,7 +86,7 @@ async fn run(
     from: StationId,
     to: StationId,
     mode: Mode,
-    copied: &mut Copied,
+    copied: &mut CopyReport,
 ) -> Result<(), StoreError> {
     let store = changes.store();
     for kind in [Kind::Listed, Kind::Timed] {
@@ -153,17 +154,4 @@ async fn page(
             Ok((items, next))
         }
     }
-}
-
-fn parse(body: &Value) -> Result<(StationId, Mode), Problem> {
-    body::known_members(body, &["to", "mode"])?;
-    let to = body.get("to").and_then(Value::as_str).unwrap_or_default();
-    let to = to.parse().map_err(|error| Problem::invalid("to", format!("the other station: {error}")))?;
-    let mode = match body.get("mode") {
-        None | Some(Value::Null) => Mode::Add,
-        Some(Value::String(mode)) if mode == "add" => Mode::Add,
-        Some(Value::String(mode)) if mode == "replace" => Mode::Replace,
-        Some(_) => return Err(Problem::invalid("mode", "expected add or replace")),
-    };
-    Ok((to, mode))
 }

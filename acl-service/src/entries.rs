@@ -4,25 +4,23 @@ use std::collections::BTreeMap;
 
 use crate::metrics;
 use ::metrics::counter;
-use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use common::ids::{DriverToken, MalformedToken, StationId};
+use common::ids::{DriverToken, StationId};
 use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
-use http_server::{Problem, body, query};
-use serde::Serialize;
-use serde_json::Value;
+use http_server::{Problem, Query, body, input, query};
+use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Entry, Listing, Page};
 use utoipa::ToSchema;
 
 use crate::actor::actor;
 use crate::changes::Changes;
 use crate::error::{AclError, Answer};
-use crate::paging::{Paging, Searching};
-use crate::times::{self, Given, Shown};
+use crate::paging::Paging;
+use crate::validity::{self, NewValidity, ShownValidity};
 
 /// A request about many drivers fits in this: ten thousand tokens of 80 characters.
 const MAX_BODY: usize = 1024 * 1024;
-const MAX_TIMES: usize = 1024;
 const MAX_TOKENS: usize = 10_000;
 const MAX_PAIRS: usize = 5_000;
 
@@ -56,11 +54,11 @@ pub(crate) struct ChangedMany {
 /// A page of a station's list
 #[derive(Serialize, ToSchema)]
 #[schema(as = Entries)]
-pub(crate) struct Listed {
+pub(crate) struct EntryPage {
     station_id: StationId,
     driver_tokens: Vec<DriverToken>,
     /// The validity, by token, of the entries that have one
-    times: BTreeMap<String, Shown>,
+    times: BTreeMap<String, ShownValidity>,
     /// The size of the whole list
     size: u64,
     /// The cursor of the next page; null at the end
@@ -74,14 +72,14 @@ pub(crate) struct Listed {
 pub(crate) struct ShownEntry {
     driver_token: DriverToken,
     #[serde(flatten)]
-    #[schema(value_type = Shown)]
-    times: Option<Shown>,
+    #[schema(value_type = ShownValidity)]
+    times: Option<ShownValidity>,
 }
 
 /// A page of a station's entries with a validity period
 #[derive(Serialize, ToSchema)]
 #[schema(as = TimedEntries)]
-pub(crate) struct Timed {
+pub(crate) struct ValidityPage {
     station_id: StationId,
     entries: Vec<ShownEntry>,
     /// The cursor of the next page; null at the end
@@ -89,33 +87,32 @@ pub(crate) struct Timed {
     cursor: Option<String>,
 }
 
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+// A member such as `until` is rejected: the drivers would be admitted for ever.
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`tokens` reads it, so that an error names the item")]
 pub(crate) struct DriverTokens {
     #[schema(max_items = 10_000)]
     driver_tokens: Vec<DriverToken>,
 }
 
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`pairs` reads it, so that an error names the pair")]
 pub(crate) struct Pairs {
     #[schema(max_items = 5_000)]
     pairs: Vec<Pair>,
 }
 
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`pairs` reads it, so that an error names the pair")]
 pub(crate) struct Pair {
+    #[serde(deserialize_with = "input::parsed")]
     station_id: StationId,
     driver_token: DriverToken,
 }
 
 impl From<Entry> for ShownEntry {
     fn from(entry: Entry) -> Self {
-        Self { driver_token: entry.token, times: Shown::of(entry.period) }
+        Self { driver_token: entry.token, times: ShownValidity::of(entry.period) }
     }
 }
 
@@ -135,7 +132,7 @@ pub(crate) async fn check(store: Data<AccessStore>, path: Path<(String, String)>
 /// Replaces the whole entry: without a validity period, any earlier one is removed.
 #[utoipa::path(put, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "allow_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
-    request_body(content = Option<Given>),
+    request_body(content = Option<NewValidity>),
     responses((status = 200, description = "The entry exists", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow(
@@ -145,7 +142,7 @@ pub(crate) async fn allow(
     payload: Payload,
 ) -> Answer {
     let (station, token) = station_and_token(&path)?;
-    let period = times::in_body(&body::read(&request, payload, MAX_TIMES).await?)?;
+    let period = validity::in_body(&body::read(&request, payload, validity::MAX_BODY).await?)?;
     let changes = Changes::new(&store, actor(&request), "allow");
     let changed = changes.at(station, &[Change::Admit(Entry { token, period })]).await?;
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
@@ -170,32 +167,33 @@ pub(crate) async fn deny(
 ///
 /// A page of a search may be empty and have a next page.
 #[utoipa::path(get, path = "/station/{station_id}/acl", operation_id = "list_drivers", tag = "lists",
-    params(("station_id" = StationId, Path), Paging, Searching),
-    responses((status = 200, description = "A page of the list", body = Listed), Invalid, Unavailable))]
+    params(("station_id" = StationId, Path), Paging,
+        ("search" = Option<String>, Query, pattern = "^[A-Za-z0-9._~-]{3,80}$", description = "A part of the driver token")),
+    responses((status = 200, description = "A page of the list", body = EntryPage), Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<AccessStore>, path: Path<String>, paging: Query<Paging>) -> Answer {
     let station: StationId = path.parse()?;
-    let Page { entries, size, next } = store.lists.page(station, &paging.query_with_search()?).await?;
+    let Page { entries, size, next } = store.lists.page(station, &paging.0.query_with_search()?).await?;
     let times = entries
         .iter()
-        .filter_map(|entry| Some((entry.token.expose().to_owned(), Shown::of(entry.period)?)))
+        .filter_map(|entry| Some((entry.token.expose().to_owned(), ShownValidity::of(entry.period)?)))
         .collect();
     let driver_tokens = entries.into_iter().map(|entry| entry.token).collect();
-    Ok(HttpResponse::Ok().json(Listed { station_id: station, driver_tokens, times, size, cursor: next }))
+    Ok(HttpResponse::Ok().json(EntryPage { station_id: station, driver_tokens, times, size, cursor: next }))
 }
 
 /// List a station's entries with a validity period, including those that have yet to begin
 #[utoipa::path(get, path = "/station/{station_id}/acl/timed", operation_id = "list_timed_entries", tag = "lists",
     params(("station_id" = StationId, Path), Paging),
-    responses((status = 200, description = "A page of entries", body = Timed), Invalid, Unavailable))]
+    responses((status = 200, description = "A page of entries", body = ValidityPage), Invalid, Unavailable))]
 pub(crate) async fn list_timed(
     store: Data<AccessStore>,
     path: Path<String>,
     paging: Query<Paging>,
 ) -> Answer {
     let station: StationId = path.parse()?;
-    let Listing { items, next } = store.lists.timed(station, &paging.query()?).await?;
+    let Listing { items, next } = store.lists.timed(station, &paging.0.query()?).await?;
     let entries = items.into_iter().map(ShownEntry::from).collect();
-    Ok(HttpResponse::Ok().json(Timed { station_id: station, entries, cursor: next }))
+    Ok(HttpResponse::Ok().json(ValidityPage { station_id: station, entries, cursor: next }))
 }
 
 /// Admit many drivers, all or none
@@ -211,8 +209,12 @@ pub(crate) async fn allow_many(
 ) -> Answer {
     let station: StationId = path.parse()?;
     query::none(&request)?;
-    let body = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
-    let entries: Vec<Change> = tokens(&body)?.into_iter().map(Change::admit).collect();
+    let body: DriverTokens = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
+    if body.driver_tokens.len() > MAX_TOKENS {
+        let why = format!("at most {MAX_TOKENS} in one call; POST /acl/import takes any number");
+        return Err(Problem::invalid("driver_tokens", why).into());
+    }
+    let entries: Vec<Change> = body.driver_tokens.into_iter().map(Change::admit).collect();
     let changed = Changes::new(&store, actor(&request), "allow").at(station, &entries).await?;
     let answer = ChangedMany { success: true, added: changed.changed, new_size: changed.size };
     Ok(HttpResponse::Ok().json(answer))
@@ -223,8 +225,12 @@ pub(crate) async fn allow_many(
     responses((status = 200, description = "The answers", body = AllowedEach), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn check_many(store: Data<AccessStore>, request: HttpRequest, payload: Payload) -> Answer {
-    let body = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
-    let allowed = store.lists.contains_many(&pairs(&body)?).await?;
+    let body: Pairs = body::json(&body::read(&request, payload, MAX_BODY).await?)?;
+    if body.pairs.len() > MAX_PAIRS {
+        return Err(Problem::invalid("pairs", format!("at most {MAX_PAIRS} in one call")).into());
+    }
+    let pairs: Vec<_> = body.pairs.into_iter().map(|pair| (pair.station_id, pair.driver_token)).collect();
+    let allowed = store.lists.contains_many(&pairs).await?;
     checked(&allowed);
     Ok(HttpResponse::Ok().json(AllowedEach { allowed }))
 }
@@ -238,51 +244,4 @@ fn checked(answers: &[bool]) {
 
 fn station_and_token(path: &(String, String)) -> Result<(StationId, DriverToken), AclError> {
     Ok((path.0.parse()?, DriverToken::parse(&path.1)?))
-}
-
-/// A member such as `until` is rejected: the drivers would be admitted for ever.
-fn tokens(body: &Value) -> Result<Vec<DriverToken>, Problem> {
-    body::known_members(body, &["driver_tokens"])?;
-    let expected = || Problem::invalid("driver_tokens", "expected {\"driver_tokens\": [\"…\", …]}");
-    let items = body.get("driver_tokens").and_then(Value::as_array).ok_or_else(expected)?;
-    if items.len() > MAX_TOKENS {
-        let why = format!("at most {MAX_TOKENS} in one call; POST /acl/import takes any number");
-        return Err(Problem::invalid("driver_tokens", why));
-    }
-    let token = |(index, item): (usize, &Value)| {
-        let token = item.as_str().and_then(|text| DriverToken::parse(text).ok());
-        token.ok_or_else(|| {
-            Problem::invalid(
-                "driver_tokens",
-                format!("item {index} is malformed, nothing was added: {MalformedToken}"),
-            )
-        })
-    };
-    items.iter().enumerate().map(token).collect()
-}
-
-fn pairs(body: &Value) -> Result<Vec<(StationId, DriverToken)>, Problem> {
-    body::known_members(body, &["pairs"])?;
-    let expected = || {
-        Problem::invalid(
-            "pairs",
-            "expected {\"pairs\": [{\"station_id\": \"…\", \"driver_token\": \"…\"}, …]}",
-        )
-    };
-    let items = body.get("pairs").and_then(Value::as_array).ok_or_else(expected)?;
-    if items.len() > MAX_PAIRS {
-        return Err(Problem::invalid("pairs", format!("at most {MAX_PAIRS} in one call")));
-    }
-    let pair = |(index, item): (usize, &Value)| {
-        body::known_members(item, &["station_id", "driver_token"])?;
-        let text = |name: &str| item.get(name).and_then(Value::as_str).unwrap_or_default();
-        let station = text("station_id").parse();
-        let station =
-            station.map_err(|error| Problem::invalid("station_id", format!("pair {index}: {error}")))?;
-        let token = DriverToken::parse(text("driver_token"));
-        let token =
-            token.map_err(|error| Problem::invalid("driver_token", format!("pair {index}: {error}")))?;
-        Ok((station, token))
-    };
-    items.iter().enumerate().map(pair).collect()
 }

@@ -6,14 +6,14 @@
 //! joins, the group's drivers are added to its list; existing entries are unchanged. When a station leaves, or its
 //! group is deleted, its list is unchanged.
 
-use actix_web::web::{Data, Path, Payload, Query};
+use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{DriverToken, PresentedToken, StationId};
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Invalid, NotFound, Unavailable, UnsupportedMediaType,
 };
-use http_server::{Problem, body};
-use serde::Serialize;
+use http_server::{Problem, Query, body};
+use serde::{Deserialize, Serialize};
 use store::{
     AccessStore, AuditedChange, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, StoreError,
 };
@@ -24,9 +24,8 @@ use crate::changes::Changes;
 use crate::entries::ShownEntry;
 use crate::error::{AclError, Answer};
 use crate::paging::Paging;
-use crate::times::{self, Given};
+use crate::validity::{self, NewValidity};
 
-const MAX_TIMES: usize = 1024;
 const PAGE: u32 = 500;
 
 /// A group and its size
@@ -65,17 +64,17 @@ pub(crate) struct GroupDrivers {
 }
 
 /// The name of a group
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "`name` reads it")]
-pub(crate) struct NameParam {
+pub(crate) struct NamePath {
     #[param(pattern = "^[a-z0-9-]{1,64}$")]
     name: String,
 }
 
 /// The effect of a group's change on the lists
 #[derive(Serialize, Default, ToSchema)]
-pub(crate) struct Applied {
+#[schema(as = Applied)]
+pub(crate) struct GroupChangeReport {
     success: bool,
     /// Stations, or drivers, that were processed
     reached: u64,
@@ -87,23 +86,23 @@ pub(crate) struct Applied {
 #[utoipa::path(get, path = "/groups", operation_id = "list_groups", tag = "groups", params(Paging),
     responses((status = 200, description = "A page of group names", body = GroupNames), Invalid, Unavailable))]
 pub(crate) async fn list(store: Data<AccessStore>, paging: Query<Paging>) -> Answer {
-    let Listing { items, next } = store.groups.names(&paging.query()?).await?;
+    let Listing { items, next } = store.groups.names(&paging.0.query()?).await?;
     let groups = items.iter().map(ToString::to_string).collect();
     Ok(HttpResponse::Ok().json(GroupNames { groups, cursor: next }))
 }
 
 /// Show a group
-#[utoipa::path(get, path = "/groups/{name}", operation_id = "show_group", tag = "groups", params(NameParam),
+#[utoipa::path(get, path = "/groups/{name}", operation_id = "show_group", tag = "groups", params(NamePath),
     responses((status = 200, description = "The group and its size", body = Group), Invalid, NotFound, Unavailable))]
-pub(crate) async fn show(store: Data<AccessStore>, path: Path<String>) -> Answer {
-    answer(&store, &name(&path)?).await
+pub(crate) async fn show(store: Data<AccessStore>, path: Path<NamePath>) -> Answer {
+    answer(&store, &name(&path.name)?).await
 }
 
 /// Create a group, unless it exists
-#[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NameParam),
+#[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NamePath),
     responses((status = 200, description = "The group exists", body = Group), Invalid, NotFound, Unavailable))]
-pub(crate) async fn create(store: Data<AccessStore>, path: Path<String>, request: HttpRequest) -> Answer {
-    let name = name(&path)?;
+pub(crate) async fn create(store: Data<AccessStore>, path: Path<NamePath>, request: HttpRequest) -> Answer {
+    let name = name(&path.name)?;
     let changes = Changes::new(&store, actor(&request), "group_create").of_group(&name);
     changes.request(Vec::new()).await?;
     changes.witnessed(store.groups.create(&name).await).await?;
@@ -111,38 +110,42 @@ pub(crate) async fn create(store: Data<AccessStore>, path: Path<String>, request
 }
 
 /// Delete a group; the lists of its stations are unchanged
-#[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NameParam),
-    responses((status = 200, description = "The group does not exist", body = Applied), Invalid, NotFound, Unavailable))]
-pub(crate) async fn remove(store: Data<AccessStore>, path: Path<String>, request: HttpRequest) -> Answer {
-    let name = existing(&store, &path).await?;
+#[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NamePath),
+    responses((status = 200, description = "The group does not exist", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
+pub(crate) async fn remove(store: Data<AccessStore>, path: Path<NamePath>, request: HttpRequest) -> Answer {
+    let name = existing(&store, &path.name).await?;
     let changes = Changes::new(&store, actor(&request), "group_delete").of_group(&name);
     changes.request(Vec::new()).await?;
     changes.witnessed(store.groups.delete(&name).await).await?;
-    Ok(HttpResponse::Ok().json(Applied { success: true, ..Applied::default() }))
+    Ok(HttpResponse::Ok().json(GroupChangeReport { success: true, ..GroupChangeReport::default() }))
 }
 
 /// List the stations of a group
-#[utoipa::path(get, path = "/groups/{name}/stations", operation_id = "list_group_stations", tag = "groups", params(NameParam, Paging),
+#[utoipa::path(get, path = "/groups/{name}/stations", operation_id = "list_group_stations", tag = "groups", params(NamePath, Paging),
     responses((status = 200, description = "A page of stations", body = GroupStations), Invalid, NotFound, Unavailable))]
-pub(crate) async fn stations(store: Data<AccessStore>, path: Path<String>, paging: Query<Paging>) -> Answer {
-    let name = existing(&store, &path).await?;
-    let Listing { items, next } = store.groups.stations(&name, &paging.query()?).await?;
+pub(crate) async fn stations(
+    store: Data<AccessStore>,
+    path: Path<NamePath>,
+    paging: Query<Paging>,
+) -> Answer {
+    let name = existing(&store, &path.name).await?;
+    let Listing { items, next } = store.groups.stations(&name, &paging.0.query()?).await?;
     Ok(HttpResponse::Ok().json(GroupStations { stations: items, cursor: next }))
 }
 
 /// List the drivers of a group
-#[utoipa::path(get, path = "/groups/{name}/drivers", operation_id = "list_group_drivers", tag = "groups", params(NameParam, Paging),
+#[utoipa::path(get, path = "/groups/{name}/drivers", operation_id = "list_group_drivers", tag = "groups", params(NamePath, Paging),
     responses((status = 200, description = "A page of drivers", body = GroupDrivers), Invalid, NotFound, Unavailable))]
-pub(crate) async fn drivers(store: Data<AccessStore>, path: Path<String>, paging: Query<Paging>) -> Answer {
-    let name = existing(&store, &path).await?;
-    let Listing { items, next } = store.groups.drivers(&name, &paging.query()?).await?;
+pub(crate) async fn drivers(store: Data<AccessStore>, path: Path<NamePath>, paging: Query<Paging>) -> Answer {
+    let name = existing(&store, &path.name).await?;
+    let Listing { items, next } = store.groups.drivers(&name, &paging.0.query()?).await?;
     let drivers = items.into_iter().map(ShownEntry::from).collect();
     Ok(HttpResponse::Ok().json(GroupDrivers { drivers, cursor: next }))
 }
 
 /// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
-#[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
-    responses((status = 200, description = "The station is in the group", body = Applied), Invalid, NotFound, Unavailable))]
+#[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path)),
+    responses((status = 200, description = "The station is in the group", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn join(
     store: Data<AccessStore>,
     path: Path<(String, String)>,
@@ -154,14 +157,14 @@ pub(crate) async fn join(
     // The station first, then the drivers' entries: a driver who is added to the group meanwhile finds the station in
     // it.
     changes.witnessed(store.groups.join(&name, station).await).await?;
-    let mut applied = Applied::default();
+    let mut applied = GroupChangeReport::default();
     let done = apply_drivers(&changes, &name, station, &mut applied).await;
     conclude(&changes, done, applied).await
 }
 
 /// Remove a station from a group; its list is unchanged
-#[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NameParam, ("station_id" = StationId, Path)),
-    responses((status = 200, description = "The station is not in the group", body = Applied), Invalid, NotFound, Unavailable))]
+#[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path)),
+    responses((status = 200, description = "The station is not in the group", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn leave(
     store: Data<AccessStore>,
     path: Path<(String, String)>,
@@ -171,13 +174,13 @@ pub(crate) async fn leave(
     let changes = Changes::new(&store, actor(&request), "group_leave").of_group(&name);
     changes.request(vec![about(Some(station), None, None)]).await?;
     changes.witnessed(store.groups.leave(&name, station).await).await?;
-    Ok(HttpResponse::Ok().json(Applied { success: true, ..Applied::default() }))
+    Ok(HttpResponse::Ok().json(GroupChangeReport { success: true, ..GroupChangeReport::default() }))
 }
 
 /// Admit a driver at each station of a group
-#[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
-    request_body(content = Option<Given>),
-    responses((status = 200, description = "Each station has the entry", body = Applied), Invalid, NotFound, BodyTooSlow,
+#[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path)),
+    request_body(content = Option<NewValidity>),
+    responses((status = 200, description = "Each station has the entry", body = GroupChangeReport), Invalid, NotFound, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn admit(
     store: Data<AccessStore>,
@@ -186,7 +189,7 @@ pub(crate) async fn admit(
     payload: Payload,
 ) -> Answer {
     let (name, token) = (existing(&store, &path.0).await?, DriverToken::parse(&path.1)?);
-    let period = times::in_body(&body::read(&request, payload, MAX_TIMES).await?)?;
+    let period = validity::in_body(&body::read(&request, payload, validity::MAX_BODY).await?)?;
     let entry = Entry { token, period };
     let changes = Changes::new(&store, actor(&request), "group_allow").of_group(&name);
     changes.request(vec![about(None, Some(&entry.token), Some(Effect::Admit))]).await?;
@@ -195,8 +198,8 @@ pub(crate) async fn admit(
 }
 
 /// Remove a driver from a group and from the lists of its stations
-#[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NameParam, ("driver_token" = DriverToken, Path)),
-    responses((status = 200, description = "No station of the group has the entry", body = Applied), Invalid, NotFound, Unavailable))]
+#[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path)),
+    responses((status = 200, description = "No station of the group has the entry", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn dismiss(
     store: Data<AccessStore>,
     path: Path<(String, String)>,
@@ -211,7 +214,7 @@ pub(crate) async fn dismiss(
 
 /// Applies one change to each station of the group.
 async fn apply_everywhere(changes: &Changes, name: &GroupName, change: &Change) -> Answer {
-    let mut applied = Applied::default();
+    let mut applied = GroupChangeReport::default();
     let done = async {
         let mut cursor: Option<String> = None;
         loop {
@@ -235,14 +238,14 @@ async fn apply_drivers(
     changes: &Changes,
     name: &GroupName,
     station: StationId,
-    applied: &mut Applied,
+    applied: &mut GroupChangeReport,
 ) -> Result<(), StoreError> {
     let groups = &changes.store().groups;
     let mut cursor: Option<String> = None;
     loop {
         let query = PageQuery { cursor: cursor.as_deref(), limit: PAGE, search: None };
         let Listing { items, next } = groups.drivers(name, &query).await?;
-        let now = times::now();
+        let now = validity::now();
         let current: Vec<Entry> = items.into_iter().filter(|entry| !entry.period.is_over(now)).collect();
         let tokens: Vec<DriverToken> = current.iter().map(|entry| entry.token.clone()).collect();
         let all: Vec<_> = current.into_iter().map(|entry| (station, Change::AdmitIfAbsent(entry))).collect();
@@ -260,8 +263,8 @@ async fn apply_drivers(
     }
 }
 
-async fn conclude(changes: &Changes, done: Result<(), StoreError>, applied: Applied) -> Answer {
-    let Applied { reached, changed, .. } = applied;
+async fn conclude(changes: &Changes, done: Result<(), StoreError>, applied: GroupChangeReport) -> Answer {
+    let GroupChangeReport { reached, changed, .. } = applied;
     let counts = Counts { applied: changed, unchanged: reached.saturating_sub(changed), refused: 0 };
     if let Err(error) = done {
         changes.failed(Some(counts)).await;
@@ -269,7 +272,7 @@ async fn conclude(changes: &Changes, done: Result<(), StoreError>, applied: Appl
         return Err(AclError::Interrupted { error, report });
     }
     changes.applied(counts).await;
-    Ok(HttpResponse::Ok().json(Applied { success: true, ..applied }))
+    Ok(HttpResponse::Ok().json(GroupChangeReport { success: true, ..applied }))
 }
 
 async fn answer(store: &AccessStore, name: &GroupName) -> Answer {

@@ -8,12 +8,12 @@ mod lines;
 use std::time::Duration;
 
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Data, Payload, Query};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::StationId;
 use futures_util::StreamExt;
 use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
-use http_server::{Problem, body};
+use http_server::{Problem, Query, body};
 use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Counts, StoreError};
 use utoipa::{IntoParams, ToSchema};
@@ -24,7 +24,7 @@ use self::lines::{Line, Lines};
 use crate::actor::actor;
 use crate::changes::{BATCH, Changes};
 use crate::error::{AclError, Answer};
-use crate::times;
+use crate::validity;
 
 /// Maximum number of rejected lines that are listed; the rest is only counted.
 const MAX_NAMED: usize = 100;
@@ -99,7 +99,7 @@ pub(crate) async fn import(
     request: HttpRequest,
     payload: Payload,
 ) -> Answer {
-    let (mode, action) = match query.mode.as_deref() {
+    let (mode, action) = match query.0.mode.as_deref() {
         None | Some("add") => (Mode::Add, "import"),
         Some("remove") => (Mode::Remove, "import_remove"),
         Some(_) => return Err(Problem::invalid("mode", "expected add or remove").into()),
@@ -204,7 +204,7 @@ impl Import {
             return;
         }
         self.report.lines += 1;
-        match self.format.read(line, times::now()) {
+        match self.format.read(line, validity::now()) {
             Ok(None) => {}
             Ok(Some((station, entry))) => self.batch.push(match self.mode {
                 Mode::Add => (station, Change::Admit(entry)),

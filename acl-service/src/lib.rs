@@ -15,4 +15,4 @@ pub mod openapi;
 mod paging;
 mod routes;
 mod scheduler;
-mod times;
+mod validity;

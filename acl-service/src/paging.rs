@@ -19,17 +19,8 @@ pub(crate) struct Paging {
     cursor: Option<String>,
     #[param(value_type = Option<u32>, minimum = 1, maximum = 1000, default = 100)]
     limit: Option<String>,
+    /// Documented by the lists that can be searched; the others reject it by its name.
     #[param(ignore)]
-    search: Option<String>,
-}
-
-/// The additional parameter of a list that can be searched.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "`Paging` reads it, so that the other lists reject it")]
-pub(crate) struct Searching {
-    /// A part of the driver token
-    #[param(pattern = "^[A-Za-z0-9._~-]{3,80}$")]
     search: Option<String>,
 }
 

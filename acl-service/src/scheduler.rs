@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::actor::Actor;
 use crate::changes::Changes;
-use crate::times;
+use crate::validity;
 
 /// An entry is added or removed within a second of its time.
 const EVERY: Duration = Duration::from_millis(400);
@@ -41,7 +41,7 @@ pub(crate) async fn run(store: &AccessStore, shutdown: CancellationToken) {
 
 async fn work_off(store: &AccessStore, shutdown: &CancellationToken) -> Result<(), StoreError> {
     while !shutdown.is_cancelled() {
-        let claim = store.schedule.claim(times::now(), BATCH).await?;
+        let claim = store.schedule.claim(validity::now(), BATCH).await?;
         if claim.due.is_empty() {
             return Ok(());
         }

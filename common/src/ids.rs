@@ -4,7 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use uuid::Uuid;
 
 /// One call of the authorize endpoint. Also the Celery task id and the `webhook-id` of its callback.
@@ -177,6 +178,12 @@ impl DriverToken {
     /// The text, for the access list and its responses only.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for DriverToken {
+    fn deserialize<D: Deserializer<'de>>(text: D) -> Result<Self, D::Error> {
+        Self::parse(&String::deserialize(text)?).map_err(D::Error::custom)
     }
 }
 

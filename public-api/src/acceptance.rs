@@ -20,7 +20,7 @@ use task_queue::PublishError;
 use crate::accepted_notes::AcceptedNotes;
 use crate::error::ApiError;
 use crate::idempotency::{self, IdempotencyKey};
-use crate::question::{Asked, Question};
+use crate::question::{Question, RequestTime};
 use crate::queue_age::QueueAge;
 
 /// Shorter than the time limit of every handler that accepts requests.
@@ -55,13 +55,13 @@ async fn confirmed(
 
 impl Acceptance {
     /// A question asked now.
-    pub(crate) fn asked_now(&self) -> Asked {
+    pub(crate) fn asked_now(&self) -> RequestTime {
         self.asked(self.start_times.now())
     }
 
     /// A question asked at this moment, with the whole time limit from then on.
-    pub(crate) fn asked(&self, at: Nanos) -> Asked {
-        Asked { at, deadline: at.saturating_add(clock::nanos(self.timeout)) }
+    pub(crate) fn asked(&self, at: Nanos) -> RequestTime {
+        RequestTime { at, deadline: at.saturating_add(clock::nanos(self.timeout)) }
     }
 
     /// Publishes the question as a task, in this trace. It returns after the broker's confirm, so that the `202` is a
@@ -69,7 +69,7 @@ impl Acceptance {
     pub(crate) async fn accept(
         &self,
         question: Question,
-        asked: Asked,
+        asked: RequestTime,
         key: Option<IdempotencyKey>,
         trace: &TraceContext,
     ) -> Result<RequestId, ApiError> {
@@ -83,7 +83,8 @@ impl Acceptance {
         if !claim.confirmed {
             // No earlier try has published the task, or its confirm is missing. The worker handles both: the request
             // keeps its id, and a client that was rejected before gets a whole deadline now.
-            let published = self.publish(request, &question, Asked { at: claim.at, ..asked }, trace).await;
+            let published =
+                self.publish(request, &question, RequestTime { at: claim.at, ..asked }, trace).await;
             published.map_err(|error| if claim.is_new { error } else { error.after_another_try(request) })?;
             idempotency::confirm(&self.store, &key, &question, claim).await;
         }
@@ -105,7 +106,7 @@ impl Acceptance {
         &self,
         request: RequestId,
         question: &Question,
-        asked: Asked,
+        asked: RequestTime,
         trace: &TraceContext,
     ) -> Result<(), ApiError> {
         name_request(request);

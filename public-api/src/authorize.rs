@@ -9,7 +9,7 @@ use http_server::observation::trace_of;
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, ConflictingReuse, Invalid, Unavailable, UnsupportedMediaType,
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::acceptance::{ACCEPTED, Acceptance};
@@ -31,41 +31,20 @@ pub(crate) struct Accepted {
 }
 
 /// Where to send the decision
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "form.rs reads it, from the query or the body")]
 struct CallbackParam {
     /// An absolute http or https URL whose host and port may be called back
     #[param(format = "uri", max_length = 2048)]
     callback_url: String,
 }
 
-/// The same for a request that may have the URL in its body
-#[derive(IntoParams)]
-#[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "form.rs reads it, from the query or the body")]
-struct OptionalCallbackParam {
-    /// Instead of the body's, or equal to it
-    #[param(format = "uri", max_length = 2048)]
-    callback_url: Option<String>,
-}
-
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "idempotency.rs reads it")]
-struct KeyHeader {
-    /// Repeated requests with the same key are one request, for a day
-    #[param(rename = "Idempotency-Key", min_length = 1, max_length = 255)]
-    key: Option<String>,
-}
-
 /// Where to send the decision
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "form.rs reads it, from the query or the body")]
+#[derive(Deserialize, ToSchema)]
 pub(crate) struct Callback {
     /// An absolute http or https URL whose host and port may be called back; required unless it is in the query
-    #[schema(format = "uri", max_length = 2048, nullable = false)]
-    callback_url: Option<String>,
+    #[schema(format = "uri", max_length = 2048, required = false)]
+    callback_url: String,
 }
 
 /// Request a decision
@@ -91,8 +70,11 @@ pub(crate) async fn authorize(
 ///
 /// The callback URL is in the body or in the query. With `Idempotency-Key`, repeated calls are one request, for a day.
 #[utoipa::path(post, path = "/station/{station_id}/driver/{driver_token}/authorize", tag = "authorization",
-    params(("station_id" = StationId, Path), ("driver_token" = PresentedToken, Path), OptionalCallbackParam,
-        KeyHeader),
+    params(("station_id" = StationId, Path), ("driver_token" = PresentedToken, Path),
+        ("callback_url" = Option<String>, Query, format = "uri", max_length = 2048,
+            description = "Instead of the body's, or equal to it"),
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255,
+            description = "Repeated requests with the same key are one request, for a day")),
     request_body(description = "Not needed if the query has the callback URL", content((Callback = "application/json"),
         (Callback = "application/x-www-form-urlencoded"))),
     responses((status = 202, description = "The broker has confirmed the request", body = Accepted,
@@ -114,11 +96,13 @@ async fn accept(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     let asked = acceptance.asked_now();
-    let mut form = Form::of_query(request, &[CALLBACK_URL])?;
-    if request.method() == Method::POST {
-        form = form.and(Form::of_body_with(request, payload, &[CALLBACK_URL]).await?);
-    }
-    let callback_url = form.text(CALLBACK_URL)?;
+    let form = Form::of_query(request, &[CALLBACK_URL])?;
+    let callback_url = if request.method() == Method::POST {
+        let body = Form::of_body_with(request, payload, &[CALLBACK_URL]).await?;
+        form.and(body).parse::<Callback>()?.callback_url
+    } else {
+        form.parse::<CallbackParam>()?.callback_url
+    };
     let question =
         Question::new(&acceptance.guard, path.0.parse()?, PresentedToken::new(&path.1), callback_url)?;
     let key = match *request.method() {

@@ -10,23 +10,17 @@ use std::time::Duration;
 
 use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Payload};
-use common::ids::{DriverToken, NotUuid, PresentedToken, StationId};
+use common::ids::{DriverToken, PresentedToken, StationId};
 use http_server::observation::trace_of;
-use http_server::{Access, Problem};
-use http_server::{Resource, resource, slow_resource};
-use serde::Serialize;
+use http_server::{Access, Resource, input, resource, slow_resource};
+use serde::{Deserialize, Serialize};
 use utoipa::{OpenApi, ToSchema};
 
 pub(crate) use access_entry::AccessEntries;
 
 use crate::acceptance::{ACCEPTED, Acceptance};
-use crate::error::ApiError;
 use crate::form::Form;
 use crate::question::Question;
-
-const STATION_ID: &str = "station_id";
-const DRIVER_TOKEN: &str = "driver_token";
-const CALLBACK_URL: &str = "callback_url";
 
 /// The resources, for registration and for the check against the document.
 pub(crate) fn resources() -> [Resource; 4] {
@@ -57,9 +51,9 @@ pub(crate) fn resources() -> [Resource; 4] {
 )]
 pub(crate) struct Annotations;
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "form.rs reads it")]
+#[derive(Deserialize, ToSchema)]
 struct ChargingRequest {
+    #[serde(deserialize_with = "input::parsed")]
     station_id: StationId,
     driver_token: DriverToken,
     #[schema(format = "uri", max_length = 2048)]
@@ -68,7 +62,8 @@ struct ChargingRequest {
 
 /// The result of a charging request
 #[derive(Serialize, ToSchema)]
-struct Validated {
+#[schema(as = Validated)]
+struct ChargingAnswer {
     /// `accepted`, or the name of the invalid field; `unknown` for any other error
     status: &'static str,
     message: String,
@@ -78,38 +73,27 @@ struct Validated {
 #[utoipa::path(post, path = "/api/chargingRequestValidator/", tag = "charge-service",
     request_body(content((ChargingRequest = "application/json"),
         (ChargingRequest = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "Accepted, or the invalid field", body = Validated)))]
+    responses((status = 200, description = "Accepted, or the invalid field", body = ChargingAnswer)))]
 async fn charging_request_validator(
     acceptance: Data<Acceptance>,
     request: HttpRequest,
     payload: Payload,
-) -> Json<Validated> {
+) -> Json<ChargingAnswer> {
     let accepting = async {
-        let question = question(&acceptance, &Form::of_body(&request, payload).await?)?;
+        let ChargingRequest { station_id, driver_token, callback_url } =
+            Form::of_body(&request, payload).await?.parse()?;
+        // A malformed token is rejected above, as in the original, and not called back as `invalid`.
+        let token = PresentedToken::new(driver_token.expose());
+        let question = Question::new(&acceptance.guard, station_id, token, callback_url)?;
         acceptance.accept(question, acceptance.asked_now(), None, &trace_of(&request)).await
     };
     Json(match accepting.await {
-        Ok(_) => Validated { status: "accepted", message: ACCEPTED.to_owned() },
+        Ok(_) => ChargingAnswer { status: "accepted", message: ACCEPTED.to_owned() },
         Err(refusal) => match refusal.count() {
-            field @ (STATION_ID | DRIVER_TOKEN | CALLBACK_URL) => {
-                Validated { status: field, message: format!("{field} is invalid.") }
+            field @ ("station_id" | "driver_token" | "callback_url") => {
+                ChargingAnswer { status: field, message: format!("{field} is invalid.") }
             }
-            _ => Validated { status: "unknown", message: "unknown error has been occured.".to_owned() },
+            _ => ChargingAnswer { status: "unknown", message: "unknown error has been occured.".to_owned() },
         },
     })
-}
-
-/// A malformed token is rejected here, as in the original, and not called back as `invalid`.
-fn question(acceptance: &Acceptance, form: &Form) -> Result<Question, ApiError> {
-    let (station, token) = station_and_driver(form)?;
-    let (token, callback_url) = (PresentedToken::new(token.expose()), form.text(CALLBACK_URL)?);
-    Ok(Question::new(&acceptance.guard, station, token, callback_url)?)
-}
-
-/// The two fields that all of these requests have. The station is checked first.
-fn station_and_driver(form: &Form) -> Result<(StationId, DriverToken), Problem> {
-    let station = form.text(STATION_ID)?.parse();
-    let station = station.map_err(|error: NotUuid| Problem::invalid(STATION_ID, error.to_string()))?;
-    let token = DriverToken::parse(&form.text(DRIVER_TOKEN)?);
-    Ok((station, token.map_err(|error| Problem::invalid(DRIVER_TOKEN, error.to_string()))?))
 }

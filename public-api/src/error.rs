@@ -80,10 +80,10 @@ impl ApiError {
         match self {
             Self::Station(_) => "station_id",
             Self::CallbackUrl(_) => "callback_url",
-            Self::Request(problem) => match problem.field() {
-                field @ ("station_id" | "driver_token" | "callback_url") => field,
-                _ => "request",
-            },
+            Self::Request(problem) => {
+                let mut fields = ["station_id", "driver_token", "callback_url"].into_iter();
+                fields.find(|field| *field == problem.field()).unwrap_or("request")
+            }
             Self::IdempotencyKeyReused => "idempotency_key",
             Self::Queue(_) => "task_queue",
             Self::Unconfirmed { .. } => "unconfirmed",

@@ -3,8 +3,9 @@
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
-use http_server::{Problem, body};
-use serde_json::Value;
+use http_server::{Problem, body, input};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value, json};
 
 /// A request is little more than a URL.
 const MAX_BODY: usize = 16 * 1024;
@@ -13,9 +14,9 @@ const MAX_NAMED: usize = 8;
 
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Names and values; a name may occur several times.
+/// Names and values. A name that is given with different values has all of them, as a list.
 #[derive(Debug, Default)]
-pub(crate) struct Form(Vec<(String, Value)>);
+pub(crate) struct Form(Map<String, Value>);
 
 impl Form {
     /// Parses a query that contains only these names.
@@ -50,50 +51,49 @@ impl Form {
     }
 
     /// Combines the values of both.
-    pub(crate) fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
+    pub(crate) fn and(self, other: Self) -> Self {
+        other.0.into_iter().fold(self, Self::with)
+    }
+
+    fn with(mut self, (name, value): (String, Value)) -> Self {
+        match self.0.get_mut(&name) {
+            Some(known) if *known != value => *known = json!([known, value]),
+            Some(_) => {}
+            None => _ = self.0.insert(name, value),
+        }
         self
     }
 
-    /// The text with this name. Two different values are rejected: two readers of an ambiguous request would act
+    /// Parses the values. Two different values of one name are rejected: two readers of an ambiguous request would act
     /// differently.
-    pub(crate) fn text(&self, name: &'static str) -> Result<String, Problem> {
-        let mut given = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value);
-        let first = given.next().ok_or_else(|| Problem::invalid(name, format!("{name} is missing")))?;
-        if given.any(|other| other != first) {
-            let why = format!("{name} is given more than once, with different values");
-            return Err(Problem::invalid(name, why));
-        }
-        let text = first.as_str().map(str::to_owned);
-        text.ok_or_else(|| Problem::invalid(name, format!("{name} must be a string")))
+    pub(crate) fn parse<T: DeserializeOwned>(self) -> Result<T, Problem> {
+        input::object(&Value::Object(self.0))
     }
 
     /// An unencoded `&` ends a value, and what follows it looks like a name: the value would be silently truncated.
     fn of_names(self, known: &[&str], place: &'static str) -> Result<Self, Problem> {
-        let mut unknown: Vec<&str> = self.0.iter().map(|(name, _)| name.as_str()).collect();
-        unknown.retain(|name| !known.contains(name));
-        unknown.dedup();
-        if unknown.is_empty() {
+        let unknown = self.0.keys().filter(|name| !known.contains(&name.as_str()));
+        let names: Vec<String> = unknown.take(MAX_NAMED).map(|name| format!("`{name:.64}`")).collect();
+        if names.is_empty() {
             return Ok(self);
         }
-        let names: Vec<String> = unknown.iter().take(MAX_NAMED).map(|name| format!("`{name:.64}`")).collect();
         let (names, known) = (names.join(", "), known.join(", "));
         let why = format!("unknown names: {names}; expected: {known}; write an `&` within a value as %26");
         Err(Problem::invalid(place, why))
     }
 
     fn of_json(body: &[u8]) -> Result<Self, Problem> {
-        match body::json(body)? {
-            Value::Object(members) => Ok(Self(members.into_iter().collect())),
+        match body::value(body)? {
+            Value::Object(members) => Ok(Self(members)),
             _ => Err(Problem::invalid("body", "expected a JSON object")),
         }
     }
 
     fn of_pairs(form: &[u8], place: &'static str) -> Result<Self, Problem> {
-        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(form).map_err(|error| {
+        let pairs: Vec<(String, Value)> = serde_urlencoded::from_bytes(form).map_err(|error| {
             Problem::invalid(place, format!("not of the form name=value&name=value: {error}"))
         })?;
-        Ok(Self(pairs.into_iter().map(|(name, value)| (name, Value::from(value))).collect()))
+        Ok(pairs.into_iter().fold(Self::default(), Self::with))
     }
 }
 

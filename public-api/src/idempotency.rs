@@ -37,7 +37,7 @@ pub(crate) struct Claim {
 
 /// The claim as stored.
 #[derive(Serialize, Deserialize)]
-struct Kept {
+struct StoredClaim {
     request: RequestId,
     /// Absent in claims that an older public-api stored.
     asked_ns: Option<Nanos>,
@@ -69,11 +69,11 @@ pub(crate) async fn claim(
     at: Nanos,
 ) -> Result<Claim, ApiError> {
     let new = Claim { request: RequestId::new(), at, confirmed: false, is_new: true };
-    let mine = Kept::new(&new, question);
+    let mine = StoredClaim::new(&new, question);
     let held =
         store.key_values().put_if_absent(&key.name(), &text(&mine), KEEP).await.map_err(ApiError::Store)?;
     let Some(held) = held else { return Ok(new) };
-    let held: Kept = serde_json::from_str(&held).map_err(|_| ApiError::IdempotencyKeyReused)?;
+    let held: StoredClaim = serde_json::from_str(&held).map_err(|_| ApiError::IdempotencyKeyReused)?;
     if held.question != mine.question {
         return Err(ApiError::IdempotencyKeyReused);
     }
@@ -83,20 +83,20 @@ pub(crate) async fn claim(
 
 /// Records that the task is in the queue. If this fails, the next try publishes again, which does no harm.
 pub(crate) async fn confirm(store: &Store, key: &IdempotencyKey, question: &Question, claim: Claim) {
-    let kept = Kept::new(&Claim { confirmed: true, ..claim }, question);
+    let kept = StoredClaim::new(&Claim { confirmed: true, ..claim }, question);
     if let Err(error) = store.key_values().put(&key.name(), &text(&kept), KEEP).await {
         tracing::warn!(request = %claim.request, %error, "an idempotency key could not be marked as confirmed");
     }
 }
 
-impl Kept {
+impl StoredClaim {
     fn new(claim: &Claim, question: &Question) -> Self {
         let Claim { request, at, confirmed, is_new: _ } = *claim;
         Self { request, asked_ns: Some(at), question: fingerprint(question), confirmed }
     }
 }
 
-fn text(kept: &Kept) -> String {
+fn text(kept: &StoredClaim) -> String {
     serde_json::to_string(kept).unwrap_or_default()
 }
 

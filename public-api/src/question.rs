@@ -7,7 +7,7 @@ use common::ids::{PresentedToken, StationId};
 
 /// The time of a request, and its deadline.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Asked {
+pub(crate) struct RequestTime {
     pub(crate) at: Nanos,
     pub(crate) deadline: Nanos,
 }

@@ -27,11 +27,11 @@ pub(crate) struct QueueAge {
     spacing: Duration,
     /// Whether the samples can be trusted: only if Voltgate's workers open requests, or if there is no consumer at all.
     telling: AtomicBool,
-    published: Mutex<Published>,
+    published: Mutex<PublishedRequests>,
 }
 
 #[derive(Debug, Default)]
-struct Published {
+struct PublishedRequests {
     count: u64,
     /// The samples, oldest first. They are bounded, because no more requests are published once the first sample is too
     /// old.
@@ -108,7 +108,7 @@ impl QueueAge {
         }
     }
 
-    fn published(&self) -> MutexGuard<'_, Published> {
+    fn published(&self) -> MutexGuard<'_, PublishedRequests> {
         self.published.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

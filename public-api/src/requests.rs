@@ -1,8 +1,8 @@
 //! `GET /requests/{request_id}`: the state of a request; and the redelivery of its decision.
 
-mod filter;
 pub(crate) mod list;
 pub(crate) mod stream;
+mod timestamp;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -43,7 +43,7 @@ enum State {
 /// A request. Fields that are unknown before the decision are null until then
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Request)]
-pub(crate) struct Shown {
+pub(crate) struct RequestView {
     request_id: RequestId,
     state: State,
     station_id: StationId,
@@ -68,18 +68,19 @@ pub(crate) struct Shown {
 
 /// Show a request
 #[utoipa::path(get, path = "/requests/{request_id}", operation_id = "show_request", tag = "requests", params(("request_id" = RequestId, Path)),
-    responses((status = 200, description = "The request", body = Shown), Invalid, NotFound, Unavailable))]
+    responses((status = 200, description = "The request", body = RequestView), Invalid, NotFound, Unavailable))]
 pub(crate) async fn show(acceptance: Data<Acceptance>, path: Path<String>) -> Result<HttpResponse, ApiError> {
     let shown = match look_up(&acceptance, request_id(&path)?).await? {
-        Known::Accepted(accepted) => Shown::from(accepted),
-        Known::Decided(record) => Shown::from(record),
+        Known::Accepted(accepted) => RequestView::from(accepted),
+        Known::Decided(record) => RequestView::from(record),
     };
     Ok(HttpResponse::Ok().json(shown))
 }
 
 /// The accepted redelivery
 #[derive(Serialize, ToSchema)]
-pub(crate) struct Redelivering {
+#[schema(as = Redelivering)]
+pub(crate) struct Redelivery {
     /// `accepted`
     status: &'static str,
     message: &'static str,
@@ -92,7 +93,7 @@ pub(crate) struct Redelivering {
 /// request is not decided yet.
 #[utoipa::path(post, path = "/requests/{request_id}/redeliver", operation_id = "redeliver", tag = "requests",
     params(("request_id" = RequestId, Path)),
-    responses((status = 202, description = "The broker has confirmed the delivery", body = Redelivering,
+    responses((status = 202, description = "The broker has confirmed the delivery", body = Redelivery,
         headers(("Location" = String, description = "The URL of the request"))), Invalid, NotFound,
         Conflict, Unavailable))]
 pub(crate) async fn redeliver(
@@ -107,11 +108,9 @@ pub(crate) async fn redeliver(
         return Err(Problem::conflict("request_id", detail).into());
     };
     acceptance.redeliver(record, &trace_of(&request)).await?;
-    let redelivering =
-        Redelivering { status: "accepted", message: "The decision is being sent once more.", request_id };
-    Ok(HttpResponse::Accepted()
-        .insert_header((LOCATION, format!("/requests/{request_id}")))
-        .json(redelivering))
+    let redelivery =
+        Redelivery { status: "accepted", message: "The decision is being sent once more.", request_id };
+    Ok(HttpResponse::Accepted().insert_header((LOCATION, format!("/requests/{request_id}"))).json(redelivery))
 }
 
 fn request_id(path: &str) -> Result<RequestId, Problem> {
@@ -146,7 +145,7 @@ fn age(request: RequestId) -> Option<Duration> {
     request.made_at().map(|made| now.abs_diff(made))
 }
 
-impl From<Accepted> for Shown {
+impl From<Accepted> for RequestView {
     fn from(accepted: Accepted) -> Self {
         Self {
             request_id: accepted.request_id,
@@ -166,7 +165,7 @@ impl From<Accepted> for Shown {
     }
 }
 
-impl From<Record> for Shown {
+impl From<Record> for RequestView {
     fn from(record: Record) -> Self {
         Self {
             request_id: record.decided.request_id,

@@ -27,12 +27,12 @@ pub(super) enum BadHeader {
     #[error("{0}, and the columns are not known yet")]
     Unreadable(String),
     #[error("the column {0} is unknown; expected: {known}", known = COLUMNS.join(", "))]
-    Unknown(Named),
+    Unknown(ColumnName),
     #[error(
         "it is not an entry, as it does not begin with a station id, and not a header, as the column {0} is unknown; \
          expected: {known}", known = COLUMNS.join(", ")
     )]
-    Neither(Named),
+    Neither(ColumnName),
     #[error("the header names the column {0} twice")]
     Twice(&'static str),
     #[error("the header has no column {0}; expected: {known}", known = COLUMNS.join(", "))]
@@ -41,7 +41,7 @@ pub(super) enum BadHeader {
 
 /// The column's name as written, or its position, counted from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Named {
+pub(super) enum ColumnName {
     #[error("`{0}`")]
     Name(String),
     #[error("number {0}, which has no name,")]
@@ -159,13 +159,13 @@ fn header(cells: &[&str]) -> Result<Vec<&'static str>, BadHeader> {
 
 /// A line that is not a header may contain a token, which is personal data. Tokens are long, and nearly all contain a
 /// digit.
-fn named(cell: &str, place: usize) -> Named {
+fn named(cell: &str, place: usize) -> ColumnName {
     let length = cell.chars().count();
     let may_be_token = length >= 20 && cell.contains(|character: char| character.is_ascii_digit());
     match length {
-        0 => Named::Empty(place),
-        _ if may_be_token || length > 64 => Named::Hidden(place),
-        _ => Named::Name(cell.to_owned()),
+        0 => ColumnName::Empty(place),
+        _ if may_be_token || length > 64 => ColumnName::Hidden(place),
+        _ => ColumnName::Name(cell.to_owned()),
     }
 }
 

@@ -6,7 +6,7 @@ use store::{Entry, Millis};
 
 use super::csv::{BadHeader, Csv};
 use super::lines::{Line, MAX_LINE};
-use crate::times;
+use crate::validity;
 
 /// The format of the lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -127,7 +127,7 @@ fn entry(fields: &Fields, now: Millis) -> Result<(StationId, Entry), Refusal> {
     let station = fields.station_id.parse().map_err(|error| refusal("station_id", format!("{error}")))?;
     let token = DriverToken::parse(&fields.driver_token)
         .map_err(|error| refusal("driver_token", format!("{error}")))?;
-    let period = times::period(fields.from.as_deref(), fields.until.as_deref(), now);
+    let period = validity::period(fields.from.as_deref(), fields.until.as_deref(), now);
     let period = period.map_err(|bad| refusal(bad.field, bad.why))?;
     Ok((station, Entry { token, period }))
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod kind;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ pub(crate) use self::kind::Kind;
 pub struct Problem {
     kind: &'static Kind,
     detail: String,
-    field: &'static str,
+    field: Cow<'static, str>,
     headers: Vec<(&'static str, String)>,
     report: Option<Box<Value>>,
     request_id: Option<RequestId>,
@@ -52,12 +53,13 @@ pub(crate) struct Body<'a> {
 }
 
 impl Problem {
-    fn new(kind: &'static Kind, field: &'static str, detail: impl Into<String>) -> Self {
-        Self { kind, detail: detail.into(), field, headers: Vec::new(), report: None, request_id: None }
+    fn new(kind: &'static Kind, field: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
+        let (field, detail) = (field.into(), detail.into());
+        Self { kind, detail, field, headers: Vec::new(), report: None, request_id: None }
     }
 
     /// 400: the field is missing or malformed.
-    pub fn invalid(field: &'static str, detail: impl Into<String>) -> Self {
+    pub fn invalid(field: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self::new(&kind::INVALID, field, detail)
     }
 
@@ -148,8 +150,8 @@ impl Problem {
 
 impl Problem {
     /// The field, part or header at fault.
-    pub fn field(&self) -> &'static str {
-        self.field
+    pub fn field(&self) -> &str {
+        &self.field
     }
 
     /// Adds a header.
@@ -196,7 +198,7 @@ impl ResponseError for Problem {
             title: self.kind.title,
             status: self.kind.status.as_u16(),
             detail: &self.detail,
-            field: self.field,
+            field: &self.field,
             report: self.report.as_deref(),
             request_id: self.request_id,
         };

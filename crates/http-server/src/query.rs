@@ -1,8 +1,27 @@
-//! Query strings of requests that take none.
+//! Query strings: parsed as the struct that documents their parameters, or rejected where a request takes none.
 
-use actix_web::HttpRequest;
+use std::future::{Ready, ready};
 
-use crate::Problem;
+use actix_web::dev::Payload;
+use actix_web::{FromRequest, HttpRequest, web};
+use serde::de::DeserializeOwned;
+
+use crate::{Problem, input};
+
+/// The parameters of a request. Unknown and repeated ones are rejected if the struct has `deny_unknown_fields`.
+#[derive(Debug, Clone)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = Problem;
+    type Future = Ready<Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = web::Query::<Vec<_>>::from_query(request.query_string());
+        let pairs = pairs.map_err(|error| Problem::invalid("query", error.to_string()));
+        ready(pairs.and_then(|pairs| input::query(&pairs.0)).map(Self))
+    }
+}
 
 /// Rejects a query string: its parameters would be silently ignored.
 ///

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::{Next, from_fn};
-use actix_web::web::{self, Data, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::web::{self, Data, PathConfig, ServiceConfig};
 use actix_web::{App, Error, HttpRequest, HttpResponse, HttpServer, ResponseError};
 use common::key_store::KeyStore;
 use service_runtime::exit::Failure;
@@ -166,9 +166,6 @@ async fn no_such_path(request: HttpRequest) -> Result<HttpResponse, Problem> {
 fn name_the_culprit(config: &mut ServiceConfig) {
     config.app_data(
         PathConfig::default().error_handler(|error, _| Problem::invalid("path", error.to_string()).into()),
-    );
-    config.app_data(
-        QueryConfig::default().error_handler(|error, _| Problem::invalid("query", error.to_string()).into()),
     );
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::web::{Data, Json, Payload};
 use actix_web::{HttpRequest, http};
 use common::ids::{DriverToken, StationId};
+use http_server::input;
 use reqwest::redirect::Policy;
 use reqwest::{Client, Response};
 use serde::{Deserialize, Serialize};
@@ -14,7 +15,6 @@ use service_runtime::service_client;
 use url::Url;
 use utoipa::ToSchema;
 
-use super::station_and_driver;
 use crate::config::ChargeServiceConfig;
 use crate::form::Form;
 
@@ -28,16 +28,17 @@ pub(crate) struct AccessEntries {
     base: Url,
 }
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "form.rs reads it")]
+#[derive(Deserialize, ToSchema)]
 pub(super) struct NewEntry {
+    #[serde(deserialize_with = "input::parsed")]
     station_id: StationId,
     driver_token: DriverToken,
 }
 
 /// The result of an insertion
 #[derive(Serialize, ToSchema)]
-pub(super) struct Inserted {
+#[schema(as = Inserted)]
+pub(super) struct InsertAnswer {
     /// `success`, `exists` or `error`; after an `error` the entry may exist if acl-service did not answer in time
     flag: &'static str,
 }
@@ -94,15 +95,15 @@ impl AccessEntries {
 /// Admit a driver
 #[utoipa::path(post, path = "/api/insertACL/", operation_id = "insert_acl", tag = "charge-service",
     request_body(content((NewEntry = "application/json"), (NewEntry = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "Whether the entry is new", body = Inserted)))]
+    responses((status = 200, description = "Whether the entry is new", body = InsertAnswer)))]
 pub(super) async fn insert(
     entries: Data<AccessEntries>,
     request: HttpRequest,
     payload: Payload,
-) -> Json<Inserted> {
+) -> Json<InsertAnswer> {
     let inserting = async {
-        let (station, token) = station_and_driver(&Form::of_body(&request, payload).await?)?;
-        entries.admit(station, &token, &request).await
+        let NewEntry { station_id, driver_token } = Form::of_body(&request, payload).await?.parse()?;
+        entries.admit(station_id, &driver_token, &request).await
     };
     let flag = match inserting.await {
         Ok(true) => "success",
@@ -113,5 +114,5 @@ pub(super) async fn insert(
             "error"
         }
     };
-    Json(Inserted { flag })
+    Json(InsertAnswer { flag })
 }

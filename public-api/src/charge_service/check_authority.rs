@@ -7,17 +7,17 @@ use actix_web::HttpRequest;
 use actix_web::web::{Data, Json, Payload};
 use common::clock;
 use common::decision::Decision;
-use common::ids::{DriverToken, RequestId, StationId};
-use http_server::Problem;
+use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use http_server::observation::trace_of;
-use serde::Serialize;
+use http_server::{Problem, input};
+use serde::{Deserialize, Serialize};
 use task_queue::Timestamp;
 use utoipa::ToSchema;
 
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 use crate::form::Form;
-use crate::question::Asked;
+use crate::question::{Question, RequestTime};
 
 /// Maximum wait for a decision, if the request's deadline is later.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -26,9 +26,10 @@ const RECORDED_WITHIN: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 const TOO_OLD: Duration = Duration::from_secs(30 * 60);
 
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "form.rs reads it")]
-pub(super) struct Checking {
+#[derive(Deserialize, ToSchema)]
+#[schema(as = Checking)]
+pub(super) struct AuthorityCheck {
+    #[serde(deserialize_with = "input::parsed")]
     station_id: StationId,
     driver_token: DriverToken,
     /// At most half an hour ago
@@ -40,11 +41,12 @@ pub(super) struct Checking {
 
 /// The decision, in charge-service's words
 #[derive(Serialize, ToSchema)]
-pub(super) struct Checked {
+#[schema(as = Checked)]
+pub(super) struct AuthorityAnswer {
     message: &'static str,
 }
 
-impl Checked {
+impl AuthorityAnswer {
     const GRANTED: Self = Self { message: "Access granted" };
     const DENIED: Self = Self { message: "Access denied" };
     const TOO_OLD: Self = Self { message: "Request is too old" };
@@ -53,16 +55,16 @@ impl Checked {
 
 /// Request a decision and wait for it
 #[utoipa::path(post, path = "/api/checkauthority/", tag = "charge-service",
-    request_body(content((Checking = "application/json"), (Checking = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "The decision, or an error message", body = Checked)))]
+    request_body(content((AuthorityCheck = "application/json"), (AuthorityCheck = "application/x-www-form-urlencoded"))),
+    responses((status = 200, description = "The decision, or an error message", body = AuthorityAnswer)))]
 pub(super) async fn check_authority(
     acceptance: Data<Acceptance>,
     request: HttpRequest,
     payload: Payload,
-) -> Json<Checked> {
+) -> Json<AuthorityAnswer> {
     Json(check(&acceptance, &request, payload).await.unwrap_or_else(|refusal| {
         refusal.count();
-        Checked::FAILED
+        AuthorityAnswer::FAILED
     }))
 }
 
@@ -70,24 +72,26 @@ async fn check(
     acceptance: &Acceptance,
     request: &HttpRequest,
     payload: Payload,
-) -> Result<Checked, ApiError> {
-    let form = Form::of_body(request, payload).await?;
-    let question = super::question(acceptance, &form)?;
+) -> Result<AuthorityAnswer, ApiError> {
+    let AuthorityCheck { station_id, driver_token, request_time, callback_url } =
+        Form::of_body(request, payload).await?.parse()?;
+    let token = PresentedToken::new(driver_token.expose());
+    let question = Question::new(&acceptance.guard, station_id, token, callback_url)?;
     let expected = || Problem::invalid("request_time", "expected an ISO 8601 timestamp");
-    let age = Timestamp::now().since(Timestamp::parse(&form.text("request_time")?).ok_or_else(expected)?);
+    let age = Timestamp::now().since(Timestamp::parse(&request_time).ok_or_else(expected)?);
     let now = clock::now();
     let asked = acceptance.asked(now.saturating_sub(clock::nanos(age)));
     if age > TOO_OLD {
         // Its deadline has passed, so `unknown` is recorded and called back.
         acceptance.accept(question, asked, None, &trace_of(request)).await?;
-        return Ok(Checked::TOO_OLD);
+        return Ok(AuthorityAnswer::TOO_OLD);
     }
-    let asked = Asked { deadline: acceptance.asked(now).deadline, ..asked };
+    let asked = RequestTime { deadline: acceptance.asked(now).deadline, ..asked };
     let request = acceptance.accept(question, asked, None, &trace_of(request)).await?;
     Ok(match decision(acceptance, request).await {
-        Some(Decision::Allowed) => Checked::GRANTED,
-        Some(Decision::NotAllowed) => Checked::DENIED,
-        Some(Decision::Unknown | Decision::Invalid) | None => Checked::FAILED,
+        Some(Decision::Allowed) => AuthorityAnswer::GRANTED,
+        Some(Decision::NotAllowed) => AuthorityAnswer::DENIED,
+        Some(Decision::Unknown | Decision::Invalid) | None => AuthorityAnswer::FAILED,
     })
 }
 

@@ -20,8 +20,7 @@ const NEWEST: usize = 1000;
 
 /// A decided request
 #[derive(Serialize, ToSchema)]
-#[schema(as = LoggedRequest)]
-pub(super) struct Logged {
+pub(super) struct LoggedRequest {
     id: RequestId,
     station_id: StationId,
     driver_token: PresentedToken,
@@ -35,11 +34,11 @@ pub(super) struct Logged {
 
 /// List the newest thousand decisions, oldest first
 #[utoipa::path(get, path = "/api/getrequestlog/", tag = "charge-service",
-    responses((status = 200, description = "The requests", body = Vec<Logged>), Unavailable))]
-pub(super) async fn request_log(acceptance: Data<Acceptance>) -> Result<Json<Vec<Logged>>, ApiError> {
+    responses((status = 200, description = "The requests", body = Vec<LoggedRequest>), Unavailable))]
+pub(super) async fn request_log(acceptance: Data<Acceptance>) -> Result<Json<Vec<LoggedRequest>>, ApiError> {
     let mut newest = newest(&acceptance).await.map_err(ApiError::Store)?;
     newest.reverse();
-    Ok(Json(newest.into_iter().map(Logged::from).collect()))
+    Ok(Json(newest.into_iter().map(LoggedRequest::from).collect()))
 }
 
 /// The newest decisions, newest first.
@@ -58,7 +57,7 @@ async fn newest(acceptance: &Acceptance) -> Result<Vec<Record>, StoreError> {
     Ok(newest)
 }
 
-impl From<Record> for Logged {
+impl From<Record> for LoggedRequest {
     fn from(record: Record) -> Self {
         Self {
             id: record.decided.request_id,

@@ -1,14 +1,17 @@
 //! `GET /requests`: the requests, newest first, in pages.
 
+use actix_web::HttpResponse;
 use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
-use http_server::Problem;
+use common::clock::Nanos;
+use common::decision::Decision;
+use common::ids::{PresentedToken, StationId};
 use http_server::openapi::refusals::{Invalid, Unavailable};
-use serde::Serialize;
-use store::{DeliveryState, NoPlace, Place};
+use http_server::{Problem, Query, input};
+use serde::{Deserialize, Serialize};
+use store::{DeliveryState, Filter, NoPlace, Place};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Shown, filter};
+use super::{RequestView, timestamp};
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
@@ -18,53 +21,58 @@ const MAX_LIMIT: usize = 500;
 /// A page of requests. It may be shorter than its limit, or empty, and have a next page: the work for a page is bounded
 #[derive(Serialize, ToSchema)]
 #[schema(as = Requests)]
-pub(crate) struct Listed {
-    requests: Vec<Shown>,
+pub(crate) struct RequestPage {
+    requests: Vec<RequestView>,
     /// The cursor of the next page; null at the end
     #[schema(required)]
     cursor: Option<String>,
 }
 
-/// The parameters that only the list has
-#[derive(IntoParams)]
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
-#[expect(dead_code, reason = "filter.rs and this file read them, so that each error names its field")]
-struct OwnParams {
+pub(crate) struct ListQuery {
+    #[serde(default, deserialize_with = "input::optional")]
+    station_id: Option<StationId>,
+    driver_token: Option<PresentedToken>,
+    status: Option<Decision>,
     delivery: Option<DeliveryState>,
     /// Requested at this moment or later
-    #[param(schema_with = filter::moment_schema)]
-    from: Option<String>,
+    #[serde(default, deserialize_with = "timestamp::read")]
+    #[param(schema_with = timestamp::schema)]
+    from: Option<Nanos>,
     /// Requested before this moment
-    #[param(schema_with = filter::moment_schema)]
-    to: Option<String>,
-    #[param(minimum = 1, maximum = 500, default = 50)]
-    limit: Option<u32>,
+    #[serde(default, deserialize_with = "timestamp::read")]
+    #[param(schema_with = timestamp::schema)]
+    to: Option<Nanos>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<String>,
     /// The cursor of the previous page
     #[param(pattern = "^([0-9a-f]{48})?$")]
     cursor: Option<String>,
 }
 
 /// List decided requests, newest first
-#[utoipa::path(get, path = "/requests", operation_id = "list_requests", tag = "requests", params(filter::Params, OwnParams),
-    responses((status = 200, description = "A page of requests", body = Listed), Invalid, Unavailable))]
+#[utoipa::path(get, path = "/requests", operation_id = "list_requests", tag = "requests", params(ListQuery),
+    responses((status = 200, description = "A page of requests", body = RequestPage), Invalid, Unavailable))]
 pub(crate) async fn list(
     acceptance: Data<Acceptance>,
-    request: HttpRequest,
+    Query(query): Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let own = ["delivery", "from", "to", "limit", "cursor"];
-    let (filter, rest) = filter::read(request.query_string(), &own)?;
-    let (mut limit, mut after) = (DEFAULT_LIMIT, None);
-    for (name, value) in &rest {
-        match name.as_str() {
-            "limit" => limit = parse_limit(value)?,
-            // Empty as on the first page, for clients that always send the parameter.
-            _ if value.is_empty() => {}
-            _ => after = Some(cursor(value)?),
-        }
-    }
+    let limit = query.limit.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
+    // Empty as on the first page, for clients that always send the parameter.
+    let after = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()).map(cursor).transpose()?;
+    let filter = Filter {
+        station_id: query.station_id,
+        driver_token: query.driver_token,
+        status: query.status,
+        delivery: query.delivery,
+        from_ns: query.from,
+        to_ns: query.to,
+    };
     let listing = acceptance.store.search().list(&filter, after, limit).await.map_err(ApiError::Store)?;
-    Ok(HttpResponse::Ok().json(Listed {
-        requests: listing.records.into_iter().map(Shown::from).collect(),
+    Ok(HttpResponse::Ok().json(RequestPage {
+        requests: listing.records.into_iter().map(RequestView::from).collect(),
         cursor: listing.next.map(|next| next.to_string()),
     }))
 }

@@ -6,14 +6,17 @@ use std::time::Duration;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
+use common::decision::Decision;
+use common::ids::{PresentedToken, StationId};
 use futures_util::stream;
-use http_server::Problem;
 use http_server::openapi::refusals::{Invalid, Unavailable};
+use http_server::{Problem, Query, input};
+use serde::Deserialize;
 use store::{Fed, FeedPosition, Filter, NoFeedPosition};
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
 
-use super::{Shown, filter};
+use super::RequestView;
 use crate::decisions::{Decisions, Listener};
 use crate::error::ApiError;
 
@@ -34,27 +37,31 @@ struct Events {
     first: Option<Bytes>,
 }
 
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "`last_event_id` reads it")]
-struct PositionHeader {
-    /// The id of the last event received; the stream continues after it
-    #[param(rename = "Last-Event-ID", pattern = "^[0-9]+-[0-9]+$")]
-    position: Option<String>,
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct StreamQuery {
+    #[serde(default, deserialize_with = "input::optional")]
+    station_id: Option<StationId>,
+    driver_token: Option<PresentedToken>,
+    status: Option<Decision>,
 }
 
 /// Stream decisions as they are made, by any worker
 ///
 /// Server-sent events: `decision`, with the request as data, at least once; `gap` where decisions may be missing.
 #[utoipa::path(get, path = "/requests/stream", operation_id = "stream_decisions", tag = "requests",
-    params(filter::Params, PositionHeader),
+    params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]+-[0-9]+$",
+        description = "The id of the last event received; the stream continues after it")),
     responses((status = 200, description = "An endless stream", content_type = "text/event-stream", body = String),
         Invalid, Unavailable))]
 pub(crate) async fn stream(
     decisions: Data<Decisions>,
+    Query(query): Query<StreamQuery>,
     request: HttpRequest,
 ) -> Result<HttpResponse, ApiError> {
-    let (filter, _) = filter::read(request.query_string(), &[])?;
+    let StreamQuery { station_id, driver_token, status } = query;
+    let filter = Filter { station_id, driver_token, status, ..Filter::default() };
     let seen = last_event_id(&request)?;
     let full = || Problem::unavailable("stream", "the maximum number of streams is open", FULL_FOR);
     let listener = decisions.listen().ok_or_else(full)?;
@@ -139,7 +146,7 @@ impl Events {
         let mut text = String::new();
         for (position, record) in &fed.records {
             if *position > self.position && self.filter.fits(record) {
-                let shown = serde_json::to_string(&Shown::from(record.clone())).unwrap_or_default();
+                let shown = serde_json::to_string(&RequestView::from(record.clone())).unwrap_or_default();
                 // Writing into a string does not fail.
                 let _ = write!(text, "id: {position}\nevent: decision\ndata: {shown}\n\n");
             }

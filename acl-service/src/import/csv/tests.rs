@@ -79,7 +79,7 @@ fn the_first_line_that_says_anything_decides_the_columns() {
 
 #[test]
 fn a_header_that_is_not_understood_ends_the_import_and_names_the_column() {
-    let name = |text: &str| Named::Name(text.to_owned());
+    let name = |text: &str| ColumnName::Name(text.to_owned());
     for (header, bad) in [
         ("station_id,driver_token,untill", BadHeader::Unknown(name("untill"))),
         ("station_id,driver_token,until,name", BadHeader::Unknown(name("name"))),
@@ -87,7 +87,7 @@ fn a_header_that_is_not_understood_ends_the_import_and_names_the_column() {
             "station_id,driver_token,valid_until_and_not_longer",
             BadHeader::Unknown(name("valid_until_and_not_longer")),
         ),
-        ("station_id,,driver_token", BadHeader::Unknown(Named::Empty(2))),
+        ("station_id,,driver_token", BadHeader::Unknown(ColumnName::Empty(2))),
         ("station,token,until", BadHeader::Unknown(name("station"))),
         ("Station ID;Token", BadHeader::Neither(name("Station ID"))),
         ("station_id:driver_token", BadHeader::Neither(name("station_id:driver_token"))),
@@ -98,7 +98,7 @@ fn a_header_that_is_not_understood_ends_the_import_and_names_the_column() {
         ("sep=:", BadHeader::Separator),
         ("sep=;,", BadHeader::Separator),
         ("# station_id,driver_token,untill", BadHeader::Unknown(name("untill"))),
-        (&format!("{TOKEN},{STATION}"), BadHeader::Neither(Named::Hidden(1))),
+        (&format!("{TOKEN},{STATION}"), BadHeader::Neither(ColumnName::Hidden(1))),
         (&format!("7,{TOKEN}"), BadHeader::Neither(name("7"))),
     ] {
         assert_eq!(last(&["# a comment", "", header]), Seen::Ended(bad), "{header}");
@@ -137,7 +137,7 @@ fn files_that_were_joined_are_each_read_in_their_own_columns() {
         assert_eq!(read(&mut csv, header), Seen::Nothing);
         assert_eq!(read(&mut csv, &line), expected, "{header}");
     }
-    let misspelt = Seen::Ended(BadHeader::Unknown(Named::Name("untill".to_owned())));
+    let misspelt = Seen::Ended(BadHeader::Unknown(ColumnName::Name("untill".to_owned())));
     assert_eq!(read(&mut csv, "station_id,driver_token,untill"), misspelt);
     assert!(matches!(
         read(&mut csv, "\"station_id,\"driver_token\",until"),

@@ -2,14 +2,15 @@
 
 use common::clock;
 use http_server::Problem;
-use http_server::body::{self, known_members};
+use http_server::body;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use store::{Millis, Period};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
+/// A body with a validity fits in this.
+pub(crate) const MAX_BODY: usize = 1024;
 const EXPECTED: &str = "expected an RFC 3339 timestamp, such as 2026-12-31T18:00:00Z";
 
 /// Why the validity of an entry is rejected: the field, and its fault.
@@ -22,7 +23,7 @@ pub(crate) struct BadTimes {
 /// The validity of an entry, as far as it is limited
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = Times)]
-pub(crate) struct Shown {
+pub(crate) struct ShownValidity {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = "date-time", nullable = false)]
     from: Option<String>,
@@ -35,8 +36,7 @@ pub(crate) struct Shown {
 #[derive(Deserialize, ToSchema)]
 #[schema(as = NewTimes)]
 #[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "`in_body` reads them, so that each error names its field")]
-pub(crate) struct Given {
+pub(crate) struct NewValidity {
     #[schema(format = "date-time")]
     from: Option<String>,
     /// In the future, and after `from`
@@ -50,7 +50,7 @@ impl From<BadTimes> for Problem {
     }
 }
 
-impl Shown {
+impl ShownValidity {
     pub(crate) fn of(period: Period) -> Option<Self> {
         let shown = Self { from: period.from().map(show), until: period.until().map(show) };
         (period != Period::ALWAYS).then_some(shown)
@@ -85,19 +85,10 @@ pub(crate) fn in_body(body: &[u8]) -> Result<Period, Problem> {
     if body.iter().all(u8::is_ascii_whitespace) {
         return Ok(Period::ALWAYS);
     }
-    let expected = || Problem::invalid("body", "expected {\"from\": \"…\", \"until\": \"…\"}, or no body");
-    let body = body::json(body)?;
-    if body.is_null() {
-        return Ok(Period::ALWAYS);
-    }
-    known_members(&body, &["from", "until"])?;
-    let fields = body.as_object().ok_or_else(expected)?;
-    let text = |field: &'static str| match fields.get(field) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(text)) => Ok(Some(text.as_str())),
-        Some(_) => Err(Problem::invalid(field, EXPECTED)),
-    };
-    Ok(period(text("from")?, text("until")?, now())?)
+    Ok(match body::json(body)? {
+        None => Period::ALWAYS,
+        Some(NewValidity { from, until }) => period(from.as_deref(), until.as_deref(), now())?,
+    })
 }
 
 pub(crate) fn now() -> Millis {
