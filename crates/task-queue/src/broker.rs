@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
-pub use amqp::bus::{Account, Bus, BusSender, Exchange, BusEvent, PrivateQueue};
+pub use amqp::bus::{Account, Bus, BusEvent, BusSender, Exchange, PrivateQueue};
 pub use embedded::QUEUE_FILE;
 
 use crate::message::Message;

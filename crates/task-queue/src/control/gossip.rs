@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::ControlState;
 use super::mailbox::{exchange, private_queue, transient};
-use crate::broker::{Bus, Exchange, BusEvent, PrivateQueue};
+use crate::broker::{Bus, BusEvent, Exchange, PrivateQueue};
 use crate::message::Message;
 
 /// How long other workers may take to answer. Celery allows one second; nothing here waits for the answers.

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::arguments::{PythonException, is_true};
 use super::{ControlState, commands, matcher};
-use crate::broker::{Bus, Exchange, BusEvent, PrivateQueue};
+use crate::broker::{Bus, BusEvent, Exchange, PrivateQueue};
 use crate::message::{Headers, Message, Properties};
 use crate::protocol::repr;
 

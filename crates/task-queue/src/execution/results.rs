@@ -11,7 +11,7 @@ use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::Broker;
 use crate::node::Node;
 use crate::protocol::Signature;
-use crate::result_backend::{ResultBackend, TaskState, TaskMeta};
+use crate::result_backend::{ResultBackend, TaskMeta, TaskState};
 use crate::task::Failure;
 
 #[derive(Debug)]
