@@ -1,6 +1,7 @@
 //! Celery's remote control (pidbox): a client that can publish to the broker can inspect and control a worker. It runs
 //! beside the tasks and never blocks them; while the broker is unavailable it does nothing.
 
+mod answer;
 mod arguments;
 mod commands;
 mod gossip;

@@ -5,6 +5,7 @@ mod canvas;
 mod consumers;
 mod dead_lettering;
 mod errback;
+mod in_flight;
 mod job;
 mod lifecycle;
 mod limits;
@@ -18,8 +19,9 @@ mod unacked_delivery;
 
 pub(crate) use canvas::Canvas;
 pub(crate) use consumers::{Consumers, TaskQueue};
+pub(crate) use in_flight::InFlight;
 pub(crate) use job::Job;
-pub(crate) use lifecycle::{InFlight, Lifecycle};
+pub(crate) use lifecycle::Lifecycle;
 pub(crate) use limits::{Limits, Rate};
 pub use pool::Autoscale;
 pub(crate) use pool::Pool;

@@ -33,8 +33,8 @@ const SCHEMA: &str = "
     ) STRICT;
     CREATE INDEX IF NOT EXISTS message_waiting ON message (queue, due_ms, seq) WHERE taken = 0;";
 
-/// How long a consumer sleeps without a notification: another process may have added a message, as `voltgate dead
-/// replay` does.
+/// How long a consumer sleeps without a notification: another process, such as a command that replays dead letters, may have
+/// added a message.
 const MAX_SLEEP: Duration = Duration::from_millis(500);
 
 /// How long closing waits for messages that are being requeued.

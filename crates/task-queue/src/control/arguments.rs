@@ -110,3 +110,12 @@ pub(super) fn is_true(value: &Value) -> bool {
         Value::Object(map) => !map.is_empty(),
     }
 }
+
+/// A list, or an object whose names are the ids, which Celery before 5.7 sends.
+pub(super) fn ids(revoked: &Value) -> Vec<&str> {
+    match revoked {
+        Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
+        Value::Object(ids) => ids.keys().map(String::as_str).collect(),
+        _ => Vec::new(),
+    }
+}

@@ -2,14 +2,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::answer::{Answer, ok};
 use super::arguments::{Arguments, PythonException, is_true};
 use super::{ControlState, inspect, revoke, stats};
 use crate::broker::Exchange;
 use crate::execution::{Rate, TaskQueue};
 use crate::protocol::TimeLimit;
 
-/// The answer to a command.
-pub(super) type Answer = Result<Value, PythonException>;
 type Command = fn(&ControlState, &Arguments<'_>) -> Answer;
 
 /// Runs a command. Returns `None` if it has no answer.
@@ -67,10 +66,6 @@ fn find(method: &str) -> Option<Command> {
         "election" => |_, _| Ok(Value::Null),
         _ => return None,
     })
-}
-
-pub(super) fn ok(text: impl Into<String>) -> Answer {
-    Ok(json!({"ok": text.into()}))
 }
 
 fn nok(text: impl Into<String>) -> Answer {

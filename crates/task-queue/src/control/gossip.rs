@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::ControlState;
+use super::arguments::ids;
 use super::mailbox::{exchange, private_queue, transient};
 use crate::broker::{Bus, BusEvent, Exchange, PrivateQueue};
 use crate::message::Message;
@@ -60,21 +61,12 @@ impl ControlState {
         self.clock.adjust(reply.number_header("clock").unwrap_or(0));
         let replies: Map<String, Value> = serde_json::from_slice(&reply.body).unwrap_or_default();
         for (node, reply) in replies {
-            if let Ok(neighbour) = serde_json::from_value::<Peer>(reply) {
+            if let Ok(peer) = serde_json::from_value::<Peer>(reply) {
                 tracing::info!(node = format!("{node:.200}"), "another worker answered");
-                self.clock.adjust(neighbour.clock.unwrap_or(0));
-                self.revoked.add(ids(&neighbour.revoked.unwrap_or_default()));
+                self.clock.adjust(peer.clock.unwrap_or(0));
+                self.revoked.add(ids(&peer.revoked.unwrap_or_default()));
             }
         }
-    }
-}
-
-/// A list, or an object whose names are the ids, which Celery before 5.7 sends.
-pub(super) fn ids(revoked: &Value) -> Vec<&str> {
-    match revoked {
-        Value::Array(ids) => ids.iter().filter_map(Value::as_str).collect(),
-        Value::Object(ids) => ids.keys().map(String::as_str).collect(),
-        _ => Vec::new(),
     }
 }
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::ControlState;
+use super::answer::Answer;
 use super::arguments::Arguments;
-use super::commands::Answer;
-use super::gossip::ids;
+use super::arguments::ids;
 use crate::execution::{InFlight, Stage, TaskQueue};
 use crate::task::ShownArguments;
 

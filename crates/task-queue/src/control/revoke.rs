@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::ControlState;
+use super::answer::{Answer, ok};
 use super::arguments::{Arguments, PythonException};
-use super::commands::{Answer, ok};
 use crate::execution::as_list;
 use crate::protocol::repr;
 use crate::python::set_repr;

@@ -6,8 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use ::metrics::counter;
 use serde_json::Value;
 
-use super::job::{Job, NotAcked};
-use super::lifecycle::InFlight;
+use super::in_flight::InFlight;
+use super::job::Job;
+use super::unacked_delivery::NotAcked;
 use crate::broker::{PublishError, TooLarge};
 use crate::dead_letter::{self, DeadLetter, DeadReason, DeadReasonCode};
 use crate::message::{MAX_HEADERS, Message};

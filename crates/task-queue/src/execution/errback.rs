@@ -6,8 +6,9 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
-use super::job::{Job, NotAcked};
-use super::lifecycle::InFlight;
+use super::in_flight::InFlight;
+use super::job::Job;
+use super::unacked_delivery::NotAcked;
 use crate::protocol::{Signature, binding};
 use crate::task::{Failure, Outcome, TaskContext};
 

@@ -10,11 +10,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::canvas::{Canvas, Child};
-use super::lifecycle::{InFlight, Lifecycle, Revocation};
+use super::in_flight::InFlight;
+use super::lifecycle::{Lifecycle, Revocation};
 use super::limits::Limits;
 use super::revoked::RevokedTasks;
-use super::unacked_delivery::UnackedDelivery;
-use crate::backoff::{Backoff, ShuttingDown};
+use super::unacked_delivery::{NotAcked, UnackedDelivery};
+use crate::backoff::Backoff;
 use crate::broker::{Broker, Delivery, PublishError};
 use crate::dead_letter::{self, DeadLetter, DeadReason};
 use crate::message::Message;
@@ -44,21 +45,6 @@ pub(super) struct OpenedDelivery {
     delivery: Delivery,
     message: Arc<Message>,
     task: Result<InFlight, NotATask>,
-}
-
-/// Why a delivery is not acknowledged. It is delivered again.
-pub(super) enum NotAcked {
-    ShuttingDown,
-    /// The connection was lost.
-    ConnectionLost,
-    /// The message can never be published.
-    Unpublished(PublishError),
-}
-
-impl From<ShuttingDown> for NotAcked {
-    fn from(ShuttingDown: ShuttingDown) -> Self {
-        Self::ShuttingDown
-    }
 }
 
 impl OpenedDelivery {

@@ -7,35 +7,15 @@ use std::time::Duration;
 use ::metrics::gauge;
 use serde_json::{Value, json};
 
-use super::registry::{Registry, Ticket};
+use super::in_flight::InFlight;
+use super::registry::Registry;
 use super::results::Results;
 use crate::backoff::ShuttingDown;
 use crate::events::Events;
-use crate::message::Message;
 use crate::metrics;
-use crate::protocol::TaskRequest;
 use crate::python::{short_repr, shortened};
-use crate::task::{Failure, ShownArguments, TaskDeclaration};
+use crate::task::{Failure, ShownArguments};
 use crate::timestamp::Timestamp;
-
-/// A task that was received from a queue and is not settled yet.
-#[derive(Debug, Clone)]
-pub(crate) struct InFlight {
-    /// The message as received, if it was of protocol 1.
-    pub(crate) original: Arc<Message>,
-    /// The decoded request.
-    pub(crate) request: Arc<TaskRequest>,
-    /// The message, as protocol 2.
-    pub(crate) message: Arc<Message>,
-    /// The queue it was received from.
-    pub(crate) queue: Arc<str>,
-    /// How often it was delivered, this delivery included.
-    pub(crate) deliveries: u32,
-    /// What the task declares; the defaults for an unknown task.
-    pub(crate) declared: TaskDeclaration,
-    /// Identifies the delivery, and terminates its task.
-    pub(crate) ticket: Ticket,
-}
 
 /// Why a task is not to be run any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -161,23 +141,7 @@ impl Lifecycle {
     }
 }
 
-impl InFlight {
-    /// Its id, cut for the log, so that a message of another program cannot fill the log.
-    pub(crate) fn id(&self) -> &str {
-        cut(&self.request.id)
-    }
-
-    /// Its name in events and logs.
-    pub(crate) fn name(&self) -> &str {
-        cut(self.request.shadow.as_ref().unwrap_or(&self.request.name))
-    }
-}
-
 fn unsuccessful(task: &InFlight, failure: &Failure) -> Value {
     let exception = shortened(failure.to_string());
     json!({"uuid": task.request.id, "exception": exception, "traceback": failure.traceback})
-}
-
-fn cut(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(64)).unwrap_or_default()
 }

@@ -1,46 +1,17 @@
 //! The tasks that a worker has in flight, each from its delivery to its settlement. Remote control reads them.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use tokio_util::sync::CancellationToken;
-
-use super::lifecycle::InFlight;
+use super::in_flight::{InFlight, Ticket};
 use crate::timestamp::Timestamp;
 
 /// The maximum number of remembered tasks that wait in the broker for their `eta`.
 const MAX_SCHEDULED: usize = 10_000;
 /// The maximum total size of their bodies.
 const MAX_SCHEDULED_BYTES: usize = 16 * 1024 * 1024;
-
-/// Identifies one delivery, also among deliveries of the same task, and terminates its task.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Ticket {
-    number: u64,
-    /// Cancelled when the task is to be terminated.
-    pub(crate) terminate: CancellationToken,
-    signum: Arc<OnceLock<i32>>,
-    acknowledged: Arc<AtomicBool>,
-}
-
-impl Ticket {
-    /// The signal that would have ended a process.
-    pub(crate) fn signum(&self) -> Option<i32> {
-        self.signum.get().copied()
-    }
-
-    /// Records that the broker will not deliver it again.
-    pub(crate) fn acknowledge(&self) {
-        self.acknowledged.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether it was acknowledged while still in flight.
-    pub(crate) fn is_acknowledged(&self) -> bool {
-        self.acknowledged.load(Ordering::Relaxed)
-    }
-}
 
 /// The stage of a task in flight.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -70,7 +41,7 @@ struct Inner {
 impl Registry {
     /// A ticket for a delivery.
     pub(crate) fn ticket(&self) -> Ticket {
-        Ticket { number: self.last.fetch_add(1, Ordering::Relaxed), ..Ticket::default() }
+        Ticket::new(self.last.fetch_add(1, Ordering::Relaxed))
     }
 
     /// The task was received.

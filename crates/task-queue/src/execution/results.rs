@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::InFlight;
+use super::in_flight::InFlight;
 use crate::backoff::{Backoff, ShuttingDown};
 use crate::broker::Broker;
 use crate::node::Node;

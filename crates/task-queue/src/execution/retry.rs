@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::lifecycle::InFlight;
+use super::in_flight::InFlight;
 use crate::message::Message;
 use crate::protocol::{binding, retried, with_arguments};
 use crate::task::Retry;

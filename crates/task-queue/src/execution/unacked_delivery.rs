@@ -2,9 +2,24 @@
 
 use std::sync::Arc;
 
-use super::job::NotAcked;
-use crate::broker::{Broker, Delivery, Settled};
+use crate::backoff::ShuttingDown;
+use crate::broker::{Broker, Delivery, PublishError, Settled};
 use crate::message::Message;
+
+/// Why a delivery is not acknowledged. It is delivered again.
+pub(super) enum NotAcked {
+    ShuttingDown,
+    /// The connection was lost.
+    ConnectionLost,
+    /// The message can never be published.
+    Unpublished(PublishError),
+}
+
+impl From<ShuttingDown> for NotAcked {
+    fn from(ShuttingDown: ShuttingDown) -> Self {
+        Self::ShuttingDown
+    }
+}
 
 /// A delivery, and what is needed to settle it.
 pub(super) struct UnackedDelivery {

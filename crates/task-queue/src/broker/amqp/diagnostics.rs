@@ -21,7 +21,7 @@ pub(in crate::broker) async fn examine(
 ) -> Result<BrokerFacts, BrokerError> {
     let uri = link::parse(url)?;
     let unreachable = |error: lapin::Error| BrokerError::unreachable(error);
-    let properties = ConnectionProperties::default().with_connection_name("voltgate doctor".into());
+    let properties = ConnectionProperties::default().with_connection_name("diagnostics".into());
     let connecting = tokio::time::timeout(limit, Connection::connect_uri(uri, properties)).await;
     let connection = connecting
         .map_err(|_| BrokerError::unreachable(format!("no answer within {limit:?}")))?
@@ -105,7 +105,7 @@ async fn round_trip(connection: &Connection) -> lapin::Result<Duration> {
     let name = ShortString::from(queue.name().as_str());
     let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
     channel
-        .basic_publish("".into(), name.clone(), options, b"voltgate doctor", BasicProperties::default())
+        .basic_publish("".into(), name.clone(), options, b"diagnostics", BasicProperties::default())
         .await?
         .await?;
     channel.basic_get(name, BasicGetOptions { no_ack: true }).await?;
