@@ -19,6 +19,7 @@ use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
 #[derive(Debug, Args)]
+#[command(after_help = reasons())]
 pub(crate) struct DeadArgs {
     #[command(subcommand)]
     pub(crate) command: DeadCommand,
@@ -33,6 +34,7 @@ pub(crate) struct DeadArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
     /// List dead letters
+    #[command(after_help = reasons())]
     List(DeadFilter),
     /// Show one dead letter with all its headers
     #[command(after_help = "Exit code: 0 found, 1 not found")]
@@ -63,6 +65,10 @@ pub(crate) struct DeadFilter {
     /// The maximum number of dead letters to examine in each queue
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) limit: u16,
+}
+
+fn reasons() -> String {
+    format!("Reasons: {}", worker::dead_letter_reasons().collect::<Vec<_>>().join(", "))
 }
 
 impl DeadFilter {

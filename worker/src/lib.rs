@@ -9,3 +9,5 @@ pub mod metrics;
 mod overdue;
 pub mod settings;
 mod tasks;
+
+pub use measurements::dead_letter_reasons;
