@@ -1,5 +1,6 @@
 //! Why a worker cannot be assembled, or has to stop.
 
+use common::error_chain::BoxError;
 use service_runtime::exit::Failure;
 use task_queue::BrokerError;
 use task_queue::task::DuplicateTask;
@@ -15,7 +16,7 @@ pub(crate) enum WorkerError {
     Client(#[from] reqwest::Error),
     /// The resolver could not be created.
     #[error("the name resolver cannot be created: {0}")]
-    Resolver(String),
+    Resolver(#[source] BoxError),
     /// The queue cannot be consumed.
     #[error("the queue cannot be consumed: {0}")]
     Queue(#[from] BrokerError),

@@ -5,12 +5,14 @@ mod calls;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::metrics;
 use ::metrics::histogram;
 use common::api_key::ApiKey;
 use common::clock::{self, Nanos};
+use common::error_chain::{BoxError, root_cause};
 use common::ids::{DriverToken, RequestId, StationId};
 use reqwest::StatusCode;
 use service_runtime::retry::RetryPolicy;
@@ -46,8 +48,8 @@ pub enum NoAnswer {
     #[error("the deadline passed")]
     Deadline,
     /// acl-service cannot be reached, or its answer cannot be read.
-    #[error("the call to acl-service failed: {0}")]
-    Request(String),
+    #[error("the call to acl-service failed: {}", root_cause(&***.0))]
+    Request(Arc<BoxError>),
     /// acl-service rejected the key.
     #[error("acl-service rejected the key: both services need the same AUTHORIZATION_SERVICE_KEY")]
     Key,

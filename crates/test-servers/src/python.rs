@@ -54,7 +54,9 @@ pub(crate) fn interpreter() -> Option<PathBuf> {
 }
 
 fn target_dir() -> Result<PathBuf> {
-    let beside = || Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target");
+    // This crate is in `crates/`.
+    let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+    let beside = || workspace.unwrap_or(Path::new(".")).join("target");
     let target = env::var_os("CARGO_TARGET_DIR").map_or_else(beside, PathBuf::from);
     Ok(std::path::absolute(target)?)
 }

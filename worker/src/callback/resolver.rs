@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use common::address_guard::{AddressGuard, Refused};
 use common::callback_url::is_localhost;
+use common::error_chain::BoxError;
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::ResolverOpts;
 use moka::sync::Cache;
@@ -50,7 +51,7 @@ struct KnownName {
 pub(crate) enum NotResolved {
     /// The name has no address at present.
     #[error("the name cannot be resolved: {0}")]
-    Unknown(String),
+    Unknown(#[source] BoxError),
     /// One of its addresses may not be dialled.
     #[error(transparent)]
     Refused(#[from] Refused),
@@ -61,10 +62,10 @@ pub(crate) enum NotResolved {
 
 impl VettedResolver {
     /// Reads the machine's resolver configuration and hosts file.
-    pub(crate) fn new(guard: AddressGuard, concurrency: u16) -> Result<Self, String> {
-        let mut builder = TokioResolver::builder_tokio().map_err(|error| error.to_string())?;
+    pub(crate) fn new(guard: AddressGuard, concurrency: u16) -> Result<Self, BoxError> {
+        let mut builder = TokioResolver::builder_tokio()?;
         bounded(builder.options_mut());
-        let resolver = builder.build().map_err(|error| error.to_string())?;
+        let resolver = builder.build()?;
         Ok(Self::over(resolver, guard, usize::from(concurrency).div_ceil(4)))
     }
 
@@ -84,14 +85,14 @@ impl VettedResolver {
         let free = tokio::time::timeout(MAX_WAIT, self.free.acquire()).await;
         let Ok(Ok(_permit)) = free else { return Err(NotResolved::Crowded) };
         let found = self.resolver.lookup_ip(name).await;
-        let found = found.map_err(|error| NotResolved::Unknown(error.to_string()))?;
+        let found = found.map_err(|error| NotResolved::Unknown(error.into()))?;
         let mut addresses = Vec::new();
         for address in found.iter() {
             self.guard.check(address)?;
             addresses.push(address);
         }
         if addresses.is_empty() {
-            return Err(NotResolved::Unknown("it has no address".to_owned()));
+            return Err(NotResolved::Unknown("it has no address".into()));
         }
         addresses.truncate(MAX_ADDRESSES);
         let known = KnownName { addresses: addresses.clone(), until: found.valid_until() };

@@ -2,7 +2,7 @@
 //! no answer is older than its question. A question that waits alone is asked at once.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -113,7 +113,7 @@ impl Batcher {
 
 /// The caller that started the call was dropped. Another caller may ask again.
 fn dropped() -> RetryError<NoAnswer> {
-    RetryError::Transient(NoAnswer::Request("the call was abandoned".to_owned()))
+    RetryError::Transient(NoAnswer::Request(Arc::new("the call was abandoned".into())))
 }
 
 fn same(error: &RetryError<NoAnswer>) -> RetryError<NoAnswer> {

@@ -1,8 +1,9 @@
 //! The calls to acl-service: one question, or a batch.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use common::error_chain::root_cause;
+use common::error_chain::BoxError;
 use common::ids::{DriverToken, RequestId, StationId};
 use reqwest::redirect::Policy;
 use reqwest::{RequestBuilder, StatusCode};
@@ -70,13 +71,14 @@ impl Calls {
             return Ok(allowed);
         }
         let why = format!("it returned {} answers to {} questions", allowed.len(), questions.len());
-        Err(RetryError::Permanent(NoAnswer::Request(why)))
+        Err(RetryError::Permanent(NoAnswer::Request(Arc::new(BoxError::from(why)))))
     }
 }
 
 async fn send<T: DeserializeOwned>(request: RequestBuilder, asking: &CallContext) -> Answer<T> {
-    let transient =
-        |error: reqwest::Error| RetryError::Transient(NoAnswer::Request(root_cause(&error.without_url())));
+    let transient = |error: reqwest::Error| {
+        RetryError::Transient(NoAnswer::Request(Arc::new(error.without_url().into())))
+    };
     let headers = asking.trace.headers().chain([(REQUEST_ID, asking.request.to_string())]);
     let request = headers.fold(request, |request, (name, value)| request.header(name, value));
     let response = request.timeout(asking.limit).send().await.map_err(transient)?;
