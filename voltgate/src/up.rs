@@ -39,8 +39,7 @@ pub struct System {
 pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let traces = LogConfig::from_settings(settings)?.install("voltgate", tables::TRACED);
     let shutdown = shutdown::on_signal().map_err(Failure::broken)?;
-    let exposition = metrics::install(COMMIT, tables::METRICS)
-        .map_err(|error| Failure::broken(format!("the metrics cannot be set up: {error}")))?;
+    let exposition = metrics::install(COMMIT, tables::METRICS)?;
     let Some(system) = unless_stopped(&shutdown, System::build(settings)).await? else { return Ok(()) };
     let system = system.with_metrics(&exposition);
     system.introduce();

@@ -121,13 +121,7 @@ impl Decider {
         {
             return Ok(record.into());
         }
-        Ok(RecordedDecision {
-            start_ns: held.key.start_ns,
-            decision: held.decision,
-            decided_ns: clock::now(),
-            attempts_made: 0,
-            delivered: false,
-        })
+        Ok(RecordedDecision::made_now(&held))
     }
 
     /// Records `unknown` for a request that will not be decided any more, unless there is a decision.
@@ -144,8 +138,7 @@ impl Decider {
             return Ok(record.into());
         }
         let held = self.record(request, &opened.key, Decision::Unknown, shutdown).await?;
-        let (start_ns, decision, decided_ns) = (held.key.start_ns, held.decision, clock::now());
-        Ok(RecordedDecision { start_ns, decision, decided_ns, attempts_made: 0, delivered: false })
+        Ok(RecordedDecision::made_now(&held))
     }
 
     /// Waits for the decision. If that takes long, opens the record, so that public-api does not count the request
@@ -233,6 +226,14 @@ impl Decider {
                 Decision::Unknown
             }
         }
+    }
+}
+
+impl RecordedDecision {
+    /// A decision that was written just now, so that there is no attempt yet.
+    fn made_now(held: &DecideOutcome) -> Self {
+        let (start_ns, decision, decided_ns) = (held.key.start_ns, held.decision, clock::now());
+        Self { start_ns, decision, decided_ns, attempts_made: 0, delivered: false }
     }
 }
 

@@ -4,6 +4,8 @@ use std::process::ExitCode;
 
 use common::error_chain::{BoxError, chain};
 
+use crate::metrics::InstallError;
+
 /// A command was used wrongly, or a setting has a bad value. Restarting does not help.
 pub const USAGE: u8 = 64;
 /// A running system refused the request: the input is wrong.
@@ -48,6 +50,12 @@ pub enum Failure {
     /// Anything else.
     #[error(transparent)]
     Broken(BoxError),
+}
+
+impl From<InstallError> for Failure {
+    fn from(error: InstallError) -> Self {
+        Self::broken(format!("the metrics cannot be set up: {error}"))
+    }
 }
 
 impl Failure {

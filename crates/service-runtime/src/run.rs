@@ -44,8 +44,7 @@ impl Process {
     /// # Errors
     /// Returns an error if it was called before.
     pub fn exposition(&self) -> Result<Exposition, Failure> {
-        metrics::install(COMMIT, self.service.metrics)
-            .map_err(|error| Failure::broken(format!("the metrics cannot be set up: {error}")))
+        Ok(metrics::install(COMMIT, self.service.metrics)?)
     }
 }
 

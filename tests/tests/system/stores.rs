@@ -156,7 +156,7 @@ async fn another_requests_record_with_the_same_key_is_not_reused() {
         let held = store.records().decide(&key, &decided(second, Decision::Invalid)).await.unwrap();
         assert_eq!((held.decision, held.new), (Decision::Allowed, false), "{kind}");
         let opened = store.records().open(second, &key).await.unwrap();
-        assert_eq!(opened, OpenedRecord { key, record: None }, "{kind}: the second one has not been told");
+        assert_eq!(opened, OpenedRecord { key, record: None }, "{kind}: the second one has no record");
     }
 }
 
