@@ -92,7 +92,7 @@ pub(crate) fn annotate(
     letter: &DeadLetter,
     at_ms: u64,
 ) -> Message {
-    let mut dead = message.without_broker_headers();
+    let mut dead = message.without_delivery_headers();
     dead.properties.expiration = None;
     let size = headers_size(&dead.headers);
     let mut detail = letter.detail.clone();
@@ -123,7 +123,7 @@ fn is_essential(name: &str, value: &Value, max: usize) -> bool {
 /// not say which queue it came from.
 pub fn revive(dead: &Message, at_ms: u64) -> Option<(String, Message)> {
     let queue = dead.text_header(QUEUE)?.to_owned();
-    let mut message = dead.without_broker_headers();
+    let mut message = dead.without_delivery_headers();
     message.headers.retain(|name, _| !name.starts_with("dead_"));
     let retries = message.number_header("retries").unwrap_or(0);
     message.headers.insert(REPLAYED_AT.to_owned(), json!(at_ms));

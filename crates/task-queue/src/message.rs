@@ -42,9 +42,14 @@ pub struct Properties {
     pub app_id: Option<String>,
 }
 
-/// Headers in which RabbitMQ records its own dead-lettering and counting. Publishing them again would make its cycle
-/// detection drop the message silently (celery#9867).
-const BROKER_HEADERS: [&str; 9] = [
+/// Header of a task that a worker received before its `eta` and returned to the broker: that `eta`. It was reported as
+/// received then, and is not again.
+pub(crate) const POSTPONED_UNTIL: &str = "postponed_until";
+
+/// Headers that say how a message reached this worker. Publishing RabbitMQ's own again would make its cycle detection
+/// drop the message silently (celery#9867).
+const HEADERS_OF_DELIVERY: [&str; 10] = [
+    POSTPONED_UNTIL,
     "x-death",
     "x-first-death-exchange",
     "x-first-death-queue",
@@ -57,11 +62,11 @@ const BROKER_HEADERS: [&str; 9] = [
 ];
 
 impl Message {
-    /// The same message, ready to be published again: without the headers that the broker added.
+    /// The same message, ready to be published again: without the headers about its delivery.
     #[must_use]
-    pub fn without_broker_headers(&self) -> Self {
+    pub fn without_delivery_headers(&self) -> Self {
         let mut again = self.clone();
-        again.headers.retain(|name, _| !BROKER_HEADERS.contains(&name.as_str()));
+        again.headers.retain(|name, _| !HEADERS_OF_DELIVERY.contains(&name.as_str()));
         again
     }
 

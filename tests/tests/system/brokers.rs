@@ -123,7 +123,7 @@ async fn a_delayed_message_comes_when_it_is_due_and_keeps_its_headers() {
         for (text, seconds) in [("sooner", 1), ("later", 3)] {
             let delivery = next(&mut deliveries).await;
             let waited = began.elapsed();
-            assert_eq!(delivery.message.without_broker_headers(), message(text), "{kind}");
+            assert_eq!(delivery.message.without_delivery_headers(), message(text), "{kind}");
             assert_eq!(&*delivery.queue, "work", "{kind}");
             assert!(waited >= Duration::from_secs(seconds), "{kind}: {text} after {waited:?}");
             delivery.ack().await.unwrap();

@@ -36,15 +36,16 @@ slow(0, "q.ours"); slow(0, "q.python"); settle()
 assert not tasks(both[0]) and not tasks(both[1]), "nobody has asked for events"
 ask("enable_events", 2, both)
 ask("revoke", 2, both, task_id=both)
-ids = {node: [slow(0, queue), slow(60, queue, shadow="shown"), slow(0, queue, task_id=node)]
+ids = {node: [slow(0, queue), slow(60, queue, shadow="shown"), slow(0, queue, task_id=node), slow(0, queue, countdown=1)]
        for node, queue in zip(both, ["q.ours", "q.python"])}
-until(lambda: all(len(of(node, "task-started")) >= 2 and of(node, "task-revoked") for node in both))
+until(lambda: all(len(of(node, "task-started")) >= 3 and of(node, "task-revoked") for node in both))
 for node in both: app.control.revoke(ids[node][1], terminate=True, destination=[node])
 until(lambda: all(len(of(node, "task-revoked")) == 2 for node in both))
 ask("disable_events", 2, both); settle()
 before = {node: len(tasks(node)) for node in both}
 slow(0, "q.ours"); slow(0, "q.python"); settle()
 assert before == {node: len(tasks(node)) for node in both}, "off is off"
+def unrevoked(node): return [id for id in ids[node] if id != node]
 def shape(event): return {name: type(value).__name__ for name, value in event.items() if name != "local_received"}
 def clocks(node): return [each["clock"] for each in list(events) if each["hostname"] == node]
 shapes = {node: {kind: shape(of(node, kind)[0]) for kind in
@@ -52,6 +53,7 @@ shapes = {node: {kind: shape(of(node, kind)[0]) for kind in
 print(json.dumps({
     "shapes": shapes,
     "received": {node: [[event["name"], event["args"], event["kwargs"]] for event in of(node, "task-received")[:2]] for node in both},
+    "receipts": {node: [[event["uuid"] for event in of(node, "task-received")].count(id) for id in unrevoked(node)] for node in both},
     "revoked": {node: sorted(event["expired"] for event in of(node, "task-revoked")) for node in both},
     "states": {node: [state.tasks[id].state for id in ids[node]] for node in both},
     "results": {node: state.tasks[ids[node][0]].result for node in both},
@@ -73,6 +75,7 @@ async fn our_events_match_a_python_workers_and_only_while_enabled() {
         assert_eq!(ours, python, "{what}");
     }
     assert_eq!(seen["clocks"]["ours@test"], true);
+    assert_eq!(seen["receipts"]["ours@test"], serde_json::json!([1, 1, 1]), "the last one has a countdown");
     assert_eq!(seen["received"]["ours@test"][1], serde_json::json!(["shown", "[60]", "{}"]));
     ours.stop().await;
 }

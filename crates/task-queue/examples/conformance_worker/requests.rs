@@ -88,7 +88,7 @@ pub(crate) fn custom_headers(context: &TaskContext) -> Map<String, Value> {
         "stamped_headers",
         "stamps",
     ];
-    let mut headers = context.message.without_broker_headers().headers;
+    let mut headers = context.message.without_delivery_headers().headers;
     headers.retain(|name, _| !CELERY.contains(&name.as_str()));
     headers
 }

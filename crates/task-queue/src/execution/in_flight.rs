@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 
 use tokio_util::sync::CancellationToken;
 
-use crate::message::Message;
+use crate::message::{Message, POSTPONED_UNTIL};
 use crate::protocol::TaskRequest;
 use crate::task::TaskDeclaration;
 
@@ -68,6 +68,21 @@ impl InFlight {
     /// Its name in events and logs.
     pub(crate) fn name(&self) -> &str {
         cut(self.request.shadow.as_ref().unwrap_or(&self.request.name))
+    }
+
+    /// The message to return to the broker until the `eta`.
+    pub(super) fn postponed(&self) -> Message {
+        let mut later = self.message.without_delivery_headers();
+        if let Some(eta) = self.request.eta {
+            later.headers.insert(POSTPONED_UNTIL.to_owned(), eta.to_string().into());
+        }
+        later
+    }
+
+    /// Whether a worker returned it to the broker until this `eta`.
+    pub(super) fn was_postponed(&self) -> bool {
+        let until = self.message.text_header(POSTPONED_UNTIL);
+        until.is_some_and(|until| self.request.eta.is_some_and(|eta| eta.to_string() == until))
     }
 }
 

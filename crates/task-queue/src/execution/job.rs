@@ -205,7 +205,7 @@ impl Job {
             Outcome::Failed(failure) => self.failed(task, &failure).await,
             Outcome::Retry(retry) => self.retry(task, *retry).await,
             Outcome::Postpone { after } => {
-                self.publish(&task.queue, &task.message.without_broker_headers(), after).await?;
+                self.publish(&task.queue, &task.postponed(), after).await?;
                 if let Some(eta) = task.request.eta {
                     self.lifecycle.scheduled(task, eta);
                 }

@@ -45,6 +45,10 @@ impl Lifecycle {
         tracing::debug!(id = task.id(), name = task.name(), queue = %task.queue, "received");
         self.registry.enter(task);
         gauge!(metrics::TASKS_IN_FLIGHT).increment(1.0);
+        // A Python worker holds a task until its `eta`, and so reports it once.
+        if task.was_postponed() {
+            return;
+        }
         self.events.task("task-received", || {
             let (request, shown) = (&task.request, ShownArguments::of(&task.request, &task.declared));
             let moment = |moment: Option<Timestamp>| moment.map(|moment| moment.to_string());

@@ -60,7 +60,7 @@ impl UnackedDelivery {
             // It is acknowledged but unfinished, and its worker is shutting down: only this copy of the message is
             // left.
             (None, Err(NotAcked::ShuttingDown)) => {
-                let again = self.message.without_broker_headers();
+                let again = self.message.without_delivery_headers();
                 if let Err(error) = broker.publish(&self.queue, &again, std::time::Duration::ZERO).await {
                     tracing::error!(id = id(), %error, "the task was acknowledged, was not finished, and is lost");
                 }

@@ -152,7 +152,7 @@ impl Envelope<'_> {
 
 /// The message of a retry as Celery publishes it: the same id, `retries` incremented, itself as the parent.
 pub fn retried(message: &Message) -> Message {
-    let mut again = message.without_broker_headers();
+    let mut again = message.without_delivery_headers();
     let retries = again.number_header("retries").unwrap_or(0).saturating_add(1);
     again.headers.insert("retries".to_owned(), retries.into());
     if let Some(id) = again.headers.get("id").cloned() {
@@ -166,7 +166,7 @@ pub fn retried(message: &Message) -> Message {
 /// # Errors
 /// Returns an error if the body of the message cannot be read.
 pub(crate) fn replaced(message: &Message, by: &Signature) -> Result<Message, String> {
-    let mut other = with_arguments(&message.without_broker_headers(), &by.args, &by.kwargs)?;
+    let mut other = with_arguments(&message.without_delivery_headers(), &by.args, &by.kwargs)?;
     let nesting = other.number_header("replaced_task_nesting").unwrap_or(0).saturating_add(1);
     let headers =
         [("task", json!(by.task)), ("replaced_task_nesting", json!(nesting)), ("retries", json!(0))];
