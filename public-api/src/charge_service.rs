@@ -8,9 +8,9 @@ mod request_log;
 
 use std::time::Duration;
 
-use actix_web::HttpRequest;
 use actix_web::web::{self, Data, Json, Payload};
-use common::ids::{DriverToken, PresentedToken, StationId};
+use actix_web::{HttpRequest, Responder};
+use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use http_server::observation::trace_of;
 use http_server::{Access, Resource, input, resource, slow_resource};
 use serde::{Deserialize, Serialize};
@@ -69,16 +69,27 @@ struct ChargingAnswer {
     message: String,
 }
 
+/// The answer, with the request's path in the header `location` if the request was accepted or may have been. The body
+/// stays as the original's.
+fn located<T: Serialize>(answer: T, request: Option<RequestId>) -> impl Responder {
+    let answer = Json(answer).customize();
+    match request {
+        Some(request) => answer.insert_header(("location", format!("/requests/{request}"))),
+        None => answer,
+    }
+}
+
 /// Request a decision, in charge-service's format
 #[utoipa::path(post, path = "/api/chargingRequestValidator/", tag = "charge-service",
     request_body(content((ChargingRequest = "application/json"),
         (ChargingRequest = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "Accepted, or the invalid field", body = ChargingAnswer)))]
+    responses((status = 200, description = "Accepted, or the invalid field", body = ChargingAnswer,
+        headers(("location" = String, description = "The request's path, if it was accepted or may have been")))))]
 async fn charging_request_validator(
     acceptance: Data<Acceptance>,
     request: HttpRequest,
     payload: Payload,
-) -> Json<ChargingAnswer> {
+) -> impl Responder {
     let accepting = async {
         let ChargingRequest { station_id, driver_token, callback_url } =
             Form::of_body(&request, payload).await?.parse()?;
@@ -87,13 +98,21 @@ async fn charging_request_validator(
         let question = Question::new(&acceptance.guard, station_id, token, callback_url)?;
         acceptance.accept(question, acceptance.asked_now(), None, &trace_of(&request)).await
     };
-    Json(match accepting.await {
-        Ok(_) => ChargingAnswer { status: "accepted", message: ACCEPTED.to_owned() },
-        Err(refusal) => match refusal.count() {
-            field @ ("station_id" | "driver_token" | "callback_url") => {
-                ChargingAnswer { status: field, message: format!("{field} is invalid.") }
-            }
-            _ => ChargingAnswer { status: "unknown", message: "unknown error has been occured.".to_owned() },
-        },
-    })
+    match accepting.await {
+        Ok(request) => {
+            located(ChargingAnswer { status: "accepted", message: ACCEPTED.to_owned() }, Some(request))
+        }
+        Err(refusal) => {
+            let answer = match refusal.count() {
+                field @ ("station_id" | "driver_token" | "callback_url") => {
+                    ChargingAnswer { status: field, message: format!("{field} is invalid.") }
+                }
+                _ => {
+                    let message = "unknown error has been occured.".to_owned();
+                    ChargingAnswer { status: "unknown", message }
+                }
+            };
+            located(answer, refusal.unconfirmed())
+        }
+    }
 }

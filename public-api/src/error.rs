@@ -69,6 +69,14 @@ impl ApiError {
         }
     }
 
+    /// The request that may have been accepted nevertheless.
+    pub(crate) fn unconfirmed(&self) -> Option<RequestId> {
+        match self {
+            Self::Unconfirmed { request, .. } => Some(*request),
+            _ => None,
+        }
+    }
+
     /// Counts an authorize request as rejected. Returns the reason, as the metric labels it.
     pub(crate) fn count(&self) -> &'static str {
         let reason = self.reason();

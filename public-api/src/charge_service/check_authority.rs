@@ -3,8 +3,8 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::HttpRequest;
-use actix_web::web::{Data, Json, Payload};
+use actix_web::web::{Data, Payload};
+use actix_web::{HttpRequest, Responder};
 use common::clock;
 use common::decision::Decision;
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use task_queue::Timestamp;
 use utoipa::ToSchema;
 
+use super::located;
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 use crate::form::Form;
@@ -56,23 +57,27 @@ impl AuthorityAnswer {
 /// Request a decision and wait for it
 #[utoipa::path(post, path = "/api/checkauthority/", tag = "charge-service",
     request_body(content((AuthorityCheck = "application/json"), (AuthorityCheck = "application/x-www-form-urlencoded"))),
-    responses((status = 200, description = "The decision, or an error message", body = AuthorityAnswer)))]
+    responses((status = 200, description = "The decision, or an error message", body = AuthorityAnswer,
+        headers(("location" = String, description = "The request's path, if it was accepted or may have been")))))]
 pub(super) async fn check_authority(
     acceptance: Data<Acceptance>,
     request: HttpRequest,
     payload: Payload,
-) -> Json<AuthorityAnswer> {
-    Json(check(&acceptance, &request, payload).await.unwrap_or_else(|refusal| {
-        refusal.count();
-        AuthorityAnswer::FAILED
-    }))
+) -> impl Responder {
+    match check(&acceptance, &request, payload).await {
+        Ok((answer, request)) => located(answer, Some(request)),
+        Err(refusal) => {
+            refusal.count();
+            located(AuthorityAnswer::FAILED, refusal.unconfirmed())
+        }
+    }
 }
 
 async fn check(
     acceptance: &Acceptance,
     request: &HttpRequest,
     payload: Payload,
-) -> Result<AuthorityAnswer, ApiError> {
+) -> Result<(AuthorityAnswer, RequestId), ApiError> {
     let AuthorityCheck { station_id, driver_token, request_time, callback_url } =
         Form::of_body(request, payload).await?.parse()?;
     let token = PresentedToken::new(driver_token.expose());
@@ -83,16 +88,17 @@ async fn check(
     let asked = acceptance.asked(now.saturating_sub(clock::nanos(age)));
     if age > TOO_OLD {
         // Its deadline has passed, so `unknown` is recorded and called back.
-        acceptance.accept(question, asked, None, &trace_of(request)).await?;
-        return Ok(AuthorityAnswer::TOO_OLD);
+        let request = acceptance.accept(question, asked, None, &trace_of(request)).await?;
+        return Ok((AuthorityAnswer::TOO_OLD, request));
     }
     let asked = RequestTime { deadline: acceptance.asked(now).deadline, ..asked };
     let request = acceptance.accept(question, asked, None, &trace_of(request)).await?;
-    Ok(match decision(acceptance, request).await {
+    let answer = match decision(acceptance, request).await {
         Some(Decision::Allowed) => AuthorityAnswer::GRANTED,
         Some(Decision::NotAllowed) => AuthorityAnswer::DENIED,
         Some(Decision::Unknown | Decision::Invalid) | None => AuthorityAnswer::FAILED,
-    })
+    };
+    Ok((answer, request))
 }
 
 /// Returns `None` if no decision is recorded in time. The decision is called back nevertheless.

@@ -18,7 +18,9 @@ def tell(name, response):
     print(json.dumps([name, response.status_code, response.json()]), flush=True)
 
 def validate(name, **request):
-    tell(name, requests.post(api + "/api/chargingRequestValidator/", **request))
+    response = requests.post(api + "/api/chargingRequestValidator/", **request)
+    assert ("location" in response.headers) == (response.json()["status"] == "accepted"), response.headers
+    tell(name, response)
 
 def insert(name, **request):
     tell(name, requests.post(api + "/api/insertACL/", **request))

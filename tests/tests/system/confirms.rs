@@ -94,12 +94,21 @@ async fn only_a_503_without_a_confirm_names_its_request() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_a_time_limit_ends_is_not_called_refused() {
     let servers = OwnServers::start().await;
-    let stage = Stage::set(Deployment::on(servers.addresses()).await, &[]).await;
+    let deployment = Deployment::on(servers.addresses()).await.with("CHARGE_SERVICE_API", true);
+    let stage = Stage::set(deployment, &[]).await;
     let decided = stage.accepted().await;
     record_once(&stage.deployment.http, &stage.services.api_url, &decided, "delivered").await;
     servers.broker.pause().unwrap();
     let redelivered = post(&stage, &format!("/requests/{decided}/redeliver"), &json!(null), None).await;
     assert_eq!(redelivered.unconfirmed(), decided);
+    servers.broker.resume().unwrap();
+    stage.accepted().await;
+
+    servers.broker.pause().unwrap();
+    let charging = json!({"station_id": STATION, "driver_token": DRIVER, "callback_url": stage.host.url("/ok/charging")});
+    let charged = post(&stage, "/api/chargingRequestValidator/", &charging, None).await;
+    assert_eq!((charged.status, charged.body["status"].as_str()), (200, Some("unknown")));
+    assert!(charged.location.is_some_and(|place| place.starts_with("/requests/")));
     servers.broker.resume().unwrap();
     stage.accepted().await;
 
