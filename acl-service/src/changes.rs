@@ -26,6 +26,11 @@ impl Changes {
         Self { store: store.clone(), actor, action, group: None, change_id }
     }
 
+    /// Gives the changes the identity of a larger import that they are a part of.
+    pub(crate) fn part_of(self, import: RequestId) -> Self {
+        Self { change_id: import.to_string(), ..self }
+    }
+
     /// Marks the changes as made to, or through, a group.
     pub(crate) fn of_group(self, group: &GroupName) -> Self {
         Self { group: Some(group.clone()), ..self }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use common::ids::StationId;
+use common::ids::{NotUuid, RequestId, StationId};
 use futures_util::StreamExt;
 use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
 use http_server::{Problem, Query, body};
@@ -26,8 +26,9 @@ use crate::changes::{BATCH, Changes};
 use crate::error::{AclError, Answer};
 use crate::validity;
 
-/// Maximum number of rejected lines that are listed; the rest is only counted.
-const MAX_NAMED: usize = 100;
+/// How many rejected lines are listed by default, and at most; the rest is only counted.
+const NAMED: usize = 100;
+const MAX_NAMED: usize = 10_000;
 /// How long the rest of a body is still read that cannot be parsed.
 const PASSED_OVER: Duration = Duration::from_secs(5);
 /// Time limit for the next chunk of the body.
@@ -39,6 +40,51 @@ const PIECE_LIMIT: Duration = Duration::from_secs(30);
 pub(crate) struct ImportQuery {
     #[param(value_type = Option<Mode>, inline)]
     mode: Option<String>,
+    /// Whether the lines are only checked, and nothing is changed
+    #[param(value_type = Option<bool>, default = false)]
+    dry_run: Option<String>,
+    /// The change id of a whole import, if this call is a part of it; otherwise the call gets one of its own
+    #[param(value_type = Option<RequestId>)]
+    change_id: Option<String>,
+    /// How many rejected lines are listed
+    #[param(value_type = Option<u32>, maximum = 10_000, default = 100)]
+    max_refusals: Option<String>,
+}
+
+/// The parameters, parsed.
+struct Options {
+    mode: Mode,
+    dry_run: bool,
+    change_id: Option<RequestId>,
+    max_refusals: usize,
+}
+
+impl ImportQuery {
+    fn parse(&self) -> Result<Options, Problem> {
+        let bad = Problem::invalid;
+        Ok(Options {
+            mode: match self.mode.as_deref() {
+                None | Some("add") => Mode::Add,
+                Some("remove") => Mode::Remove,
+                Some(_) => return Err(bad("mode", "expected add or remove")),
+            },
+            dry_run: match self.dry_run.as_deref() {
+                None | Some("false") => false,
+                Some("true") => true,
+                Some(_) => return Err(bad("dry_run", "expected true or false")),
+            },
+            change_id: match self.change_id.as_deref().map(str::parse) {
+                None => None,
+                Some(Ok(id)) => Some(id),
+                Some(Err(NotUuid)) => return Err(bad("change_id", "expected a UUID")),
+            },
+            max_refusals: match self.max_refusals.as_deref().map(str::parse) {
+                None => NAMED,
+                Some(Ok(count)) if count <= MAX_NAMED => count,
+                Some(_) => return Err(bad("max_refusals", "expected a number, at most 10000")),
+            },
+        })
+    }
 }
 
 /// What to do with the drivers
@@ -52,10 +98,12 @@ enum Mode {
 /// The results of an import
 #[derive(Serialize, Default, ToSchema)]
 pub(crate) struct Report {
-    /// The id of this call in the audit trail
+    /// The id of this call, or of the import that it is a part of, in the audit trail
     change_id: String,
     /// Lines read, including empty ones and comments
     lines: u64,
+    /// Lines with a valid entry
+    valid: u64,
     /// Entries that changed
     applied: u64,
     /// Entries that were already as requested
@@ -99,15 +147,19 @@ pub(crate) async fn import(
     request: HttpRequest,
     payload: Payload,
 ) -> Answer {
-    let (mode, action) = match query.0.mode.as_deref() {
-        None | Some("add") => (Mode::Add, "import"),
-        Some("remove") => (Mode::Remove, "import_remove"),
-        Some(_) => return Err(Problem::invalid("mode", "expected add or remove").into()),
+    let options = query.0.parse()?;
+    let action = match options.mode {
+        Mode::Add => "import",
+        Mode::Remove => "import_remove",
     };
+    let changes = Changes::new(&store, actor(&request), action);
     let import = Import {
         format: format(&request)?,
-        mode,
-        changes: Changes::new(&store, actor(&request), action),
+        changes: match options.change_id {
+            Some(change_id) => changes.part_of(change_id),
+            None => changes,
+        },
+        options,
         report: Report::default(),
         batch: Vec::with_capacity(BATCH),
         ended: None,
@@ -120,7 +172,7 @@ pub(crate) async fn import(
 
 struct Import {
     format: Format,
-    mode: Mode,
+    options: Options,
     changes: Changes,
     report: Report,
     batch: Vec<(StationId, Change)>,
@@ -138,11 +190,15 @@ impl Import {
         self.report.header = self.format.header();
         match done {
             Ok(()) => {
-                self.changes.applied(counts).await;
+                if !self.options.dry_run {
+                    self.changes.applied(counts).await;
+                }
                 Ok(HttpResponse::Ok().json(self.report))
             }
             Err(cut_off) => {
-                self.changes.failed(Some(counts)).await;
+                if !self.options.dry_run {
+                    self.changes.failed(Some(counts)).await;
+                }
                 let report = serde_json::to_value(&self.report).unwrap_or_default();
                 Err(match cut_off {
                     CutOff::Body(problem) => problem.with_report(report).into(),
@@ -206,16 +262,23 @@ impl Import {
         self.report.lines += 1;
         match self.format.read(line, validity::now()) {
             Ok(None) => {}
-            Ok(Some((station, entry))) => self.batch.push(match self.mode {
-                Mode::Add => (station, Change::Admit(entry)),
-                Mode::Remove => (station, Change::Remove(entry.token)),
-            }),
-            Err(Rejected::Line(refusal)) => self.report.refuse(refusal),
+            Ok(Some((station, entry))) => {
+                self.report.valid += 1;
+                self.batch.push(match self.options.mode {
+                    Mode::Add => (station, Change::Admit(entry)),
+                    Mode::Remove => (station, Change::Remove(entry.token)),
+                });
+            }
+            Err(Rejected::Line(refusal)) => self.report.refuse(refusal, self.options.max_refusals),
             Err(Rejected::Import(bad)) => self.ended = Some(bad),
         }
     }
 
     async fn apply(&mut self) -> Result<(), CutOff> {
+        if self.options.dry_run {
+            self.batch.clear();
+            return Ok(());
+        }
         let changed = self.changes.each(&self.batch).await.map_err(CutOff::Store)?;
         self.report.applied += changed;
         self.report.unchanged += (self.batch.len() as u64).saturating_sub(changed);
@@ -226,9 +289,9 @@ impl Import {
 }
 
 impl Report {
-    fn refuse(&mut self, refusal: Refusal) {
+    fn refuse(&mut self, refusal: Refusal, max_refusals: usize) {
         self.refused += 1;
-        if self.refusals.len() < MAX_NAMED {
+        if self.refusals.len() < max_refusals {
             let Refusal { field, reason } = refusal;
             self.refusals.push(RefusedLine { line: self.lines, field, reason });
         } else {

@@ -5,7 +5,9 @@ mod system {
     mod access_stores;
     mod acl_administration;
     mod acl_import;
+    mod acl_import_command;
     mod acl_service;
+    mod authorize_command;
     mod backups;
     mod bodies;
     mod brokers;

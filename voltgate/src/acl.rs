@@ -25,7 +25,7 @@ pub(crate) async fn run(settings: &Settings, args: AclArgs) -> Result<ExitCode, 
         AclCommand::Allow { station, token, times } => {
             let path = ["station", &station, "driver", &token, "acl"];
             let changed = send(&acl, Method::PUT, &path, times.body()).await?;
-            print(as_json, &changed, &size("allowed", &station, &changed));
+            print(as_json, &changed, &size(&times.describe("allowed"), &station, &changed));
         }
         AclCommand::Deny { station, token } => {
             let path = ["station", &station, "driver", &token, "acl"];
@@ -41,9 +41,7 @@ pub(crate) async fn run(settings: &Settings, args: AclArgs) -> Result<ExitCode, 
         }
         AclCommand::List { station, timed: true, .. } => timed(&acl, &station, as_json).await?,
         AclCommand::List { station, search, .. } => list(&acl, &station, search.as_deref(), as_json).await?,
-        AclCommand::Import { file, remove, format } => {
-            return import::run(&acl, &import::Import::new(file, remove, format), as_json).await;
-        }
+        AclCommand::Import(args) => return import::run(&acl, &args, as_json).await,
         AclCommand::Copy { from, to, replace } => {
             let body = json!({ "to": to, "mode": if replace { "replace" } else { "add" } });
             let copied = send(&acl, Method::POST, &["station", &from, "acl", "copy"], Some(body)).await?;
@@ -64,6 +62,13 @@ impl TimesArgs {
     fn body(&self) -> Option<Value> {
         let given = self.from.is_some() || self.until.is_some();
         given.then(|| json!({ "from": self.from, "until": self.until }))
+    }
+
+    /// What was done, with the entry's validity period: `allowed from … on until …`.
+    fn describe(&self, done: &str) -> String {
+        let from = self.from.as_ref().map(|from| format!(" from {from} on")).unwrap_or_default();
+        let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
+        format!("{done}{from}{until}")
     }
 }
 
@@ -119,7 +124,8 @@ fn with_times(token: &str, times: &Value) -> String {
 }
 
 fn size(done: &str, station: &str, changed: &Value) -> String {
-    format!("{done}; the list of {station} has {} drivers", changed["new_size"])
+    let drivers = if changed["new_size"] == json!(1) { "driver" } else { "drivers" };
+    format!("{done}; the list of {station} has {} {drivers}", changed["new_size"])
 }
 
 fn print(as_json: bool, answer: &Value, text: &str) {

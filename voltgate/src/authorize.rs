@@ -1,18 +1,22 @@
-//! `voltgate authorize`: sends one request to a running system and prints the decision.
+//! `voltgate authorize`: sends one request to a running system, and shows what happens until it is called back.
 
+mod follow;
+
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
+use clap::Args;
 use common::decision::Decision;
 use serde::Deserialize;
 use serde_json::json;
 use service_runtime::exit::Failure;
 use service_runtime::settings::Settings;
 
+use self::follow::{Following, Outcome};
 use crate::callback_receiver::CallbackReceiver;
 use crate::client::Service;
 use crate::terminal;
-use clap::Args;
 
 #[derive(Debug, Args)]
 pub(crate) struct AuthorizeArgs {
@@ -20,14 +24,14 @@ pub(crate) struct AuthorizeArgs {
     pub(crate) station: String,
     /// The driver token
     pub(crate) token: String,
-    /// Send the decision to this URL instead of waiting for it
-    #[arg(long)]
+    /// Where the decision is sent [default: a free port of this machine, which this command opens]
+    #[arg(long, value_name = "URL")]
     pub(crate) callback_url: Option<String>,
-    /// How many seconds to wait for the decision
-    #[arg(long, default_value_t = 65, conflicts_with = "callback_url")]
+    /// How many seconds to follow the request; 0 ends after the acceptance, and needs --callback-url
+    #[arg(long, value_name = "SECONDS", default_value_t = 65)]
     pub(crate) wait: u64,
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,
     /// Print JSON for machines
     #[arg(long)]
@@ -42,36 +46,56 @@ struct Accepted {
 pub(crate) async fn run(settings: &Settings, args: AuthorizeArgs) -> Result<ExitCode, Failure> {
     let api = Service::public_api(settings, args.api.as_deref())?;
     if let Some(callback_url) = &args.callback_url {
-        print(args.json, &ask(&api, &args, callback_url).await?, None);
-        return Ok(ExitCode::SUCCESS);
+        return ask_and_follow(&api, &args, callback_url, None).await;
     }
-    let mut receiver = CallbackReceiver::start()?;
-    let decided = decision(&api, &args, &mut receiver).await;
+    if args.wait == 0 {
+        let why = "--wait 0 needs --callback-url: without it, this command has to stay to be called back";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let mut receiver = CallbackReceiver::start(address_towards(&api).await)?;
+    let callback_url = receiver.url(follow::NAME);
+    let decided = ask_and_follow(&api, &args, &callback_url, Some(&mut receiver)).await;
     receiver.stop().await;
-    decided
+    decided.map_err(|failure| match failure {
+        Failure::Refused(why) if why.contains("callback_url") => Failure::Refused(format!(
+            "{why}; this command would be called back at {callback_url}: admit that address with \
+             CALLBACK_ALLOWED_NETWORKS, or name another one with --callback-url"
+        )),
+        other => other,
+    })
 }
 
-async fn ask(api: &Service, args: &AuthorizeArgs, callback_url: &str) -> Result<Accepted, Failure> {
-    let (http, url) = api.url(&["station", &args.station, "driver", &args.token, "authorize"]);
-    api.send(http.post(url).json(&json!({ "callback_url": callback_url }))).await
+/// This machine's address on the way to the service, where a worker beside the service reaches it too.
+async fn address_towards(api: &Service) -> IpAddr {
+    let local = async {
+        let socket = tokio::net::UdpSocket::bind("0.0.0.0:0").await.ok()?;
+        // Nothing is sent: connecting only chooses the address.
+        socket.connect(api.host_and_port()?).await.ok()?;
+        Some(socket.local_addr().ok()?.ip())
+    };
+    local.await.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
-async fn decision(
+async fn ask_and_follow(
     api: &Service,
     args: &AuthorizeArgs,
-    receiver: &mut CallbackReceiver,
+    callback_url: &str,
+    receiver: Option<&mut CallbackReceiver>,
 ) -> Result<ExitCode, Failure> {
     let asked = Instant::now();
-    let accepted = ask(api, args, &receiver.url("decision")).await?;
-    let received = receiver.next("decision", Duration::from_secs(args.wait)).await.ok_or_else(|| {
-        Failure::broken(format!(
-            "no callback within {} seconds; the worker may be stopped, or may be unable to call back to this machine \
-             (CALLBACK_ALLOWED_NETWORKS); see GET /requests/{}",
-            args.wait, accepted.request_id
-        ))
-    })?;
-    print(args.json, &accepted, Some((received.status, asked.elapsed())));
-    Ok(ExitCode::from(match received.status {
+    let (http, url) = api.url(&["station", &args.station, "driver", &args.token, "authorize"]);
+    let accepted: Accepted = api.send(http.post(url).json(&json!({ "callback_url": callback_url }))).await?;
+    let id = accepted.request_id;
+    if args.wait == 0 {
+        let text = format!("accepted {id}");
+        terminal::line(&if args.json { json!({ "request_id": id }).to_string() } else { text });
+        return Ok(ExitCode::SUCCESS);
+    }
+    let following =
+        Following { api, request: &id, asked, wait: Duration::from_secs(args.wait), quiet: args.json };
+    let outcome = following.until_called_back(receiver).await?;
+    print(args.json, &id, &outcome);
+    Ok(ExitCode::from(match outcome.decision {
         Decision::Allowed => 0,
         Decision::NotAllowed => 1,
         Decision::Unknown => 2,
@@ -79,18 +103,22 @@ async fn decision(
     }))
 }
 
-fn print(as_json: bool, accepted: &Accepted, decided: Option<(Decision, Duration)>) {
-    let id = &accepted.request_id;
-    match (decided, as_json) {
-        (None, false) => println!("accepted {id}"),
-        (None, true) => println!("{}", json!({ "request_id": id })),
-        (Some((status, took)), true) => {
-            let took_ms = took.as_secs_f64() * 1000.0;
-            println!("{}", json!({ "request_id": id, "status": status, "took_ms": took_ms }));
-        }
-        (Some((status, took)), false) => {
-            let style = if status == Decision::Allowed { terminal::good() } else { terminal::bad() };
-            println!("{style}{status}{style:#} after {:.1} ms (request {id})", took.as_secs_f64() * 1000.0);
-        }
+fn print(as_json: bool, id: &str, outcome: &Outcome) {
+    let Outcome { decision, delivery, took } = outcome;
+    let took_ms = took.as_secs_f64() * 1000.0;
+    if as_json {
+        let shown = json!({ "request_id": id, "status": decision, "delivery": delivery, "took_ms": took_ms });
+        terminal::line(&shown.to_string());
+        return;
     }
+    let style = if *decision == Decision::Allowed { terminal::good() } else { terminal::bad() };
+    let text = match delivery.as_str() {
+        "delivered" => format!("{style}{decision}{style:#} after {took_ms:.1} ms (request {id})"),
+        unfinished => {
+            format!(
+                "{style}{decision}{style:#} (request {id}); its callback is {unfinished} after {took_ms:.1} ms"
+            )
+        }
+    };
+    terminal::line(&text);
 }

@@ -29,10 +29,10 @@ const PATIENCE: Duration = Duration::from_secs(60);
 #[derive(Debug, Args)]
 pub(crate) struct BenchArgs {
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT]
-    #[arg(long)]
-    pub(crate) url: Option<String>,
+    #[arg(long, value_name = "URL")]
+    pub(crate) api: Option<String>,
     /// acl-service's URL, to admit the drivers [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub(crate) acl: Option<String>,
     /// Open loop: send this many requests a second, whatever their outcome
     #[arg(long, conflicts_with = "connections")]
@@ -119,7 +119,7 @@ fn plans(args: &BenchArgs) -> Result<(Plan, Plan), Failure> {
 
 /// A session with a listening callback sink.
 fn session(settings: &Settings, args: &BenchArgs) -> Result<Session, Failure> {
-    let url = match &args.url {
+    let url = match &args.api {
         Some(url) => url.clone(),
         None => format!("http://127.0.0.1:{}", settings.port(&PUBLIC_API_PORT)?),
     };

@@ -1,6 +1,6 @@
 //! A callback server for commands that wait for a decision.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_web::HttpResponse;
@@ -38,9 +38,9 @@ pub(crate) struct CallbackReceiver {
 }
 
 impl CallbackReceiver {
-    /// Listens on a free port of this machine.
-    pub(crate) fn start() -> Result<Self, Failure> {
-        let bound = Bound::to(IpAddr::V4(Ipv4Addr::LOCALHOST), 0)?;
+    /// Listens on a free port of this machine, at this address.
+    pub(crate) fn start(address: IpAddr) -> Result<Self, Failure> {
+        let bound = Bound::to(address, 0)?;
         let base = format!("http://{}", bound.address());
         let (tell, received) = mpsc::channel(64);
         let (tell, stop) = (Data::new(tell), CancellationToken::new());

@@ -1,12 +1,14 @@
 //! An HTTP client for a running system, which reports errors in the services' own words.
 
-use std::time::Duration;
+use std::error::Error;
+use std::io;
+use std::time::{Duration, Instant};
 
 use crate::settings::VOLTGATE_KEY;
 use common::api_key::ApiKey;
 use common::error_chain::root_cause;
 use public_api::settings::PUBLIC_API_PORT;
-use reqwest::{RequestBuilder, Response, StatusCode};
+use reqwest::{Request, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use service_runtime::exit::Failure;
@@ -14,6 +16,9 @@ use service_runtime::server_url::{self, without_password};
 use service_runtime::service_client;
 use service_runtime::settings::{Settings, TLS_CA_FILE};
 use url::Url;
+
+/// How long a command waits for a service that nothing listens for yet.
+const STARTING: Duration = Duration::from_secs(5);
 
 /// One of the services.
 pub(crate) struct Service {
@@ -58,6 +63,11 @@ impl Service {
         &self.shown
     }
 
+    /// Its host and port.
+    pub(crate) fn host_and_port(&self) -> Option<(&str, u16)> {
+        Some((self.base.host_str()?.trim_matches(['[', ']']), self.base.port_or_known_default()?))
+    }
+
     /// The client, and a URL of the service with escaped segments.
     pub(crate) fn url(&self, segments: &[&str]) -> (&reqwest::Client, Url) {
         (&self.http, service_client::url(&self.base, segments))
@@ -72,7 +82,7 @@ impl Service {
             true => self.undecided(&error.without_url()),
             false => self.unreachable(error),
         };
-        let response = http.execute(request).await.map_err(unanswered)?;
+        let response = self.execute(&http, request).await.map_err(unanswered)?;
         let status = response.status();
         let body: Value = response.json().await.map_err(unanswered)?;
         if !status.is_success() {
@@ -84,9 +94,29 @@ impl Service {
         serde_json::from_value(body).map_err(foreign)
     }
 
+    /// A service that is starting refuses connections for a moment.
+    async fn execute(&self, http: &reqwest::Client, request: Request) -> Result<Response, reqwest::Error> {
+        let began = Instant::now();
+        let mut waits = false;
+        while let Some(again) = request.try_clone() {
+            match http.execute(again).await {
+                Err(error) if is_refused(&error) && began.elapsed() < STARTING => {
+                    if !std::mem::replace(&mut waits, true) {
+                        eprintln!("waiting for {} at {}", self.what, self.shown);
+                    }
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+                ended => return ended,
+            }
+        }
+        http.execute(request).await
+    }
+
     /// Sends the request and returns the response before its body is read, for callers that read it piece by piece.
     pub(crate) async fn open(&self, request: RequestBuilder) -> Result<Response, Failure> {
-        let response = request.send().await.map_err(|error| self.unreachable(error))?;
+        let (http, request) = request.build_split();
+        let request = request.map_err(|error| self.unreachable(error))?;
+        let response = self.execute(&http, request).await.map_err(|error| self.unreachable(error))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
@@ -119,4 +149,19 @@ impl Service {
         }
         Failure::Refused(format!("{} refused ({status}): {}: {}", self.what, text("field"), text("detail")))
     }
+}
+
+/// Whether nothing listens there.
+fn is_refused(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
+        {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }

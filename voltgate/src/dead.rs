@@ -34,14 +34,20 @@ pub(crate) struct DeadArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeadCommand {
     /// List dead letters
-    #[command(after_help = reasons())]
+    #[command(after_help = format!("{}\n\nExample: voltgate dead list --reason callback_exhausted", reasons()))]
     List(DeadFilter),
     /// Show one dead letter with all its headers
-    #[command(after_help = "Exit code: 0 found, 1 not found")]
-    Show { id: String },
+    #[command(after_help = "Exit code: 0 found, 1 not found\n\n\
+        Example: voltgate dead show 01a22206-f05e-7523-a5dc-728dec6e0207")]
+    Show {
+        /// The id of the request or task
+        id: String,
+    },
     /// Return dead letters to the queue they came from, under the same id
+    #[command(after_help = "Example: voltgate dead replay --host partner.example")]
     Replay(DeadFilter),
     /// Remove dead letters permanently
+    #[command(after_help = "Example: voltgate dead purge --older-than 2592000")]
     Purge(DeadFilter),
 }
 
@@ -219,20 +225,35 @@ fn shown(letter: &Message) -> Value {
     })
 }
 
+/// The columns of the table in front of the detail, which gets a line of its own if less than this is left for it.
+const MIN_DETAIL: usize = 40;
+
 fn print_row(letter: &Message, with_head: bool) {
+    let row = |id: &str, reason: &str, attempts: &str, host: &str| {
+        format!("{id:<36}  {reason:<22} {attempts:>8}  {host:<24}")
+    };
+    let narrow = terminal::width().filter(|width| *width < row("", "", "", "").len() + MIN_DETAIL);
     if with_head {
-        let bold = terminal::bold();
-        println!(
-            "{bold}{:<36}  {:<22} {:>8}  {:<24} what happened{bold:#}",
-            "id", "reason", "attempts", "host"
-        );
+        let (bold, head) = (terminal::bold(), row("id", "reason", "attempts", "host"));
+        match narrow {
+            None => terminal::line(&format!("{bold}{head} what happened{bold:#}")),
+            Some(width) => {
+                terminal::line(&format!("{bold}{}{bold:#}", terminal::cut(head.trim_end(), width)))
+            }
+        };
     }
     let text = |name: &str| letter.text_header(name).unwrap_or("-").to_owned();
     let attempts =
         letter.number_header(dead_letter::ATTEMPTS).map_or("-".to_owned(), |count| count.to_string());
     let (id, reason, host) = (text("id"), text(dead_letter::REASON), text(dead_letter::HOST));
-    terminal::line(&format!(
-        "{id:<36}  {reason:<22} {attempts:>8}  {host:<24} {}",
-        text(dead_letter::DETAIL)
-    ));
+    let (row, detail) = (row(&id, &reason, &attempts, &host), text(dead_letter::DETAIL));
+    match narrow {
+        None => terminal::line(&format!("{row} {detail}")),
+        // `voltgate dead show` has the whole detail.
+        Some(width) => {
+            let faint = terminal::faint();
+            terminal::line(&terminal::cut(row.trim_end(), width));
+            terminal::line(&format!("  {faint}{}{faint:#}", terminal::cut(&detail, width.saturating_sub(2))))
+        }
+    };
 }

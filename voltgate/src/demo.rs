@@ -1,6 +1,7 @@
 //! `voltgate demo`: runs the whole system in a temporary directory, and sends one request for each of the four
 //! decisions.
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use authorization::settings::BROKER_URL;
@@ -41,7 +42,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let mut stage = Stage {
         api: Service::public_api(&settings, Some(&format!("http://{}", system.api_address())))?,
         acl: Service::acl(&settings, Some(&format!("http://{}", system.acl_address())))?,
-        receiver: CallbackReceiver::start()?,
+        receiver: CallbackReceiver::start(Ipv4Addr::LOCALHOST.into())?,
         step: 0,
     };
     let (shutdown, acl_stops) = (CancellationToken::new(), CancellationToken::new());
@@ -83,7 +84,11 @@ impl Stage {
         self.ask("the admitted driver again", ADMITTED, Decision::Unknown).await?;
         let good = terminal::good();
         println!("\n{good}All four decisions were made, recorded and called back.{good:#}");
-        println!("Next: `voltgate up`, then `voltgate authorize {STATION} {ADMITTED}`.");
+        let program = std::env::args().next().unwrap_or_else(|| "voltgate".to_owned());
+        println!("Next, run it yourself:\n");
+        println!("  {program} up &");
+        println!("  {program} acl allow {STATION} {ADMITTED}");
+        println!("  {program} authorize {STATION} {ADMITTED}");
         Ok(())
     }
 

@@ -22,10 +22,10 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,
     /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub(crate) acl: Option<String>,
     /// The data directory of `voltgate up` [default: as in BROKER_URL and REDIS_URL, or voltgate-data if it exists]
     #[arg(long, value_name = "DIR")]

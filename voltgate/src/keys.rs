@@ -34,6 +34,9 @@ pub(crate) struct KeysArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeysCommand {
     /// Create a key and print it; it cannot be shown again
+    #[command(
+        after_help = "Example: voltgate keys create --name roaming-partner --scope authorize,read --expires 90d"
+    )]
     Create {
         /// The key's owner or purpose
         #[arg(long)]
@@ -46,10 +49,15 @@ pub(crate) enum KeysCommand {
         expires: Option<Expiry>,
     },
     /// List all keys, without their secrets
+    #[command(after_help = "Example: voltgate keys list")]
     List,
     /// Revoke a key; the services may accept it for up to five seconds more
-    #[command(after_help = "Exit code: 0 revoked, 1 there is no such key")]
-    Revoke { id: KeyId },
+    #[command(after_help = "Exit code: 0 revoked, 1 there is no such key\n\n\
+        Example: voltgate keys revoke 0b5c9f2e7d41a638")]
+    Revoke {
+        /// The key's id, which `voltgate keys list` shows; not its secret
+        id: KeyId,
+    },
 }
 
 const MAX_NAME: usize = 100;

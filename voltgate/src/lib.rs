@@ -13,6 +13,7 @@ mod demo;
 mod doctor;
 mod keys;
 mod log;
+mod manual;
 mod places;
 pub mod run;
 pub mod settings;

@@ -5,7 +5,7 @@ mod row;
 
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use serde::Deserialize;
 use serde_json::Value;
 use service_runtime::exit::Failure;
@@ -28,17 +28,17 @@ pub(crate) struct LogArgs {
     /// Only requests of this driver token
     #[arg(long, value_name = "TOKEN")]
     driver: Option<String>,
-    /// Only requests with this decision: allowed, not_allowed, unknown or invalid
-    #[arg(long)]
-    status: Option<String>,
-    /// Only requests in this delivery state: pending, delivered or undeliverable
-    #[arg(long, conflicts_with = "follow")]
-    delivery: Option<String>,
+    /// Only requests with this decision
+    #[arg(long, value_enum)]
+    decision: Option<Decided>,
+    /// Only requests whose decision's delivery to the callback URL has come this far
+    #[arg(long, value_enum, conflicts_with = "follow")]
+    delivery: Option<Delivery>,
     /// Only requests at this moment or later, such as 2026-11-21T10:00:00Z
-    #[arg(long)]
+    #[arg(long, value_name = "TIME")]
     from: Option<String>,
     /// Only requests before this moment
-    #[arg(long, conflicts_with = "follow")]
+    #[arg(long, value_name = "TIME", conflicts_with = "follow")]
     to: Option<String>,
     /// The maximum number of requests [default: 50]; with --follow, how many earlier ones to print first [default: 10]
     #[arg(long)]
@@ -53,8 +53,27 @@ pub(crate) struct LogArgs {
     #[arg(long)]
     show_tokens: bool,
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
-    #[arg(long)]
+    #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,
+}
+
+/// A decision, as the API spells it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Decided {
+    Allowed,
+    NotAllowed,
+    Unknown,
+    Invalid,
+}
+
+/// How far the delivery of a decision has come, as the API spells it.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+#[value(rename_all = "snake_case")]
+enum Delivery {
+    Pending,
+    Delivered,
+    Undeliverable,
 }
 
 /// A page of `GET /requests`.
@@ -90,8 +109,13 @@ pub(crate) async fn run(settings: &Settings, args: LogArgs) -> Result<ExitCode, 
 
 async fn page(api: &Service, args: &LogArgs, left: u32, cursor: Option<String>) -> Result<Page, Failure> {
     let (http, mut url) = api.url(&["requests"]);
-    let times = [("delivery", &args.delivery), ("from", &args.from), ("to", &args.to), ("cursor", &cursor)];
-    for (name, value) in args.filters().iter().chain(&times) {
+    let of_the_list = [
+        ("delivery", args.delivery.as_ref().map(named)),
+        ("from", args.from.clone()),
+        ("to", args.to.clone()),
+        ("cursor", cursor),
+    ];
+    for (name, value) in args.filters().iter().chain(&of_the_list) {
         if let Some(value) = value {
             url.query_pairs_mut().append_pair(name, value);
         }
@@ -102,7 +126,16 @@ async fn page(api: &Service, args: &LogArgs, left: u32, cursor: Option<String>) 
 
 impl LogArgs {
     /// The filters that the list and the stream share.
-    fn filters(&self) -> [(&'static str, &Option<String>); 3] {
-        [("station_id", &self.station), ("driver_token", &self.driver), ("status", &self.status)]
+    fn filters(&self) -> [(&'static str, Option<String>); 3] {
+        [
+            ("station_id", self.station.clone()),
+            ("driver_token", self.driver.clone()),
+            ("status", self.decision.as_ref().map(named)),
+        ]
     }
+}
+
+/// A value as it is written on the command line, which is also how the API spells it.
+fn named(value: &impl ValueEnum) -> String {
+    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

@@ -11,7 +11,7 @@ use service_runtime::settings::Settings;
 use crate::cli::{Cli, Command, Documented};
 use crate::client::Service;
 use crate::places::{Missing, Part, settle};
-use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, tables, up};
+use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, settings, tables, up};
 
 /// A running command. It is boxed, because the compiler limits the nesting depth of futures.
 type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
@@ -31,6 +31,9 @@ fn prepared(cli: &Cli) -> Result<Settings, Failure> {
         return Err(Failure::Usage(format!(
             "--key has no effect on `voltgate {name}`, which calls no service"
         )));
+    }
+    if command.needs_no_settings() {
+        return Ok(Settings::default());
     }
     let given = Settings::load(tables::SETTINGS)?.with(key.clone().map(|key| (&VOLTGATE_KEY, key)));
     let (data, parts, missing) = command.works_on();
@@ -60,13 +63,20 @@ impl Command {
             Self::Doctor(_) => "doctor",
             Self::Backup { .. } => "backup",
             Self::Restore { .. } => "restore",
-            Self::Settings => "settings",
+            Self::Settings(_) => "settings",
             Self::Openapi { .. } => "openapi",
+            Self::Completions { .. } => "completions",
+            Self::Man { .. } => "man",
         }
     }
 
     fn calls_services(&self) -> bool {
         matches!(self, Self::Authorize(_) | Self::Acl(_) | Self::Log(_) | Self::Bench(_) | Self::Doctor(_))
+    }
+
+    /// Whether it works even where the settings cannot be read.
+    fn needs_no_settings(&self) -> bool {
+        matches!(self, Self::Openapi { .. } | Self::Completions { .. } | Self::Man { .. })
     }
 
     /// The `--data` directory, the parts to open, and what to do if they do not exist.
@@ -88,7 +98,7 @@ impl Command {
             Self::Authorize(args) => vec![api(&args.api)?],
             Self::Log(args) => vec![api(&args.api)?],
             Self::Acl(args) => vec![acl(&args.acl)?],
-            Self::Bench(args) => vec![api(&args.url)?, acl(&args.acl)?],
+            Self::Bench(args) => vec![api(&args.api)?, acl(&args.acl)?],
             Self::Doctor(args) => vec![api(&args.api)?, acl(&args.acl)?],
             _ => Vec::new(),
         })
@@ -108,16 +118,21 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Log(args) => Box::pin(log::run(settings, args)),
         Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),
         Command::Restore { backup, data } => Box::pin(backup::restore(backup, data)),
-        Command::Settings => Box::pin(async {
-            print!("{}", tables::settings());
-            Ok(ExitCode::SUCCESS)
-        }),
+        Command::Settings(args) => Box::pin(async move { Ok(settings::print(settings, &args)) }),
         Command::Openapi { service } => Box::pin(async move {
             let document = match service {
                 Documented::PublicApi => public_api::openapi::document(true),
                 Documented::AclService => acl_service::openapi::document(),
             };
             println!("{}", document.to_pretty_json().map_err(Failure::broken)?);
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Completions { shell } => Box::pin(async move {
+            manual::completions(shell);
+            Ok(ExitCode::SUCCESS)
+        }),
+        Command::Man { directory } => Box::pin(async move {
+            manual::pages(directory.as_deref())?;
             Ok(ExitCode::SUCCESS)
         }),
     }

@@ -1,4 +1,4 @@
-//! Colours, used on a terminal only.
+//! Colours and widths, used on a terminal only.
 
 use std::io::{IsTerminal, Write};
 
@@ -12,6 +12,20 @@ fn only_on_terminal(style: Style) -> Style {
 /// Prints a line of a list; returns `false` if the output is closed, as after `| head`.
 pub(crate) fn line(text: &str) -> bool {
     writeln!(std::io::stdout(), "{text}").is_ok()
+}
+
+/// The columns of the terminal; `None` if the output is a file or a pipe, whose lines are whole.
+pub(crate) fn width() -> Option<usize> {
+    terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
+/// The text, cut to so many columns if it is longer; the cut is shown.
+pub(crate) fn cut(text: &str, columns: usize) -> String {
+    if text.chars().count() <= columns {
+        return text.to_owned();
+    }
+    let kept: String = text.chars().take(columns.saturating_sub(1)).collect();
+    kept + "…"
 }
 
 /// For headings.

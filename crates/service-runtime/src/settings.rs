@@ -1,16 +1,18 @@
 //! Settings: name, default, what is expected, what it does. Defaults, then `voltgate.toml`, then the environment. Each crate
 //! owns the rows that it reads (`settings.rs` beside its `config.rs`); `voltgate settings` prints all of them.
 
+mod effective;
 mod error;
 mod given;
 mod help;
+mod load;
 mod names;
 mod rows;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
+pub use effective::{Effective, Origin};
 pub use error::SettingError;
 pub use help::help;
 pub use names::NAMES;
@@ -74,43 +76,18 @@ pub enum Shown {
 /// The settings of one process: the values set, over the defaults. Reading them has no side effects.
 #[derive(Clone, Default)]
 pub struct Settings {
-    given: BTreeMap<&'static str, (Setting, String)>,
+    given: BTreeMap<&'static str, Given>,
+}
+
+/// A value that was set.
+#[derive(Clone)]
+struct Given {
+    setting: Setting,
+    value: String,
+    origin: Origin,
 }
 
 impl Settings {
-    /// Reads `voltgate.toml` in the working directory (or the file that `VOLTGATE_CONFIG` names) and the environment.
-    ///
-    /// # Errors
-    /// Returns an error if the file is not TOML, or contains an unknown setting.
-    pub fn load(rows: &[&[Setting]]) -> Result<Self, SettingError> {
-        let row = |name: &str| rows.iter().copied().flatten().find(|row| row.name.eq_ignore_ascii_case(name));
-        let named = std::env::var_os("VOLTGATE_CONFIG").map(PathBuf::from);
-        let file = named.clone().unwrap_or_else(|| PathBuf::from("voltgate.toml"));
-        let from_file = config::Config::builder()
-            .add_source(
-                config::File::from(file.clone()).format(config::FileFormat::Toml).required(named.is_some()),
-            )
-            .build()?;
-        let mut given = BTreeMap::new();
-        for (key, value) in from_file.cache.clone().into_table()? {
-            match row(&key) {
-                Some(row) => {
-                    given.insert(row.name, (*row, text_of(value)?));
-                }
-                // Another service's.
-                None if NAMES.iter().any(|name| name.eq_ignore_ascii_case(&key)) => {}
-                None => return Err(SettingError::Unknown { file: file.display().to_string(), name: key }),
-            }
-        }
-        let from_env = config::Config::builder().add_source(environment(rows)).build()?;
-        for row in rows.iter().copied().flatten() {
-            if let Ok(value) = from_env.get_string(&row.name.to_lowercase()) {
-                given.insert(row.name, (*row, value));
-            }
-        }
-        Ok(Self { given })
-    }
-
     /// Only these values, for tests and for one process that starts several services.
     pub fn of<'a>(values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
         Self::default().with(values)
@@ -119,7 +96,13 @@ impl Settings {
     /// The same settings with these values replaced.
     #[must_use]
     pub fn with<'a>(mut self, values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
-        self.given.extend(values.into_iter().map(|(setting, value)| (setting.name, (*setting, value))));
+        let origin = Origin::CommandLine;
+        let given = |(setting, value): (&'a Setting, String)| Given {
+            setting: *setting,
+            value,
+            origin: origin.clone(),
+        };
+        self.given.extend(values.into_iter().map(given).map(|given| (given.setting.name, given)));
         self
     }
 
@@ -133,13 +116,13 @@ impl Settings {
 
     /// Whether the setting is set; an empty value counts as not set.
     pub fn is_given(&self, setting: &Setting) -> bool {
-        self.given.get(setting.name).is_some_and(|(_, value)| !value.trim().is_empty())
+        self.given.get(setting.name).is_some_and(|given| !given.value.trim().is_empty())
     }
 
     /// The value in force, as text.
     pub fn text(&self, setting: &Setting) -> &str {
         match self.given.get(setting.name) {
-            Some((_, value)) if !value.trim().is_empty() => value.trim(),
+            Some(Given { value, .. }) if !value.trim().is_empty() => value.trim(),
             _ => setting.default,
         }
     }
@@ -243,7 +226,7 @@ impl Settings {
     /// The values set, in the order of their names, safe to show: secrets and passwords are masked as Celery
     /// masks them in its configuration.
     pub fn shown(&self) -> Vec<(&'static str, String)> {
-        let given = self.given.values().map(|(setting, _)| setting).filter(|setting| self.is_given(setting));
+        let given = self.given.values().map(|given| &given.setting).filter(|setting| self.is_given(setting));
         let shown = |setting: &Setting| self.masked(setting).replace(server_url::MASK, "********");
         given.map(|setting| (setting.name, shown(setting))).collect()
     }
@@ -265,17 +248,6 @@ impl Settings {
     }
 }
 
-/// Voltgate's own names only: other variables are unrelated and need not even be text.
-fn environment(rows: &[&[Setting]]) -> config::Environment {
-    let named = rows
-        .iter()
-        .copied()
-        .flatten()
-        .filter_map(|setting| Some((setting.name, std::env::var_os(setting.name)?)));
-    let ours = named.map(|(name, value)| (name.to_owned(), value.to_string_lossy().into_owned()));
-    config::Environment::default().source(Some(ours.collect()))
-}
-
 /// The table for docs/configure.md, from the rows of all crates.
 pub fn markdown_table(rows: &[&[Setting]]) -> String {
     let cell = |text: &str| if text.is_empty() { String::new() } else { format!("`{text}`") };
@@ -286,17 +258,6 @@ pub fn markdown_table(rows: &[&[Setting]]) -> String {
     let head = "| setting | default | expected | what it does |\n| --- | --- | --- | --- |\n";
     let named = |name: &&str| rows.iter().copied().flatten().find(|row| row.name == *name);
     NAMES.iter().filter_map(named).map(row).fold(head.to_owned(), |table, row| table + &row)
-}
-
-/// A list in the file equals its items joined by commas.
-fn text_of(value: config::Value) -> Result<String, config::ConfigError> {
-    match value.kind {
-        config::ValueKind::Array(items) => {
-            let items: Result<Vec<_>, _> = items.into_iter().map(config::Value::into_string).collect();
-            Ok(items?.join(","))
-        }
-        _ => value.into_string(),
-    }
 }
 
 #[cfg(test)]

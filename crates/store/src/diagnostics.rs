@@ -28,6 +28,20 @@ pub enum StoreFacts {
 /// The facts about a Redis server.
 #[derive(Debug, Clone)]
 pub struct RedisFacts {
+    /// What `INFO` says, or why the server did not answer it: some users may not run it.
+    pub info: Result<RedisInfo, String>,
+    /// Whether a value can be written, or the reason why not.
+    pub writable: Result<(), String>,
+    /// How many milliseconds its clock is ahead of ours, as far as network latency allows to measure, or why `TIME` was
+    /// not answered.
+    pub clock_ahead_ms: Result<i64, String>,
+    /// The latency of one command, the best of several.
+    pub latency: Duration,
+}
+
+/// The facts in `INFO`.
+#[derive(Debug, Clone)]
+pub struct RedisInfo {
     /// The version, such as 7.0.15.
     pub version: String,
     /// `standalone`, `cluster` or `sentinel`.
@@ -43,12 +57,6 @@ pub struct RedisFacts {
     pub eviction: String,
     /// The used fraction of the memory limit; `None` without a limit.
     pub memory_used: Option<f64>,
-    /// Whether a value can be written, or the reason why not.
-    pub writable: Result<(), String>,
-    /// How many milliseconds its clock is ahead of ours, as far as network latency allows to measure.
-    pub clock_ahead_ms: i64,
-    /// The latency of one command, the best of several.
-    pub latency: Duration,
 }
 
 /// Examines the store at `url`. Our keys begin with `key_prefix`.
@@ -69,26 +77,40 @@ pub async fn examine(url: &str, key_prefix: &str, limit: Duration) -> Result<Sto
 }
 
 async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::RedisResult<RedisFacts> {
-    let info: String = redis::cmd("INFO").query_async(redis).await?;
-    let info: HashMap<&str, &str> = info.lines().filter_map(|line| line.trim().split_once(':')).collect();
-    let text = |name: &str| info.get(name).copied().unwrap_or_default();
-    let number = |name: &str| text(name).parse::<f64>().unwrap_or_default();
-    let (mut latency, mut clock_ahead_ms) = (Duration::MAX, 0);
+    let info = permitted(redis::cmd("INFO").query_async::<String>(redis).await)?.map(|text| read_info(&text));
+    let (mut latency, mut clock_ahead_ms) = (Duration::MAX, Ok(0));
     for _ in 0..5 {
         let began = Instant::now();
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(redis).await?;
+        let answered = permitted(redis::cmd("TIME").query_async::<(i64, i64)>(redis).await)?;
         let took = began.elapsed();
         if took < latency {
             // The server's clock was read about half-way through the call.
             let ours = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default() - took / 2;
             let ours = i64::try_from(ours.as_millis()).unwrap_or(i64::MAX);
-            (latency, clock_ahead_ms) = (took, seconds * 1000 + micros / 1000 - ours);
+            latency = took;
+            clock_ahead_ms = answered.map(|(seconds, micros)| seconds * 1000 + micros / 1000 - ours);
         }
     }
     let mut probe = redis::cmd("SET");
     probe.arg(format!("{key_prefix}{PROBE}")).arg("1").arg("EX").arg(5);
     let writable = probe.query_async::<()>(redis).await.map_err(|error| error.to_string());
-    Ok(RedisFacts {
+    Ok(RedisFacts { info, writable, clock_ahead_ms, latency })
+}
+
+/// A command that the server refuses is a fact; a connection that breaks ends the examination.
+fn permitted<T>(answered: redis::RedisResult<T>) -> redis::RedisResult<Result<T, String>> {
+    match answered {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(error) if error.code().is_some() => Ok(Err(error.to_string())),
+        Err(error) => Err(error),
+    }
+}
+
+fn read_info(text: &str) -> RedisInfo {
+    let info: HashMap<&str, &str> = text.lines().filter_map(|line| line.trim().split_once(':')).collect();
+    let text = |name: &str| info.get(name).copied().unwrap_or_default();
+    let number = |name: &str| text(name).parse::<f64>().unwrap_or_default();
+    RedisInfo {
         version: text("redis_version").to_owned(),
         mode: text("redis_mode").to_owned(),
         replica: text("role") == "slave",
@@ -97,10 +119,7 @@ async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::Red
         append_only: text("aof_enabled") == "1",
         eviction: text("maxmemory_policy").to_owned(),
         memory_used: (number("maxmemory") > 0.0).then(|| number("used_memory") / number("maxmemory")),
-        writable,
-        clock_ahead_ms,
-        latency,
-    })
+    }
 }
 
 fn unavailable(error: impl Into<BoxError>) -> StoreError {

@@ -300,7 +300,8 @@ async fn the_command_line_administers_lists() {
     let (code, out, _) = run(&["import", &path, "--remove", "--json"]).await;
     assert_eq!(code, Some(1));
     let report: Value = serde_json::from_str(&out).unwrap();
-    assert_eq!(report, json!({"lines": 6002, "applied": 6000, "unchanged": 0, "refused": 1}));
+    let counts = ["lines", "applied", "unchanged", "refused"].map(|name| report[name].as_u64());
+    assert_eq!(counts, [6002, 6000, 0, 1].map(Some), "{report}");
     let (code, ..) = run(&["allow", STATION, DRIVER, "--until", "2100-01-01T00:00:00Z"]).await;
     assert_eq!(code, Some(0));
     let (_, out, _) = run(&["list", STATION, "--search", "driver_token"]).await;

@@ -100,6 +100,57 @@ async fn the_help_of_a_service_names_the_settings_that_matter_most() {
     }
 }
 
+#[tokio::test]
+async fn completions_and_manual_pages_know_every_command_whatever_the_settings() {
+    let (_, help, _) = Process::run("voltgate", &["--help"], &BTreeMap::new()).await;
+    let commands = help.lines().skip_while(|line| *line != "Commands:").skip(1);
+    let commands: Vec<&str> = commands
+        .take_while(|line| !line.is_empty())
+        .filter(|line| line.starts_with("  ") && !line.starts_with("   "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert!(commands.len() >= 12, "{help}");
+    for arguments in
+        [&["completions", "bash"][..], &["completions", "zsh"], &["completions", "fish"], &["man"]]
+    {
+        let (code, out, err) = Process::run("voltgate", arguments, &unreadable()).await;
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{arguments:?}");
+        for command in &commands {
+            assert!(out.contains(command), "{arguments:?} lacks {command}");
+        }
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let pages = directory.path().join("man").display().to_string();
+    let (code, _, err) = Process::run("voltgate", &["man", "--directory", &pages], &unreadable()).await;
+    assert_eq!(code, Some(0), "{err}");
+    for page in ["voltgate.1", "voltgate-acl.1", "voltgate-acl-import.1", "voltgate-authorize.1"] {
+        assert!(std::path::Path::new(&pages).join(page).exists(), "{page}");
+    }
+}
+
+#[tokio::test]
+async fn the_settings_in_force_are_shown_with_where_they_come_from_and_without_secrets() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "task_queue = \"from-file\"\nwebhook_secret = \"whsec_s3cret\"\n").unwrap();
+    let path = file.path().display().to_string();
+    let environment = BTreeMap::from([
+        ("VOLTGATE_CONFIG".to_owned(), path.clone()),
+        ("BROKER_URL".to_owned(), "amqp://me:s3cret@broker".to_owned()),
+    ]);
+    let show = ["settings", "--effective", "--json"];
+    let (code, out, err) = Process::run("voltgate", &show, &environment).await;
+    assert_eq!(code, Some(0), "{err}");
+    let shown: Vec<serde_json::Value> = serde_json::from_str(&out).unwrap();
+    let of = |name: &str| shown.iter().find(|each| each["setting"] == name).unwrap().clone();
+    assert_eq!((&of("TASK_QUEUE")["value"], &of("TASK_QUEUE")["from"]), (&"from-file".into(), &path.into()));
+    assert_eq!(of("BROKER_URL")["from"], "environment");
+    assert_eq!((&of("REDIS_PORT")["value"], &of("REDIS_PORT")["from"]), (&"6379".into(), &"default".into()));
+    let (_, table, _) = Process::run("voltgate", &show[..2], &environment).await;
+    for text in [out, table] {
+        assert!(text.contains("amqp://me:****@broker") && !text.contains("s3cret"), "{text}");
+    }
+}
+
 #[test]
 fn the_version_carries_the_commit_that_was_built() {
     let git = std::process::Command::new("git")

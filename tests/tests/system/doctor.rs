@@ -121,6 +121,34 @@ async fn servers_that_are_not_there_are_named_without_their_passwords() {
 }
 
 #[tokio::test]
+async fn a_store_that_does_not_permit_info_is_examined_as_far_as_it_can_be() {
+    let deployment = Deployment::new().await;
+    let mut redis = deployment.servers.redis().await;
+    let user = format!("doctor-{}", free_port());
+    let rules = ["on", ">s3cret", "~*", "+@all", "-info", "-time"];
+    redis::cmd("ACL").arg("SETUSER").arg(&user).arg(&rules).query_async::<()>(&mut redis).await.unwrap();
+    let url = deployment.servers.redis.replacen("redis://", &format!("redis://{user}:s3cret@"), 1);
+    let deployment = deployment.with("REDIS_URL", url);
+    let output = doctor(&deployment.environment, &["--api", "http://127.0.0.1:1", "--json"]).await;
+    redis::cmd("ACL").arg("DELUSER").arg(&user).query_async::<()>(&mut redis).await.unwrap();
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let result = |check: &str| {
+        let checks = report["checks"].as_array().unwrap().iter();
+        checks.filter(|each| each["check"] == check).map(|each| each["result"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(result("store"), ["warning"], "{report}");
+    assert_eq!(
+        (result("store write"), result("clock")),
+        (vec!["ok".into()], vec!["warning".into()]),
+        "{report}"
+    );
+    assert!(
+        !report.to_string().contains("s3cret") && report.to_string().contains("no permissions"),
+        "{report}"
+    );
+}
+
+#[tokio::test]
 async fn a_system_in_one_process_is_looked_at_while_it_runs() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").display().to_string();

@@ -6,7 +6,7 @@ use tests::process::Process;
 
 /// Its exit code and its output.
 async fn bench(api: &str, acl: &str, load: &[&str]) -> (Option<i32>, Value) {
-    let asked = ["bench", "--url", api, "--acl", acl, "--duration", "1", "--warm-up", "0.2", "--json"];
+    let asked = ["bench", "--api", api, "--acl", acl, "--duration", "1", "--warm-up", "0.2", "--json"];
     let (code, printed, said) = Process::run("voltgate", &[&asked[..], load].concat(), &[].into()).await;
     (code, serde_json::from_str(&printed).unwrap_or_else(|_| panic!("{printed}\n{said}")))
 }

@@ -134,7 +134,7 @@ async fn an_option_that_a_command_has_no_use_for_is_refused() {
         &["keys", "list", "--key", &key],
         &["dead", "list", "--key", &key],
         &["settings", "--key", &key],
-        &["authorize", STATION, DRIVER, "--callback-url", "http://127.0.0.1:9/", "--wait", "5"],
+        &["authorize", STATION, DRIVER, "--wait", "0"],
         &["authorize", STATION, DRIVER, "--api", "127.0.0.1"],
         &["bench", "--rate", "0"],
         &["bench", "--duration=-1"],

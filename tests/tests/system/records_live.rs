@@ -172,9 +172,9 @@ async fn the_log_is_a_table_without_tokens_or_a_json_object_a_line() {
     let (_, json) = log(&services.api_url, &["--json", "--driver", DRIVER]).await;
     let line: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(line["request_id"], asked[0]);
-    assert_eq!(log(&services.api_url, &["--status", "unknown"]).await.1, "no such requests\n");
-    let (code, text) = log(&services.api_url, &["--status", "maybe"]).await;
-    assert!(code == Some(65) && text.contains("status: expected allowed"), "{code:?} {text}");
+    assert_eq!(log(&services.api_url, &["--decision", "unknown"]).await.1, "no such requests\n");
+    let (code, text) = log(&services.api_url, &["--decision", "maybe"]).await;
+    assert!(code == Some(64) && text.contains("possible values: allowed, not_allowed"), "{code:?} {text}");
     assert_eq!(log("http://127.0.0.1:9", &[]).await.0, Some(69));
     let head = format!("{} log --api {} | head -1", program("voltgate").display(), services.api_url);
     let head = tokio::process::Command::new("bash").args(["-o", "pipefail", "-c", &head]).output();

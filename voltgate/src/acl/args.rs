@@ -9,7 +9,7 @@ pub(crate) struct AclArgs {
     #[command(subcommand)]
     pub(crate) command: AclCommand,
     /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
-    #[arg(long, global = true)]
+    #[arg(long, global = true, value_name = "URL")]
     pub(crate) acl: Option<String>,
     /// Print JSON for machines
     #[arg(long, global = true)]
@@ -19,19 +19,40 @@ pub(crate) struct AclArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum AclCommand {
     /// Admit a driver at a station
+    #[command(
+        after_help = "Example: voltgate acl allow 123e4567-e89b-12d3-a456-426614174000 sample-driver-token-0001 --until 2027-01-01T00:00:00Z"
+    )]
     Allow {
+        /// The station, a UUID
         station: String,
+        /// The driver token
         token: String,
         #[command(flatten)]
         times: TimesArgs,
     },
     /// Remove a driver from a station's list
-    Deny { station: String, token: String },
+    #[command(
+        after_help = "Example: voltgate acl deny 123e4567-e89b-12d3-a456-426614174000 sample-driver-token-0001"
+    )]
+    Deny {
+        /// The station, a UUID
+        station: String,
+        /// The driver token
+        token: String,
+    },
     /// Check whether a driver may charge at a station
-    #[command(after_help = "Exit code: 0 allowed, 1 not allowed")]
-    Check { station: String, token: String },
+    #[command(after_help = "Exit code: 0 allowed, 1 not allowed\n\n\
+        Example: voltgate acl check 123e4567-e89b-12d3-a456-426614174000 sample-driver-token-0001")]
+    Check {
+        /// The station, a UUID
+        station: String,
+        /// The driver token
+        token: String,
+    },
     /// Print a station's list, one driver token a line, with the entry's validity period if it has one
+    #[command(after_help = "Example: voltgate acl list 123e4567-e89b-12d3-a456-426614174000 --search 0001")]
     List {
+        /// The station, a UUID
         station: String,
         /// Only tokens that contain this text of at least 3 characters
         #[arg(long, conflicts_with = "timed")]
@@ -46,20 +67,18 @@ pub(crate) enum AclCommand {
             CSV has one line station_id,driver_token[,from[,until]] for each, or other columns named by a header; NDJSON has one \
             object with these fields for each. Valid lines are applied; invalid ones are reported on standard error. A header with \
             an unknown column ends the import.",
-        after_help = "Exit code: 0 all lines applied, 1 some lines rejected, 65 invalid header"
+        after_help = "Exit code: 0 all lines applied, 1 some lines rejected, 65 invalid header, 130 interrupted\n\n\
+            Example: voltgate acl import drivers.csv --refused refused.csv"
     )]
-    Import {
-        file: PathBuf,
-        /// Remove the drivers instead
-        #[arg(long)]
-        remove: bool,
-        /// The file's format [default: ndjson for *.ndjson and *.jsonl, csv otherwise]
-        #[arg(long)]
-        format: Option<Format>,
-    },
+    Import(ImportArgs),
     /// Copy a station's list to another station; existing entries there are kept
+    #[command(
+        after_help = "Example: voltgate acl copy 123e4567-e89b-12d3-a456-426614174000 123e4567-e89b-12d3-a456-426614174001"
+    )]
     Copy {
+        /// The station whose list is copied
         from: String,
+        /// The station that gets the entries
         to: String,
         /// Make the other list the same: replace its entries and remove those that are not on the copied list
         #[arg(long)]
@@ -69,7 +88,26 @@ pub(crate) enum AclCommand {
     #[command(subcommand)]
     Group(GroupCommand),
     /// Show the changes of access lists, newest first
+    #[command(after_help = "Example: voltgate acl audit --driver sample-driver-token-0001")]
     Audit(AuditArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// The file; `-` is standard input
+    pub(crate) file: PathBuf,
+    /// Remove the drivers instead
+    #[arg(long)]
+    pub(crate) remove: bool,
+    /// The file's format [default: ndjson for *.ndjson and *.jsonl, csv otherwise]
+    #[arg(long)]
+    pub(crate) format: Option<Format>,
+    /// Only check the lines; change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Write the rejected lines to this file, each below its reason; once corrected, it can be imported
+    #[arg(long, value_name = "FILE")]
+    pub(crate) refused: Option<PathBuf>,
 }
 
 /// An entry's validity period.
@@ -92,30 +130,72 @@ pub(crate) enum Format {
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupCommand {
     /// Print the names of all groups
+    #[command(after_help = "Example: voltgate acl group list")]
     List,
     /// Create a group
-    Create { name: String },
-    /// Delete a group; the lists of its stations are unchanged
-    Delete { name: String },
-    /// Show how many stations and drivers a group has
-    Show { name: String },
-    /// Print the stations of a group
-    Stations { name: String },
-    /// Print the drivers of a group
-    Drivers { name: String },
-    /// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
-    Join { name: String, station: String },
-    /// Remove a station from a group; its list is unchanged
-    Leave { name: String, station: String },
-    /// Add a driver to a group and to the list of each of its stations
-    Allow {
+    #[command(after_help = "Example: voltgate acl group create north")]
+    Create {
+        /// The group
         name: String,
+    },
+    /// Delete a group; the lists of its stations are unchanged
+    #[command(after_help = "Example: voltgate acl group delete north")]
+    Delete {
+        /// The group
+        name: String,
+    },
+    /// Show how many stations and drivers a group has
+    #[command(after_help = "Example: voltgate acl group show north")]
+    Show {
+        /// The group
+        name: String,
+    },
+    /// Print the stations of a group
+    #[command(after_help = "Example: voltgate acl group stations north")]
+    Stations {
+        /// The group
+        name: String,
+    },
+    /// Print the drivers of a group
+    #[command(after_help = "Example: voltgate acl group drivers north")]
+    Drivers {
+        /// The group
+        name: String,
+    },
+    /// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
+    #[command(after_help = "Example: voltgate acl group join north 123e4567-e89b-12d3-a456-426614174000")]
+    Join {
+        /// The group
+        name: String,
+        /// The station, a UUID
+        station: String,
+    },
+    /// Remove a station from a group; its list is unchanged
+    #[command(after_help = "Example: voltgate acl group leave north 123e4567-e89b-12d3-a456-426614174000")]
+    Leave {
+        /// The group
+        name: String,
+        /// The station, a UUID
+        station: String,
+    },
+    /// Add a driver to a group and to the list of each of its stations
+    #[command(after_help = "Example: voltgate acl group allow north sample-driver-token-0001")]
+    Allow {
+        /// The group
+        name: String,
+        /// The driver token
         token: String,
         #[command(flatten)]
         times: TimesArgs,
     },
     /// Remove a driver from a group and from the list of each of its stations, however it came there
-    Deny { name: String, token: String },
+    #[command(after_help = "Example: voltgate acl group deny north sample-driver-token-0001")]
+    Deny {
+        /// The group
+        name: String,
+        /// The driver token
+        token: String,
+    },
 }
 
 #[derive(Debug, Args)]

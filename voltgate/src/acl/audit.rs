@@ -16,12 +16,17 @@ pub(super) async fn run(acl: &Service, args: &AuditArgs, as_json: bool) -> Resul
         .with("to", args.to.as_deref());
     let mut left = args.limit;
     while let Some(page) = pages.next().await? {
-        for entry in page["entries"].as_array().into_iter().flatten() {
-            if left == 0 {
-                return Ok(());
-            }
-            left -= 1;
-            if !terminal::line(&if as_json { entry.to_string() } else { row(entry) }) {
+        let entries = page["entries"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let entries = &entries[..entries.len().min(left)];
+        left -= entries.len();
+        let heads: Vec<_> = entries.iter().map(head).collect();
+        let widths: Vec<usize> = (0..4)
+            .map(|column| heads.iter().map(|head| head[column].chars().count()).max().unwrap_or(0))
+            .collect();
+        for (entry, head) in entries.iter().zip(&heads) {
+            let cells = head.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}  "));
+            let row = || cells.collect::<String>() + &tail(entry);
+            if !terminal::line(&if as_json { entry.to_string() } else { row() }) {
                 return Ok(());
             }
         }
@@ -32,32 +37,35 @@ pub(super) async fn run(acl: &Service, args: &AuditArgs, as_json: bool) -> Resul
     Ok(())
 }
 
-/// Time, author, action, stage, and the first of the entries concerned.
-fn row(entry: &Value) -> String {
-    let text = |name: &str| entry[name].as_str().unwrap_or_default();
-    let who = [text("actor"), text("address")].map(str::to_owned);
-    let who: Vec<String> = who.into_iter().filter(|part| !part.is_empty()).collect();
-    let mut row =
-        format!("{:<30}  {:<20}  {:<13}  {:<9}", text("at"), who.join(" at "), text("action"), text("stage"));
+/// Time, author, action and stage, which are aligned.
+fn head(entry: &Value) -> [String; 4] {
+    let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
+    let author = [text("actor"), text("address")].into_iter().filter(|part| !part.is_empty());
+    [text("at"), author.collect::<Vec<_>>().join(" at "), text("action"), text("stage")]
+}
+
+/// The group, the first of the entries concerned, and the counts.
+fn tail(entry: &Value) -> String {
+    let mut parts = Vec::new();
     if let Some(group) = entry["group"].as_str() {
-        row += &format!("  group {group}");
+        parts.push(format!("group {group}"));
     }
     if let Some(first) = entry["changes"].get(0) {
         for name in ["effect", "station_id", "driver_token", "from", "until"] {
             if let Some(value) = first[name].as_str() {
                 let label = if matches!(name, "from" | "until") { format!("{name} ") } else { String::new() };
-                row += &format!("  {label}{value}");
+                parts.push(format!("{label}{value}"));
             }
         }
     }
     match entry["count"].as_u64() {
-        Some(count) if count > 1 => row += &format!("  and {} more", count - 1),
+        Some(count) if count > 1 => parts.push(format!("and {} more", count - 1)),
         _ => {}
     }
     if entry["counts"].is_object() {
         let count = |name: &str| entry["counts"][name].as_u64().unwrap_or_default();
         let (applied, unchanged, refused) = (count("applied"), count("unchanged"), count("refused"));
-        row += &format!("  {applied} applied, {unchanged} unchanged, {refused} refused");
+        parts.push(format!("{applied} applied, {unchanged} unchanged, {refused} refused"));
     }
-    row
+    parts.join("  ")
 }

@@ -1,5 +1,6 @@
 //! Whether every service would start with these settings, and which settings are a risk.
 
+use authorization::config::broker_url;
 use authorization::settings::{CALLBACK_ALLOWED_NETWORKS, WEBHOOK_PRIVATE_KEY, WEBHOOK_SECRET};
 use service_runtime::settings::{SettingError, Settings};
 use service_runtime::telemetry::LogConfig;
@@ -36,16 +37,31 @@ fn signatures(settings: &Settings) -> Finding {
 
 fn networks(settings: &Settings) -> Finding {
     let (check, given) = ("callback networks", settings.text(&CALLBACK_ALLOWED_NETWORKS));
+    // `voltgate up` keeps its queue in a directory, and admits this machine while only this machine can ask it.
+    let embedded = broker_url(settings).is_ok_and(|url| url.expose().starts_with("embedded:"));
+    let loopback =
+        acl_service::config::Config::from_settings(settings).is_ok_and(|config| config.bind.is_loopback());
+    let with_this_machine = embedded && loopback;
     if given.is_empty() {
-        return Finding::ok(check, "only public addresses are called back");
+        let detail = match with_this_machine {
+            true => {
+                "public addresses are called back, and this machine by `voltgate up`, which only this machine can call"
+            }
+            false => "only public addresses are called back",
+        };
+        return Finding::ok(check, detail);
     }
-    let detail = format!("private networks may be called back: {given}");
+    let besides = if with_this_machine { "public addresses and this machine" } else { "public addresses" };
+    let detail = format!("called back besides {besides}: {given}");
     if given.split(',').any(|network| network.trim().ends_with("/0")) {
         return Finding::failure(
             check,
             detail,
             "every caller of public-api can reach all of them: name only the clients' networks",
         );
+    }
+    if given.split(',').all(|network| network.trim() == "localhost") {
+        return Finding::ok(check, detail);
     }
     Finding::warning(check, detail, "admit only the clients' networks")
 }

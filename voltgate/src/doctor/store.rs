@@ -1,7 +1,7 @@
 //! The store: whether it answers, persists its data, and has the same time as this machine.
 
 use ::store::config::StoreConfig;
-use ::store::diagnostics::{RedisFacts, StoreFacts};
+use ::store::diagnostics::{RedisFacts, RedisInfo, StoreFacts};
 use service_runtime::settings::Settings;
 
 use super::finding::Finding;
@@ -34,25 +34,31 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
 }
 
 fn judge(facts: &RedisFacts, at: &str) -> Vec<Finding> {
-    if let Some(useless) = of_another_kind(facts, at) {
-        return vec![useless];
-    }
-    let mut findings = vec![
-        version(facts, at),
-        writable(facts),
-        persistence(facts),
-        eviction(facts),
-        latency(facts),
-        clock(facts.clock_ahead_ms),
-    ];
-    if facts.unfenced {
+    let mut findings = match &facts.info {
+        Ok(info) => match of_another_kind(info, at) {
+            Some(useless) => return vec![useless],
+            None => of_info(info, at),
+        },
+        Err(why) => vec![Finding::warning(
+            "store",
+            format!("Redis at {at} does not answer INFO: {why}"),
+            "permit it (`ACL SETUSER … +info`) to have its version, role, persistence and memory checked",
+        )],
+    };
+    findings.extend([writable(facts), latency(facts), clock(&facts.clock_ahead_ms)]);
+    findings
+}
+
+fn of_info(info: &RedisInfo, at: &str) -> Vec<Finding> {
+    let mut findings = vec![version(info, at), persistence(info), eviction(info)];
+    if info.unfenced {
         let remedy = "set `min-replicas-to-write 1`: an isolated primary would go on accepting writes that are then lost";
         findings.push(Finding::warning("store fail-over", "it accepts writes without its replicas", remedy));
     }
     findings
 }
 
-fn of_another_kind(facts: &RedisFacts, at: &str) -> Option<Finding> {
+fn of_another_kind(facts: &RedisInfo, at: &str) -> Option<Finding> {
     let (what, remedy) = match facts.mode.as_str() {
         "cluster" => ("a node of a Redis Cluster", "name one Redis server: a cluster is not supported"),
         "sentinel" => ("a Redis Sentinel", "name the primary that it watches"),
@@ -62,7 +68,7 @@ fn of_another_kind(facts: &RedisFacts, at: &str) -> Option<Finding> {
     Some(Finding::failure("store", format!("{what} at {at}"), remedy))
 }
 
-fn version(facts: &RedisFacts, at: &str) -> Finding {
+fn version(facts: &RedisInfo, at: &str) -> Finding {
     let mut numbers = facts.version.split('.').map(|part| part.parse::<u32>().unwrap_or_default());
     let version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
     let detail = format!("Redis {} at {at}", facts.version);
@@ -80,7 +86,7 @@ fn writable(facts: &RedisFacts) -> Finding {
     }
 }
 
-fn persistence(facts: &RedisFacts) -> Finding {
+fn persistence(facts: &RedisInfo) -> Finding {
     let check = "store persistence";
     if facts.append_only {
         return Finding::ok(check, "the append-only log is on");
@@ -90,7 +96,7 @@ fn persistence(facts: &RedisFacts) -> Finding {
     Finding::warning(check, "the append-only log is off", remedy)
 }
 
-fn eviction(facts: &RedisFacts) -> Finding {
+fn eviction(facts: &RedisInfo) -> Finding {
     let check = "store memory";
     let remedy = "set `maxmemory-policy noeviction`: otherwise records and access lists are dropped silently";
     match (facts.eviction.as_str(), facts.memory_used) {
@@ -114,8 +120,17 @@ fn latency(facts: &RedisFacts) -> Finding {
     Finding::ok(check, detail)
 }
 
-fn clock(ahead_ms: i64) -> Finding {
-    let (check, detail) = ("clock", format!("{ahead_ms} ms from Redis to this machine"));
+fn clock(ahead_ms: &Result<i64, String>) -> Finding {
+    let check = "clock";
+    let ahead_ms = match ahead_ms {
+        Ok(ahead_ms) => ahead_ms,
+        Err(why) => {
+            let remedy =
+                "permit it (`ACL SETUSER … +time`), or see that both machines are synchronised (NTP)";
+            return Finding::warning(check, format!("Redis does not answer TIME: {why}"), remedy);
+        }
+    };
+    let detail = format!("{ahead_ms} ms from Redis to this machine");
     if ahead_ms.abs() > MAX_SKEW_MS {
         let remedy = "synchronise both (NTP): deadlines are absolute times that pass from machine to machine";
         return Finding::warning(check, detail, remedy);
