@@ -1,15 +1,16 @@
 # Targets contain no logic: anything that needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
-.PHONY: help demo up test bench hot-pieces conformance chaos fleet upgrade-test neighbours search-bench check deny deploy-check
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+.PHONY: help demo up test bench hot-pieces conformance chaos fleet upgrade-test neighbours search-bench check deny deploy-check dist
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: ## Build, and show one request for each of the four decisions; needs only Rust
-	cargo run --quiet --package voltgate -- demo
+	cargo run --package voltgate -- demo
 
 up: ## Run everything in one process, data in ./voltgate-data
-	cargo run --quiet --package voltgate -- up
+	cargo run --package voltgate -- up
 
 test: ## Run all tests against private RabbitMQ and Redis servers; installs their Debian packages if permitted
 	cargo build --workspace --bins --examples
@@ -17,36 +18,36 @@ test: ## Run all tests against private RabbitMQ and Redis servers; installs thei
 
 bench: ## Measure the release build, the bare broker and a Python system; BENCH=backlog, for instance, runs one part
 	CARGO_PROFILE_DIST_STRIP=none cargo build --profile dist -p public-api -p acl-service -p worker -p voltgate -p bench # `profile` needs the symbols
-	target/dist/bench $(or $(BENCH),all)
+	$(TARGET)/dist/bench $(or $(BENCH),all)
 
 hot-pieces: ## Update the counts in bench/hot-pieces.json, after an intended increase or a new compiler
 	cargo build --package bench --bins
-	target/debug/hot-pieces > target/hot-pieces.json
-	cp target/hot-pieces.json bench/hot-pieces.json
+	$(TARGET)/debug/hot-pieces > $(TARGET)/hot-pieces.json
+	cp $(TARGET)/hot-pieces.json bench/hot-pieces.json
 
 conformance: ## Run Celery 5.7's own integration tests of tasks against our worker; BACKEND=rpc selects the other result backend
 	cargo build --workspace --bins --examples
-	target/debug/with-servers tests/celery/run rust $(or $(BACKEND),redis) t/integration/test_tasks.py
+	$(TARGET)/debug/with-servers tests/celery/run rust $(or $(BACKEND),redis) t/integration/test_tasks.py
 
 neighbours: ## Measure the latency of a healthy host while 600 callbacks hang, or drip, at another (takes two minutes)
 	cargo build --release -p public-api -p worker -p acl-service -p tests
-	cargo run --quiet --package test-servers --bin with-servers -- target/release/neighbours
+	cargo run --quiet --package test-servers --bin with-servers -- $(TARGET)/release/neighbours
 
 search-bench: ## Measure searches among ten million requests in a private Redis (13 GB of memory, half an hour); RECORDS=…
 	cargo build --release --package tests --package public-api --bin search-bench --bin public-api
-	target/release/search-bench $(RECORDS)
+	$(TARGET)/release/search-bench $(RECORDS)
 
 chaos: ## Inject faults under load and account for every 202; SEED=… repeats a run, SECONDS=… sets its length
 	cargo build --workspace
-	target/debug/chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+	$(TARGET)/debug/chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 fleet: ## Run a Python worker and one of ours on one queue, and kill both at random; SEED=… REQUESTS=… QUEUE=classic
 	cargo build --workspace
-	target/debug/with-servers target/debug/fleet $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(QUEUE),--queue-type $(QUEUE))
+	$(TARGET)/debug/with-servers $(TARGET)/debug/fleet $(if $(SEED),--seed $(SEED)) $(if $(REQUESTS),--requests $(REQUESTS)) $(if $(QUEUE),--queue-type $(QUEUE))
 
 upgrade-test: ## Run an earlier version together with this one under load: make upgrade-test FROM=<commit> SECONDS=…
 	cargo build --workspace --bins
-	target/debug/with-servers target/debug/upgrade-test $(FROM) $(if $(SECONDS),--seconds $(SECONDS))
+	$(TARGET)/debug/with-servers $(TARGET)/debug/upgrade-test $(FROM) $(if $(SECONDS),--seconds $(SECONDS))
 
 check: ## Check formatting, lints and documentation; warnings are errors
 	cargo fmt --all --check
@@ -54,9 +55,14 @@ check: ## Check formatting, lints and documentation; warnings are errors
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 deny: ## Check licences, sources and banned crates (advisories need their database: see CONTRIBUTING.md)
-	cargo install --quiet --locked --debug --root target/tools cargo-deny@0.20.2 # a debug build, because it runs once and building takes longest
+	cargo install --quiet --locked --debug --root $(TARGET)/tools cargo-deny@0.20.2 # a debug build, because it runs once and building takes longest
 	cargo fetch --quiet --locked # for every platform: a build fetches only its own, but cargo-deny checks all
-	target/tools/bin/cargo-deny --offline check licenses bans sources
+	$(TARGET)/tools/bin/cargo-deny --offline check licenses bans sources
 
 deploy-check: ## Check compose.yaml, the Kubernetes manifests, nginx.conf and the Dockerfile without running them
 	deploy/check
+
+dist: ## Build what is shipped, and pack it as a tarball and a Debian package in target/packages
+	cargo install --quiet --locked --debug --root $(TARGET)/tools cargo-deb@3.8.0 # a debug build, as of cargo-deny
+	cargo build --profile dist --package voltgate --package public-api --package worker --package acl-service --bins --locked
+	deploy/dist
