@@ -27,16 +27,15 @@ const API_KEY: &str = "api_key";
 /// The parts that every service shares.
 #[derive(utoipa::OpenApi)]
 #[openapi(
-    paths(health::alive, observation::scrape, page::document, page::to_page, page::file),
+    paths(health::alive, observation::scrape, page::from_root, page::document, page::to_page, page::file),
     components(schemas(Body<'_>)),
     tags((name = "service", description = "Health, metrics and this document"))
 )]
 struct OfEveryService;
 
 /// The resources that the server adds to every service.
-fn of_every_service() -> [Resource; 4] {
-    let [document, to_page, file] = page::resources();
-    [observation::metrics(), document, to_page, file]
+fn of_every_service() -> Vec<Resource> {
+    page::resources().into_iter().chain([observation::metrics()]).collect()
 }
 
 /// The document of a service with these annotations and resources.

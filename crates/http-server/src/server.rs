@@ -79,7 +79,7 @@ impl Bound {
         Self { exposition, ..self }
     }
 
-    /// Adds `GET /openapi.json`, and `GET /docs`, the page that shows it.
+    /// Adds `GET /openapi.json`, `GET /docs`, the page that shows it, and a redirect from `/` to the page.
     #[must_use]
     pub fn documented(self, document: &OpenApi) -> Self {
         Self { document: Some(Data::new(document.into())), ..self }

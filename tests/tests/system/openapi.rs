@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+use reqwest::Method;
 use serde_json::Value;
 use tests::deployment::Deployment;
 use tests::python::Python;
@@ -55,6 +56,7 @@ async fn the_page_has_its_parts_and_may_load_no_others() {
         (response.status().as_u16(), response.url().path().to_owned(), policy)
     };
     assert_eq!(get(&format!("{api}/docs")).await.1, "/docs/");
+    assert_eq!(get(&format!("{api}/")).await.1, "/docs/");
     let parts =
         ["", "swagger-ui.css", "index.css", "swagger-ui-bundle.js", "swagger-ui-standalone-preset.js"];
     for part in parts.into_iter().chain(["swagger-initializer.js", "favicon-32x32.png"]) {
@@ -67,6 +69,20 @@ async fn the_page_has_its_parts_and_may_load_no_others() {
     // No other page has a looser policy.
     let (status, _, policy) = get(&format!("{api}/docs/nothing")).await;
     assert_eq!((status, policy.as_str()), (404, "default-src 'none'; frame-ancestors 'none'"));
+}
+
+#[tokio::test]
+async fn the_address_of_each_service_leads_to_its_page_without_a_key() {
+    let mut deployment = Deployment::new().await.with("API_KEYS", "required");
+    let ((_acl, acl), (_api, api)) = (deployment.start_acl().await, deployment.start_api().await);
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    for base in [api, acl] {
+        for method in [Method::GET, Method::HEAD] {
+            let answer = client.request(method.clone(), format!("{base}/")).send().await.unwrap();
+            let place = answer.headers().get("location").map(|place| place.to_str().unwrap().to_owned());
+            assert_eq!((answer.status().as_u16(), place.as_deref()), (307, Some("docs/")), "{method} {base}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

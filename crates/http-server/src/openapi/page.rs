@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{CONTENT_ENCODING, CONTENT_SECURITY_POLICY, LOCATION};
-use actix_web::web::{Bytes, Data, Path, ServiceConfig, get};
+use actix_web::web::{Bytes, Data, Path, ServiceConfig, get, head};
 use utoipa::openapi::OpenApi;
 use utoipa_swagger_ui::{Config, serve};
 
@@ -22,8 +22,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'u
 pub(crate) struct Text(Bytes);
 
 /// The document holds no secret: reading it grants no access.
-pub(super) fn resources() -> [Resource; 3] {
+pub(super) fn resources() -> [Resource; 4] {
     [
+        resource("/", &[("GET, HEAD", Access::Open)]).route(get().to(from_root)).route(head().to(from_root)),
         resource("/openapi.json", &[("GET", Access::Open)]).route(get().to(document)),
         resource("/docs", &[("GET", Access::Open)]).route(get().to(to_page)),
         resource("/docs/{file:[^/]*}", &[("GET", Access::Open)]).route(get().to(file)),
@@ -50,6 +51,14 @@ pub(crate) fn publish(config: &mut ServiceConfig, document: Option<&Data<Text>>)
     responses((status = 200, description = "OpenAPI 3.1", content_type = "application/json", body = Object)))]
 pub(super) async fn document(text: Data<Text>) -> HttpResponse {
     HttpResponse::Ok().content_type("application/json").body(text.0.clone())
+}
+
+/// From the service's address to its page
+#[utoipa::path(get, path = "/", operation_id = "root", tag = "service",
+    responses((status = 307, description = "Redirect to the page", headers(("Location" = String)))))]
+pub(super) async fn from_root() -> HttpResponse {
+    // Temporary, because a browser keeps a permanent redirect for as long as it likes.
+    HttpResponse::TemporaryRedirect().insert_header((LOCATION, "docs/")).finish()
 }
 
 /// The OpenAPI document as a page
