@@ -56,8 +56,11 @@ impl App {
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
         let scheduler_stops = shutdown.child_token();
         let serving = async {
-            let served =
-                self.bound.serve("acl-service", routes(self.store.clone()), self.grace, shutdown).await;
+            let serving = self.bound.serve("acl-service", routes(self.store.clone()), self.grace, shutdown);
+            let served = tokio::select! {
+                served = serving => served,
+                () = self.store.watch() => Ok(()),
+            };
             scheduler_stops.cancel();
             served
         };

@@ -37,7 +37,7 @@ pub const SETTINGS: &[&[Setting]] =
 
 /// The metrics that it serves.
 pub const METRICS: &[&[Metric]] =
-    &[service_runtime::metrics::ALL, http_server::metrics::ALL, crate::metrics::ALL];
+    &[service_runtime::metrics::ALL, http_server::metrics::ALL, store::metrics::ALL, crate::metrics::ALL];
 
 /// The configuration of acl-service.
 #[derive(Debug, Clone)]

@@ -6,7 +6,7 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, delete, get, head, post, put};
 use http_server::Access;
 use http_server::openapi::refusals::Unavailable;
-use http_server::{Resource, Status, healthz, resource, slow_resource};
+use http_server::{Problem, Resource, Status, healthz, resource, slow_resource};
 use store::AccessStore;
 
 use crate::error::Answer;
@@ -88,6 +88,9 @@ fn of_groups() -> [Resource; 6] {
 #[utoipa::path(get, path = "/readyz", tag = "service",
     responses((status = 200, description = "The access lists can be reached and changed", body = Status), Unavailable))]
 pub(crate) async fn readyz(store: Data<AccessStore>) -> Answer {
-    store.probe().await?;
+    store.probe().await.map_err(|error| {
+        tracing::warn!(%error, "the access lists cannot be reached or changed");
+        Problem::unavailable("store", "the access lists cannot be reached or changed", Duration::from_secs(1))
+    })?;
     Ok(HttpResponse::Ok().json(Status::READY))
 }

@@ -11,7 +11,7 @@ use common::webhook_signature::WebhookSigner;
 use http_server::server::Bound;
 use service_runtime::exit::Failure;
 use service_runtime::metrics::Exposition;
-use store::Store;
+use store::{Store, Writes};
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
 
@@ -95,6 +95,7 @@ impl App {
             () = acceptance.queue_age.watch(&acceptance.queue, &acceptance.store) => Ok(()),
             () = acceptance.notes.write(&acceptance.store) => Ok(()),
             () = decisions.poll() => Ok(()),
+            () = acceptance.store.watch(Writes::Notes) => Ok(()),
         };
         acceptance.notes.finish(&acceptance.store).await;
         ran

@@ -22,6 +22,7 @@ pub const METRICS: &[&[Metric]] = &[
     authorization::metrics::ALL,
     worker::metrics::ALL,
     acl_service::metrics::ALL,
+    store::metrics::ALL,
     http_server::metrics::ALL,
 ];
 

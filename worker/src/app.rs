@@ -104,6 +104,7 @@ impl App {
             (worked, served) = async { tokio::join!(work, health) } => worked.and(served),
             () = measurements::watch(&self.breakers) => Ok(()),
             () = overdue::watch(&self.store, &self.queue) => Ok(()),
+            () = self.store.watch(Writes::Records) => Ok(()),
             lost = self.broker_config.lost(&broker) => Err(lost),
         }
     }
@@ -123,8 +124,8 @@ fn health_routes(broker: Arc<dyn Broker>, store: Store) -> impl Fn(&mut ServiceC
 
 async fn readyz(broker: Data<dyn Broker>, store: Data<Store>) -> Result<HttpResponse, Problem> {
     let refused = |field, detail| Err(Problem::unavailable(field, detail, Duration::from_secs(1)));
-    if !broker.is_ready() {
-        return refused("task_queue", "there is no connection to the broker");
+    if let Some(why) = broker.unready() {
+        return refused("task_queue", why);
     }
     if let Err(error) = store.key_values().probe(Writes::Records).await {
         tracing::warn!(%error, "no decision can be recorded");

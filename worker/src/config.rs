@@ -59,6 +59,7 @@ pub const METRICS: &[&[Metric]] = &[
     service_runtime::metrics::ALL,
     http_server::metrics::ALL,
     authorization::metrics::ALL,
+    store::metrics::ALL,
     crate::metrics::ALL,
 ];
 

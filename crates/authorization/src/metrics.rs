@@ -13,6 +13,8 @@ service_runtime::metrics! {
     // The worker knows the reasons: worker/src/measurements.rs registers each of them.
     DEAD_LETTERS = "voltgate_dead_letters_total", Counter, ["reason"], [],
         "Dead-lettered tasks, by reason";
+    PUBLISH = "voltgate_publish_seconds", Histogram, [], [],
+        "Time from publishing a message to RabbitMQ's confirm";
     BROKER_CONNECTED = "voltgate_broker_connected", Gauge, ["role"], [],
         "1 while this process is connected to the broker";
     BROKER_RECONNECTS = "voltgate_broker_reconnects_total", Counter, ["role"], ["publish", "consume"],

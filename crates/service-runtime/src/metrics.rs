@@ -12,6 +12,7 @@ use std::time::Duration;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use metrics_exporter_prometheus::{BuildError, PrometheusBuilder, PrometheusHandle};
 
+use metrics_process::Collector;
 use prefix::Prefixed;
 pub use rows::*;
 
@@ -81,7 +82,11 @@ pub enum Kind {
 
 /// The recorded metrics, to be scraped.
 #[derive(Clone)]
-pub struct Exposition(PrometheusHandle);
+pub struct Exposition {
+    handle: PrometheusHandle,
+    /// Reads this process' own numbers, at each scrape.
+    process: Collector,
+}
 
 /// Installs the recorder and sets the build metric to this commit. Only a `main` may call it, once.
 ///
@@ -111,7 +116,9 @@ pub fn install(commit: &'static str, rows: &[&[Metric]]) -> Result<Exposition, I
         }
     }
     gauge!(BUILD_INFO, "version" => env!("CARGO_PKG_VERSION"), "commit" => commit).set(1.0);
-    Ok(Exposition(handle))
+    let process = Collector::default();
+    process.describe();
+    Ok(Exposition { handle, process })
 }
 
 /// The table for docs/metrics.md.
@@ -128,13 +135,14 @@ pub fn markdown_table(rows: &[&[Metric]]) -> String {
 impl Exposition {
     /// The metrics in Prometheus' text format.
     pub fn text(&self) -> String {
-        self.0.render()
+        self.process.collect();
+        self.handle.render()
     }
 
     /// Moves the measurements into their buckets. The server of the text must call it every [`TIDY_EVERY`]; otherwise
     /// unscraped measurements would accumulate for ever.
     pub fn tidy(&self) {
-        self.0.run_upkeep();
+        self.handle.run_upkeep();
     }
 }
 

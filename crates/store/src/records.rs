@@ -131,7 +131,7 @@ pub enum DeliveryState {
 }
 
 /// One callback attempt.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attempt {
     /// Counted by the worker from 1. If two workers made the same attempt, the second gets the next free number.
     pub number: u32,
@@ -140,7 +140,6 @@ pub struct Attempt {
     /// How long it took.
     pub took_ms: u64,
     /// The HTTP status, or the class of the error and its text. It never contains a response's body.
-    #[schema(value_type = String)]
     pub outcome: AttemptOutcome,
 }
 

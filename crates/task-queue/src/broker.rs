@@ -74,6 +74,15 @@ pub trait Broker: Send + Sync + fmt::Debug {
     /// Whether the broker is connected. That is so even while it is short of memory and accepts no messages.
     fn is_connected(&self) -> bool;
 
+    /// Why the broker cannot accept a publish now; `None` if it can.
+    fn unready(&self) -> Option<&'static str> {
+        match (self.is_connected(), self.is_ready()) {
+            (false, _) => Some("there is no connection to the broker"),
+            (true, false) => Some("the broker accepts no messages: it is short of memory or disk"),
+            (true, true) => None,
+        }
+    }
+
     /// Closes the connections, within a few seconds. Unsettled messages are delivered to other consumers. The files of
     /// an embedded broker are complete from then on and may be copied.
     async fn close(&self);

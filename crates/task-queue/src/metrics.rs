@@ -5,6 +5,8 @@
 pub(crate) const TASKS_IN_FLIGHT: &str = "tasks_in_flight";
 /// Counter: dead-lettered tasks, by `reason`.
 pub(crate) const DEAD_LETTERS: &str = "dead_letters_total";
+/// Histogram: from a publish to the broker's confirm, in seconds.
+pub(crate) const PUBLISH: &str = "publish_seconds";
 /// Gauge, by `role`: 1 while connected.
 pub(crate) const BROKER_CONNECTED: &str = "broker_connected";
 /// Counter: reconnects, by `role`.

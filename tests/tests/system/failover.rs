@@ -170,6 +170,11 @@ async fn a_primary_without_enough_replicas_accepts_no_change() {
     primary.command("CONFIG SET min-replicas-to-write 1").await;
     assert_eq!(status(http.put(entry(&acl_url, DRIVER))).await, 503);
     assert_eq!(status(http.get(format!("{acl_url}/readyz"))).await, 503);
+    eventually("the metrics to say that the store takes no writes", async || {
+        let text = http.get(format!("{acl_url}/metrics")).send().await.ok()?.text().await.ok()?;
+        text.lines().any(|line| line == "voltgate_store_reachable 0").then_some(())
+    })
+    .await;
     primary.command("CONFIG SET min-replicas-to-write 0").await;
     assert_eq!(status(http.put(entry(&acl_url, DRIVER))).await, 200);
 }

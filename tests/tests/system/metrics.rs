@@ -72,10 +72,20 @@ async fn a_scrape_after_three_requests_counts_three() {
         (&worker, "voltgate_dead_letters_total{reason=\"callback_rejected\"}", 1.0),
         (&worker, "voltgate_broker_connected{role=\"consume\"}", 1.0),
         (&worker, "voltgate_acl_request_seconds_count{result=\"failed\"}", 0.0),
+        (&api, "voltgate_store_reachable", 1.0),
+        (&worker, "voltgate_store_reachable", 1.0),
+        (&acl, "voltgate_store_reachable", 1.0),
+        (&api, "voltgate_publish_seconds_count", 3.0),
         (&acl, "voltgate_acl_checks_total{result=\"allowed\"}", 1.0),
         (&acl, "voltgate_acl_checks_total{result=\"not_allowed\"}", 1.0),
     ] {
         assert_eq!(value(text, series), Some(expected), "{series} in\n{text}");
+    }
+    for text in [&api, &worker, &acl] {
+        let resident = value(text, "process_resident_memory_bytes");
+        assert!(resident.is_some_and(|bytes| bytes > 1e6), "{resident:?}");
+        assert!(value(text, "process_cpu_seconds_total").is_some());
+        assert!(value(text, "voltgate_store_probe_seconds_count").is_some_and(|count| count >= 1.0));
     }
     eventually("the queues to be counted", async || {
         let text = scrape(&services.api_url).await;

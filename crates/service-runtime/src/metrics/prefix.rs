@@ -4,6 +4,9 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Metadata, Recorder, Share
 
 const PREFIX: &str = "voltgate_";
 
+/// Every Prometheus client names the numbers of its process alike.
+const OF_THE_PROCESS: &str = "process_";
+
 /// Adds the prefix to names that lack it.
 pub(super) struct Prefixed<R>(pub(super) R);
 
@@ -34,7 +37,7 @@ impl<R: Recorder> Recorder for Prefixed<R> {
 }
 
 fn with_prefix<T>(key: &Key, register: impl FnOnce(&Key) -> T) -> T {
-    if key.name().starts_with(PREFIX) {
+    if [PREFIX, OF_THE_PROCESS].iter().any(|prefix| key.name().starts_with(prefix)) {
         return register(key);
     }
     let labels: Vec<_> = key.labels().cloned().collect();

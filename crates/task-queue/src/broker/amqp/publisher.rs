@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::metrics::{Histogram, histogram};
 use lapin::options::BasicPublishOptions;
 use lapin::types::ShortString;
 use lapin::{Confirmation, ErrorKind};
@@ -13,6 +14,7 @@ use super::link::{Link, Session};
 use super::{ladder, table, topology};
 use crate::broker::{PublishError, TooLarge, Topology};
 use crate::message::Message;
+use crate::metrics;
 
 /// AMQP's delivery modes: stored on disk, and in memory only.
 const PERSISTENT: u8 = 2;
@@ -26,11 +28,13 @@ pub(super) struct Publisher {
     topology: Topology,
     /// The number of confirms received. A publish that timed out uses it to tell a slow broker from a dead connection.
     confirms: AtomicU64,
+    /// Kept, because looking it up costs more than recording.
+    took: Histogram,
 }
 
 impl Publisher {
     pub(super) fn new(link: Link, topology: Topology) -> Self {
-        Self { link, topology, confirms: AtomicU64::new(0) }
+        Self { link, topology, confirms: AtomicU64::new(0), took: histogram!(metrics::PUBLISH) }
     }
 
     pub(super) fn link(&self) -> &Link {
@@ -142,6 +146,7 @@ impl Publisher {
             return Err(PublishError::unavailable("the connection was lost just now".to_owned()));
         }
         // From here on it may be sent: lapin sends what it has accepted even after our time limit.
+        let began = Instant::now();
         let confirms_before = self.confirms.load(Ordering::Relaxed);
         let publishing = async {
             let mandatory = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
@@ -154,6 +159,7 @@ impl Publisher {
             return Err(PublishError::unconfirmed(format!("no answer within {limit:?}")));
         };
         self.confirms.fetch_add(1, Ordering::Relaxed);
+        self.took.record(began.elapsed().as_secs_f64());
         match outcome {
             Ok(Confirmation::Ack(None)) => Ok(()),
             Ok(Confirmation::Ack(Some(_))) => Err(PublishError::Unroutable(key)),
