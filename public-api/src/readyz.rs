@@ -1,4 +1,5 @@
-//! `GET /readyz`. The store is not asked: requests are accepted without it.
+//! `GET /readyz`: 503 wherever a request for a decision would be. The store is not asked: requests are accepted without
+//! it.
 
 use std::time::Duration;
 
@@ -14,9 +15,11 @@ use crate::error::ApiError;
 #[utoipa::path(get, path = "/readyz", tag = "service",
     responses((status = 200, description = "Requests can be accepted", body = Status), Unavailable))]
 pub(crate) async fn readyz(acceptance: Data<Acceptance>) -> Result<HttpResponse, ApiError> {
-    if !acceptance.queue.broker().is_ready() {
-        let detail = "there is no connection to the broker";
-        return Err(Problem::unavailable("task_queue", detail, Duration::from_secs(1)).into());
+    if let Some(why) = acceptance.queue.broker().unready() {
+        return Err(Problem::unavailable("task_queue", why, Duration::from_secs(1)).into());
+    }
+    if acceptance.queue_age.is_over_limit() {
+        return Err(ApiError::QueueTooOld.into());
     }
     Ok(HttpResponse::Ok().json(Status::READY))
 }

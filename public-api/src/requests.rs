@@ -1,6 +1,7 @@
 //! `GET /requests/{request_id}`: the state of a request; and the redelivery of its decision.
 
 pub(crate) mod list;
+mod moment;
 pub(crate) mod stream;
 mod timestamp;
 
@@ -16,9 +17,10 @@ use http_server::Problem;
 use http_server::observation::trace_of;
 use http_server::openapi::refusals::{Conflict, Invalid, NotFound, Unavailable};
 use serde::Serialize;
-use store::{Accepted, Attempt, DeliveryState, Known, Record};
+use store::{Accepted, Attempt, AttemptOutcome, DeliveryState, Known, Record};
 use utoipa::ToSchema;
 
+use self::moment::Moment;
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
@@ -30,7 +32,8 @@ const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(100);
 /// Number of look-ups, until the request is no longer young.
 const LOOKS: usize = 20;
 
-/// The state of a request
+/// Where a request stands: it waits for a worker (`accepted`), is decided and is being called back (`decided`), or its
+/// delivery has ended (`delivered`, `undeliverable`)
 #[derive(Debug, Clone, Copy, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 enum State {
@@ -48,22 +51,53 @@ pub(crate) struct RequestView {
     state: State,
     station_id: StationId,
     driver_token: PresentedToken,
+    /// The decision: may the driver charge at the station?
     #[schema(required)]
     status: Option<Decision>,
     #[schema(required)]
     callback_url: Option<String>,
-    /// The outcome of the last attempt, or `pending`
+    /// The outcome of the last attempt to deliver the decision: an HTTP status such as `200`, an error, or `pending`
     callback_status: String,
+    /// How far the delivery of the decision to the callback URL has come
     delivery: DeliveryState,
     /// The client's call, in nanoseconds since 1970
     start_time_ns: Nanos,
+    /// The same in RFC 3339
+    #[schema(value_type = String, format = "date-time")]
+    start_time: Moment,
+    /// The time after which the decision is `unknown`, in nanoseconds since 1970
     #[schema(required)]
     deadline_ns: Option<Nanos>,
+    /// The same in RFC 3339
+    #[schema(required, value_type = Option<String>, format = "date-time")]
+    deadline: Option<Moment>,
+    /// When it was decided, in nanoseconds since 1970
     #[schema(required)]
     decided_ns: Option<Nanos>,
+    /// The same in RFC 3339
+    #[schema(required, value_type = Option<String>, format = "date-time")]
+    decided: Option<Moment>,
     /// Which way the request came in
     source: Source,
-    attempts: Vec<Attempt>,
+    attempts: Vec<AttemptView>,
+}
+
+/// One attempt to deliver the decision
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Attempt)]
+struct AttemptView {
+    /// Counted by the worker from 1. If two workers made the same attempt, the second gets the next free number
+    number: u32,
+    /// When it began, in nanoseconds since 1970
+    at_ns: Nanos,
+    /// The same in RFC 3339
+    #[schema(value_type = String, format = "date-time")]
+    at: Moment,
+    /// How long it took, in milliseconds
+    took_ms: u64,
+    /// The HTTP status, or the class of the error and its text. It never contains a response's body
+    #[schema(value_type = String)]
+    outcome: AttemptOutcome,
 }
 
 /// Show a request
@@ -157,8 +191,11 @@ impl From<Accepted> for RequestView {
             callback_status: DeliveryState::Pending.as_str().to_owned(),
             delivery: DeliveryState::Pending,
             start_time_ns: accepted.start_ns,
+            start_time: Moment(accepted.start_ns),
             deadline_ns: accepted.deadline_ns,
+            deadline: accepted.deadline_ns.map(Moment),
             decided_ns: None,
+            decided: None,
             source: Source::Api,
             attempts: Vec::new(),
         }
@@ -181,10 +218,20 @@ impl From<Record> for RequestView {
             callback_status: record.callback_status,
             delivery: record.delivery,
             start_time_ns: record.key.start_ns,
+            start_time: Moment(record.key.start_ns),
             deadline_ns: Some(record.decided.deadline_ns),
+            deadline: Some(Moment(record.decided.deadline_ns)),
             decided_ns: Some(record.decided.decided_ns),
+            decided: Some(Moment(record.decided.decided_ns)),
             source: record.decided.source,
-            attempts: record.attempts,
+            attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
         }
+    }
+}
+
+impl From<Attempt> for AttemptView {
+    fn from(attempt: Attempt) -> Self {
+        let Attempt { number, at_ns, took_ms, outcome } = attempt;
+        Self { number, at_ns, at: Moment(at_ns), took_ms, outcome }
     }
 }

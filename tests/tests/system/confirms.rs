@@ -74,6 +74,13 @@ async fn only_a_503_without_a_confirm_names_its_request() {
     })
     .await;
     let http = &stage.deployment.http;
+    let ready = async || {
+        let answer = http.get(format!("{}/readyz", stage.services.api_url)).send().await.unwrap();
+        (answer.status().as_u16(), answer.json::<Value>().await.unwrap())
+    };
+    let (status, problem) = ready().await;
+    assert_eq!((status, problem["field"].as_str()), (503, Some("task_queue")));
+    assert!(problem["detail"].to_string().contains("short of memory or disk"), "{problem}");
     let shown = http.get(format!("{}/requests/{request}", stage.services.api_url)).send().await.unwrap();
     assert_eq!(shown.status(), 404, "it is not known to be accepted");
 
@@ -86,6 +93,7 @@ async fn only_a_503_without_a_confirm_names_its_request() {
     })
     .await;
     assert_eq!(after.body["request_id"], request);
+    assert_eq!(ready().await.0, 200);
     let paths: Vec<String> = stage.host.received().into_iter().map(|callback| callback.path).collect();
     assert!(!paths.iter().any(|path| path == "/ok/refused"), "{paths:?}");
     drop(servers);

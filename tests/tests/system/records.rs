@@ -6,6 +6,9 @@ use tests::deployment::{DRIVER, Deployment, STATION, STRANGER, ask, record_once}
 use tests::servers::reqwest_client;
 use tests::{eventually, free_port};
 
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
 use super::embedded::up;
 
 async fn get(http: &reqwest::Client, url: &str) -> Value {
@@ -41,6 +44,10 @@ async fn a_202_is_found_by_every_process_before_a_worker_takes_it() {
             );
             assert_eq!(shown["callback_url"], host.url("/ok/waits"));
             assert!(shown["deadline_ns"].as_u64() > shown["start_time_ns"].as_u64(), "{shown}");
+            // JavaScript cannot hold the nanoseconds.
+            let moment = OffsetDateTime::parse(shown["start_time"].as_str().unwrap(), &Rfc3339).unwrap();
+            let nanos = u64::try_from(moment.unix_timestamp_nanos()).ok();
+            assert_eq!(nanos, shown["start_time_ns"].as_u64());
         }
     }
     let (status, body) = redeliver(http, &second_url, &last).await;
@@ -121,13 +128,16 @@ async fn requests_are_listed_as_they_are_shown_alone() {
 fn scrubbed(page: &Value) -> Value {
     let mut page = page.clone();
     for request in page["requests"].as_array_mut().unwrap() {
-        for name in ["request_id", "start_time_ns", "deadline_ns", "decided_ns"] {
+        for name in
+            ["request_id", "start_time_ns", "start_time", "deadline_ns", "deadline", "decided_ns", "decided"]
+        {
             request[name] = json!(format!("[{name}]"));
         }
         let path = request["callback_url"].as_str().unwrap().splitn(4, '/').last().unwrap().to_owned();
         request["callback_url"] = json!(format!("http://[host]/{path}"));
         for attempt in request["attempts"].as_array_mut().unwrap() {
             attempt["at_ns"] = json!("[at_ns]");
+            attempt["at"] = json!("[at]");
             attempt["took_ms"] = json!("[took_ms]");
         }
     }
