@@ -58,8 +58,7 @@ pub(crate) async fn run(settings: &Settings, args: AuthorizeArgs) -> Result<Exit
     receiver.stop().await;
     decided.map_err(|failure| match failure {
         Failure::Refused(why) if why.contains("callback_url") => Failure::Refused(format!(
-            "{why}; this command would be called back at {callback_url}: admit that address with \
-             CALLBACK_ALLOWED_NETWORKS, or name another one with --callback-url"
+            "{why}; this command waits at {callback_url}: admit that address, or name another with --callback-url"
         )),
         other => other,
     })

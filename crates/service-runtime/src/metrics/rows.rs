@@ -11,7 +11,7 @@ crate::metrics! {
     VIRTUAL_MEMORY = "process_virtual_memory_bytes", Gauge, [], [],
         "Virtual memory of this process";
     VIRTUAL_MEMORY_MAX = "process_virtual_memory_max_bytes", Gauge, [], [],
-        "The limit of its virtual memory";
+        "The limit of its virtual memory; 0 for none";
     OPEN_FILES = "process_open_fds", Gauge, [], [],
         "Open files of this process, connections included";
     OPEN_FILES_MAX = "process_max_fds", Gauge, [], [],
