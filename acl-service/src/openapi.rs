@@ -13,6 +13,10 @@ use crate::{audit, copy, entries, groups, import};
         description = "The access lists: which drivers may charge at which stations. Every error is a `Problem`; a method \
                        that a path does not support gets 405, an unknown path 404."
     ),
+    servers(
+        (url = ".", description = "The service that serves this document, also behind a proxy that adds a prefix"),
+        (url = "http://127.0.0.1:5000", description = "The default address")
+    ),
     paths(
         routes::readyz,
         entries::check,

@@ -1,5 +1,7 @@
 //! The OpenAPI document of public-api. Every annotated handler is listed here.
 
+mod callback;
+
 use http_server::openapi;
 use utoipa::OpenApi;
 
@@ -14,6 +16,10 @@ use crate::{authorize, readyz, webhook_keys};
         title = "Voltgate public-api",
         description = "Decides whether drivers may charge at stations, and shows the decisions. Every error is a `Problem`; \
                        a method that a path does not support gets 405, an unknown path 404."
+    ),
+    servers(
+        (url = ".", description = "The service that serves this document, also behind a proxy that adds a prefix"),
+        (url = "http://127.0.0.1:8080", description = "The default address")
     ),
     paths(
         authorize::authorize,
@@ -35,6 +41,8 @@ struct Annotations;
 /// The document that `GET /openapi.json` serves, with or without charge-service's calls.
 pub fn document(charge_service: bool) -> utoipa::openapi::OpenApi {
     let (mut annotations, mut resources) = (Annotations::openapi(), resources());
+    authorize::with_optional_body(&mut annotations);
+    callback::describe(&mut annotations);
     if charge_service {
         annotations.merge(charge_service::Annotations::openapi());
         resources.extend(charge_service::resources());

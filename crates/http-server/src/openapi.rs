@@ -7,6 +7,7 @@ pub mod refusals;
 
 use std::collections::BTreeSet;
 
+use common::api_key::Scope;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
@@ -53,7 +54,9 @@ pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
     components.responses.extend(answers::components());
     components.headers.extend(answers::shared_headers());
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("vg_<id>_<secret>");
-    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.build()));
+    let about =
+        "An API key, where keys are required. A key with the scope `admin` may be used for every call.";
+    components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.description(Some(about)).build()));
     let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(header)));
     document
@@ -108,9 +111,18 @@ fn guarded(mut operation: Operation, access: Access) -> Operation {
         answers.extend(refusal(kind));
     }
     let schemes = [BEARER, API_KEY].into_iter();
-    let requirement =
-        |scheme, scope: &common::api_key::Scope| SecurityRequirement::new(scheme, [scope.as_str()]);
+    let requirement = |scheme, scope: &Scope| SecurityRequirement::new(scheme, [scope.as_str()]);
     let any_of = schemes.flat_map(|scheme| scopes.iter().map(move |scope| requirement(scheme, scope)));
     operation.security = Some(any_of.collect());
+    operation.description = Some(match operation.description {
+        Some(description) => format!("{description}\n\n{}", required_scope(scopes)),
+        None => required_scope(scopes),
+    });
     operation
+}
+
+/// The scopes again, as a sentence: the page does not show those of the security requirement.
+fn required_scope(scopes: &[Scope]) -> String {
+    let names: Vec<String> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
+    format!("An API key needs the scope {}.", names.join(" or "))
 }

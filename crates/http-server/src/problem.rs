@@ -34,6 +34,7 @@ pub struct Problem {
 pub(crate) struct Body<'a> {
     /// The kind of problem, for programs: `urn:voltgate:problem:` and a word
     #[serde(rename = "type")]
+    #[schema(example = "urn:voltgate:problem:invalid-field")]
     kind: String,
     /// The kind of problem, for people
     title: &'a str,
@@ -45,10 +46,11 @@ pub(crate) struct Body<'a> {
     field: &'a str,
     /// What was done before the problem occurred, if anything
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Object, required = false)]
     report: Option<&'a Value>,
     /// The request that may still be processed, if that is unknown
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = RequestId, required = false)]
     request_id: Option<RequestId>,
 }
 

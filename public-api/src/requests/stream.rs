@@ -1,6 +1,7 @@
 //! `GET /requests/stream`: decisions as server-sent events.
 
-use std::fmt::Write;
+mod event;
+
 use std::time::Duration;
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
@@ -16,7 +17,7 @@ use store::{Fed, FeedPosition, Filter, NoFeedPosition};
 use tokio::sync::broadcast::error::RecvError;
 use utoipa::IntoParams;
 
-use super::RequestView;
+use self::event::{GAP, StreamEvent};
 use crate::decisions::{Decisions, Listener};
 use crate::error::ApiError;
 
@@ -24,7 +25,6 @@ use crate::error::ApiError;
 const HEARTBEAT: Duration = Duration::from_secs(15);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 const FULL_FOR: Duration = Duration::from_secs(10);
-const GAP: &str = "event: gap\ndata: {\"detail\":\"decisions may be missing here: see GET /requests\"}\n\n";
 
 /// One client's stream.
 struct Events {
@@ -49,11 +49,14 @@ pub(crate) struct StreamQuery {
 
 /// Stream decisions as they are made, by any worker
 ///
-/// Server-sent events: `decision`, with the request as data, at least once; `gap` where decisions may be missing.
+/// Server-sent events: `decision`, with the request as data, at least once; `gap` where decisions may be missing. A
+/// message without `data` is not an event: at the beginning, and every 15 seconds while there is nothing new, its `id`
+/// says from where the stream can be continued.
 #[utoipa::path(get, path = "/requests/stream", operation_id = "stream_decisions", tag = "requests",
     params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]+-[0-9]+$",
         description = "The id of the last event received; the stream continues after it")),
-    responses((status = 200, description = "An endless stream", content_type = "text/event-stream", body = String),
+    responses((status = 200, description = "An endless stream. The schema is that of one event", content_type = "text/event-stream",
+        body = StreamEvent),
         Invalid, Unavailable))]
 pub(crate) async fn stream(
     decisions: Data<Decisions>,
@@ -146,9 +149,7 @@ impl Events {
         let mut text = String::new();
         for (position, record) in &fed.records {
             if *position > self.position && self.filter.fits(record) {
-                let shown = serde_json::to_string(&RequestView::from(record.clone())).unwrap_or_default();
-                // Writing into a string does not fail.
-                let _ = write!(text, "id: {position}\nevent: decision\ndata: {shown}\n\n");
+                text.push_str(&event::decision(*position, record.clone()));
             }
         }
         self.position = self.position.max(fed.position);

@@ -2,11 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
 use utoipa::openapi::header::{Header, HeaderBuilder};
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::response::{Response, ResponseBuilder};
-use utoipa::openapi::schema::{AllOfBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr};
 
 use crate::problem::kind::{ALL, Kind};
@@ -60,18 +59,11 @@ pub(super) fn shared_headers() -> Headers {
 }
 
 fn component(kind: &Kind) -> Response {
-    let any = SchemaType::AnyValue;
-    let only =
-        |value: Value| ObjectBuilder::new().schema_type(any.clone()).enum_values(Some([value])).build();
-    let fixed = ObjectBuilder::new()
-        .property("type", only(json!(kind.urn())))
-        .property("title", only(json!(kind.title)))
-        .property("status", only(json!(kind.status.as_u16())));
-    let body: Schema =
-        AllOfBuilder::new().item(Ref::from_schema_name("Problem")).item(fixed.build()).build().into();
-    let content = ContentBuilder::new().schema(Some(body)).build();
+    // Only a reference: of a schema for each kind, generators make a type for each response of each operation.
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
+    let about = format!("{} Its `type` is `{}`.", kind.about, kind.urn());
     let mut answer =
-        ResponseBuilder::new().description(kind.about).content("application/problem+json", content).build();
+        ResponseBuilder::new().description(about).content("application/problem+json", content).build();
     answer.headers.extend(headers(kind));
     answer
 }
