@@ -43,7 +43,8 @@ pub(crate) struct ImportQuery {
     /// Whether the lines are only checked, and nothing is changed
     #[param(value_type = Option<bool>, default = false)]
     dry_run: Option<String>,
-    /// The change id of a whole import, if this call is a part of it; otherwise the call gets one of its own
+    /// The change id of a whole import, if this call is a part of it; otherwise the call gets one of its own. Each entry of
+    /// the audit trail names its own author
     #[param(value_type = Option<RequestId>)]
     change_id: Option<String>,
     /// How many rejected lines are listed
@@ -125,6 +126,8 @@ pub(crate) struct RefusedLine {
     line: u64,
     field: &'static str,
     reason: String,
+    /// For CSV, the columns by which the line was read
+    header: String,
 }
 
 /// Why an import ends before its body.
@@ -269,7 +272,9 @@ impl Import {
                     Mode::Remove => (station, Change::Remove(entry.token)),
                 });
             }
-            Err(Rejected::Line(refusal)) => self.report.refuse(refusal, self.options.max_refusals),
+            Err(Rejected::Line(refusal)) => {
+                self.report.refuse(refusal, self.options.max_refusals, || self.format.header());
+            }
             Err(Rejected::Import(bad)) => self.ended = Some(bad),
         }
     }
@@ -289,11 +294,11 @@ impl Import {
 }
 
 impl Report {
-    fn refuse(&mut self, refusal: Refusal, max_refusals: usize) {
+    fn refuse(&mut self, refusal: Refusal, max_refusals: usize, header: impl FnOnce() -> String) {
         self.refused += 1;
         if self.refusals.len() < max_refusals {
             let Refusal { field, reason } = refusal;
-            self.refusals.push(RefusedLine { line: self.lines, field, reason });
+            self.refusals.push(RefusedLine { line: self.lines, field, reason, header: header() });
         } else {
             self.refusals_not_named += 1;
         }

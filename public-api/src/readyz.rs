@@ -19,7 +19,7 @@ pub(crate) async fn readyz(acceptance: Data<Acceptance>) -> Result<HttpResponse,
         return Err(Problem::unavailable("task_queue", why, Duration::from_secs(1)).into());
     }
     if acceptance.queue_age.is_over_limit() {
-        return Err(ApiError::QueueTooOld.into());
+        return Err(ApiError::QueueTooOld);
     }
     Ok(HttpResponse::Ok().json(Status::READY))
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use common::decision::Decision;
+use common::ids::RequestId;
 use serde::Deserialize;
 use serde_json::json;
 use service_runtime::exit::Failure;
@@ -17,6 +18,9 @@ use self::follow::{Following, Outcome};
 use crate::callback_receiver::CallbackReceiver;
 use crate::client::Service;
 use crate::terminal;
+
+/// Time limit of looking up the service's name.
+const LOOK_UP: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub(crate) struct AuthorizeArgs {
@@ -53,8 +57,10 @@ pub(crate) async fn run(settings: &Settings, args: AuthorizeArgs) -> Result<Exit
         return Err(Failure::Usage(why.to_owned()));
     }
     let mut receiver = CallbackReceiver::start(address_towards(&api).await)?;
-    let callback_url = receiver.url(follow::NAME);
-    let decided = ask_and_follow(&api, &args, &callback_url, Some(&mut receiver)).await;
+    // Unknown to others: a callback of an earlier run, or of a stranger, must not be taken for this one.
+    let name = RequestId::new().to_string();
+    let callback_url = receiver.url(&name);
+    let decided = ask_and_follow(&api, &args, &callback_url, Some((&mut receiver, &name))).await;
     receiver.stop().await;
     decided.map_err(|failure| match failure {
         Failure::Refused(why) if why.contains("callback_url") => Failure::Refused(format!(
@@ -67,19 +73,24 @@ pub(crate) async fn run(settings: &Settings, args: AuthorizeArgs) -> Result<Exit
 /// This machine's address on the way to the service, where a worker beside the service reaches it too.
 async fn address_towards(api: &Service) -> IpAddr {
     let local = async {
-        let socket = tokio::net::UdpSocket::bind("0.0.0.0:0").await.ok()?;
-        // Nothing is sent: connecting only chooses the address.
-        socket.connect(api.host_and_port()?).await.ok()?;
-        Some(socket.local_addr().ok()?.ip())
+        for any in ["0.0.0.0:0", "[::]:0"] {
+            let socket = tokio::net::UdpSocket::bind(any).await.ok()?;
+            // Nothing is sent: connecting only chooses the address. It fails for an address of the other family.
+            if socket.connect(api.host_and_port()?).await.is_ok() {
+                return Some(socket.local_addr().ok()?.ip());
+            }
+        }
+        None
     };
-    local.await.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
+    let found = tokio::time::timeout(LOOK_UP, local).await.ok().flatten();
+    found.unwrap_or(IpAddr::V4(Ipv4Addr::LOCALHOST))
 }
 
 async fn ask_and_follow(
     api: &Service,
     args: &AuthorizeArgs,
     callback_url: &str,
-    receiver: Option<&mut CallbackReceiver>,
+    receiver: Option<(&mut CallbackReceiver, &str)>,
 ) -> Result<ExitCode, Failure> {
     let asked = Instant::now();
     let (http, url) = api.url(&["station", &args.station, "driver", &args.token, "authorize"]);

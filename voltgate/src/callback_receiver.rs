@@ -58,17 +58,14 @@ impl CallbackReceiver {
         format!("{}/{name}", self.base)
     }
 
-    /// The next callback with this name; `None` if none arrives in time.
-    pub(crate) async fn next(&mut self, wanted: &str, limit: Duration) -> Option<Received> {
-        let next = async {
-            while let Some((name, received)) = self.received.recv().await {
-                if name == wanted {
-                    return Some(received);
-                }
+    /// The next callback with this name; `None` if the receiver was stopped.
+    pub(crate) async fn next(&mut self, wanted: &str) -> Option<Received> {
+        while let Some((name, received)) = self.received.recv().await {
+            if name == wanted {
+                return Some(received);
             }
-            None
-        };
-        tokio::time::timeout(limit, next).await.ok().flatten()
+        }
+        None
     }
 
     /// Answers the callbacks that have arrived, and accepts no more.

@@ -18,7 +18,7 @@ use service_runtime::settings::{Settings, TLS_CA_FILE};
 use url::Url;
 
 /// How long a command waits for a service that nothing listens for yet.
-const STARTING: Duration = Duration::from_secs(5);
+const STARTING: Duration = Duration::from_secs(10);
 
 /// One of the services.
 pub(crate) struct Service {

@@ -108,7 +108,7 @@ impl Stage {
         let (http, url) = self.api.url(&["station", STATION, "driver", token, "authorize"]);
         let accepted: Value = self.api.send(http.post(url).json(&body)).await?;
         let answered = began.elapsed();
-        let received = self.receiver.next(&name, LIMIT).await;
+        let received = tokio::time::timeout(LIMIT, self.receiver.next(&name)).await.ok().flatten();
         let total = began.elapsed();
         let received =
             received.ok_or_else(|| Failure::broken(format!("no callback within {LIMIT:?} for {who}")))?;

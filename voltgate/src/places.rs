@@ -120,7 +120,9 @@ pub(crate) fn settle(
             ours.push((part.settings()[0], url.clone()));
         }
     }
-    there(settings.clone().with(ours), parts, missing)
+    let settings = settings.clone();
+    let settled = if data.is_some() { settings.with(ours) } else { settings.with_defaults(ours) };
+    there(settled, parts, missing)
 }
 
 /// The URL of a directory.

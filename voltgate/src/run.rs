@@ -83,6 +83,7 @@ impl Command {
     fn works_on(&self) -> (Option<&Path>, &'static [Part], Missing) {
         match self {
             Self::Up { data } => (data.as_deref(), &[Part::Queue, Part::Store], Missing::Made),
+            Self::Settings(_) => (None, &[Part::Queue, Part::Store], Missing::Reported),
             Self::Doctor(args) => (args.data.as_deref(), &[Part::Queue, Part::Store], Missing::Reported),
             Self::Backup { data, .. } => (data.as_deref(), &[Part::Queue, Part::Store], Missing::Refused),
             Self::Dead(args) => (args.data.as_deref(), &[Part::Queue], Missing::Refused),

@@ -96,14 +96,24 @@ impl Settings {
     /// The same settings with these values replaced.
     #[must_use]
     pub fn with<'a>(mut self, values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
-        let origin = Origin::CommandLine;
+        self.replace(values, &Origin::CommandLine);
+        self
+    }
+
+    /// The same settings with these values in the place of the defaults.
+    #[must_use]
+    pub fn with_defaults<'a>(mut self, values: impl IntoIterator<Item = (&'a Setting, String)>) -> Self {
+        self.replace(values, &Origin::Default);
+        self
+    }
+
+    fn replace<'a>(&mut self, values: impl IntoIterator<Item = (&'a Setting, String)>, origin: &Origin) {
         let given = |(setting, value): (&'a Setting, String)| Given {
             setting: *setting,
             value,
             origin: origin.clone(),
         };
         self.given.extend(values.into_iter().map(given).map(|given| (given.setting.name, given)));
-        self
     }
 
     /// The log settings only, otherwise the defaults: for a process that must behave the same on every machine.

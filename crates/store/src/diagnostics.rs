@@ -97,11 +97,11 @@ async fn look(redis: &mut MultiplexedConnection, key_prefix: &str) -> redis::Red
     Ok(RedisFacts { info, writable, clock_ahead_ms, latency })
 }
 
-/// A command that the server refuses is a fact; a connection that breaks ends the examination.
+/// A command that this user may not run, or that the server lacks, is a fact; any other error ends the examination.
 fn permitted<T>(answered: redis::RedisResult<T>) -> redis::RedisResult<Result<T, String>> {
     match answered {
         Ok(answer) => Ok(Ok(answer)),
-        Err(error) if error.code().is_some() => Ok(Err(error.to_string())),
+        Err(error) if matches!(error.code(), Some("NOPERM" | "ERR")) => Ok(Err(error.to_string())),
         Err(error) => Err(error),
     }
 }

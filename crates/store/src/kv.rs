@@ -45,3 +45,14 @@ pub enum Writes {
     /// Decision records: the worker.
     Records,
 }
+
+impl Writes {
+    /// The label in the metrics.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::AccessLists => "access_lists",
+            Self::Notes => "notes",
+            Self::Records => "records",
+        }
+    }
+}

@@ -1,8 +1,8 @@
 //! The metrics of this crate. `deploy/` charts them and `docs/alerts.md` explains them; a test compares the names.
 
 service_runtime::metrics! {
-    STORE_REACHABLE = "voltgate_store_reachable", Gauge, [], [],
-        "1 while the store takes what this process writes, tried every five seconds";
+    STORE_REACHABLE = "voltgate_store_reachable", Gauge, ["writes"], [],
+        "1 while the store takes what this process writes, probed every five seconds";
     STORE_PROBE = "voltgate_store_probe_seconds", Histogram, [], [],
-        "How long the store took for such a try, which is a few commands";
+        "Duration of such a probe, which is a few commands";
 }

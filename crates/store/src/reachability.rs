@@ -8,12 +8,12 @@ use ::metrics::{gauge, histogram};
 use crate::metrics::{STORE_PROBE, STORE_REACHABLE};
 use crate::{AccessStore, KeyValue, Store, Writes};
 
-const TRY_EVERY: Duration = Duration::from_secs(5);
-/// A try that takes longer has failed.
+const PROBE_EVERY: Duration = Duration::from_secs(5);
+/// A probe that takes longer has failed.
 const LIMIT: Duration = Duration::from_secs(5);
 
 impl Store {
-    /// Updates the metrics of the store, until dropped, by what a process of this kind writes.
+    /// Updates the metrics of the store, until dropped, by probing what this process writes.
     pub async fn watch(&self, writes: Writes) {
         watch(&self.key_values, writes).await;
     }
@@ -33,7 +33,7 @@ async fn watch(store: &Arc<dyn KeyValue>, writes: Writes) {
         if reached {
             histogram!(STORE_PROBE).record(began.elapsed().as_secs_f64());
         }
-        gauge!(STORE_REACHABLE).set(f64::from(u8::from(reached)));
-        tokio::time::sleep(TRY_EVERY).await;
+        gauge!(STORE_REACHABLE, "writes" => writes.as_str()).set(f64::from(u8::from(reached)));
+        tokio::time::sleep(PROBE_EVERY).await;
     }
 }

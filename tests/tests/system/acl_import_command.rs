@@ -71,6 +71,31 @@ async fn refused_lines_are_written_below_their_reasons_and_can_be_imported_once_
 }
 
 #[tokio::test]
+async fn a_refused_line_stays_below_the_header_by_which_it_was_read() {
+    let mut deployment = Deployment::new().await;
+    let (_acl, acl) = deployment.start_acl().await;
+    let directory = tempfile::tempdir().unwrap();
+    let end = "2100-01-01T00:00:00Z";
+    // Two files in one, with other columns.
+    let text = format!(
+        "station_id,driver_token,from\n{STATION},short,{end}\nstation_id,driver_token,until\n{STATION},{DRIVER},{end}\n\
+         {STATION},short,{end}\n"
+    );
+    std::fs::write(directory.path().join("drivers.csv"), text).unwrap();
+    let (code, out, err) =
+        imported(&acl, &["drivers.csv", "--refused", "refused.csv"], directory.path()).await;
+    assert_eq!(code, Some(1), "{out}{err}");
+    let refused = std::fs::read_to_string(directory.path().join("refused.csv")).unwrap();
+    let lines: Vec<&str> = refused.lines().filter(|line| !line.starts_with('#')).collect();
+    let short = format!("{STATION},short,{end}");
+    assert_eq!(
+        lines,
+        ["station_id,driver_token,from", &short, "station_id,driver_token,until", &short],
+        "{refused}"
+    );
+}
+
+#[tokio::test]
 async fn an_import_of_several_parts_is_one_change_in_the_audit_trail() {
     let mut deployment = Deployment::new().await;
     let (_acl, acl) = deployment.start_acl().await;

@@ -1,8 +1,8 @@
 //! The path of a request, for each way in and each of the four decisions.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
-use tests::deployment::{DRIVER, Deployment, STATION, STRANGER, record_once};
+use tests::deployment::{DRIVER, Deployment, STATION, STRANGER, ask, record_once};
 use tests::eventually;
 
 #[tokio::test]
@@ -161,4 +161,24 @@ async fn a_callback_has_every_signature_and_public_keys_are_served() {
         http.get(format!("{}/.well-known/webhook-public-keys", services.api_url)).send().await.unwrap();
     let served: serde_json::Value = served.json().await.unwrap();
     assert_eq!(served, json!({ "keys": signer.public_keys() }));
+}
+
+#[tokio::test]
+async fn readyz_is_503_where_every_request_would_be_too_late() {
+    let deployment = Deployment::new().await.with("AUTHORIZATION_TIMEOUT_SEC", "0.5");
+    let (_api, api_url) = deployment.start_api().await;
+    let http = &deployment.http;
+    let ready = async || http.get(format!("{api_url}/readyz")).send().await.unwrap();
+    assert_eq!(ready().await.status(), 200);
+    // No worker takes it.
+    ask(http, &api_url, DRIVER, "http://127.0.0.1:9/").await.unwrap();
+    let problem = eventually("the queue to be too old", async || {
+        let answer = ready().await;
+        (answer.status() == 503).then_some(answer)
+    })
+    .await;
+    let problem: Value = problem.json().await.unwrap();
+    assert_eq!(problem["field"], "task_queue");
+    assert!(problem["detail"].to_string().contains("before its deadline"), "{problem}");
+    assert_eq!(ask(http, &api_url, DRIVER, "http://127.0.0.1:9/").await, None, "it is refused");
 }

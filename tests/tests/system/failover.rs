@@ -172,7 +172,7 @@ async fn a_primary_without_enough_replicas_accepts_no_change() {
     assert_eq!(status(http.get(format!("{acl_url}/readyz"))).await, 503);
     eventually("the metrics to say that the store takes no writes", async || {
         let text = http.get(format!("{acl_url}/metrics")).send().await.ok()?.text().await.ok()?;
-        text.lines().any(|line| line == "voltgate_store_reachable 0").then_some(())
+        text.lines().any(|line| line == "voltgate_store_reachable{writes=\"access_lists\"} 0").then_some(())
     })
     .await;
     primary.command("CONFIG SET min-replicas-to-write 0").await;

@@ -67,7 +67,7 @@ pub(crate) enum AclCommand {
             CSV has one line station_id,driver_token[,from[,until]] for each, or other columns named by a header; NDJSON has one \
             object with these fields for each. Valid lines are applied; invalid ones are reported on standard error. A header with \
             an unknown column ends the import.",
-        after_help = "Exit code: 0 all lines applied, 1 some lines rejected, 65 invalid header, 130 interrupted\n\n\
+        after_help = "Exit code: 0 all lines applied, 1 some lines refused, 65 invalid header, 130 interrupted\n\n\
             Example: voltgate acl import drivers.csv --refused refused.csv"
     )]
     Import(ImportArgs),
@@ -105,7 +105,7 @@ pub(crate) struct ImportArgs {
     /// Only check the lines; change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Write the rejected lines to this file, each below its reason; once corrected, it can be imported
+    /// Write the refused lines to this file, each below its reason; once corrected, it can be imported
     #[arg(long, value_name = "FILE")]
     pub(crate) refused: Option<PathBuf>,
 }

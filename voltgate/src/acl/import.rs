@@ -7,7 +7,6 @@ mod report;
 use std::io;
 use std::process::ExitCode;
 
-use common::ids::RequestId;
 use indicatif::{ProgressBar, ProgressStyle};
 use service_runtime::exit::Failure;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,21 +19,20 @@ use crate::client::Service;
 /// How a shell reports a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
 
-/// The calls of one import, which share a change id in the audit trail.
+/// The calls of one import.
 struct Import<'a> {
     acl: &'a Service,
     args: &'a ImportArgs,
     format: Format,
-    change_id: String,
 }
 
 impl Import<'_> {
-    async fn send(&self, body: Vec<u8>) -> Result<Answer, Failure> {
+    async fn send(&self, change_id: &str, body: Vec<u8>) -> Result<Answer, Failure> {
         let (http, mut url) = self.acl.url(&["acl", "import"]);
         url.query_pairs_mut()
             .append_pair("mode", if self.args.remove { "remove" } else { "add" })
             .append_pair("dry_run", if self.args.dry_run { "true" } else { "false" })
-            .append_pair("change_id", &self.change_id)
+            .append_pair("change_id", change_id)
             .append_pair("max_refusals", &LINES.to_string());
         let kind = match self.format {
             Format::Ndjson => "application/x-ndjson",
@@ -42,51 +40,79 @@ impl Import<'_> {
         };
         self.acl.send(http.post(url).header("content-type", kind).body(body)).await
     }
+
+    /// Sends part after part. Returns `false` if it was interrupted. What is certain after an error or an interrupt is
+    /// reported.
+    async fn run(&self, report: &mut Report) -> Result<bool, Failure> {
+        let unreadable =
+            |error: io::Error| Failure::Refused(format!("{}: {error}", self.args.file.display()));
+        let (mut parts, size) = parts(&self.args.file).map_err(unreadable)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::broken)?;
+        let progress = Progress(bar(size));
+        // Each further part begins with the header, as its line 1.
+        let mut header = Vec::new();
+        loop {
+            let part = tokio::select! {
+                part = parts.recv() => part.transpose(),
+                _ = interrupt.recv() => {
+                    progress.clear();
+                    report.how_far(0);
+                    return Ok(false);
+                }
+            };
+            let ended = |report: &Report| {
+                progress.clear();
+                report.how_far(0);
+            };
+            let part = part.map_err(unreadable).inspect_err(|_| ended(report))?;
+            let Some(part) = part else { return Ok(true) };
+            let with_header = !header.is_empty();
+            let answer = tokio::select! {
+                answer = self.send(&report.change_id, [&header[..], &part.text].concat()) => answer,
+                _ = interrupt.recv() => {
+                    progress.clear();
+                    report.how_far(part.lines);
+                    return Ok(false);
+                }
+            };
+            let answer = answer.inspect_err(|failure| {
+                progress.clear();
+                report.cut_off(part.lines, failure, with_header);
+            })?;
+            header = match answer.header.as_str() {
+                "" => Vec::new(),
+                columns => format!("{columns}\n").into_bytes(),
+            };
+            report.add(&part, with_header, answer, &progress.0).inspect_err(|_| ended(report))?;
+            progress.0.inc(part.read);
+        }
+    }
 }
 
 pub(super) async fn run(acl: &Service, args: &ImportArgs, as_json: bool) -> Result<ExitCode, Failure> {
-    let unreadable = |error: io::Error| Failure::Refused(format!("{}: {error}", args.file.display()));
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::broken)?;
-    let import = Import { acl, args, format: format(args), change_id: RequestId::new().to_string() };
-    let (mut parts, size) = parts(&args.file).map_err(unreadable)?;
-    let progress = bar(size);
-    let mut report = Report::new(&args.file, args.refused.as_deref())?;
-    // Each further part begins with the header, as its line 1.
-    let mut header = Vec::new();
-    loop {
-        let part = tokio::select! {
-            part = parts.recv() => match part {
-                Some(part) => part.map_err(unreadable)?,
-                None => break,
-            },
-            _ = interrupt.recv() => {
-                progress.finish_and_clear();
-                report.how_far(0);
-                return Ok(ExitCode::from(INTERRUPTED));
-            }
-        };
-        let answer = tokio::select! {
-            answer = import.send([&header[..], &part.text].concat()) => answer,
-            _ = interrupt.recv() => {
-                progress.finish_and_clear();
-                report.how_far(part.lines);
-                return Ok(ExitCode::from(INTERRUPTED));
-            }
-        };
-        let answer = answer.inspect_err(|failure| {
-            progress.finish_and_clear();
-            report.cut_off(part.lines, failure, !header.is_empty());
-        })?;
-        let next =
-            if answer.header.is_empty() { Vec::new() } else { format!("{}\n", answer.header).into_bytes() };
-        report.add(&part, !header.is_empty(), answer, &progress)?;
-        header = next;
-        progress.inc(part.read);
+    let mut report = Report::new(args)?;
+    let import = Import { acl, args, format: format(args) };
+    if !import.run(&mut report).await? {
+        return Ok(ExitCode::from(INTERRUPTED));
     }
-    progress.finish_and_clear();
     let refused = report.refused;
-    report.print(as_json, args.dry_run, &import.change_id)?;
+    report.print(as_json)?;
     Ok(ExitCode::from(u8::from(refused > 0)))
+}
+
+/// Clears the bar however the import ends.
+struct Progress(ProgressBar);
+
+impl Progress {
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
 }
 
 fn format(args: &ImportArgs) -> Format {

@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use common::decision::Decision;
 use serde::Deserialize;
 use service_runtime::exit::Failure;
+use tokio::time::MissedTickBehavior;
 
-use crate::callback_receiver::CallbackReceiver;
+use crate::callback_receiver::{CallbackReceiver, Received};
 use crate::client::Service;
 
-/// The name of the callback, the last part of its path.
-pub(super) const NAME: &str = "decision";
 /// Most requests are called back before the first look.
 const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// After this many looks a callback that is on record as delivered was delivered to another host.
+const PATIENCE: u32 = 3;
 
 /// The request to follow.
 pub(super) struct Following<'a> {
@@ -54,52 +55,70 @@ struct Reported {
     decision: Option<Decision>,
     attempts: usize,
     /// Why the last look failed.
-    unseen: Option<String>,
+    unseen: Option<Failure>,
 }
 
 impl Following<'_> {
-    /// Returns as soon as the callback is received here, or the record says how the delivery ended.
+    /// Returns as soon as the callback is received here, or the record says how the delivery ended. The receiver comes
+    /// with the name of the callback.
     pub(super) async fn until_called_back(
         &self,
-        mut receiver: Option<&mut CallbackReceiver>,
+        mut receiver: Option<(&mut CallbackReceiver, &str)>,
     ) -> Result<Outcome, Failure> {
         let mut reported = Reported::default();
-        while self.asked.elapsed() < self.wait {
-            let received = match &mut receiver {
-                Some(receiver) => receiver.next(NAME, LOOK_EVERY).await,
-                None => {
-                    tokio::time::sleep(LOOK_EVERY).await;
-                    None
-                }
+        let time_is_up = tokio::time::sleep(self.wait.saturating_sub(self.asked.elapsed()));
+        tokio::pin!(time_is_up);
+        let mut looks = tokio::time::interval(LOOK_EVERY);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        looks.tick().await;
+        // How often the record was seen as delivered while the callback had not arrived here.
+        let mut elsewhere = 0;
+        loop {
+            let look = async {
+                looks.tick().await;
+                self.look(&mut reported).await
             };
-            if let Some(received) = received {
-                return Ok(self.outcome(received.status, "delivered"));
-            }
-            let Some(shown) = self.look(&mut reported).await else { continue };
+            let shown = tokio::select! {
+                biased;
+                received = received(&mut receiver) => return Ok(self.outcome(received.status, "delivered")),
+                shown = look => shown,
+                () = &mut time_is_up => break,
+            };
+            let Some(shown) = shown else { continue };
             self.report(&shown, &mut reported);
             match (shown.status, shown.delivery.as_str()) {
-                // The callback that was delivered is about to be read above.
-                (_, "delivered") if receiver.is_some() => {}
+                // The callback may be about to be read, unless another host has it.
+                (_, "delivered") if receiver.is_some() && elsewhere < PATIENCE => elsewhere += 1,
                 (Some(decision), ended @ ("delivered" | "undeliverable")) => {
                     return Ok(self.outcome(decision, ended));
                 }
                 _ => {}
             }
         }
-        reported
-            .decision
-            .map(|decision| self.outcome(decision, "pending"))
-            .ok_or_else(|| self.undecided(&reported))
+        let decided = reported.decision.map(|decision| self.outcome(decision, "pending"));
+        decided.ok_or_else(|| self.undecided(&reported))
     }
 
     fn outcome(&self, decision: Decision, delivery: &str) -> Outcome {
         Outcome { decision, delivery: delivery.to_owned(), took: self.asked.elapsed() }
     }
 
+    /// A key that may not read is refused once, and never asked with again.
     async fn look(&self, reported: &mut Reported) -> Option<Shown> {
+        if matches!(reported.unseen, Some(Failure::Refused(_))) {
+            return std::future::pending().await;
+        }
         let (http, url) = self.api.url(&["requests", self.request]);
-        let shown = self.api.send(http.get(url)).await;
-        shown.map_err(|error| reported.unseen = Some(error.to_string())).ok()
+        match self.api.send(http.get(url)).await {
+            Ok(shown) => {
+                reported.unseen = None;
+                Some(shown)
+            }
+            Err(failure) => {
+                reported.unseen = Some(failure);
+                None
+            }
+        }
     }
 
     /// Prints what is new on standard error.
@@ -134,5 +153,17 @@ impl Following<'_> {
             None => "the worker may be stopped, or may be unable to call back to this machine".to_owned(),
         };
         Failure::broken(format!("no decision on request {request} within {seconds} seconds: {why}"))
+    }
+}
+
+/// The callback; never returns without a receiver.
+async fn received(receiver: &mut Option<(&mut CallbackReceiver, &str)>) -> Received {
+    let received = match receiver {
+        Some((receiver, name)) => receiver.next(name).await,
+        None => None,
+    };
+    match received {
+        Some(received) => received,
+        None => std::future::pending().await,
     }
 }

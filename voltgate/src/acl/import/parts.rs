@@ -1,5 +1,5 @@
-//! The parts of a file that is imported. A thread of their own reads them, so that an interrupt is heard while standard
-//! input has nothing.
+//! The parts of a file that is imported. A thread of their own reads them, so that Ctrl-C is handled while standard
+//! input is idle.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 /// Maximum lines in one part. If a call is interrupted, at most these are uncertain.
 pub(super) const LINES: u64 = 5000;
 /// The rest of a longer line is not sent: acl-service rejects the line for its length anyway.
-const MAX_LINE: usize = 8192;
+pub(super) const MAX_LINE: usize = 8192;
 
 /// Some lines of the file.
 pub(super) struct Part {

@@ -1,20 +1,23 @@
-//! What became of the lines of an import: on the terminal, in the file of rejected lines, and at the end.
+//! What became of the lines of an import: on the terminal, in the file of refused lines, and at the end.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use common::ids::RequestId;
 use indicatif::ProgressBar;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
+use serde_json::{Value, json};
 use service_runtime::exit::Failure;
 
-use super::parts::Part;
+use super::parts::{MAX_LINE, Part};
+use crate::acl::args::ImportArgs;
 use crate::terminal;
 
-/// Maximum number of rejected lines that are shown: a file of nothing else must not flood the terminal.
+/// Maximum number of refused lines that are shown: a file of nothing else must not flood the terminal.
 const MAX_SHOWN: usize = 100;
-/// Maximum number of rejected lines in the JSON report.
+/// Maximum number of refused lines in the JSON report.
 const MAX_LISTED: usize = 10_000;
 
 /// acl-service's response to one call.
@@ -34,6 +37,9 @@ struct Refusal {
     line: u64,
     field: String,
     reason: String,
+    /// For CSV, the columns by which the line was read.
+    #[serde(default, skip_serializing)]
+    header: String,
 }
 
 /// The results so far.
@@ -45,20 +51,35 @@ pub(super) struct Report {
     unchanged: u64,
     refusals: Vec<Refusal>,
     file: Option<RefusedLines>,
+    dry_run: bool,
+    /// The id of the whole import in the audit trail.
+    pub(super) change_id: String,
 }
 
-/// The file of rejected lines.
+/// The file of refused lines.
 struct RefusedLines {
     path: PathBuf,
     file: BufWriter<File>,
-    has_header: bool,
+    /// The last header that was written; `None` before the first line.
+    header: Option<String>,
 }
 
 impl Report {
-    /// Creates the file of rejected lines, if there is to be one.
-    pub(super) fn new(input: &Path, refused: Option<&Path>) -> Result<Self, Failure> {
-        let file = refused.map(|path| RefusedLines::create(path, input)).transpose()?;
-        Ok(Self { lines: 0, refused: 0, valid: 0, applied: 0, unchanged: 0, refusals: Vec::new(), file })
+    /// Opens the file of refused lines, if there is to be one.
+    pub(super) fn new(args: &ImportArgs) -> Result<Self, Failure> {
+        let file = args.refused.as_deref().map(|path| RefusedLines::open(path, &args.file)).transpose()?;
+        let dry_run = args.dry_run;
+        Ok(Self {
+            lines: 0,
+            refused: 0,
+            valid: 0,
+            applied: 0,
+            unchanged: 0,
+            refusals: Vec::new(),
+            file,
+            dry_run,
+            change_id: RequestId::new().to_string(),
+        })
     }
 
     /// Adds the results of a part. `with_header` is whether a header was sent before its lines.
@@ -69,26 +90,27 @@ impl Report {
         answer: Answer,
         progress: &ProgressBar,
     ) -> Result<(), Failure> {
-        let before = self.lines - u64::from(with_header);
+        let first = self.lines;
         let texts: Vec<&[u8]> = part.text.split(|byte| *byte == b'\n').collect();
-        for Refusal { line, field, reason } in answer.refusals {
-            let refusal = Refusal { line: before + line, field, reason };
-            if let Some(file) = &mut self.file {
-                let index = usize::try_from(refusal.line - self.lines - 1).unwrap_or(usize::MAX);
-                file.add(&answer.header, &refusal, texts.get(index).copied().unwrap_or_default())?;
-            }
-            if self.refusals.len() < MAX_SHOWN {
-                progress.suspend(|| eprintln!("{refusal}"));
-            }
-            if self.refusals.len() < MAX_LISTED {
-                self.refusals.push(refusal);
-            }
-        }
         self.lines += part.lines;
         self.valid += answer.valid;
         self.applied += answer.applied;
         self.unchanged += answer.unchanged;
         self.refused += answer.refused;
+        for refusal in answer.refusals {
+            let index = refusal.line.saturating_sub(1 + u64::from(with_header));
+            let refusal = Refusal { line: first + 1 + index, ..refusal };
+            if self.refusals.len() < MAX_SHOWN {
+                progress.suspend(|| eprintln!("{refusal}"));
+            }
+            if let Some(file) = &mut self.file {
+                let text = usize::try_from(index).ok().and_then(|index| texts.get(index).copied());
+                file.add(&refusal, text.unwrap_or_default())?;
+            }
+            if self.refusals.len() < MAX_LISTED {
+                self.refusals.push(refusal);
+            }
+        }
         Ok(())
     }
 
@@ -110,80 +132,101 @@ impl Report {
     /// Reports what is certain if the next `lines` lines were sent and not answered.
     pub(super) fn how_far(&self, lines: u64) {
         let (done, next) = (self.lines, self.lines + lines);
-        let before = if done == 0 {
-            "no line is certainly done".to_owned()
-        } else {
-            format!("lines 1 to {done} are done")
+        if self.dry_run {
+            eprintln!("{done} lines were checked; nothing was changed");
+            return;
+        }
+        let before = match done {
+            0 => "no line is certainly done".to_owned(),
+            _ => format!("lines 1 to {done} are done (change id {})", self.change_id),
         };
-        let after = if lines == 0 {
-            "no later line is".to_owned()
-        } else {
-            format!("of lines {} to {next} some may be done, and no later ones", done + 1)
+        let after = match lines {
+            0 => "no later line is".to_owned(),
+            _ => format!("of lines {} to {next} some may be done, and no later ones", done + 1),
         };
         eprintln!("{before}; {after}. Repeating a line does no harm.");
     }
 
     /// Prints the results of the whole file.
-    pub(super) fn print(mut self, as_json: bool, dry_run: bool, change_id: &str) -> Result<(), Failure> {
-        if let Some(file) = &mut self.file {
-            file.finish()?;
-        }
-        let Self { lines, valid, applied, unchanged, refused, refusals, file } = &self;
+    pub(super) fn print(mut self, as_json: bool) -> Result<(), Failure> {
+        let written = self.file.as_mut().map_or(Ok(()), RefusedLines::finish);
         if as_json {
-            let mut report = json!({
-                "lines": lines, "valid": valid, "applied": applied, "unchanged": unchanged, "refused": refused,
-                "refusals": refusals, "refusals_not_named": refused.saturating_sub(refusals.len() as u64),
-                "dry_run": dry_run,
-            });
-            if !dry_run {
-                report["change_id"] = change_id.into();
-            }
-            terminal::line(&report.to_string());
-            return Ok(());
+            terminal::line(&self.as_json().to_string());
+            return written;
         }
+        let Self { lines, valid, applied, unchanged, refused, dry_run, change_id, .. } = &self;
         let unshown = refused.saturating_sub(MAX_SHOWN as u64);
-        match file {
+        match &self.file {
             Some(file) if *refused > 0 => eprintln!("the refused lines are in {}", file.path.display()),
             None if unshown > 0 => {
                 eprintln!("{unshown} more lines were refused; --refused FILE lists all of them");
             }
             _ => {}
         }
-        if dry_run {
-            println!("{lines} lines read: {valid} valid, {refused} refused; nothing was changed");
+        if *dry_run {
+            terminal::line(&format!(
+                "{lines} lines read: {valid} valid, {refused} refused; nothing was changed"
+            ));
         } else {
-            eprintln!("it is change {change_id} in the audit trail");
-            println!("{lines} lines read: {applied} applied, {unchanged} unchanged, {refused} refused");
+            eprintln!("change id: {change_id}");
+            terminal::line(&format!(
+                "{lines} lines read: {applied} applied, {unchanged} unchanged, {refused} refused"
+            ));
         }
-        Ok(())
+        written
+    }
+
+    fn as_json(&self) -> Value {
+        let Self { lines, valid, applied, unchanged, refused, refusals, dry_run, change_id, .. } = self;
+        let mut report = json!({
+            "lines": lines, "valid": valid, "applied": applied, "unchanged": unchanged, "refused": refused,
+            "refusals": refusals, "refusals_not_named": refused.saturating_sub(refusals.len() as u64),
+            "dry_run": dry_run,
+        });
+        if !dry_run {
+            report["change_id"] = change_id.as_str().into();
+        }
+        report
     }
 }
 
 impl std::fmt::Display for Refusal {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { line, field, reason } = self;
+        let Self { line, field, reason, .. } = self;
         write!(f, "line {line}: {field}: {reason}")
     }
 }
 
 impl RefusedLines {
-    fn create(path: &Path, input: &Path) -> Result<Self, Failure> {
-        let same =
-            path.canonicalize().ok().zip(input.canonicalize().ok()).is_some_and(|(one, other)| one == other);
-        if same {
+    /// An earlier file is kept until the first line is refused, or the import has ended without one.
+    fn open(path: &Path, input: &Path) -> Result<Self, Failure> {
+        let input = if input == Path::new("-") { Path::new("/dev/stdin") } else { input };
+        let same = |one: Metadata, other: Metadata| (one.dev(), one.ino()) == (other.dev(), other.ino());
+        let opened = File::options().create(true).write(true).truncate(false).open(path);
+        let file = opened.map_err(|error| unwritten(path, &error))?;
+        if let (Ok(one), Ok(other)) = (file.metadata(), std::fs::metadata(input))
+            && same(one, other)
+        {
             return Err(Failure::Usage(format!("--refused {}: it is the file to import", path.display())));
         }
-        let file = File::create(path).map_err(|error| unwritten(path, &error))?;
-        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), has_header: false })
+        Ok(Self { path: path.to_owned(), file: BufWriter::new(file), header: None })
     }
 
     /// Both formats take a line that begins with # for a comment.
-    fn add(&mut self, header: &str, refusal: &Refusal, text: &[u8]) -> Result<(), Failure> {
+    fn add(&mut self, refusal: &Refusal, text: &[u8]) -> Result<(), Failure> {
         let mut write = || {
-            if !std::mem::replace(&mut self.has_header, true) && !header.is_empty() {
-                writeln!(self.file, "{header}")?;
+            if self.header.is_none() {
+                self.file.get_ref().set_len(0)?;
             }
-            writeln!(self.file, "# {refusal}")?;
+            if self.header.as_ref() != Some(&refusal.header) {
+                // A further header holds from there on.
+                if !refusal.header.is_empty() {
+                    writeln!(self.file, "{}", refusal.header)?;
+                }
+                self.header = Some(refusal.header.clone());
+            }
+            let cut = if text.len() >= MAX_LINE { " (only its beginning is here)" } else { "" };
+            writeln!(self.file, "# {refusal}{cut}")?;
             self.file.write_all(text.strip_suffix(b"\r").unwrap_or(text))?;
             self.file.write_all(b"\n")
         };
@@ -191,6 +234,9 @@ impl RefusedLines {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
+        if self.header.is_none() {
+            self.file.get_ref().set_len(0).map_err(|error| unwritten(&self.path, &error))?;
+        }
         self.file.flush().map_err(|error| unwritten(&self.path, &error))
     }
 }
