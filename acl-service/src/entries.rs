@@ -132,7 +132,7 @@ pub(crate) async fn check(store: Data<AccessStore>, path: Path<(String, String)>
 /// Replaces the whole entry: without a validity period, any earlier one is removed.
 #[utoipa::path(put, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "allow_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
-    request_body(content = Option<NewValidity>),
+    request_body(content = NewValidity),
     responses((status = 200, description = "The entry exists", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn allow(

@@ -179,7 +179,7 @@ pub(crate) async fn leave(
 
 /// Admit a driver at each station of a group
 #[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path)),
-    request_body(content = Option<NewValidity>),
+    request_body(content = NewValidity),
     responses((status = 200, description = "Each station has the entry", body = GroupChangeReport), Invalid, NotFound, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn admit(

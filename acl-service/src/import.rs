@@ -16,7 +16,9 @@ use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable
 use http_server::{Problem, Query, body};
 use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Counts, StoreError};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use self::csv::{BadHeader, Csv};
 use self::line::{Format, Refusal, Rejected};
@@ -130,6 +132,18 @@ pub(crate) struct RefusedLine {
     header: String,
 }
 
+/// The body in the document: bytes, because clients stream it.
+struct Body;
+
+impl PartialSchema for Body {
+    fn schema() -> RefOr<Schema> {
+        let binary = SchemaFormat::KnownFormat(KnownFormat::Binary);
+        ObjectBuilder::new().schema_type(Type::String).format(Some(binary)).build().into()
+    }
+}
+
+impl ToSchema for Body {}
+
 /// Why an import ends before its body.
 enum CutOff {
     Body(Problem),
@@ -141,7 +155,7 @@ enum CutOff {
 /// CSV: `station_id,driver_token[,from[,until]]`, or other columns named by a header; NDJSON: objects with these
 /// fields. Valid lines are applied, invalid ones reported. An invalid header ends the import.
 #[utoipa::path(post, path = "/acl/import", operation_id = "import_entries", tag = "lists", params(ImportQuery),
-    request_body(content((String = "application/x-ndjson"), (String = "text/csv"))),
+    request_body(content((inline(Body) = "application/x-ndjson"), (inline(Body) = "text/csv"))),
     responses((status = 200, description = "The whole body was read", body = Report), Invalid, BodyTooSlow,
         UnsupportedMediaType, Internal, Unavailable))]
 pub(crate) async fn import(

@@ -50,7 +50,9 @@ struct Annotations;
 
 /// The document that `GET /openapi.json` serves.
 pub fn document() -> utoipa::openapi::OpenApi {
-    openapi::document(Annotations::openapi(), &resources())
+    let mut annotations = Annotations::openapi();
+    openapi::without_required_body(&mut annotations, &["allow_driver", "allow_group_driver"]);
+    openapi::document(annotations, &resources())
 }
 
 #[cfg(test)]

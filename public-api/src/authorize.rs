@@ -10,7 +10,6 @@ use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, ConflictingReuse, Invalid, Unavailable, UnsupportedMediaType,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::openapi::{OpenApi, RefOr, Required};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::acceptance::{ACCEPTED, Acceptance};
@@ -88,18 +87,6 @@ pub(crate) async fn authorize_by_post(
     payload: Payload,
 ) -> Result<HttpResponse, ApiError> {
     authorize(acceptance, path, request, payload).await
-}
-
-/// The body is optional, which the macro can only say together with a body that is `null`.
-pub(crate) fn with_optional_body(document: &mut OpenApi) {
-    let items = document.paths.paths.values_mut();
-    let operations = items.filter_map(|item| item.post.as_mut());
-    let named = |id: &Option<String>| id.as_deref() == Some("authorize_by_post");
-    for operation in operations.filter(|operation| named(&operation.operation_id)) {
-        if let Some(RefOr::T(body)) = &mut operation.request_body {
-            body.required = Some(Required::False);
-        }
-    }
 }
 
 async fn accept(

@@ -41,7 +41,7 @@ struct Annotations;
 /// The document that `GET /openapi.json` serves, with or without charge-service's calls.
 pub fn document(charge_service: bool) -> utoipa::openapi::OpenApi {
     let (mut annotations, mut resources) = (Annotations::openapi(), resources());
-    authorize::with_optional_body(&mut annotations);
+    openapi::without_required_body(&mut annotations, &["authorize_by_post"]);
     callback::describe(&mut annotations);
     if charge_service {
         annotations.merge(charge_service::Annotations::openapi());

@@ -38,6 +38,7 @@ mod system {
     mod faults;
     mod fleet;
     mod flower;
+    mod generated_clients;
     mod keys;
     mod limits;
     mod links;

@@ -13,7 +13,7 @@ use utoipa::openapi::path::{Operation, PathItem};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{Components, OpenApi, RefOr};
+use utoipa::openapi::{Components, OpenApi, RefOr, Required};
 
 pub use self::answers::Answers;
 pub(crate) use self::answers::refusal;
@@ -60,6 +60,19 @@ pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
     let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(header)));
     document
+}
+
+/// Makes the bodies of these operations optional. An annotation can only do so together with a body that is `null`,
+/// which generated clients fail on.
+pub fn without_required_body(document: &mut OpenApi, operation_ids: &[&str]) {
+    let items = document.paths.paths.values_mut();
+    let operations = items.flat_map(|item| [&mut item.post, &mut item.put]).flatten();
+    for operation in operations {
+        let named = operation.operation_id.as_deref().is_some_and(|id| operation_ids.contains(&id));
+        if let Some(RefOr::T(body)) = operation.request_body.as_mut().filter(|_| named) {
+            body.required = Some(Required::False);
+        }
+    }
 }
 
 /// Where a document and a list of resources differ: the methods and paths that only one of them has.

@@ -1,0 +1,148 @@
+"""Generates clients from the services' documents, and uses them: the calls, a problem, the callback, the stream.
+
+Arguments: a folder for the clients, the configuration of the generator, the URLs of public-api and acl-service, the key.
+"""
+
+import http.server
+import importlib
+import json
+import pathlib
+import queue
+import subprocess
+import sys
+import threading
+import uuid
+
+import httpx
+import jsonschema_rs
+
+folder, config, api_url, acl_url, key = sys.argv[1:]
+station, driver = uuid.uuid4(), "sample-driver-token-0001"
+sys.path.insert(0, folder)
+
+
+def generated(name, url):
+    """The package of the client, and its document."""
+    package = f"{name}_client"
+    command = [sys.executable, "-m", "openapi_python_client", "generate", "--meta", "none", "--url", f"{url}/openapi.json"]
+    subprocess.run([*command, "--config", config, "--output-path", f"{folder}/{package}"], check=True)
+    document = httpx.get(f"{url}/openapi.json").json()
+    modules = {path.stem for path in pathlib.Path(folder, package, "api").glob("*/*.py")}
+    operations = [operation["operationId"] for item in document["paths"].values() for operation in item.values()]
+    missing = set(operations) - modules
+    assert not missing, f"{name}: no code for {missing}"
+    models = {path.stem for path in pathlib.Path(folder, package, "models").glob("*.py")}
+    problems = {model for model in models if "problem" in model}
+    assert problems == {"problem", "problem_report"}, problems
+    assert len(models) < len(document["components"]["schemas"]) + 8, models
+    return package, document
+
+
+def client(package, url, **options):
+    return importlib.import_module(package).AuthenticatedClient(
+        base_url=url, token=key, raise_on_unexpected_status=True, **options
+    )
+
+
+def call(package, module, **arguments):
+    return importlib.import_module(f"{package}.api.{module}").sync(**arguments)
+
+
+def models(package):
+    return importlib.import_module(f"{package}.models")
+
+
+class Host(http.server.BaseHTTPRequestHandler):
+    received = queue.Queue()
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        self.received.put((dict(self.headers), body))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
+
+
+def conforms(document, schema, value):
+    """Whether the value is as the schema says, the references within the document included."""
+    # A reference to the document as a whole, which is put beside the schema.
+    whole = {**schema, "components": document["components"]}
+    return jsonschema_rs.is_valid(whole, value)
+
+
+def check_callback(document, headers, body):
+    operation = document["webhooks"]["decision"]["post"]
+    content = operation["requestBody"]["content"]["application/json"]["schema"]
+    assert conforms(document, content, body), body
+    headers = {name.lower(): value for name, value in headers.items()}
+    for header in operation["parameters"]:
+        value = headers.pop(header["name"], None)
+        assert value is not None or not header["required"], header
+        if value is not None:
+            value = int(value) if header["schema"].get("type") == "integer" else value
+            assert conforms(document, header["schema"], value), (header, value)
+    undocumented = headers.keys() - {"content-type", "content-length", "accept", "user-agent", "host"}
+    assert not undocumented, undocumented
+
+
+api, document = generated("public_api", api_url)
+acl, _ = generated("acl_service", acl_url)
+to_api, to_acl = client(api, api_url), client(acl, acl_url)
+
+host = http.server.HTTPServer(("127.0.0.1", 0), Host)
+threading.Thread(target=host.serve_forever, daemon=True).start()
+callback_url = f"http://127.0.0.1:{host.server_port}/decision"
+
+allowed = call(acl, "lists.allow_driver", client=to_acl, station_id=station, driver_token=driver)
+assert (allowed.success, allowed.new_size) == (True, 1), allowed
+line = json.dumps({"station_id": str(station), "driver_token": "sample-driver-token-0002"}) + "\n"
+file = importlib.import_module(f"{acl}.types").File(payload=line.encode())
+report = call(acl, "lists.import_entries", client=to_acl, body=file)
+assert (report.applied, report.complete) == (1, True), report
+
+events = httpx.stream("GET", f"{api_url}/requests/stream", headers={"Authorization": f"Bearer {key}"}, timeout=60)
+with events as stream:
+    lines = stream.iter_lines()
+    # The stream has begun.
+    assert next(lines).startswith("id: ")
+    asked = dict(client=to_api, station_id=station, driver_token=driver)
+    without_body = call(api, "authorization.authorize_by_post", **asked, callback_url=callback_url)
+    body = models(api).Callback(callback_url=callback_url)
+    with_body = call(api, "authorization.authorize_by_post", **asked, body=body, idempotency_key="one")
+    requests = {answer.request_id for answer in (without_body, with_body)}
+    assert len(requests) == 2 and without_body.status == "accepted"
+    called_back = set()
+    for _ in requests:
+        headers, sent = Host.received.get(timeout=60)
+        check_callback(document, headers, sent)
+        assert models(api).DecisionCallback.from_dict(sent).status == models(api).Decision.ALLOWED
+        headers = {name.lower(): value for name, value in headers.items()}
+        assert "webhook-signature" in headers
+        called_back.add(uuid.UUID(headers["webhook-id"]))
+    assert called_back == requests
+    fields = {}
+    while fields.get("event") != "decision":
+        text = next(lines)
+        if not text:
+            fields = {}
+        while text and not text.startswith(":"):
+            name, _, value = text.partition(": ")
+            fields[name] = value
+            text = next(lines)
+schema = document["components"]["schemas"]["StreamEvent"]
+assert conforms(document, schema, fields), fields
+assert conforms(document, {"$ref": "#/components/schemas/Request"}, json.loads(fields["data"])), fields
+event = models(api).DecisionEvent.from_dict(fields)
+assert models(api).Request.from_dict(json.loads(event.data)).request_id in requests
+
+for request in requests:
+    shown = call(api, "requests.show_request", client=to_api, request_id=request)
+    assert (shown.status, shown.driver_token) == (models(api).Decision.ALLOWED, driver), shown
+problem = call(api, "requests.show_request", client=to_api, request_id=uuid.uuid4())
+assert isinstance(problem, models(api).Problem), problem
+assert (problem.status, problem.type_, problem.field) == (404, "urn:voltgate:problem:not-found", "request_id"), problem
+problem = call(acl, "groups.show_group", client=to_acl, name="none")
+assert isinstance(problem, models(acl).Problem) and problem.status == 404, problem
+print("done")
