@@ -64,11 +64,14 @@ impl TimesArgs {
         given.then(|| json!({ "from": self.from, "until": self.until }))
     }
 
-    /// What was done, with the entry's validity period: `allowed from … on until …`.
+    /// What was done, with the entry's validity period: `allowed from … until …`.
     fn describe(&self, done: &str) -> String {
-        let from = self.from.as_ref().map(|from| format!(" from {from} on")).unwrap_or_default();
-        let until = self.until.as_ref().map(|until| format!(" until {until}")).unwrap_or_default();
-        format!("{done}{from}{until}")
+        match (&self.from, &self.until) {
+            (None, None) => done.to_owned(),
+            (Some(from), None) => format!("{done} from {from} on"),
+            (None, Some(until)) => format!("{done} until {until}"),
+            (Some(from), Some(until)) => format!("{done} from {from} until {until}"),
+        }
     }
 }
 

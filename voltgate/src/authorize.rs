@@ -114,21 +114,25 @@ async fn ask_and_follow(
 }
 
 fn print(as_json: bool, id: &str, outcome: &Outcome) {
-    let Outcome { decision, delivery, took } = outcome;
+    let Outcome { decision, delivery, took, last_attempt } = outcome;
     let took_ms = took.as_secs_f64() * 1000.0;
     if as_json {
-        let shown = json!({ "request_id": id, "status": decision, "delivery": delivery, "took_ms": took_ms });
+        let mut shown =
+            json!({ "request_id": id, "status": decision, "delivery": delivery, "took_ms": took_ms });
+        if let Some(last) = last_attempt {
+            shown["last_attempt"] = last.as_str().into();
+        }
         terminal::line(&shown.to_string());
         return;
     }
     let style = if *decision == Decision::Allowed { terminal::good() } else { terminal::bad() };
-    let text = match delivery.as_str() {
-        "delivered" => format!("{style}{decision}{style:#} after {took_ms:.1} ms (request {id})"),
-        unfinished => {
-            format!(
-                "{style}{decision}{style:#} (request {id}); its callback is {unfinished} after {took_ms:.1} ms"
-            )
+    let met = last_attempt.as_ref().map(|last| format!(" ({last})")).unwrap_or_default();
+    let after = match delivery.as_str() {
+        "delivered" => format!(" after {took_ms:.1} ms (request {id})"),
+        "pending" => {
+            format!(" (request {id}); its callback is still pending after {:.1} s{met}", took_ms / 1000.0)
         }
+        other => format!(" (request {id}); its callback is {other}{met}: see `voltgate dead show {id}`"),
     };
-    terminal::line(&text);
+    terminal::line(&format!("{style}{decision}{style:#}{after}"));
 }

@@ -171,6 +171,9 @@ impl DeadLetters {
             Fate::Keep
         })
         .await?;
+        if !found {
+            eprintln!("there is no dead letter {id} at {}", self.at);
+        }
         Ok(ExitCode::from(u8::from(!found)))
     }
 

@@ -159,7 +159,7 @@ async fn an_entry_with_times_is_confirmed_with_its_times_and_the_audit_trail_is_
     let allow =
         ["allow", STATION, DRIVER, "--from", "2100-01-01T00:00:00Z", "--until", "2100-02-01T00:00:00Z"];
     let said = voltgate(&allow).await;
-    assert!(said.starts_with("allowed from 2100-01-01T00:00:00Z on until 2100-02-01T00:00:00Z; "), "{said}");
+    assert!(said.starts_with("allowed from 2100-01-01T00:00:00Z until 2100-02-01T00:00:00Z; "), "{said}");
     voltgate(&["group", "create", "north"]).await;
     voltgate(&["deny", STATION, STRANGER]).await;
     let trail = voltgate(&["audit"]).await;
@@ -167,4 +167,17 @@ async fn an_entry_with_times_is_confirmed_with_its_times_and_the_audit_trail_is_
         trail.lines().map(|line| line.find("  requested").or(line.find("  applied"))).collect();
     assert!(stages.len() >= 3 && stages[0].is_some(), "{trail}");
     assert!(stages.iter().all(|stage| *stage == stages[0]), "the columns are aligned: {trail}");
+}
+
+#[tokio::test]
+async fn lines_that_begin_with_a_brace_are_ndjson_whatever_the_name_of_the_file() {
+    let mut deployment = Deployment::new().await;
+    let (_acl, acl) = deployment.start_acl().await;
+    let directory = tempfile::tempdir().unwrap();
+    let line = json!({ "station_id": STATION, "driver_token": DRIVER });
+    std::fs::write(directory.path().join("drivers.json"), format!("\n{line}\n")).unwrap();
+    let (code, out, err) = imported(&acl, &["drivers.json"], directory.path()).await;
+    assert!(code == Some(0) && out.contains("1 applied"), "{out}{err}");
+    let (code, _, err) = imported(&acl, &["drivers.json", "--format", "csv"], directory.path()).await;
+    assert!(code == Some(65) && err.contains("line 2"), "{err}");
 }

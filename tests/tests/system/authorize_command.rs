@@ -34,7 +34,7 @@ async fn a_request_with_another_callback_url_is_followed_until_it_is_delivered()
     let pending = ["--api", &services.api_url, "--callback-url", &nowhere, "--wait", "3"];
     let (code, out, err) = authorize(&pending).await;
     assert_eq!(code, Some(0), "the decision is on record: {out}{err}");
-    assert!(out.contains("allowed") && out.contains("its callback is pending"), "{out}");
+    assert!(out.contains("allowed") && out.contains("its callback is still pending"), "{out}");
     assert!(err.contains("decided: allowed") && err.contains("callback, attempt 1: "), "{err}");
     let accepted = ["--api", &services.api_url, "--callback-url", &nowhere, "--wait", "0"];
     let (code, out, _) = authorize(&accepted).await;

@@ -99,7 +99,7 @@ pub(crate) struct ImportArgs {
     /// Remove the drivers instead
     #[arg(long)]
     pub(crate) remove: bool,
-    /// The file's format [default: ndjson for *.ndjson and *.jsonl, csv otherwise]
+    /// The file's format [default: ndjson for *.ndjson, *.jsonl and lines that begin with a brace, csv otherwise]
     #[arg(long)]
     pub(crate) format: Option<Format>,
     /// Only check the lines; change nothing
@@ -114,10 +114,10 @@ pub(crate) struct ImportArgs {
 #[derive(Debug, Args)]
 pub(crate) struct TimesArgs {
     /// When the entry begins, in RFC 3339, such as 2026-12-31T18:00:00Z
-    #[arg(long)]
+    #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
     /// When the entry ends
-    #[arg(long)]
+    #[arg(long, value_name = "TIME")]
     pub(crate) until: Option<String>,
 }
 
@@ -201,16 +201,16 @@ pub(crate) enum GroupCommand {
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     /// Only changes of this station's list
-    #[arg(long)]
+    #[arg(long, value_name = "UUID")]
     pub(crate) station: Option<String>,
     /// Only changes about this driver
-    #[arg(long)]
+    #[arg(long, value_name = "TOKEN")]
     pub(crate) driver: Option<String>,
     /// Only changes at this moment or later, in RFC 3339
-    #[arg(long)]
+    #[arg(long, value_name = "TIME")]
     pub(crate) from: Option<String>,
     /// Only changes before this moment
-    #[arg(long)]
+    #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
     /// The maximum number of entries
     #[arg(long, default_value_t = 100)]

@@ -5,6 +5,7 @@ mod parts;
 mod report;
 
 use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -23,18 +24,17 @@ const INTERRUPTED: u8 = 130;
 struct Import<'a> {
     acl: &'a Service,
     args: &'a ImportArgs,
-    format: Format,
 }
 
 impl Import<'_> {
-    async fn send(&self, change_id: &str, body: Vec<u8>) -> Result<Answer, Failure> {
+    async fn send(&self, format: Format, change_id: &str, body: Vec<u8>) -> Result<Answer, Failure> {
         let (http, mut url) = self.acl.url(&["acl", "import"]);
         url.query_pairs_mut()
             .append_pair("mode", if self.args.remove { "remove" } else { "add" })
             .append_pair("dry_run", if self.args.dry_run { "true" } else { "false" })
             .append_pair("change_id", change_id)
             .append_pair("max_refusals", &LINES.to_string());
-        let kind = match self.format {
+        let kind = match format {
             Format::Ndjson => "application/x-ndjson",
             Format::Csv => "text/csv",
         };
@@ -51,6 +51,7 @@ impl Import<'_> {
         let progress = Progress(bar(size));
         // Each further part begins with the header, as its line 1.
         let mut header = Vec::new();
+        let mut format = self.args.format;
         loop {
             let part = tokio::select! {
                 part = parts.recv() => part.transpose(),
@@ -67,8 +68,9 @@ impl Import<'_> {
             let part = part.map_err(unreadable).inspect_err(|_| ended(report))?;
             let Some(part) = part else { return Ok(true) };
             let with_header = !header.is_empty();
+            let format = *format.get_or_insert_with(|| guessed(&self.args.file, &part.text));
             let answer = tokio::select! {
-                answer = self.send(&report.change_id, [&header[..], &part.text].concat()) => answer,
+                answer = self.send(format, &report.change_id, [&header[..], &part.text].concat()) => answer,
                 _ = interrupt.recv() => {
                     progress.clear();
                     report.how_far(part.lines);
@@ -91,7 +93,7 @@ impl Import<'_> {
 
 pub(super) async fn run(acl: &Service, args: &ImportArgs, as_json: bool) -> Result<ExitCode, Failure> {
     let mut report = Report::new(args)?;
-    let import = Import { acl, args, format: format(args) };
+    let import = Import { acl, args };
     if !import.run(&mut report).await? {
         return Ok(ExitCode::from(INTERRUPTED));
     }
@@ -115,11 +117,11 @@ impl Drop for Progress {
     }
 }
 
-fn format(args: &ImportArgs) -> Format {
-    args.format.unwrap_or_else(|| {
-        let extension = args.file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
-        if matches!(extension, "ndjson" | "jsonl") { Format::Ndjson } else { Format::Csv }
-    })
+/// By the file's name; of another name by its first character, because no line of CSV begins with a brace.
+fn guessed(file: &Path, text: &[u8]) -> Format {
+    let extension = file.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
+    let named = matches!(extension, "ndjson" | "jsonl");
+    if named || text.trim_ascii_start().starts_with(b"{") { Format::Ndjson } else { Format::Csv }
 }
 
 /// Drawn on standard error, on a terminal only.

@@ -32,6 +32,8 @@ pub(super) struct Outcome {
     /// `delivered`, `undeliverable`, or `pending` if the time was up.
     pub(super) delivery: String,
     pub(super) took: Duration,
+    /// What the last attempt met that was seen, if it was not the end.
+    pub(super) last_attempt: Option<String>,
 }
 
 /// What `GET /requests/{id}` shows.
@@ -54,6 +56,7 @@ struct Reported {
     waiting: bool,
     decision: Option<Decision>,
     attempts: usize,
+    last_attempt: Option<String>,
     /// Why the last look failed.
     unseen: Option<Failure>,
 }
@@ -80,7 +83,7 @@ impl Following<'_> {
             };
             let shown = tokio::select! {
                 biased;
-                received = received(&mut receiver) => return Ok(self.outcome(received.status, "delivered")),
+                received = received(&mut receiver) => return Ok(self.outcome(received.status, "delivered", None)),
                 shown = look => shown,
                 () = &mut time_is_up => break,
             };
@@ -90,17 +93,19 @@ impl Following<'_> {
                 // The callback may be about to be read, unless another host has it.
                 (_, "delivered") if receiver.is_some() && elsewhere < PATIENCE => elsewhere += 1,
                 (Some(decision), ended @ ("delivered" | "undeliverable")) => {
-                    return Ok(self.outcome(decision, ended));
+                    return Ok(self.outcome(decision, ended, reported.last_attempt));
                 }
                 _ => {}
             }
         }
-        let decided = reported.decision.map(|decision| self.outcome(decision, "pending"));
-        decided.ok_or_else(|| self.undecided(&reported))
+        match reported.decision {
+            Some(decision) => Ok(self.outcome(decision, "pending", reported.last_attempt)),
+            None => Err(self.undecided(&reported)),
+        }
     }
 
-    fn outcome(&self, decision: Decision, delivery: &str) -> Outcome {
-        Outcome { decision, delivery: delivery.to_owned(), took: self.asked.elapsed() }
+    fn outcome(&self, decision: Decision, delivery: &str, last_attempt: Option<String>) -> Outcome {
+        Outcome { decision, delivery: delivery.to_owned(), took: self.asked.elapsed(), last_attempt }
     }
 
     /// A key that may not read is refused once, and never asked with again.
@@ -127,6 +132,7 @@ impl Following<'_> {
         reported.decision = shown.status;
         let attempts = shown.attempts.get(reported.attempts..).unwrap_or_default();
         reported.attempts = shown.attempts.len();
+        reported.last_attempt = shown.attempts.last().map(|attempt| attempt.outcome.clone());
         let waits = shown.status.is_none() && !std::mem::replace(&mut reported.waiting, true);
         if self.quiet {
             return;
@@ -135,7 +141,7 @@ impl Following<'_> {
             eprintln!("request {} is accepted and waits for a worker", self.request);
         }
         if let Some(decision) = new {
-            eprintln!("decided: {decision}; it is being called back");
+            eprintln!("decided: {decision}; request {} is being called back", self.request);
         }
         for Attempt { number, outcome } in attempts {
             eprintln!("callback, attempt {number}: {outcome}");

@@ -131,6 +131,9 @@ impl Report {
 
     /// Reports what is certain if the next `lines` lines were sent and not answered.
     pub(super) fn how_far(&self, lines: u64) {
+        if let Some(RefusedLines { path, header: Some(_), .. }) = &self.file {
+            eprintln!("the lines refused so far are in {}", path.display());
+        }
         let (done, next) = (self.lines, self.lines + lines);
         if self.dry_run {
             eprintln!("{done} lines were checked; nothing was changed");
@@ -168,7 +171,9 @@ impl Report {
                 "{lines} lines read: {valid} valid, {refused} refused; nothing was changed"
             ));
         } else {
-            eprintln!("change id: {change_id}");
+            if *valid > 0 {
+                eprintln!("change id: {change_id}");
+            }
             terminal::line(&format!(
                 "{lines} lines read: {applied} applied, {unchanged} unchanged, {refused} refused"
             ));
