@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use common::api_key::Scope;
 use utoipa::OpenApi as _;
-use utoipa::openapi::path::{Operation, PathItem};
+use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
@@ -48,6 +49,9 @@ pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
             let answers_as_get = (method == "HEAD").then(|| item.get.as_ref().map(answers::head)).flatten();
             let Some(slot) = operation(item, method) else { continue };
             *slot = slot.take().or(answers_as_get).map(|operation| guarded(operation, access));
+            if let Some(operation) = slot {
+                headers_are_text(operation);
+            }
         }
     }
     let components = document.components.get_or_insert_with(Components::new);
@@ -60,6 +64,20 @@ pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
     let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(header)));
     document
+}
+
+/// The annotation of an optional parameter says that it may be null, which a header cannot be.
+fn headers_are_text(operation: &mut Operation) {
+    for parameter in operation.parameters.iter_mut().flatten() {
+        if let RefOr::T(parameter) = parameter
+            && parameter.parameter_in == ParameterIn::Header
+            && let Some(RefOr::T(Schema::Object(object))) = &mut parameter.schema
+            && let SchemaType::Array(types) = &object.schema_type
+            && types.contains(&Type::String)
+        {
+            object.schema_type = SchemaType::Type(Type::String);
+        }
+    }
 }
 
 /// Makes the bodies of these operations optional. An annotation can only do so together with a body that is `null`,

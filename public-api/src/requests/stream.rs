@@ -53,8 +53,8 @@ pub(crate) struct StreamQuery {
 /// message without `data` is not an event: at the beginning, and every 15 seconds while there is nothing new, its `id`
 /// says from where the stream can be continued.
 #[utoipa::path(get, path = "/requests/stream", operation_id = "stream_decisions", tag = "requests",
-    params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]+-[0-9]+$",
-        description = "The id of the last event received; the stream continues after it")),
+    params(StreamQuery, ("Last-Event-ID" = Option<String>, Header, pattern = "^([0-9]+-[0-9]+)?$",
+        description = "The id of the last event received; the stream continues after it, or begins now if it is empty")),
     responses((status = 200, description = "An endless stream. The schema is that of one event", content_type = "text/event-stream",
         body = StreamEvent),
         Invalid, Unavailable))]
