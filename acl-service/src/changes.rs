@@ -26,7 +26,7 @@ impl Changes {
         Self { store: store.clone(), actor, action, group: None, change_id }
     }
 
-    /// Gives the changes the identity of a larger import that they are a part of.
+    /// Sets the change id to that of a larger import.
     pub(crate) fn part_of(self, import: RequestId) -> Self {
         Self { change_id: import.to_string(), ..self }
     }

@@ -47,7 +47,7 @@ pub(crate) async fn run(settings: &Settings, args: AclArgs) -> Result<ExitCode, 
             let copied = send(&acl, Method::POST, &["station", &from, "acl", "copy"], Some(body)).await?;
             let (added, removed) = (&copied["added"], &copied["removed"]);
             let text = format!(
-                "{added} entries added, {removed} removed; the list of {to} has {} drivers",
+                "entries added: {added}, removed: {removed}; drivers on the list of {to}: {}",
                 copied["new_size"]
             );
             print(as_json, &copied, &text);

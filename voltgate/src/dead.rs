@@ -15,6 +15,7 @@ use task_queue::dead_letter::{self, review::Fate, review::review};
 use task_queue::{Broker, Message, connect_beside};
 
 use crate::terminal;
+use crate::times::{Span, moment};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -47,7 +48,7 @@ pub(crate) enum DeadCommand {
     #[command(after_help = "Example: voltgate dead replay --host partner.example")]
     Replay(DeadFilter),
     /// Remove dead letters permanently
-    #[command(after_help = "Example: voltgate dead purge --older-than 2592000")]
+    #[command(after_help = "Example: voltgate dead purge --older-than 30d")]
     Purge(DeadFilter),
 }
 
@@ -62,9 +63,9 @@ pub(crate) struct DeadFilter {
     /// Only dead letters about this host
     #[arg(long)]
     pub(crate) host: Option<String>,
-    /// Only those that were dead-lettered at least this many seconds ago
-    #[arg(long, value_name = "SECONDS")]
-    pub(crate) older_than: Option<u64>,
+    /// Only those that were dead-lettered at least this long ago: 30d, 12h, 30m, or a number of seconds
+    #[arg(long, value_name = "TIME")]
+    pub(crate) older_than: Option<Span>,
     /// All dead letters; replay and purge require this or a filter
     #[arg(long)]
     pub(crate) all: bool,
@@ -208,7 +209,7 @@ impl DeadFilter {
         is(&self.id, "id")
             && is(&self.reason, dead_letter::REASON)
             && is(&self.host, dead_letter::HOST)
-            && self.older_than.is_none_or(|seconds| age >= Duration::from_secs(seconds))
+            && self.older_than.is_none_or(|Span(least)| age >= least)
     }
 }
 
@@ -228,8 +229,8 @@ fn shown(letter: &Message) -> Value {
     })
 }
 
-/// The columns of the table in front of the detail, which gets a line of its own if less than this is left for it.
-const MIN_DETAIL: usize = 40;
+/// The time and the detail get a line of their own if less than this is left for them.
+const MIN_DETAIL: usize = 60;
 
 fn print_row(letter: &Message, with_head: bool) {
     let row = |id: &str, reason: &str, attempts: &str, host: &str| {
@@ -239,24 +240,25 @@ fn print_row(letter: &Message, with_head: bool) {
     if with_head {
         let (bold, head) = (terminal::bold(), row("id", "reason", "attempts", "host"));
         match narrow {
-            None => terminal::line(&format!("{bold}{head} what happened{bold:#}")),
+            None => terminal::line(&format!("{bold}{head} {:<20}  what happened{bold:#}", "dead-lettered")),
             Some(width) => {
                 terminal::line(&format!("{bold}{}{bold:#}", terminal::cut(head.trim_end(), width)))
             }
         };
     }
     let text = |name: &str| letter.text_header(name).unwrap_or("-").to_owned();
-    let attempts =
-        letter.number_header(dead_letter::ATTEMPTS).map_or("-".to_owned(), |count| count.to_string());
+    let number = |name: &str| letter.number_header(name);
+    let attempts = number(dead_letter::ATTEMPTS).map_or("-".to_owned(), |count| count.to_string());
     let (id, reason, host) = (text("id"), text(dead_letter::REASON), text(dead_letter::HOST));
+    let at = moment(number(dead_letter::AT)).unwrap_or_else(|| "-".to_owned());
     let (row, detail) = (row(&id, &reason, &attempts, &host), text(dead_letter::DETAIL));
     match narrow {
-        None => terminal::line(&format!("{row} {detail}")),
+        None => terminal::line(&format!("{row} {at:<20}  {detail}")),
         // `voltgate dead show` has the whole detail.
         Some(width) => {
-            let faint = terminal::faint();
+            let (faint, below) = (terminal::faint(), format!("  {at}  {detail}"));
             terminal::line(&terminal::cut(row.trim_end(), width));
-            terminal::line(&format!("  {faint}{}{faint:#}", terminal::cut(&detail, width.saturating_sub(2))))
+            terminal::line(&format!("{faint}{}{faint:#}", terminal::cut(&below, width)))
         }
     };
 }

@@ -56,7 +56,7 @@ pub(crate) async fn run(settings: &Settings, args: DoctorArgs) -> Result<ExitCod
                 break;
             }
         }
-        terminal::line(&format!("{failures} failures, {warnings} warnings"));
+        terminal::line(&format!("failures: {failures}, warnings: {warnings}"));
     }
     Ok(ExitCode::from(u8::from(failures > 0)))
 }

@@ -16,6 +16,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::terminal;
+use crate::times::{Span, moment};
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -81,18 +82,11 @@ impl FromStr for Expiry {
             let ms = u64::try_from(moment.unix_timestamp_nanos() / 1_000_000).map_err(|_| BadExpiry)?;
             return if ms > now_ms() { Ok(Self::AtMs(ms)) } else { Err(BadExpiry) };
         }
-        let unit = match text.chars().last() {
-            Some('d') => 24 * 3600,
-            Some('h') => 3600,
-            Some('m') => 60,
-            _ => return Err(BadExpiry),
-        };
-        let count: u32 = text[..text.len() - 1].parse().map_err(|_| BadExpiry)?;
-        if count == 0 {
-            Err(BadExpiry)
-        } else {
-            Ok(Self::After(Duration::from_secs(u64::from(count) * unit)))
+        // Without a unit it could be meant as days.
+        if !text.ends_with(|last: char| last.is_ascii_alphabetic()) {
+            return Err(BadExpiry);
         }
+        text.parse().map(|Span(after)| Self::After(after)).map_err(|_| BadExpiry)
     }
 }
 
@@ -211,12 +205,6 @@ fn state(record: &KeyRecord) -> &'static str {
     } else {
         "expired"
     }
-}
-
-/// A timestamp in RFC 3339, to the second.
-fn moment(ms: Option<u64>) -> Option<String> {
-    let seconds = i64::try_from(ms? / 1000).ok()?;
-    OffsetDateTime::from_unix_timestamp(seconds).ok()?.format(&Rfc3339).ok()
 }
 
 fn now_ms() -> u64 {

@@ -19,4 +19,5 @@ pub mod run;
 pub mod settings;
 pub mod tables;
 mod terminal;
+mod times;
 pub mod up;

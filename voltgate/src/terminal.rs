@@ -19,7 +19,7 @@ pub(crate) fn width() -> Option<usize> {
     terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0))
 }
 
-/// The text, cut to so many columns if it is longer; the cut is shown.
+/// The text, cut to this many columns; an ellipsis marks the cut.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.chars().count() <= columns {
         return text.to_owned();
