@@ -5,11 +5,14 @@ mod row;
 
 use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
+use common::decision::Decision;
 use serde::Deserialize;
 use serde_json::Value;
 use service_runtime::exit::Failure;
 use service_runtime::settings::Settings;
+use store::DeliveryState;
 
 use self::follow::follow;
 use self::row::Rows;
@@ -20,6 +23,12 @@ const MAX_PAGE: u32 = 500;
 const DEFAULT_LIMIT: u32 = 50;
 const DEFAULT_BEFORE_FOLLOWING: u32 = 10;
 
+/// What the filters take.
+const DECISIONS: [Decision; 4] =
+    [Decision::Allowed, Decision::NotAllowed, Decision::Unknown, Decision::Invalid];
+const DELIVERIES: [DeliveryState; 3] =
+    [DeliveryState::Pending, DeliveryState::Delivered, DeliveryState::Undeliverable];
+
 #[derive(Debug, Args)]
 pub(crate) struct LogArgs {
     /// Only requests of this station
@@ -29,11 +38,11 @@ pub(crate) struct LogArgs {
     #[arg(long, value_name = "TOKEN")]
     driver: Option<String>,
     /// Only requests with this decision
-    #[arg(long, value_enum)]
-    decision: Option<Decided>,
+    #[arg(long, value_parser = PossibleValuesParser::new(DECISIONS.map(Decision::as_str)))]
+    decision: Option<String>,
     /// Only requests whose decision's delivery to the callback URL has come this far
-    #[arg(long, value_enum, conflicts_with = "follow")]
-    delivery: Option<Delivery>,
+    #[arg(long, value_parser = PossibleValuesParser::new(DELIVERIES.map(DeliveryState::as_str)), conflicts_with = "follow")]
+    delivery: Option<String>,
     /// Only requests at this moment or later, such as 2026-11-21T10:00:00Z
     #[arg(long, value_name = "TIME")]
     from: Option<String>,
@@ -55,25 +64,6 @@ pub(crate) struct LogArgs {
     /// public-api's URL [default: http://127.0.0.1:PUBLIC_API_PORT, https://localhost with TLS_CERT_FILE]
     #[arg(long, value_name = "URL")]
     pub(crate) api: Option<String>,
-}
-
-/// A decision, as the API spells it.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Decided {
-    Allowed,
-    NotAllowed,
-    Unknown,
-    Invalid,
-}
-
-/// How far the delivery of a decision has come, as the API spells it.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Delivery {
-    Pending,
-    Delivered,
-    Undeliverable,
 }
 
 /// A page of `GET /requests`.
@@ -109,12 +99,8 @@ pub(crate) async fn run(settings: &Settings, args: LogArgs) -> Result<ExitCode, 
 
 async fn page(api: &Service, args: &LogArgs, left: u32, cursor: Option<String>) -> Result<Page, Failure> {
     let (http, mut url) = api.url(&["requests"]);
-    let of_the_list = [
-        ("delivery", args.delivery.as_ref().map(named)),
-        ("from", args.from.clone()),
-        ("to", args.to.clone()),
-        ("cursor", cursor),
-    ];
+    let of_the_list =
+        [("delivery", &args.delivery), ("from", &args.from), ("to", &args.to), ("cursor", &cursor)];
     for (name, value) in args.filters().iter().chain(&of_the_list) {
         if let Some(value) = value {
             url.query_pairs_mut().append_pair(name, value);
@@ -126,16 +112,7 @@ async fn page(api: &Service, args: &LogArgs, left: u32, cursor: Option<String>) 
 
 impl LogArgs {
     /// The filters that the list and the stream share.
-    fn filters(&self) -> [(&'static str, Option<String>); 3] {
-        [
-            ("station_id", self.station.clone()),
-            ("driver_token", self.driver.clone()),
-            ("status", self.decision.as_ref().map(named)),
-        ]
+    fn filters(&self) -> [(&'static str, &Option<String>); 3] {
+        [("station_id", &self.station), ("driver_token", &self.driver), ("status", &self.decision)]
     }
-}
-
-/// A value as it is written on the command line, which is also how the API spells it.
-fn named(value: &impl ValueEnum) -> String {
-    value.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
 }

@@ -63,7 +63,7 @@ async fn open(api: &Service, args: &LogArgs, last_id: Option<&str>) -> Result<Re
     let (http, mut url) = api.url(&["requests", "stream"]);
     for (name, value) in args.filters() {
         if let Some(value) = value {
-            url.query_pairs_mut().append_pair(name, &value);
+            url.query_pairs_mut().append_pair(name, value);
         }
     }
     let mut request = http.get(url).timeout(NO_LIMIT);
