@@ -1,0 +1,1 @@
+//! Charging stations as OCPP sees them: commands, configuration, local lists, frames.

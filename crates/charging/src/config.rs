@@ -1,0 +1,93 @@
+//! The settings of the database, the same for every process that opens it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use service_runtime::exit::Failure;
+use service_runtime::server_url::{Allowed, ServerUrl};
+use service_runtime::settings::{STARTUP_TIMEOUT_SEC, SettingError, Settings};
+
+use crate::db::{Db, OpenError};
+use crate::settings::{DATABASE_CONNECTIONS, DATABASE_URL};
+
+/// The parts of a URL that sqlx reads. It silently ignores other parts.
+const ALLOWED: Allowed = Allowed {
+    schemes: &["postgres", "postgresql"],
+    parameters: &[
+        ("sslmode", |text| {
+            ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"].contains(&text)
+        }),
+        ("sslrootcert", |text| !text.is_empty()),
+        ("sslcert", |text| !text.is_empty()),
+        ("sslkey", |text| !text.is_empty()),
+    ],
+    ipv6: true,
+};
+
+/// The database's location.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    url: ServerUrl,
+    connections: u32,
+    limit: Duration,
+}
+
+impl DatabaseConfig {
+    /// Reads the settings; `None` if no database is set.
+    ///
+    /// # Errors
+    /// Returns an error if a setting has a bad value.
+    pub fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
+        if !settings.is_given(&DATABASE_URL) {
+            return Ok(None);
+        }
+        let connections = settings.number(&DATABASE_CONNECTIONS, 2..=1000)?;
+        Ok(Some(Self {
+            url: settings.server_url(&DATABASE_URL, &ALLOWED)?,
+            connections: u32::try_from(connections).unwrap_or(u32::MAX),
+            limit: settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)?,
+        }))
+    }
+
+    /// The database's location.
+    pub fn url(&self) -> &ServerUrl {
+        &self.url
+    }
+
+    /// The directory of an embedded database.
+    pub fn directory(&self) -> Option<PathBuf> {
+        self.url.expose().strip_prefix("embedded:").map(PathBuf::from)
+    }
+
+    /// Opens the database and brings its tables up to date.
+    ///
+    /// # Errors
+    /// Returns an error that names the database if it cannot be used.
+    pub async fn open(&self) -> Result<Db, Failure> {
+        let opened = match self.directory() {
+            Some(directory) => Db::open(&directory).await,
+            None => Db::connect(self.url.expose(), self.connections, self.limit).await,
+        };
+        opened.map_err(|error| self.failure(&error))
+    }
+
+    /// Opens the database while another process may own the embedded directory.
+    ///
+    /// # Errors
+    /// Returns an error that names the database if it cannot be used.
+    pub async fn open_beside(&self) -> Result<Db, Failure> {
+        let opened = match self.directory() {
+            Some(directory) => Db::open_beside(&directory).await,
+            None => Db::connect(self.url.expose(), self.connections, self.limit).await,
+        };
+        opened.map_err(|error| self.failure(&error))
+    }
+
+    fn failure(&self, error: &OpenError) -> Failure {
+        let (what, at, why) = ("the database (DATABASE_URL)", self.url.to_string(), error.to_string());
+        match error {
+            OpenError::Migration(_) | OpenError::TooNew { .. } => Failure::Unusable { what, at, why },
+            _ => Failure::Unreachable { what, at, why },
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Tickets and the maintenance of EVSEs.

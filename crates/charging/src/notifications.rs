@@ -1,0 +1,1 @@
+//! Notices to people, written with the fact and sent after it.

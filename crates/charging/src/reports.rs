@@ -1,0 +1,1 @@
+//! Figures over time, which reconcile with each other.

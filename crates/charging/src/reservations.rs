@@ -1,0 +1,1 @@
+//! Claims on an EVSE for a time.

@@ -1,0 +1,1 @@
+//! Charging sessions and their meter values.

@@ -1,0 +1,9 @@
+//! The rows of the settings table for the database. To add a setting, add a row here and its name to
+//! `service_runtime::settings::NAMES`, and read it in `config.rs`.
+
+service_runtime::settings! {
+    DATABASE_URL = "", "postgres://[user:password@]host[:port]/database or embedded:DIR",
+        "The database of the platform; a worker without it runs the authorization tasks only", url;
+    DATABASE_CONNECTIONS = "10", "2 to 1000",
+        "The maximum number of connections that one process opens to PostgreSQL";
+}

@@ -1,0 +1,318 @@
+//! The EVSEs of a station, and their connectors.
+
+use std::collections::{BTreeSet, HashMap};
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use crate::db::{At, DbError, Tx, on, row, statements};
+use crate::stations::connectors::{ConnectorStatus, EvseStatus, Format, PowerType, Standard};
+use crate::stations::error::{Refused, StationError, within};
+use crate::stations::id;
+use crate::stations::status_log::Sent;
+
+statements! {
+    EVSES = "SELECT id, station_id, number, tariff_id, status, status_at FROM evses \
+             WHERE station_id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ORDER BY station_id, number";
+    CONNECTORS = "SELECT id, station_id, evse_id, number, standard, format, power_type, max_power_w, status, status_at \
+                  FROM connectors WHERE station_id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ORDER BY station_id, number";
+    /// Numbers may change places, and must be unique after each statement.
+    MOVE_EVSES = "UPDATE evses SET number = -number WHERE station_id = $1";
+    MOVE_CONNECTORS = "UPDATE connectors SET number = -number WHERE station_id = $1";
+    SET_EVSE = "INSERT INTO evses (id, station_id, number, tariff_id, status, claims) VALUES ($1, $2, $3, $4, $5, 0) \
+                ON CONFLICT (id) DO UPDATE SET number = excluded.number, tariff_id = excluded.tariff_id \
+                WHERE evses.station_id = excluded.station_id";
+    SET_CONNECTOR = "INSERT INTO connectors (id, station_id, evse_id, number, standard, format, power_type, max_power_w) \
+                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (id) DO UPDATE SET evse_id = excluded.evse_id, \
+                     number = excluded.number, standard = excluded.standard, format = excluded.format, \
+                     power_type = excluded.power_type, max_power_w = excluded.max_power_w \
+                     WHERE connectors.station_id = excluded.station_id";
+    FORGET_EVSES = "DELETE FROM evses WHERE station_id = $1 AND number < 0";
+    FORGET_CONNECTORS = "DELETE FROM connectors WHERE station_id = $1 AND number < 0";
+    SET_CONNECTOR_STATUS = "UPDATE connectors SET status = $3, status_at = $4 WHERE station_id = $1 AND number = $2 \
+                            AND (status_at IS NULL OR status_at <= $4) RETURNING evse_id";
+    CONNECTOR_STATUSES = "SELECT status FROM connectors WHERE evse_id = $1";
+    SET_EVSE_STATUS = "UPDATE evses SET status = $2, status_at = $3 WHERE id = $1";
+}
+
+/// The parameters of `EVSES` and `CONNECTORS`.
+const AT_ONCE: usize = 10;
+const MAX_EVSES: usize = 64;
+const MAX_CONNECTORS: usize = 256;
+/// Half of an electric locomotive. More is a slip of units.
+const MAX_POWER_W: i64 = 5_000_000;
+
+/// An EVSE, as an operator writes it
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct EvseDraft {
+    /// Its id; a new one unless given, or that of the EVSE of this number
+    #[serde(default, deserialize_with = "id::optional", skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// Its number at the station; its place in the list unless given
+    #[schema(minimum = 1, maximum = 256)]
+    pub number: Option<i64>,
+    /// Its tariff; that of the station if absent
+    #[serde(default, deserialize_with = "id::optional")]
+    pub tariff_id: Option<Uuid>,
+    /// Its connectors, of which one can be used at a time
+    #[schema(min_items = 1)]
+    pub connectors: Vec<ConnectorDraft>,
+}
+
+/// A connector, as an operator writes it
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ConnectorDraft {
+    /// Its id; a new one unless given, or that of the connector of this number
+    #[serde(default, deserialize_with = "id::optional", skip_serializing_if = "Option::is_none")]
+    pub id: Option<Uuid>,
+    /// OCPP's `connectorId`; its place among all connectors of the station unless given
+    #[schema(minimum = 1, maximum = 256)]
+    pub number: Option<i64>,
+    /// The kind of plug or socket
+    pub standard: Standard,
+    /// Socket or cable
+    pub format: Format,
+    /// The kind of current
+    pub power_type: PowerType,
+    /// The maximum power in watts
+    #[schema(minimum = 1, maximum = 5_000_000)]
+    pub max_power_w: i64,
+}
+
+/// An EVSE, as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Evse {
+    /// What is in its own row.
+    pub row: EvseRow,
+    /// Its connectors, by number.
+    pub connectors: Vec<Connector>,
+}
+
+row! {
+    /// The row of an EVSE.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct EvseRow {
+        /// Its id.
+        pub id: Uuid,
+        /// Its station.
+        pub station_id: Uuid,
+        /// Its number at the station.
+        pub number: i64,
+        /// Its tariff.
+        pub tariff_id: Option<Uuid>,
+        /// Its status.
+        pub status: EvseStatus,
+        /// Since when.
+        pub status_at: Option<At>,
+    }
+}
+
+row! {
+    /// A connector.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Connector {
+        /// Its id.
+        pub id: Uuid,
+        /// Its station.
+        pub station_id: Uuid,
+        /// Its EVSE.
+        pub evse_id: Uuid,
+        /// OCPP's `connectorId`.
+        pub number: i64,
+        /// The kind of plug or socket.
+        pub standard: Standard,
+        /// Socket or cable.
+        pub format: Format,
+        /// The kind of current.
+        pub power_type: PowerType,
+        /// The maximum power in watts.
+        pub max_power_w: i64,
+        /// The status, as the charger sent it last.
+        pub status: Option<ConnectorStatus>,
+        /// Since when, by the charger's clock.
+        pub status_at: Option<At>,
+    }
+}
+
+/// What a status has changed.
+pub(super) struct Changed {
+    pub(super) evse: Uuid,
+    pub(super) status: EvseStatus,
+}
+
+impl Evse {
+    pub(super) fn draft(&self) -> EvseDraft {
+        let connector = |connector: &Connector| ConnectorDraft {
+            id: Some(connector.id),
+            number: Some(connector.number),
+            standard: connector.standard,
+            format: connector.format,
+            power_type: connector.power_type,
+            max_power_w: connector.max_power_w,
+        };
+        EvseDraft {
+            id: Some(self.row.id),
+            number: Some(self.row.number),
+            tariff_id: self.row.tariff_id,
+            connectors: self.connectors.iter().map(connector).collect(),
+        }
+    }
+}
+
+/// The drafts with the number of each EVSE and connector.
+type Numbered<'a> = Vec<(i64, &'a EvseDraft, Vec<(i64, &'a ConnectorDraft)>)>;
+
+fn numbered(drafts: &[EvseDraft]) -> Numbered<'_> {
+    let mut place = 0;
+    let of_evse = |(index, draft)| {
+        let draft: &EvseDraft = draft;
+        let connectors = draft.connectors.iter().map(|connector| {
+            place += 1;
+            (connector.number.unwrap_or(place), connector)
+        });
+        let number = draft.number.unwrap_or_else(|| i64::try_from(index).unwrap_or_default() + 1);
+        (number, draft, connectors.collect())
+    };
+    drafts.iter().enumerate().map(of_evse).collect()
+}
+
+/// Checks what the types do not: bounds, and that each number and id is there once.
+pub(super) fn check(drafts: &[EvseDraft]) -> Result<(), Refused> {
+    if drafts.len() > MAX_EVSES {
+        return Err(Refused::new("evses", format!("expected {MAX_EVSES} EVSEs at most")));
+    }
+    let (mut evses, mut connectors, mut ids) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let twice = |place: String, what: &str| Err(Refused::new(place, format!("another {what} has this one")));
+    for (index, (number, draft, its)) in numbered(drafts).into_iter().enumerate() {
+        let place = format!("evses.{index}");
+        within(format!("{place}.number"), number, 1..=256)?;
+        if !evses.insert(number) {
+            return twice(format!("{place}.number"), "EVSE");
+        }
+        if draft.id.is_some_and(|id| !ids.insert(id)) {
+            return twice(format!("{place}.id"), "EVSE");
+        }
+        if its.is_empty() {
+            return Err(Refused::new(format!("{place}.connectors"), "expected at least one connector"));
+        }
+        for (index, (number, connector)) in its.into_iter().enumerate() {
+            let place = format!("{place}.connectors.{index}");
+            within(format!("{place}.number"), number, 1..=256)?;
+            within(format!("{place}.max_power_w"), connector.max_power_w, 1..=MAX_POWER_W)?;
+            if !connectors.insert(number) {
+                return twice(format!("{place}.number"), "connector of the station");
+            }
+            if connector.id.is_some_and(|id| !ids.insert(id)) {
+                return twice(format!("{place}.id"), "connector or EVSE");
+            }
+        }
+    }
+    if connectors.len() > MAX_CONNECTORS {
+        return Err(Refused::new("evses", format!("expected {MAX_CONNECTORS} connectors at most")));
+    }
+    Ok(())
+}
+
+/// The EVSEs of these stations.
+pub(super) async fn of(tx: &mut Tx, stations: &[Uuid]) -> Result<HashMap<Uuid, Vec<Evse>>, DbError> {
+    let mut all: HashMap<Uuid, Vec<Evse>> = HashMap::with_capacity(stations.len());
+    for some in stations.chunks(AT_ONCE) {
+        let ids = || some.iter().copied().chain(std::iter::repeat(Uuid::nil())).take(AT_ONCE);
+        let evses: Vec<EvseRow> =
+            on!(tx, |c| ids().fold(sqlx::query_as(EVSES), sqlx::query::QueryAs::bind).fetch_all(c).await)?;
+        let connectors: Vec<Connector> = on!(tx, |c| ids()
+            .fold(sqlx::query_as(CONNECTORS), sqlx::query::QueryAs::bind)
+            .fetch_all(c)
+            .await)?;
+        let mut by_evse: HashMap<Uuid, Vec<Connector>> = HashMap::with_capacity(evses.len());
+        for connector in connectors {
+            by_evse.entry(connector.evse_id).or_default().push(connector);
+        }
+        for row in evses {
+            let connectors = by_evse.remove(&row.id).unwrap_or_default();
+            all.entry(row.station_id).or_default().push(Evse { row, connectors });
+        }
+    }
+    Ok(all)
+}
+
+/// Replaces the EVSEs of a station. The drafts are checked, and the transaction holds the station's row.
+pub(super) async fn set(tx: &mut Tx, station: Uuid, drafts: &[EvseDraft]) -> Result<(), StationError> {
+    let before = of(tx, &[station]).await?.remove(&station).unwrap_or_default();
+    let old_evses: HashMap<i64, Uuid> = before.iter().map(|evse| (evse.row.number, evse.row.id)).collect();
+    let old = before.iter().flat_map(|evse| &evse.connectors);
+    let old_connectors: HashMap<i64, Uuid> = old.map(|connector| (connector.number, connector.id)).collect();
+    if !before.is_empty() {
+        for statement in [MOVE_EVSES, MOVE_CONNECTORS] {
+            on!(tx, |c| sqlx::query(statement).bind(station).execute(c).await.map(drop))
+                .map_err(DbError::from)?;
+        }
+    }
+    // An id that the draft names is not also that of the EVSE with the same number.
+    let named: BTreeSet<Uuid> = drafts
+        .iter()
+        .flat_map(|evse| {
+            evse.id.into_iter().chain(evse.connectors.iter().filter_map(|connector| connector.id))
+        })
+        .collect();
+    let id_of = |given: Option<Uuid>, old: Option<&Uuid>| {
+        given.or_else(|| old.copied().filter(|id| !named.contains(id))).unwrap_or_else(Uuid::now_v7)
+    };
+    for (index, (number, draft, connectors)) in numbered(drafts).into_iter().enumerate() {
+        let evse = id_of(draft.id, old_evses.get(&number));
+        let set = on!(tx, |c| {
+            let query = sqlx::query(SET_EVSE).bind(evse).bind(station).bind(number).bind(draft.tariff_id);
+            query.bind(EvseStatus::Unknown).execute(c).await.map(|done| done.rows_affected())
+        })
+        .map_err(DbError::from)?;
+        if set == 0 {
+            return Err(StationError::conflict(
+                format!("evses.{index}.id"),
+                "another station has an EVSE with this id",
+            ));
+        }
+        for (nth, (number, draft)) in connectors.into_iter().enumerate() {
+            let set = on!(tx, |c| {
+                let id = id_of(draft.id, old_connectors.get(&number));
+                let query = sqlx::query(SET_CONNECTOR).bind(id).bind(station).bind(evse).bind(number);
+                let query = query.bind(draft.standard).bind(draft.format).bind(draft.power_type);
+                query.bind(draft.max_power_w).execute(c).await.map(|done| done.rows_affected())
+            })
+            .map_err(DbError::from)?;
+            if set == 0 {
+                let place = format!("evses.{index}.connectors.{nth}.id");
+                return Err(StationError::conflict(place, "another station has a connector with this id"));
+            }
+        }
+    }
+    if !before.is_empty() {
+        for statement in [FORGET_CONNECTORS, FORGET_EVSES] {
+            on!(tx, |c| sqlx::query(statement).bind(station).execute(c).await.map(drop))
+                .map_err(DbError::from)?;
+        }
+    }
+    Ok(())
+}
+
+/// Sets the status of a connector and of its EVSE, unless a newer one is known. Returns the EVSE, if there is one.
+pub(super) async fn set_status(tx: &mut Tx, station: Uuid, sent: &Sent) -> Result<Option<Changed>, DbError> {
+    let evse: Option<(Uuid,)> = on!(tx, |c| {
+        let query = sqlx::query_as(SET_CONNECTOR_STATUS).bind(station).bind(sent.connector_number);
+        query.bind(sent.status).bind(sent.at).fetch_optional(c).await
+    })?;
+    let Some((evse,)) = evse else { return Ok(None) };
+    let all: Vec<(Option<ConnectorStatus>,)> =
+        on!(tx, |c| sqlx::query_as(CONNECTOR_STATUSES).bind(evse).fetch_all(c).await)?;
+    let status = EvseStatus::of(all.into_iter().map(|(status,)| status));
+    on!(tx, |c| sqlx::query(SET_EVSE_STATUS)
+        .bind(evse)
+        .bind(status)
+        .bind(sent.at)
+        .execute(c)
+        .await
+        .map(drop))?;
+    Ok(Some(Changed { evse, status }))
+}

@@ -1,0 +1,318 @@
+//! Finding locations: by words, and near a point.
+
+use std::collections::{BTreeSet, HashMap};
+
+use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use uuid::Uuid;
+
+use super::connectors::{EvseStatus, Standard};
+use super::coordinates::Coordinates;
+use super::locations::{Location, Stored, columns};
+use crate::db::{DbError, Tx, on, statements};
+
+/// Which of its EVSEs a location is found by. A parameter that is not given is null, and the condition true.
+macro_rules! has_evse {
+    ($location:literal, $standard:literal, $power:literal, $available:literal) => {
+        concat!(
+            "((CAST(",
+            $standard,
+            " AS text) IS NULL AND CAST(",
+            $power,
+            " AS bigint) IS NULL AND CAST(",
+            $available,
+            " AS text) IS NULL) OR EXISTS (SELECT 1 FROM stations s JOIN evses e ON e.station_id = s.id \
+             LEFT JOIN connectors k ON k.evse_id = e.id WHERE s.location_id = ",
+            $location,
+            " AND (CAST(",
+            $standard,
+            " AS text) IS NULL OR k.standard = ",
+            $standard,
+            ")",
+            " AND (CAST(",
+            $power,
+            " AS bigint) IS NULL OR k.max_power_w >= ",
+            $power,
+            ")",
+            " AND (CAST(",
+            $available,
+            " AS text) IS NULL OR e.status = ",
+            $available,
+            ")))"
+        )
+    };
+}
+
+statements! {
+    FORGET = "DELETE FROM location_words WHERE location_id = $1 AND of_charger = $2";
+    ADD = "INSERT INTO location_words (word, location_id, of_charger) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    /// In the order of the index, so that a page costs no more than its own rows. A location that has several words with the
+    /// prefix is found by the first of them.
+    BY_WORD = concat!(
+        "SELECT w.word, ", columns!(), " FROM location_words w JOIN locations ON locations.id = w.location_id WHERE w.word >= $1 AND w.word < $2 \
+         AND (w.word > $3 OR (w.word = $3 AND w.location_id > $4)) AND (NOT w.of_charger OR $5) \
+         AND NOT EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id AND o.word >= $1 \
+           AND (NOT o.of_charger OR $5) \
+           AND (o.word < w.word OR (o.word = w.word AND w.of_charger AND NOT o.of_charger))) \
+         AND (CAST($6 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
+           AND o.word >= $6 AND o.word < $7 AND (NOT o.of_charger OR $5))) \
+         AND (CAST($8 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
+           AND o.word >= $8 AND o.word < $9 AND (NOT o.of_charger OR $5))) AND ",
+        has_evse!("w.location_id", "$10", "$11", "$12"),
+        " ORDER BY w.word, w.location_id LIMIT $13"
+    );
+    BY_ID = concat!("SELECT ", columns!(), " FROM locations WHERE id > $1 AND ",
+        has_evse!("locations.id", "$2", "$3", "$4"), " ORDER BY id LIMIT $5");
+    NEAR = concat!("SELECT l.id, l.latitude, l.longitude FROM locations l WHERE l.latitude BETWEEN $1 AND $2 \
+         AND (l.longitude BETWEEN $3 AND $4 OR l.longitude BETWEEN $5 AND $6) AND ", has_evse!("l.id", "$7", "$8", "$9"));
+    SOME = concat!("SELECT ", columns!(), " FROM locations WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+    HAS_WORD = "SELECT COUNT(*) FROM (SELECT 1 FROM location_words WHERE location_id = $1 AND word >= $2 AND word < $3 \
+         AND (NOT of_charger OR $4) LIMIT 1) AS one";
+}
+
+/// The longest prefix of a word that is stored. Longer words are found by their beginning.
+const MAX_WORD: usize = 40;
+/// The maximum words of a query; further ones are not needed to tell places apart.
+const MAX_WORDS: usize = 3;
+/// The parameters of `SOME`.
+const AT_ONCE: usize = 10;
+
+/// What the EVSEs of a location must have: one of them all of it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// A connector of this standard.
+    pub standard: Option<Standard>,
+    /// A connector with at least this power in watts.
+    pub min_power_w: Option<i64>,
+    /// An EVSE that is available now.
+    pub available: bool,
+}
+
+/// The words of a query, in the form in which words are stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Words(Vec<String>);
+
+/// A place in the results of a search by words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The word that the location was found by.
+    pub word: String,
+    /// The location.
+    pub location_id: Uuid,
+}
+
+/// A location with the word that it was found by.
+struct FoundRow {
+    word: String,
+    location: Stored,
+}
+
+impl<'r, R: Row> FromRow<'r, R> for FoundRow
+where
+    Stored: FromRow<'r, R>,
+    &'static str: ColumnIndex<R>,
+    String: Decode<'r, R::Database> + Type<R::Database>,
+{
+    fn from_row(row: &'r R) -> sqlx::Result<Self> {
+        Ok(Self { word: row.try_get("word")?, location: Stored::from_row(row)? })
+    }
+}
+
+impl Wanted {
+    fn status(self) -> Option<EvseStatus> {
+        self.available.then_some(EvseStatus::Available)
+    }
+
+    fn anything(self) -> bool {
+        self == Self::default()
+    }
+}
+
+impl Words {
+    /// The words of a text; `None` if it has none. The longest comes first, as it is the rarest as a rule.
+    pub fn of(text: &str) -> Option<Self> {
+        let mut all: Vec<String> = words(text).collect::<BTreeSet<_>>().into_iter().collect();
+        all.sort_by_key(|word| std::cmp::Reverse(word.len()));
+        all.truncate(MAX_WORDS);
+        (!all.is_empty()).then_some(Self(all))
+    }
+
+    /// The first words that are stored with this prefix and the first that are not.
+    fn range(&self, index: usize) -> (Option<&str>, Option<String>) {
+        let word = self.0.get(index);
+        (word.map(String::as_str), word.map(|word| format!("{word}\u{10ffff}")))
+    }
+}
+
+/// The words of a text: in lower case, without accents.
+pub(super) fn words(text: &str) -> impl Iterator<Item = String> {
+    let plain: String = text.nfkd().filter(|letter| !is_combining_mark(*letter)).collect();
+    let plain = plain.to_lowercase();
+    let words: Vec<String> = plain
+        .split(|letter: char| !letter.is_alphanumeric())
+        .filter(|word| !word.is_empty())
+        .map(|word| word.chars().take(MAX_WORD).collect())
+        .collect();
+    words.into_iter()
+}
+
+/// Replaces the words by which a location is found.
+pub(super) async fn set(
+    tx: &mut Tx,
+    location: Uuid,
+    words: impl Iterator<Item = String>,
+    of_charger: bool,
+) -> Result<(), DbError> {
+    let words: BTreeSet<String> = words.collect();
+    on!(tx, |c| sqlx::query(FORGET).bind(location).bind(of_charger).execute(c).await.map(drop))?;
+    for word in words {
+        on!(tx, |c| sqlx::query(ADD).bind(word).bind(location).bind(of_charger).execute(c).await.map(drop))?;
+    }
+    Ok(())
+}
+
+/// Adds the words of a charger to its location.
+pub(super) async fn add(
+    tx: &mut Tx,
+    location: Uuid,
+    words: impl Iterator<Item = String>,
+) -> Result<(), DbError> {
+    for word in words {
+        on!(tx, |c| sqlx::query(ADD).bind(word).bind(location).bind(true).execute(c).await.map(drop))?;
+    }
+    Ok(())
+}
+
+/// Locations that have each of these words, or a word that begins with it; those of chargers' names count only for callers
+/// who may see chargers. In the order of the first word, then of the ids.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn by_words(
+    tx: &mut Tx,
+    words: &Words,
+    sees_chargers: bool,
+    wanted: Wanted,
+    after: &Found,
+    limit: i64,
+) -> Result<Vec<(Found, Location)>, DbError> {
+    let ((first, end), (second, second_end), (third, third_end)) =
+        (words.range(0), words.range(1), words.range(2));
+    let found: Vec<FoundRow> = on!(tx, |c| {
+        let query = sqlx::query_as(BY_WORD).bind(first).bind(end).bind(&after.word).bind(after.location_id);
+        let query = query.bind(sees_chargers).bind(second).bind(second_end).bind(third).bind(third_end);
+        let query = query.bind(wanted.standard).bind(wanted.min_power_w).bind(wanted.status());
+        query.bind(limit).fetch_all(c).await
+    })?;
+    let found = found.into_iter().map(|FoundRow { word, location }| {
+        let location = Location::try_from(location)?;
+        Ok((Found { word, location_id: location.id }, location))
+    });
+    found.collect()
+}
+
+/// Locations with such EVSEs, by id.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn by_id(tx: &mut Tx, wanted: Wanted, after: Uuid, limit: i64) -> Result<Vec<Location>, DbError> {
+    if wanted.anything() {
+        return super::locations::list(tx, after, limit).await;
+    }
+    let found: Vec<Stored> = on!(tx, |c| {
+        let query = sqlx::query_as(BY_ID).bind(after).bind(wanted.standard).bind(wanted.min_power_w);
+        query.bind(wanted.status()).bind(limit).fetch_all(c).await
+    })?;
+    found.into_iter().map(Location::try_from).collect()
+}
+
+/// Locations within a distance, nearest first, with their distances in metres.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+#[expect(clippy::too_many_arguments, reason = "each narrows the search")]
+pub async fn near(
+    tx: &mut Tx,
+    place: Coordinates,
+    radius_m: i64,
+    words: Option<&Words>,
+    sees_chargers: bool,
+    wanted: Wanted,
+    after: (i64, Uuid),
+    limit: usize,
+) -> Result<Vec<(i64, Location)>, DbError> {
+    let around = place.surroundings(radius_m);
+    let [one_side, other_side] = around.longitudes;
+    let boxed: Vec<(Uuid, i64, i64)> = on!(tx, |c| {
+        let query = sqlx::query_as(NEAR).bind(around.latitudes.0).bind(around.latitudes.1);
+        let query = query.bind(one_side.0).bind(one_side.1).bind(other_side.0).bind(other_side.1);
+        let query = query.bind(wanted.standard).bind(wanted.min_power_w).bind(wanted.status());
+        query.fetch_all(c).await
+    })?;
+    let distance =
+        |(id, latitude, longitude)| (place.metres_to(Coordinates::from_micros(latitude, longitude)), id);
+    let mut near: Vec<(i64, Uuid)> = boxed.into_iter().map(distance).collect();
+    near.retain(|found| found.0 <= radius_m && *found > after);
+    near.sort_unstable();
+    let mut chosen = Vec::new();
+    for found in near {
+        if chosen.len() == limit {
+            break;
+        }
+        let good = match words {
+            Some(words) => has_all(tx, found.1, words, sees_chargers).await?,
+            None => true,
+        };
+        if good {
+            chosen.push(found);
+        }
+    }
+    with_locations(tx, &chosen).await
+}
+
+async fn has_all(tx: &mut Tx, location: Uuid, words: &Words, sees_chargers: bool) -> Result<bool, DbError> {
+    for index in 0..words.0.len() {
+        let (from, to) = words.range(index);
+        let (found,): (i64,) = on!(tx, |c| {
+            let query = sqlx::query_as(HAS_WORD).bind(location).bind(from).bind(to).bind(sees_chargers);
+            query.fetch_one(c).await
+        })?;
+        if found == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+async fn with_locations(tx: &mut Tx, chosen: &[(i64, Uuid)]) -> Result<Vec<(i64, Location)>, DbError> {
+    let mut locations = HashMap::with_capacity(chosen.len());
+    for some in chosen.chunks(AT_ONCE) {
+        let found: Vec<Stored> = on!(tx, |c| {
+            let ids = some.iter().map(|(_, id)| *id).chain(std::iter::repeat(Uuid::nil())).take(AT_ONCE);
+            ids.fold(sqlx::query_as(SOME), sqlx::query::QueryAs::bind).fetch_all(c).await
+        })?;
+        for location in found.into_iter().map(Location::try_from) {
+            let location = location?;
+            locations.insert(location.id, location);
+        }
+    }
+    Ok(chosen
+        .iter()
+        .filter_map(|(metres, id)| locations.remove(id).map(|location| (*metres, location)))
+        .collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_compared_without_case_and_accents() {
+        let of = |text: &str| words(text).collect::<Vec<_>>();
+        assert_eq!(of("Café Münchner-Straße 12a"), ["cafe", "munchner", "straße", "12a"]);
+        assert_eq!(of(" ... "), Vec::<String>::new());
+        assert_eq!(Words::of("a Hauptbahnhof an der Brücke"), Words::of("brucke HAUPTBAHNHOF der"));
+        assert_eq!(Words::of("-"), None);
+    }
+}
