@@ -42,8 +42,14 @@ pub enum Scope {
     Read,
     /// Change access lists.
     Acl,
-    /// Everything.
+    /// Everything, except in the platform.
     Admin,
+    /// Read everything of the platform.
+    PlatformRead,
+    /// Read and change what operators of the platform work with.
+    PlatformOperate,
+    /// Everything of the platform.
+    PlatformAdmin,
 }
 
 /// A key's permissions: at least one scope.
@@ -57,7 +63,9 @@ pub struct NotKey;
 
 /// The text names no scope.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("expected one or more of authorize, read, acl, admin, separated by commas")]
+#[error(
+    "expected one or more of authorize, read, acl, admin, platform:read, platform:operate, platform:admin, separated by commas"
+)]
 pub struct NotScope;
 
 /// The operating system returned no random bytes.
@@ -173,7 +181,15 @@ impl fmt::Debug for SecretHash {
 }
 
 impl Scope {
-    const ALL: [Self; 4] = [Self::Authorize, Self::Read, Self::Acl, Self::Admin];
+    const ALL: [Self; 7] = [
+        Self::Authorize,
+        Self::Read,
+        Self::Acl,
+        Self::Admin,
+        Self::PlatformRead,
+        Self::PlatformOperate,
+        Self::PlatformAdmin,
+    ];
 
     /// The scope's name.
     pub const fn as_str(self) -> &'static str {
@@ -182,7 +198,15 @@ impl Scope {
             Self::Read => "read",
             Self::Acl => "acl",
             Self::Admin => "admin",
+            Self::PlatformRead => "platform:read",
+            Self::PlatformOperate => "platform:operate",
+            Self::PlatformAdmin => "platform:admin",
         }
+    }
+
+    /// The scopes of the core open nothing in the platform, and the platform's open nothing in the core.
+    const fn is_of_platform(self) -> bool {
+        matches!(self, Self::PlatformRead | Self::PlatformOperate | Self::PlatformAdmin)
     }
 }
 
@@ -198,9 +222,18 @@ impl Scopes {
         Self(BTreeSet::from([scope]))
     }
 
-    /// Whether one of `sufficient` is among them; `admin` implies all.
+    /// Everything, in the core and in the platform.
+    pub fn everything() -> Self {
+        Self(BTreeSet::from([Scope::Admin, Scope::PlatformAdmin]))
+    }
+
+    /// Whether one of `sufficient` is among them. `admin` implies all scopes of the core, and `platform:admin` all of the
+    /// platform.
     pub fn admit(&self, sufficient: &[Scope]) -> bool {
-        self.0.contains(&Scope::Admin) || sufficient.iter().any(|scope| self.0.contains(scope))
+        sufficient.iter().any(|scope| {
+            let admin = if scope.is_of_platform() { Scope::PlatformAdmin } else { Scope::Admin };
+            self.0.contains(scope) || self.0.contains(&admin)
+        })
     }
 }
 
@@ -268,7 +301,9 @@ mod tests {
     fn admin_implies_every_scope_and_no_other_does() {
         let admits = |held: &str, wanted: Scope| held.parse::<Scopes>().unwrap().admit(&[wanted]);
         for scope in Scope::ALL {
-            assert!(admits("admin", scope) && admits(scope.as_str(), scope));
+            assert!(admits(if scope.is_of_platform() { "platform:admin" } else { "admin" }, scope));
+            assert!(admits(scope.as_str(), scope));
+            assert!(!admits(if scope.is_of_platform() { "admin" } else { "platform:admin" }, scope));
         }
         assert!(!admits("authorize,read", Scope::Acl) && !admits("authorize,read,acl", Scope::Admin));
         assert!("".parse::<Scopes>().is_err() && "read,write".parse::<Scopes>().is_err());

@@ -42,7 +42,8 @@ pub(crate) enum KeysCommand {
         /// The key's owner or purpose
         #[arg(long)]
         name: String,
-        /// The key's scopes: authorize, read, acl, admin; several separated by commas
+        /// The key's scopes: authorize, read, acl, admin, platform:read, platform:operate, platform:admin; several separated by
+        /// commas
         #[arg(long)]
         scope: Scopes,
         /// When the key expires: 90d, 12h, 30m, or a timestamp such as 2027-01-31T00:00:00Z

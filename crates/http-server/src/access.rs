@@ -10,6 +10,8 @@ pub enum Access {
     Open,
     /// Callers whose key has one of these scopes; any caller where keys are optional or off.
     With(&'static [Scope]),
+    /// Any caller, within the rate limit. A key is not required; a wrong one is rejected.
+    Public,
 }
 
 impl Access {
@@ -23,6 +25,11 @@ impl Access {
     pub const CHECK_ACL: Self = Self::With(&[Scope::Authorize, Scope::Read, Scope::Acl]);
     /// Changing access lists.
     pub const CHANGE_ACL: Self = Self::With(&[Scope::Acl]);
+
+    /// Reading what the platform does not show to everyone.
+    pub const PLATFORM_READ: Self = Self::With(&[Scope::PlatformRead, Scope::PlatformOperate]);
+    /// Changing what operators of the platform work with.
+    pub const PLATFORM_OPERATE: Self = Self::With(&[Scope::PlatformOperate]);
 
     /// Redelivering a decision.
     pub const ADMIN: Self = Self::With(&[Scope::Admin]);

@@ -9,7 +9,7 @@ use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 
-pub use self::json::{json, value};
+pub use self::json::{document, json, value};
 use crate::Problem;
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);

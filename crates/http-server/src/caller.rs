@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use actix_web::{HttpMessage, HttpRequest};
-use common::api_key::KeyId;
+use common::api_key::{KeyId, Scope, Scopes};
 
 /// The caller of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,17 @@ pub struct Caller {
     pub name: Option<String>,
     /// The key's id, which is not a secret; `None` without a key.
     pub id: Option<KeyId>,
+    /// The key's scopes; `None` without a key.
+    pub scopes: Option<Scopes>,
     /// Where the request came from: the client in front of a trusted proxy, otherwise the peer.
     pub address: Option<IpAddr>,
+}
+
+impl Caller {
+    /// Whether the key has one of these scopes.
+    pub fn may(&self, sufficient: &[Scope]) -> bool {
+        self.scopes.as_ref().is_some_and(|scopes| scopes.admit(sufficient))
+    }
 }
 
 /// The caller of this request, as the gate of its resource identified it.
@@ -22,6 +31,7 @@ pub fn caller(request: &HttpRequest) -> Caller {
     known.unwrap_or_else(|| Caller {
         name: None,
         id: None,
+        scopes: None,
         address: request.peer_addr().map(|peer| peer.ip().to_canonical()),
     })
 }

@@ -83,6 +83,12 @@ impl ServerConfig {
         })
     }
 
+    /// The same for a service whose callers need a key even on this machine.
+    #[must_use]
+    pub fn requiring_keys(self) -> Self {
+        Self { mode: KeyMode::Required, ..self }
+    }
+
     /// The same for acl-service, which admits the worker's access checks by the key that both have in their settings.
     ///
     /// # Errors
@@ -96,7 +102,7 @@ impl ServerConfig {
 
 impl StaticKey {
     fn bootstrap(key: &ApiKey) -> Self {
-        let (id, hash, scopes) = (key.id().clone(), key.hash(), Scopes::one(Scope::Admin));
+        let (id, hash, scopes) = (key.id().clone(), key.hash(), Scopes::everything());
         Self { id, name: "API_KEY_BOOTSTRAP", hash, scopes, limited: true }
     }
 

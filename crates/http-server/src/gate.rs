@@ -58,7 +58,12 @@ impl Gate {
         }
     }
 
-    async fn admit(&self, request: &ServiceRequest, sufficient: &[Scope]) -> Result<Admitted, Problem> {
+    /// `sufficient` is `None` for a resource that needs no key.
+    async fn admit(
+        &self,
+        request: &ServiceRequest,
+        sufficient: Option<&[Scope]>,
+    ) -> Result<Admitted, Problem> {
         let peer = request.peer_addr().map(|peer| peer.ip());
         let address = peer.map(|peer| self.proxies.client(peer, request.headers()));
         let presented = match self.mode {
@@ -70,19 +75,26 @@ impl Gate {
             if presented.is_err() {
                 return Err(Problem::unauthorized("malformed key: expected vg_<id>_<secret>", true));
             }
-            if self.mode == KeyMode::Required {
+            if self.mode == KeyMode::Required && sufficient.is_some() {
                 let detail = "a key is required: Authorization: Bearer vg_<id>_<secret>, or X-API-Key";
                 return Err(Problem::unauthorized(detail, false));
             }
-            return Ok(Admitted { caller: Caller { name: None, id: None, address }, quota });
+            return Ok(Admitted { caller: Caller { name: None, id: None, scopes: None, address }, quota });
         };
         let verified = self.verified(&key, address).await?;
         let quota = verified.bucket.as_ref().map(|bucket| bucket.take());
         let quota = within(PER_KEY, quota)?;
-        if !verified.scopes.admit(sufficient) {
+        if let Some(sufficient) = sufficient
+            && !verified.scopes.admit(sufficient)
+        {
             return Err(Problem::forbidden(sufficient));
         }
-        let caller = Caller { name: Some(verified.name.clone()), id: Some(key.id().clone()), address };
+        let caller = Caller {
+            name: Some(verified.name.clone()),
+            id: Some(key.id().clone()),
+            scopes: Some(verified.scopes),
+            address,
+        };
         Ok(Admitted { caller, quota })
     }
 
@@ -156,7 +168,8 @@ pub(crate) async fn guard(
     let sufficient = match Access::of(methods, request.method()) {
         // An unknown method is answered with 405, with or without a key.
         None | Some(Access::Open) => return next.call(request).await,
-        Some(Access::With(scopes)) => scopes,
+        Some(Access::With(scopes)) => Some(scopes),
+        Some(Access::Public) => None,
     };
     let Some(gate) = request.app_data::<Data<Gate>>().cloned() else {
         let problem = Problem::internal("this listener has no gate");

@@ -24,6 +24,36 @@ pub fn object<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
     parse(Input(Some(value)), "body")
 }
 
+/// The same for a document whose objects are nested: the error names the member at fault by its whole path, such as
+/// `evses.0.connectors.1.standard`, also if it is unknown.
+///
+/// # Errors
+/// Returns 400, which names the member at fault.
+pub fn document<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
+    serde_path_to_error::deserialize(Input(Some(value))).map_err(|error| {
+        let path: Vec<String> = error.path().iter().filter_map(segment).collect();
+        let path = path.join(".");
+        let field = if path.is_empty() { "body".to_owned() } else { path };
+        match error.into_inner() {
+            Fault::Unknown { name, detail } if field == "body" => Problem::invalid(name, detail),
+            // The path may end with the unknown member itself.
+            Fault::Unknown { name, detail } if field == name || field.ends_with(&format!(".{name}")) => {
+                Problem::invalid(field, detail)
+            }
+            Fault::Unknown { name, detail } => Problem::invalid(format!("{field}.{name}"), detail),
+            Fault::Name(detail) | Fault::Value(detail) => Problem::invalid(field, detail),
+        }
+    })
+}
+
+fn segment(segment: &Segment) -> Option<String> {
+    match segment {
+        Segment::Map { key } => Some(key.clone()),
+        Segment::Seq { index } => Some(index.to_string()),
+        Segment::Enum { .. } | Segment::Unknown => None,
+    }
+}
+
 /// Parses the parameters of a query, in the order of the query. None may be given twice.
 pub(crate) fn query<T: DeserializeOwned>(pairs: &[(String, Value)]) -> Result<T, Problem> {
     let pairs = pairs.iter().map(|(name, value)| (name.as_str(), Input(Some(value))));
@@ -61,7 +91,7 @@ fn parse<'a, T: DeserializeOwned>(
             }
         }
         match error.into_inner() {
-            Fault::Name(detail) => Problem::invalid(place, detail),
+            Fault::Name(detail) | Fault::Unknown { detail, .. } => Problem::invalid(place, detail),
             Fault::Value(detail) => Problem::invalid(field, format!("{item}{detail}")),
         }
     })
@@ -81,7 +111,13 @@ impl<'de> Deserializer<'de> for Input<'de> {
             Some(Value::Array(items)) => {
                 visitor.visit_seq(SeqDeserializer::new(items.iter().map(|item| Self(Some(item)))))
             }
-            // No request has numbers or booleans yet.
+            Some(Value::Bool(value)) => visitor.visit_bool(*value),
+            Some(Value::Number(number)) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(number), ..) => visitor.visit_u64(number),
+                (_, Some(number), _) => visitor.visit_i64(number),
+                (.., Some(number)) => visitor.visit_f64(number),
+                _ => Err(Fault::invalid_type(Unexpected::Unit, &visitor)),
+            },
             Some(_) => Err(Fault::invalid_type(Unexpected::Unit, &visitor)),
         }
     }
@@ -141,9 +177,12 @@ impl<'de> IntoDeserializer<'de, Fault> for Input<'de> {
 /// Why a request is rejected.
 #[derive(Debug, thiserror::Error)]
 enum Fault {
-    /// A name is unknown or given twice.
+    /// A name is given twice.
     #[error("{0}")]
     Name(String),
+    /// A name is unknown.
+    #[error("{detail}")]
+    Unknown { name: String, detail: String },
     #[error("{0}")]
     Value(String),
 }
@@ -160,6 +199,10 @@ impl Error for Fault {
 
     fn invalid_value(given: Unexpected<'_>, expected: &dyn Expected) -> Self {
         let several = if given == Unexpected::Seq { ", not several values" } else { "" };
+        let expected = match expected.to_string() {
+            number if ["u8", "u16", "u32", "u64", "i64"].contains(&&*number) => "a whole number".to_owned(),
+            other => other,
+        };
         Self::Value(format!("expected {expected}{several}"))
     }
 
@@ -169,7 +212,8 @@ impl Error for Fault {
     }
 
     fn unknown_field(name: &str, known: &'static [&'static str]) -> Self {
-        Self::Name(format!("unknown name `{name:.64}`; expected: {}", known.join(", ")))
+        let detail = format!("unknown name `{name:.64}`; expected: {}", known.join(", "));
+        Self::Unknown { name: name.chars().take(64).collect(), detail }
     }
 
     fn duplicate_field(name: &'static str) -> Self {
@@ -254,6 +298,54 @@ mod tests {
             (value!({"pairs": [{"at": 1}]}), "body: unknown name `at`; expected: station_id, driver_token"),
         ] {
             assert_eq!(object::<List>(&given).unwrap_err().to_string(), expected, "{given}");
+        }
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only errors are looked at")]
+    struct Site {
+        place: Place,
+        power: i64,
+        open: Option<bool>,
+        parts: Option<Vec<Pair>>,
+    }
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only errors are looked at")]
+    struct Place {
+        north: String,
+    }
+
+    #[test]
+    fn an_error_in_a_document_names_the_whole_path() {
+        let place = value!({"north": "1"});
+        assert!(document::<Site>(&value!({"place": place, "power": 7, "open": true})).is_ok());
+        for (given, expected) in [
+            (value!({"place": {"north": 1}, "power": 7}), "place.north: expected a string"),
+            (value!({"power": 7}), "place.north: it is missing"),
+            (value!({"place": 1, "power": 7}), "place.north: it is missing"),
+            (value!({"place": place, "power": "7"}), "power: expected a whole number"),
+            (value!({"place": place, "power": 7.5}), "power: expected a whole number"),
+            (value!({"place": place, "power": 1e300}), "power: expected a whole number"),
+            (value!({"place": place, "power": 7, "open": 1}), "open: expected a boolean"),
+            (
+                value!({"place": place, "power": 7, "id": 1}),
+                "id: unknown name `id`; expected: place, power, open, parts",
+            ),
+            (value!({"place": {"north": "1", "id": 1}}), "place.id: unknown name `id`; expected: north"),
+            (
+                value!({"place": place, "power": 7, "parts": [{"at": 1}]}),
+                "parts.0.at: unknown name `at`; expected: station_id, driver_token",
+            ),
+            (
+                value!({"place": place, "power": 7, "parts": [{"station_id": STATION}]}),
+                "parts.0.driver_token: it is missing",
+            ),
+            (value!([]), "place.north: it is missing"),
+        ] {
+            assert_eq!(document::<Site>(&given).unwrap_err().to_string(), expected, "{given}");
         }
     }
 

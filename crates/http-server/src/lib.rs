@@ -5,6 +5,7 @@ mod access;
 pub mod body;
 pub mod caller;
 mod client_address;
+pub mod conditional;
 pub mod config;
 mod gate;
 mod health;

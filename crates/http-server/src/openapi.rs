@@ -132,15 +132,23 @@ fn guarded(mut operation: Operation, access: Access) -> Operation {
     let answers = &mut operation.responses.responses;
     // For a path that is too long.
     answers.extend(refusal(&kind::INVALID));
-    let Access::With(scopes) = access else { return operation };
+    if access == Access::Open {
+        return operation;
+    }
     for answer in answers.values_mut() {
         if let RefOr::T(answer) = answer {
             answer.headers.extend(answers::rate_limit());
         }
     }
-    for kind in [&kind::UNAUTHORIZED, &kind::FORBIDDEN, &kind::TOO_MANY_REQUESTS, &kind::UNAVAILABLE] {
+    for kind in [&kind::UNAUTHORIZED, &kind::TOO_MANY_REQUESTS, &kind::UNAVAILABLE] {
         answers.extend(refusal(kind));
     }
+    let Access::With(scopes) = access else {
+        // No requirement: the operation has none of its own.
+        operation.security = Some(Vec::new());
+        return operation;
+    };
+    operation.responses.responses.extend(refusal(&kind::FORBIDDEN));
     let schemes = [BEARER, API_KEY].into_iter();
     let requirement = |scheme, scope: &Scope| SecurityRequirement::new(scheme, [scope.as_str()]);
     let any_of = schemes.flat_map(|scheme| scopes.iter().map(move |scope| requirement(scheme, scope)));

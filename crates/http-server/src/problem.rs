@@ -104,8 +104,20 @@ impl Problem {
     }
 
     /// 409: the request conflicts with the current state.
-    pub fn conflict(field: &'static str, detail: impl Into<String>) -> Self {
+    pub fn conflict(field: impl Into<Cow<'static, str>>, detail: impl Into<String>) -> Self {
         Self::new(&kind::CONFLICT, field, detail)
+    }
+
+    /// 412: the document has changed since the version that the client knows.
+    pub fn precondition_failed() -> Self {
+        let detail = "the document has changed: read it again, and repeat the change with its ETag";
+        Self::new(&kind::PRECONDITION_FAILED, "if-match", detail)
+    }
+
+    /// 428: the request must say which version of the document it is about (RFC 6585).
+    pub fn precondition_required() -> Self {
+        let detail = "If-Match is required: the ETag of the document, as GET returned it";
+        Self::new(&kind::PRECONDITION_REQUIRED, "if-match", detail)
     }
 
     /// 413: the body is too large.

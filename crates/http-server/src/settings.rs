@@ -7,7 +7,7 @@ service_runtime::settings! {
     API_KEYS = "", "required, optional or off",
         "Whether callers need a key; by default optional if only this machine can call, otherwise required";
     API_KEY_BOOTSTRAP = "", "vg_<id>_<secret>, with a secret of at least 40 letters and digits; several separated by commas",
-        "Keys with scope admin that are in no store, for bootstrapping", secret;
+        "Keys that may do everything and are in no store, for bootstrapping", secret;
     RATE_LIMIT_PER_SEC = "", "requests a second, 0 for no limit, at most 1000000",
         "The rate limit of one key; by default 1000 if keys are required, otherwise no limit";
     RATE_LIMIT_ADDRESS_PER_SEC = "", "requests a second, 0 for no limit, at most 1000000",

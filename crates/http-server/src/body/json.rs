@@ -15,6 +15,14 @@ pub fn json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
     input::object(&value(body)?)
 }
 
+/// Parses a JSON body whose objects are nested: see [`input::document`].
+///
+/// # Errors
+/// Returns an error if the body is not JSON, or if a member is unknown, missing or malformed.
+pub fn document<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    input::document(&value(body)?)
+}
+
 /// Parses a body as any JSON. An object with a duplicate member is rejected: one of the two values would be silently
 /// ignored.
 ///

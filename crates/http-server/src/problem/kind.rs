@@ -51,12 +51,16 @@ kinds! {
         "The body did not arrive in time.";
     Conflict = CONFLICT: CONFLICT, "conflict", "Conflict with the current state",
         "The request conflicts with the current state.";
+    PreconditionFailed = PRECONDITION_FAILED: PRECONDITION_FAILED, "precondition-failed", "The document has changed",
+        "`If-Match` names another version of the document than the current one.";
     BodyTooLarge = BODY_TOO_LARGE: PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large",
         "The body exceeds the size limit.";
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE: UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type",
         "The body's type is not supported", "The body has an unsupported type, or is compressed.";
     ConflictingReuse = CONFLICTING_REUSE: UNPROCESSABLE_ENTITY, "conflicting-reuse",
         "A key was reused for another request", "The `Idempotency-Key` was used before for another request.";
+    PreconditionRequired = PRECONDITION_REQUIRED: PRECONDITION_REQUIRED, "precondition-required", "If-Match is required",
+        "The request must name the version of the document that it changes.";
     TooManyRequests = TOO_MANY_REQUESTS: TOO_MANY_REQUESTS, "too-many-requests", "Too many requests",
         "The key, or the address, exceeds its rate limit; `Retry-After` says when to retry.";
     Internal = INTERNAL: INTERNAL_SERVER_ERROR, "internal", "Internal error", "A defect in Voltgate.";
