@@ -4,6 +4,8 @@
 //! their ids in the order of their commits. Ids of different stations may become visible in another order; so readers go by
 //! the position, which is given afterwards, by one process at a time, to events that are committed.
 
+pub mod relay;
+
 use serde::Serialize;
 use serde_json::Value;
 use sqlx::types::Json;
@@ -16,6 +18,7 @@ statements! {
     INSERT = "INSERT INTO outbox (routing_key, station_id, location_id, data, at) VALUES ($1, $2, $3, $4, $5)";
     /// Holds the row until the end of the transaction, so that no two processes give positions at once.
     TAKE_STATE = "UPDATE outbox_state SET last_position = last_position RETURNING last_position";
+    UNNUMBERED = "SELECT COUNT(*) FROM (SELECT id FROM outbox WHERE position IS NULL LIMIT 1) AS new";
     NUMBER = "UPDATE outbox SET position = $1 + numbered.n FROM (\
                 SELECT id, row_number() OVER (ORDER BY id) AS n FROM outbox WHERE position IS NULL ORDER BY id LIMIT 500\
               ) AS numbered WHERE outbox.id = numbered.id";
@@ -146,6 +149,15 @@ pub async fn number(tx: &mut Tx) -> Result<u64, DbError> {
         on!(tx, |c| sqlx::query(SET_LAST).bind(last).execute(c).await.map(drop))?;
     }
     Ok(numbered)
+}
+
+/// Whether there are committed events without a position. It only reads, so it may be asked often.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn are_unnumbered(tx: &mut Tx) -> Result<bool, DbError> {
+    let (some,): (i64,) = on!(tx, |c| sqlx::query_as(UNNUMBERED).fetch_one(c).await)?;
+    Ok(some > 0)
 }
 
 /// Whether [`number`] may have left some.

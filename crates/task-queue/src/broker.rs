@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 pub use amqp::bus::{Account, Bus, BusEvent, BusSender, Exchange, PrivateQueue};
+pub use amqp::exchange_publisher::ExchangePublisher;
 pub use embedded::QUEUE_FILE;
 
 use crate::message::Message;

@@ -40,6 +40,8 @@ pub struct Properties {
     pub kind: Option<String>,
     /// The application that published it.
     pub app_id: Option<String>,
+    /// When what it reports happened, in seconds since 1970. Celery does not set it.
+    pub timestamp: Option<u64>,
 }
 
 /// Header of a task that a worker received before its `eta` and returned to the broker: that `eta`. It was reported as

@@ -6,6 +6,7 @@ pub(super) mod acks;
 pub(super) mod bus;
 mod consumer;
 pub(super) mod diagnostics;
+pub(super) mod exchange_publisher;
 mod ladder;
 mod link;
 mod publisher;
@@ -101,7 +102,7 @@ impl Broker for AmqpBroker {
     fn bus(&self) -> Option<Bus> {
         let (publishing, consuming) = (self.publisher.link().clone(), self.consuming().ok()?.clone());
         let account = Account::of(&link::parse(&self.url).ok()?);
-        Some(Bus { publishing, consuming, account })
+        Some(Bus { publishing, consuming, account, publish_timeout: self.topology.publish_timeout })
     }
 
     fn is_ready(&self) -> bool {

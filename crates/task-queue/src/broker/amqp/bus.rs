@@ -17,6 +17,7 @@ use lapin::{Channel, Consumer, ExchangeKind};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::exchange_publisher::ExchangePublisher;
 use super::link::{Link, Session};
 use super::{table, topology};
 use crate::backoff::{Backoff, ShuttingDown};
@@ -91,6 +92,7 @@ pub struct Bus {
     pub(super) publishing: Link,
     pub(super) consuming: Link,
     pub(super) account: Account,
+    pub(super) publish_timeout: Duration,
 }
 
 impl Bus {
@@ -102,6 +104,11 @@ impl Bus {
     /// A sender with a channel of its own.
     pub fn sender(&self) -> BusSender {
         BusSender { link: self.publishing.clone(), channel: None }
+    }
+
+    /// A publisher to an exchange, with a channel of its own. Each message is stored and confirmed.
+    pub fn publisher(&self, exchange: Exchange) -> ExchangePublisher {
+        ExchangePublisher::new(self.publishing.clone(), exchange, self.publish_timeout)
     }
 
     /// Receives the messages of a private queue until `stop`.
@@ -289,7 +296,7 @@ async fn open(session: &Session, queue: &PrivateQueue) -> lapin::Result<(Channel
 }
 
 /// The default exchange always exists, and an exchange without a type is declared by its owner.
-async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
+pub(super) async fn declare_exchange(channel: &Channel, exchange: &Exchange) -> lapin::Result<()> {
     if exchange.name.is_empty() || exchange.kind.is_empty() {
         return Ok(());
     }

@@ -17,10 +17,10 @@ use crate::message::Message;
 use crate::metrics;
 
 /// AMQP's delivery modes: stored on disk, and in memory only.
-const PERSISTENT: u8 = 2;
+pub(super) const PERSISTENT: u8 = 2;
 const FLEETING: u8 = 1;
 
-const BLOCKED: &str = "it is short of memory or disk and accepts no messages at present";
+pub(super) const BLOCKED: &str = "it is short of memory or disk and accepts no messages at present";
 
 #[derive(Debug)]
 pub(super) struct Publisher {

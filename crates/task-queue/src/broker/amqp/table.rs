@@ -11,8 +11,8 @@ use crate::message::{Headers, Message, Properties, headers_size};
 use crate::timestamp::Timestamp;
 
 /// The bytes of the frame besides the variable properties: the frame's type, channel, size and end, and the header's
-/// class, weight, body size and flags. Also two properties that each message has: the delivery mode and the priority.
-const ROUND_PROPERTIES: usize = 8 + 14 + 2;
+/// class, weight, body size and flags. Also properties of a fixed size: the delivery mode, the priority and the timestamp.
+const ROUND_PROPERTIES: usize = 8 + 14 + 2 + 8;
 /// Celery's headers that are times.
 const MOMENTS: [&str; 2] = ["eta", "expires"];
 
@@ -32,6 +32,7 @@ pub(super) fn to_message(properties: &BasicProperties, body: Vec<u8>) -> Message
         message_id: text(properties.message_id()),
         kind: text(properties.kind()),
         app_id: text(properties.app_id()),
+        timestamp: *properties.timestamp(),
     };
     Message { properties, headers, body: Bytes::from(body) }
 }
@@ -69,6 +70,7 @@ fn texts_size(properties: &Properties) -> usize {
         kind,
         app_id,
         priority: _,
+        timestamp: _,
     } = properties;
     let texts =
         [content_type, content_encoding, correlation_id, reply_to, expiration, message_id, kind, app_id];
@@ -88,6 +90,9 @@ fn properties(message: &Message) -> Option<BasicProperties> {
           message_id => with_message_id, kind => with_type, app_id => with_app_id);
     if let Some(priority) = from.priority {
         to = to.with_priority(priority);
+    }
+    if let Some(timestamp) = from.timestamp {
+        to = to.with_timestamp(timestamp);
     }
     Some(to)
 }

@@ -1,0 +1,259 @@
+//! The relay of the outbox: gives positions to committed events, and publishes them at least once, the events of one
+//! station in order.
+//!
+//! Any number of processes may run it. A lease keeps all but one from publishing, which saves work; the order does not
+//! depend on it. Each relay publishes an event only after all earlier ones of its station are confirmed. So whichever
+//! copy of an event comes first, it comes after the first copy of each earlier one.
+
+use std::collections::HashSet;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use ::metrics::gauge;
+use common::error_chain::BoxError;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{Event, State, Written};
+use crate::db::{Db, DbError};
+use crate::events;
+use crate::lease::Holder;
+use crate::metrics::OUTBOX_UNPUBLISHED;
+
+/// The lease of the relay that publishes.
+const LEASE: &str = "outbox";
+const LEASE_SPAN: Duration = Duration::from_secs(10);
+/// How long before its end the lease is renewed, and how long another relay waits before it asks for it again.
+const LEASE_MARGIN: Duration = Duration::from_secs(6);
+const LEASE_AGAIN: Duration = Duration::from_secs(1);
+/// How long an event of another process may wait for the next look.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// How many events are published before that is recorded.
+const BATCH: i64 = 200;
+const FIRST_WAIT: Duration = Duration::from_millis(250);
+const MAX_WAIT: Duration = Duration::from_secs(5);
+/// How long stopping waits for the events in flight. Those that are not recorded by then are published again.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Publishes events.
+pub trait Publish {
+    /// Publishes these events in order. `Ok` means that all are durable. No two of them are about the same station, so it
+    /// does not matter which of them are missing after an error.
+    fn publish(&mut self, events: &[Event]) -> impl Future<Output = Result<(), BoxError>> + Send;
+}
+
+/// Why a look at the outbox failed.
+#[derive(Debug, thiserror::Error)]
+enum RelayError {
+    #[error(transparent)]
+    Database(#[from] DbError),
+    #[error("{0}")]
+    Publish(#[source] BoxError),
+}
+
+struct Relay<'a, P> {
+    db: &'a Db,
+    publisher: Option<P>,
+    holder: Holder,
+    /// Until when this relay holds the lease.
+    held: Option<Instant>,
+    /// When to ask again for a lease that another process holds.
+    ask_at: Instant,
+}
+
+/// Relays events until `shutdown`. Without a publisher they only get their positions. It survives the loss of the database
+/// and of the publisher.
+pub async fn run<P: Publish>(db: &Db, publisher: Option<P>, written: &Written, shutdown: CancellationToken) {
+    let mut relay = Relay { db, publisher, holder: Holder::new(), held: None, ask_at: Instant::now() };
+    let mut failing = None;
+    loop {
+        // From here on, so that no event is missed that is written during the look.
+        let mut written = pin!(written.notified());
+        written.as_mut().enable();
+        let looked = tokio::select! {
+            looked = relay.look() => looked,
+            () = overdue(&shutdown) => break,
+        };
+        let wait = report(looked, failing);
+        failing = wait;
+        tokio::select! {
+            () = shutdown.cancelled() => break,
+            () = tokio::time::sleep(wait.unwrap_or(LOOK_EVERY)) => {}
+            () = written, if wait.is_none() => {}
+        }
+    }
+    relay.release().await;
+}
+
+async fn overdue(shutdown: &CancellationToken) {
+    shutdown.cancelled().await;
+    tokio::time::sleep(GRACE).await;
+}
+
+/// Logs the begin and the end of an outage. Returns how long to wait if there is one.
+fn report(looked: Result<(), RelayError>, failing: Option<Duration>) -> Option<Duration> {
+    match (looked, failing) {
+        (Ok(()), None) => None,
+        (Ok(()), Some(_)) => {
+            tracing::info!("events are relayed again");
+            None
+        }
+        (Err(error), None) => {
+            tracing::warn!(%error, "events cannot be relayed; trying again");
+            Some(FIRST_WAIT)
+        }
+        (Err(error), Some(waited)) => {
+            tracing::debug!(%error, "events still cannot be relayed");
+            Some((waited * 2).min(MAX_WAIT))
+        }
+    }
+}
+
+impl<P: Publish> Relay<'_, P> {
+    /// Relays what is there, until nothing is left.
+    async fn look(&mut self) -> Result<(), RelayError> {
+        loop {
+            let read = self.db.read(async |tx| {
+                Ok::<_, DbError>((events::are_unnumbered(tx).await?, events::state(tx).await?))
+            });
+            let (unnumbered, state) = read.await?;
+            let numbered = unnumbered && self.number().await?;
+            let published = self.publish(state).await?;
+            if !numbered && !published {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn number(&mut self) -> Result<bool, RelayError> {
+        Ok(self.db.write(async |tx| events::number(tx).await).await? > 0)
+    }
+
+    /// Publishes a batch. Returns whether there was one.
+    async fn publish(&mut self, state: State) -> Result<bool, RelayError> {
+        if self.publisher.is_none() {
+            return Ok(false);
+        }
+        report_unpublished(state.last_position - state.published);
+        if state.last_position <= state.published || !self.take_lease().await? {
+            return Ok(false);
+        }
+        let Some(publisher) = &mut self.publisher else { return Ok(false) };
+        let after = state.published;
+        let batch = self.db.read(async move |tx| events::after(tx, after, BATCH).await).await?;
+        // Events that were pruned unpublished, when nothing was published here, leave a gap.
+        let done = batch.last().map_or(state.last_position, |last| last.position);
+        for run in Runs(&batch) {
+            if let Err(error) = publisher.publish(run).await {
+                // Another process may have a connection that works.
+                self.release().await;
+                return Err(RelayError::Publish(error));
+            }
+        }
+        self.db.write(async move |tx| events::published(tx, done).await).await?;
+        report_unpublished(state.last_position - done);
+        Ok(true)
+    }
+
+    async fn take_lease(&mut self) -> Result<bool, DbError> {
+        let now = Instant::now();
+        if self.held.is_some_and(|until| until > now + LEASE_MARGIN) {
+            return Ok(true);
+        }
+        if self.held.is_none() && now < self.ask_at {
+            return Ok(false);
+        }
+        let holder = self.holder;
+        let taken = self.db.write(async move |tx| holder.take(tx, LEASE, LEASE_SPAN).await).await?;
+        self.held = taken.then_some(now + LEASE_SPAN);
+        self.ask_at = now + LEASE_AGAIN;
+        Ok(taken)
+    }
+
+    async fn release(&mut self) {
+        if self.held.take().is_some() {
+            let (holder, db) = (self.holder, self.db);
+            let released = db.write(async move |tx| holder.release(tx, LEASE).await);
+            // Otherwise it runs out.
+            let _ = tokio::time::timeout(GRACE, released).await;
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric")]
+fn report_unpublished(events: i64) {
+    gauge!(OUTBOX_UNPUBLISHED).set(events as f64);
+}
+
+/// Cuts a batch into runs, each of which has at most one event of a station, or of a location if it is about no station.
+struct Runs<'a>(&'a [Event]);
+
+impl<'a> Iterator for Runs<'a> {
+    type Item = &'a [Event];
+
+    fn next(&mut self) -> Option<&'a [Event]> {
+        let mut seen: HashSet<Option<Uuid>> = HashSet::new();
+        let repeated = self.0.iter().position(|event| !seen.insert(event.station_id.or(event.location_id)));
+        let (run, rest) = self.0.split_at(repeated.unwrap_or(self.0.len()));
+        self.0 = rest;
+        (!run.is_empty()).then_some(run)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+    use sqlx::types::Json;
+
+    use super::*;
+    use crate::db::At;
+
+    fn events(stations: &[u8]) -> Vec<Event> {
+        let event = |(position, station): (i64, &u8)| Event {
+            position,
+            routing_key: "station.updated".to_owned(),
+            station_id: Some(Uuid::from_u128(u128::from(*station))),
+            location_id: None,
+            data: Json(json!({})),
+            at: At::now(),
+        };
+        (1..).zip(stations).map(event).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn a_run_has_at_most_one_event_of_a_station(stations in prop::collection::vec(0_u8..6, 0..40)) {
+            let batch = events(&stations);
+            let runs: Vec<&[Event]> = Runs(&batch).collect();
+            prop_assert_eq!(runs.concat(), batch.clone());
+            for run in &runs {
+                let stations: HashSet<_> = run.iter().map(|event| event.station_id).collect();
+                prop_assert_eq!(stations.len(), run.len());
+            }
+            for pair in runs.windows(2) {
+                prop_assert!(pair[0].iter().any(|event| event.station_id == pair[1][0].station_id));
+            }
+        }
+    }
+
+    /// Compiles only if the relay can be spawned. Bodies of transactions capture by value for that.
+    #[expect(dead_code, reason = "only compiled")]
+    fn it_can_be_spawned<P: Publish + Send + 'static>(db: Db, publisher: P) {
+        tokio::spawn(async move {
+            run(&db, Some(publisher), &Written::new(), CancellationToken::new()).await;
+        });
+    }
+
+    #[test]
+    fn an_outage_is_waited_out_with_growing_waits() {
+        let failed = || Err(RelayError::Database(DbError::Slow));
+        let mut wait = report(failed(), None);
+        assert_eq!(wait, Some(FIRST_WAIT));
+        for _ in 0..10 {
+            wait = report(failed(), wait);
+        }
+        assert_eq!(wait, Some(MAX_WAIT));
+        assert_eq!(report(Ok(()), wait), None);
+    }
+}

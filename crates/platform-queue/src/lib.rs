@@ -1,0 +1,6 @@
+//! The platform on the broker: the exchange of its events, and the queue of its tasks.
+#![warn(missing_docs)]
+
+pub mod events;
+
+pub use events::{EVENTS_EXCHANGE, EventPublisher};
