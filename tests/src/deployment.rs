@@ -73,6 +73,7 @@ impl Deployment {
             ("BIND_ADDRESS", "127.0.0.1".to_owned()),
             ("PUBLIC_API_PORT", "0".to_owned()),
             ("AUTHORIZATION_SERVICE_PORT", "0".to_owned()),
+            ("PLATFORM_API_PORT", "0".to_owned()),
             ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
             ("SHUTDOWN_GRACE_SEC", "5".to_owned()),
         ];

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use charging::db::PLATFORM_FILE;
 use embedded_db::{DataFile, DbError, DirectoryError, DirectoryLock, Staging, check, copy};
 use service_runtime::exit::Failure;
 use service_runtime::settings::Settings;
@@ -15,7 +16,9 @@ use crate::places::Part;
 /// The queue comes first. A request in its copy may be decided and called back before the store is copied, and keeps
 /// that decision when it is processed again. In the other order, a request accepted in between would be in neither
 /// copy.
-const ORDER: [Part; 2] = [Part::Queue, Part::Store];
+///
+/// The database comes last: a task in the copy of the queue refers to what the database has, and does no harm twice.
+const ORDER: [Part; 3] = [Part::Queue, Part::Store, Part::Database];
 /// Entries that an empty directory may contain.
 const NOTHING: [&str; 1] = ["lost+found"];
 
@@ -24,13 +27,17 @@ pub(crate) async fn backup(settings: &Settings, target: PathBuf) -> Result<ExitC
     let mut sources = Vec::new();
     for part in ORDER {
         match part.directory(settings)? {
+            // Data directories of earlier releases have no database.
+            Some(directory) if part == Part::Database && !part.file().is_in(&directory) => {
+                eprintln!("there is no {} in {}", part.file().name(), directory.display());
+            }
             Some(directory) => sources.push((part.file(), directory)),
             None => eprintln!("{} is not in this backup", part.place(None, settings, settings)?),
         }
     }
     if sources.is_empty() {
-        let why = "neither the queue nor the store is in a directory: name the directory of `voltgate up` with --data; for RabbitMQ and \
-                   Redis see docs/back-up.md";
+        let why = "neither the queue, the store nor the database is in a directory: name the directory of `voltgate up` with --data; for RabbitMQ, \
+                   Redis and PostgreSQL see docs/back-up.md";
         return Err(Failure::Usage(why.to_owned()));
     }
     blocking(move || {
@@ -91,7 +98,7 @@ async fn blocking(
 }
 
 /// The locks that a process using the directory holds.
-fn locks(directory: &Path) -> Result<[DirectoryLock; 2], Failure> {
+fn locks(directory: &Path) -> Result<[DirectoryLock; 3], Failure> {
     let take = |file| {
         DirectoryLock::take(directory, file).map_err(|error| Failure::Unreachable {
             what: "the directory",
@@ -102,7 +109,7 @@ fn locks(directory: &Path) -> Result<[DirectoryLock; 2], Failure> {
             },
         })
     };
-    Ok([take(QUEUE_FILE)?, take(STORE_FILE)?])
+    Ok([take(QUEUE_FILE)?, take(STORE_FILE)?, take(PLATFORM_FILE)?])
 }
 
 /// Checks that the directory is empty; locks of processes that are gone may remain.

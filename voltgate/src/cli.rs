@@ -122,6 +122,7 @@ pub(crate) enum CompletedShell {
 pub(crate) enum Documented {
     PublicApi,
     AclService,
+    PlatformApi,
 }
 
 #[cfg(test)]

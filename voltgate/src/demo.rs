@@ -5,7 +5,9 @@ use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
 use authorization::settings::BROKER_URL;
+use charging::settings::DATABASE_URL;
 use common::decision::Decision;
+use platform_api::settings::PLATFORM_API_PORT;
 use public_api::settings::{AUTHORIZATION_TIMEOUT_SEC, PUBLIC_API_PORT};
 use serde_json::{Value, json};
 use service_runtime::exit::Failure;
@@ -33,7 +35,9 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
     let place = embedded(directory.path())?;
     let settings = settings.only_logging().with([
         (&BROKER_URL, place.clone()),
-        (&REDIS_URL, place),
+        (&REDIS_URL, place.clone()),
+        (&DATABASE_URL, place),
+        (&PLATFORM_API_PORT, "0".to_owned()),
         (&PUBLIC_API_PORT, "0".to_owned()),
         (&AUTHORIZATION_SERVICE_PORT, "0".to_owned()),
         (&AUTHORIZATION_TIMEOUT_SEC, "1".to_owned()),

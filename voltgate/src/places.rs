@@ -1,10 +1,13 @@
-//! Where a command finds the queue and the store: by `--data`, by the settings, or in the default directory. If two of
+//! Where a command finds the queue, the store and the database: by `--data`, by the settings, or in the default directory. If two of
 //! them disagree, the command is rejected, because one of them would be silently ignored.
 
 use std::path::{Path, PathBuf};
 
 use authorization::config::broker_url;
 use authorization::settings::BROKER_URL;
+use charging::DatabaseConfig;
+use charging::db::PLATFORM_FILE;
+use charging::settings::DATABASE_URL;
 use embedded_db::DataFile;
 use service_runtime::exit::Failure;
 use service_runtime::server_url::ServerUrl;
@@ -22,6 +25,7 @@ pub(crate) const USUAL: &str = "voltgate-data";
 pub(crate) enum Part {
     Queue,
     Store,
+    Database,
 }
 
 /// What a command does if a directory has no data yet.
@@ -40,7 +44,13 @@ impl Part {
         match self {
             Self::Queue => "queue",
             Self::Store => "store",
+            Self::Database => "database",
         }
+    }
+
+    /// Whether a data directory may lack it. Those of earlier releases have no database.
+    fn is_new(self) -> bool {
+        self == Self::Database
     }
 
     /// The part's file in a directory.
@@ -48,6 +58,7 @@ impl Part {
         match self {
             Self::Queue => QUEUE_FILE,
             Self::Store => STORE_FILE,
+            Self::Database => PLATFORM_FILE,
         }
     }
 
@@ -56,6 +67,7 @@ impl Part {
         match self {
             Self::Queue => &[&BROKER_URL],
             Self::Store => &[&REDIS_URL, &REDIS_HOST, &REDIS_PORT],
+            Self::Database => &[&DATABASE_URL],
         }
     }
 
@@ -63,16 +75,19 @@ impl Part {
         self.settings().iter().copied().filter(|setting| settings.is_given(setting))
     }
 
-    fn url(self, settings: &Settings) -> Result<ServerUrl, Failure> {
+    /// `None` for a database that is not set.
+    fn url(self, settings: &Settings) -> Result<Option<ServerUrl>, Failure> {
         Ok(match self {
-            Self::Queue => broker_url(settings)?,
-            Self::Store => StoreConfig::from_settings(settings)?.url().clone(),
+            Self::Queue => Some(broker_url(settings)?),
+            Self::Store => Some(StoreConfig::from_settings(settings)?.url().clone()),
+            Self::Database => DatabaseConfig::from_settings(settings)?.map(|config| config.url().clone()),
         })
     }
 
     /// The part's directory; `None` if it is on a server.
     pub(crate) fn directory(self, settings: &Settings) -> Result<Option<PathBuf>, Failure> {
-        Ok(self.url(settings)?.expose().strip_prefix("embedded:").map(PathBuf::from))
+        let url = self.url(settings)?;
+        Ok(url.and_then(|url| url.expose().strip_prefix("embedded:").map(PathBuf::from)))
     }
 
     /// A line with the part's location and where it is configured.
@@ -88,7 +103,11 @@ impl Part {
             (None, None) if self.directory(settled)?.is_some() => "the default directory",
             (None, None) => "the default",
         };
-        Ok(format!("{}: {} ({said})", self.name(), self.url(settled)?))
+        let name = self.name();
+        Ok(match self.url(settled)? {
+            Some(url) => format!("{name}: {url} ({said})"),
+            None => format!("{name}: none"),
+        })
     }
 }
 
@@ -154,7 +173,7 @@ fn both(part: Part, data: &Path, setting: &Setting, settings: &Settings) -> Fail
 
 /// An embedded part must exist in its directory, unless the command creates or diagnoses it.
 fn there(settings: Settings, parts: &[Part], missing: Missing) -> Result<Settings, Failure> {
-    for part in parts.iter().filter(|_| missing == Missing::Refused) {
+    for part in parts.iter().filter(|part| missing == Missing::Refused && !part.is_new()) {
         let Some(directory) = part.directory(&settings)? else { continue };
         let (file, shown) = (part.file(), directory.display());
         if !file.is_in(&directory) {

@@ -13,6 +13,8 @@ use crate::client::Service;
 use crate::places::{Missing, Part, settle};
 use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, settings, tables, up};
 
+const ALL_PARTS: &[Part] = &[Part::Queue, Part::Store, Part::Database];
+
 /// A running command. It is boxed, because the compiler limits the nesting depth of futures.
 type Running<'a> = Pin<Box<dyn Future<Output = Result<ExitCode, Failure>> + 'a>>;
 
@@ -82,10 +84,10 @@ impl Command {
     /// The `--data` directory, the parts to open, and what to do if they do not exist.
     fn works_on(&self) -> (Option<&Path>, &'static [Part], Missing) {
         match self {
-            Self::Up { data } => (data.as_deref(), &[Part::Queue, Part::Store], Missing::Made),
-            Self::Settings(_) => (None, &[Part::Queue, Part::Store], Missing::Reported),
-            Self::Doctor(args) => (args.data.as_deref(), &[Part::Queue, Part::Store], Missing::Reported),
-            Self::Backup { data, .. } => (data.as_deref(), &[Part::Queue, Part::Store], Missing::Refused),
+            Self::Up { data } => (data.as_deref(), ALL_PARTS, Missing::Made),
+            Self::Settings(_) => (None, ALL_PARTS, Missing::Reported),
+            Self::Doctor(args) => (args.data.as_deref(), ALL_PARTS, Missing::Reported),
+            Self::Backup { data, .. } => (data.as_deref(), ALL_PARTS, Missing::Refused),
             Self::Dead(args) => (args.data.as_deref(), &[Part::Queue], Missing::Refused),
             Self::Keys(args) => (args.data.as_deref(), &[Part::Store], Missing::Refused),
             _ => (None, &[], Missing::Reported),
@@ -124,6 +126,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
             let document = match service {
                 Documented::PublicApi => public_api::openapi::document(true),
                 Documented::AclService => acl_service::openapi::document(),
+                Documented::PlatformApi => platform_api::openapi::document(),
             };
             println!("{}", document.to_pretty_json().map_err(Failure::broken)?);
             Ok(ExitCode::SUCCESS)

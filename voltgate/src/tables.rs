@@ -10,6 +10,8 @@ pub const SETTINGS: &[&[Setting]] = &[
     authorization::settings::ALL,
     store::settings::ALL,
     http_server::settings::ALL,
+    charging::settings::ALL,
+    platform_api::settings::ALL,
     public_api::settings::ALL,
     worker::settings::ALL,
     crate::settings::ALL,
@@ -23,11 +25,14 @@ pub const METRICS: &[&[Metric]] = &[
     worker::metrics::ALL,
     acl_service::metrics::ALL,
     store::metrics::ALL,
+    charging::metrics::ALL,
+    platform_api::metrics::ALL,
     http_server::metrics::ALL,
 ];
 
 /// The crates whose spans are sent.
-pub(crate) const TRACED: &[&str] = &["http_server", "public_api", "acl_service", "authorization", "worker"];
+pub(crate) const TRACED: &[&str] =
+    &["http_server", "public_api", "acl_service", "platform_api", "charging", "authorization", "worker"];
 
 /// The table of docs/configure.md.
 pub fn settings() -> String {

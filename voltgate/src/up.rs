@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use authorization::settings::{BROKER_URL, CALLBACK_ALLOWED_NETWORKS};
+use charging::Db;
+use charging::settings::DATABASE_URL;
 use command_line::COMMIT;
 use common::api_key::ApiKey;
 use service_runtime::exit::Failure;
@@ -23,13 +25,15 @@ use crate::{tables, terminal};
 /// May be called back, because only this machine can request it.
 const LOOPBACK: &str = "localhost";
 
-/// All three services, bound but not yet serving.
+/// All services, bound but not yet serving.
 pub struct System {
     acl: acl_service::app::App,
     api: public_api::app::App,
     worker: worker::app::App,
+    platform: platform_api::app::App,
     broker: Arc<dyn Broker>,
     store: Store,
+    db: Db,
     acl_address: SocketAddr,
     loopback_callbacks: bool,
     settings: Settings,
@@ -49,7 +53,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
 }
 
 impl System {
-    /// Opens the queue and the store, and binds the ports.
+    /// Opens the queue, the store and the database, and binds the ports.
     ///
     /// # Errors
     /// Returns an error if a setting is bad, a dependency cannot be reached, or a port is taken.
@@ -61,27 +65,50 @@ impl System {
         let settings = if loopback_callbacks { allow_loopback(settings.clone()) } else { settings.clone() };
         let mut api_config = public_api::config::Config::from_settings(&settings)?;
         let mut worker_config = worker::config::Config::from_settings(&settings)?;
+        let platform_config = platform_api::config::Config::from_settings(&settings)?;
         let store: Store =
             api_config.store.open(&[Writes::AccessLists, Writes::Notes, Writes::Records]).await?;
         let broker = api_config.broker.connect("up").await?;
-        let acl = acl_service::app::App::build(&acl_config, &store)?;
-        let acl_address = acl.address();
-        worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
-        if let Some(charge_service) = &mut api_config.charge_service {
-            charge_service.acl_service = worker_config.acl_service.clone();
+        let db = platform_config.database.open().await?;
+        let assembled = (|| {
+            let acl = acl_service::app::App::build(&acl_config, &store)?;
+            let acl_address = acl.address();
+            worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
+            if let Some(charge_service) = &mut api_config.charge_service {
+                charge_service.acl_service = worker_config.acl_service.clone();
+            }
+            let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
+            let worker = worker::app::App::build(&worker_config, store.clone(), broker.clone())?;
+            let platform =
+                platform_api::app::App::build(&platform_config, db.clone(), &store, broker.clone())?;
+            Ok(Self {
+                acl,
+                api,
+                worker,
+                platform,
+                broker,
+                store,
+                db: db.clone(),
+                acl_address,
+                loopback_callbacks,
+                settings,
+            })
+        })();
+        if assembled.is_err() {
+            // The file is complete then.
+            db.close().await;
         }
-        let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
-        let worker = worker::app::App::build(&worker_config, store.clone(), broker.clone())?;
-        Ok(Self { acl, api, worker, broker, store, acl_address, loopback_callbacks, settings })
+        assembled
     }
 
-    /// Adds `GET /metrics` to each port. All ports show the same metrics, those of all three services.
+    /// Adds `GET /metrics` to each port. All ports show the same metrics, those of all services.
     #[must_use]
     pub fn with_metrics(self, exposition: &Exposition) -> Self {
         Self {
             acl: self.acl.with_metrics(exposition.clone()),
             api: self.api.with_metrics(exposition.clone()),
             worker: self.worker.with_metrics(exposition.clone()),
+            platform: self.platform.with_metrics(exposition.clone()),
             ..self
         }
     }
@@ -113,7 +140,12 @@ impl System {
         acl_stops: CancellationToken,
     ) -> Result<(), Failure> {
         let worker_stops = CancellationToken::new();
-        let (api, worker, acl) = (self.api, self.worker, self.acl);
+        let (api, worker, acl, platform) = (self.api, self.worker, self.acl, self.platform);
+        let platform = async {
+            let ran = platform.run(shutdown.clone()).await;
+            shutdown.cancel();
+            ran
+        };
         let api = async {
             let ran = api.run(shutdown.clone()).await;
             shutdown.cancel();
@@ -134,10 +166,11 @@ impl System {
             }
             ran
         };
-        let (api, worker, acl) = tokio::join!(api, worker, acl);
+        let (api, worker, acl, platform) = tokio::join!(api, worker, acl, platform);
         self.broker.close().await;
         self.store.close().await;
-        api.and(worker).and(acl)
+        self.db.close().await;
+        api.and(worker).and(acl).and(platform)
     }
 
     fn introduce(&self) {
@@ -146,6 +179,7 @@ impl System {
         println!("voltgate is up");
         line("public-api", &format_args!("{}://{}", self.api.scheme(), self.api_address()));
         line("acl-service", &format_args!("{}://{}", self.acl.scheme(), self.acl_address()));
+        line("platform-api", &format_args!("{}://{}", self.platform.scheme(), self.platform.address()));
         line("queue", &without_password(self.settings.text(&BROKER_URL)));
         if self.settings.is_given(&REDIS_URL) {
             line("store", &without_password(self.settings.text(&REDIS_URL)));
@@ -159,6 +193,7 @@ impl System {
                 ),
             );
         }
+        line("database", &without_password(self.settings.text(&DATABASE_URL)));
         if self.loopback_callbacks {
             println!(
                 "  Callbacks to this machine (127.0.0.1, localhost) are allowed, because the services listen on loopback only."

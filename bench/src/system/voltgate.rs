@@ -59,8 +59,11 @@ pub async fn services(servers: &Servers, form: &Form) -> Result<System> {
 pub async fn embedded(directory: &Path) -> Result<System> {
     let (api_port, acl_port) = (free_port()?, free_port()?);
     let (api, acl) = (local(api_port), local(acl_port));
-    let environment =
-        [("PUBLIC_API_PORT", api_port.to_string()), ("AUTHORIZATION_SERVICE_PORT", acl_port.to_string())];
+    let environment = [
+        ("PUBLIC_API_PORT", api_port.to_string()),
+        ("AUTHORIZATION_SERVICE_PORT", acl_port.to_string()),
+        ("PLATFORM_API_PORT", "0".to_owned()),
+    ];
     let data = directory.join("data").display().to_string();
     let arguments = ["up", "--data", &data];
     let path = program("voltgate")?;

@@ -14,7 +14,7 @@ use super::embedded::up;
 
 /// Pause between two requests of a client: their callbacks must all arrive within a test's time limit.
 const PACE: Duration = Duration::from_millis(10);
-const WHOLE: [&str; 4] = ["queue.db", "queue.lock", "store.db", "store.lock"];
+const WHOLE: [&str; 6] = ["platform.db", "platform.lock", "queue.db", "queue.lock", "store.db", "store.lock"];
 
 fn names(directory: &Path) -> Vec<String> {
     let entries = std::fs::read_dir(directory).unwrap();
@@ -59,7 +59,11 @@ async fn two_files_copied_after_a_clean_stop_hold_everything() {
     assert_eq!(voltgate(&["dead", "list", "--data", text(&data)], &[]).await.0, Some(0));
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let taken_port = taken.local_addr().unwrap().port().to_string();
-    let ports = [("PUBLIC_API_PORT", taken_port.as_str()), ("AUTHORIZATION_SERVICE_PORT", "0")];
+    let ports = [
+        ("PUBLIC_API_PORT", taken_port.as_str()),
+        ("AUTHORIZATION_SERVICE_PORT", "0"),
+        ("PLATFORM_API_PORT", "0"),
+    ];
     assert_eq!(voltgate(&["up", "--data", text(&data)], &ports).await.0, Some(70));
     assert_eq!(names(&data), WHOLE);
 

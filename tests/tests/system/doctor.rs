@@ -153,10 +153,13 @@ async fn a_system_in_one_process_is_looked_at_while_it_runs() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data").display().to_string();
     let port = free_port();
-    let environment: BTreeMap<String, String> =
-        [("PUBLIC_API_PORT", port.to_string()), ("AUTHORIZATION_SERVICE_PORT", free_port().to_string())]
-            .map(|(name, value)| (name.to_owned(), value))
-            .into();
+    let environment: BTreeMap<String, String> = [
+        ("PUBLIC_API_PORT", port.to_string()),
+        ("AUTHORIZATION_SERVICE_PORT", free_port().to_string()),
+        ("PLATFORM_API_PORT", free_port().to_string()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into();
     let nobody = String::from_utf8(doctor(&environment, &["--data", &data]).await.stdout).unwrap();
     assert!(nobody.contains("start `voltgate up`, or name its directory with --data"), "{nobody}");
     let _process = Process::start("voltgate", &["up", "--data", &data], &environment);

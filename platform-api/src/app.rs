@@ -1,0 +1,94 @@
+//! Assembles platform-api: `build` binds, `run` serves and drains.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use charging::Db;
+use charging::events::relay;
+use http_server::server::Bound;
+use platform_queue::EventPublisher;
+use service_runtime::exit::Failure;
+use service_runtime::metrics::Exposition;
+use store::Store;
+use task_queue::Broker;
+use tokio_util::sync::CancellationToken;
+
+use authorization::config::BrokerConfig;
+
+use crate::config::Config;
+use crate::live::Live;
+use crate::openapi;
+use crate::routes::routes;
+
+/// The service, bound but not yet serving.
+pub struct App {
+    bound: Bound,
+    db: Db,
+    broker: Arc<dyn Broker>,
+    broker_config: BrokerConfig,
+    live_streams: usize,
+    grace: Duration,
+}
+
+impl App {
+    /// Binds.
+    ///
+    /// # Errors
+    /// Returns an error if the port is taken.
+    pub fn build(config: &Config, db: Db, store: &Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
+        let bound = Bound::to(config.bind, config.port)?
+            .guarded(&config.server, Arc::clone(store.keys()))
+            .documented(&openapi::document());
+        Ok(Self {
+            bound,
+            db,
+            broker,
+            broker_config: config.broker.clone(),
+            live_streams: config.live_streams,
+            grace: config.grace,
+        })
+    }
+
+    /// Adds `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Exposition) -> Self {
+        Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.bound.address()
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.bound.scheme()
+    }
+
+    /// Serves until `shutdown`, then ends the live streams and finishes the requests in flight. Events that are written by
+    /// then are published by the next process.
+    ///
+    /// # Errors
+    /// Returns an error if the server broke, or the broker did not come back.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
+        let live = Live::new(self.db.clone(), self.live_streams, shutdown.child_token());
+        let relay_stops = CancellationToken::new();
+        let publisher = EventPublisher::on(&*self.broker);
+        let relaying = relay::run(&self.db, publisher, live.written(), relay_stops.clone());
+        let serving = async {
+            let routes = routes(self.db.clone(), live.clone());
+            let serving = self.bound.serve("platform-api", routes, self.grace, shutdown);
+            let served = tokio::select! {
+                served = serving => served,
+                () = self.db.watch() => Ok(()),
+                () = live.feed() => Ok(()),
+                lost = self.broker_config.lost(&self.broker) => Err(lost),
+            };
+            relay_stops.cancel();
+            served
+        };
+        let (served, ()) = tokio::join!(serving, relaying);
+        served
+    }
+}

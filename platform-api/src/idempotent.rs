@@ -1,0 +1,56 @@
+//! POST requests that create something: with an `Idempotency-Key` a repeat gets the first answer again.
+
+use actix_web::HttpRequest;
+use charging::idempotency::{self, Key, Known};
+use charging::{Db, Tx};
+use http_server::{Problem, caller};
+use sha2::{Digest, Sha256};
+
+use crate::answer;
+use crate::error::{Answer, ApiError};
+use crate::live::Live;
+
+const MAX_KEY: usize = 255;
+/// The caller of requests without an API key.
+const STRANGER: &str = "";
+
+/// Runs `effect` once for each key of the caller, in one transaction with the key.
+pub(crate) async fn once(
+    db: &Db,
+    live: &Live,
+    request: &HttpRequest,
+    route: &'static str,
+    body: &[u8],
+    effect: impl AsyncFn(&mut Tx) -> Result<idempotency::Answer, ApiError>,
+) -> Answer {
+    let key = key(request, route, body)?;
+    let answered = db.write(async |tx| {
+        let Some(key) = &key else { return effect(tx).await };
+        match idempotency::reserve(tx, key).await? {
+            Known::Answered(answer) => Ok(answer),
+            Known::OfAnother => {
+                let detail = "this key was used for another request";
+                Err(Problem::conflicting_reuse("idempotency-key", detail).into())
+            }
+            Known::New => {
+                let answer = effect(tx).await?;
+                idempotency::answer(tx, key, &answer).await?;
+                Ok(answer)
+            }
+        }
+    });
+    let answer = answered.await?;
+    live.wake();
+    Ok(answer::repeat(&answer))
+}
+
+fn key(request: &HttpRequest, route: &'static str, body: &[u8]) -> Result<Option<Key>, Problem> {
+    let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().ok().filter(|text| (1..=MAX_KEY).contains(&text.len()));
+    let expected = || {
+        Problem::invalid("idempotency-key", format!("expected 1 to {MAX_KEY} visible characters of ASCII"))
+    };
+    let key = text.ok_or_else(expected)?.to_owned();
+    let caller = caller(request).id.map_or_else(|| STRANGER.to_owned(), |id| id.to_string());
+    Ok(Some(Key { caller, route, key, request: Sha256::digest(body).to_vec() }))
+}

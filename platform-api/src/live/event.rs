@@ -1,0 +1,193 @@
+//! How an event is written, and its schema.
+
+use std::borrow::Cow;
+
+use actix_web::web::Bytes;
+use charging::At;
+use charging::events::Event;
+use http_server::Problem;
+use serde_json::json;
+use utoipa::openapi::schema::{
+    KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
+};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{PartialSchema, ToSchema};
+
+/// The names of events on the stream.
+pub(super) const NAMES: [&str; 10] = [
+    "station",
+    "charger",
+    "connector",
+    "session",
+    "meter",
+    "command",
+    "decision",
+    "reservation",
+    "ticket",
+    "payment",
+];
+
+/// An event as it is sent, written once for all streams.
+pub(crate) struct Shown {
+    pub(super) position: i64,
+    name: Name,
+    pub(super) sse: Bytes,
+    data: String,
+}
+
+/// Which events a stream has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Names(u16);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Name(usize);
+
+impl Shown {
+    pub(super) fn of(event: &Event) -> Self {
+        // Events of connectors travel among those of their charger.
+        let word = match event.routing_key.as_str() {
+            key if key.starts_with("charger.connector_") => "connector",
+            _ => event.subject(),
+        };
+        // Of a subject that a later release has added.
+        let name = NAMES.iter().position(|name| *name == word).unwrap_or_default();
+        let (position, data) = (event.position, event.to_json());
+        let sse = format!("id: {position}\nevent: {}\ndata: {data}\n\n", NAMES[name]).into();
+        Self { position, name: Name(name), sse, data }
+    }
+
+    /// The event as one message of a WebSocket.
+    pub(super) fn message(&self) -> String {
+        format!("{{\"id\":{},\"event\":\"{}\",\"data\":{}}}", self.position, NAMES[self.name.0], self.data)
+    }
+}
+
+impl Names {
+    /// All, or those that the parameter lists.
+    pub(super) fn parse(text: Option<&str>) -> Result<Self, Problem> {
+        let Some(text) = text.filter(|text| !text.is_empty()) else { return Ok(Self(u16::MAX)) };
+        let place = |word: &str| NAMES.iter().position(|name| *name == word.trim());
+        let places: Option<Vec<usize>> = text.split(',').map(place).collect();
+        let expected = || {
+            Problem::invalid("events", format!("expected some of {}, separated by commas", NAMES.join(", ")))
+        };
+        let places = places.ok_or_else(expected)?;
+        Ok(Self(places.into_iter().fold(0, |all, place| all | 1 << place)))
+    }
+
+    pub(super) fn contain(self, shown: &Shown) -> bool {
+        self.0 & (1 << shown.name.0) != 0
+    }
+}
+
+/// Events may be missing at this point; the client should read the lists again.
+pub(super) fn reset(position: i64) -> String {
+    format!("id: {position}\nevent: reset\ndata: {}\n\n", reset_data())
+}
+
+/// The same for a WebSocket.
+pub(super) fn reset_message(position: i64) -> String {
+    format!("{{\"id\":{position},\"event\":\"reset\",\"data\":{}}}", reset_data())
+}
+
+fn reset_data() -> serde_json::Value {
+    json!({"at": At::now(), "detail": "events may be missing here: read the lists again"})
+}
+
+/// One event, in the document.
+pub(crate) struct LiveEvent;
+
+impl PartialSchema for LiveEvent {
+    fn schema() -> RefOr<Schema> {
+        let either = ["HappenedEvent", "ResetEvent"].map(Ref::from_schema_name);
+        let either = either.into_iter().fold(OneOfBuilder::new(), OneOfBuilder::item);
+        Schema::OneOf(either.description(Some("One event of the stream")).build()).into()
+    }
+}
+
+impl ToSchema for LiveEvent {
+    fn name() -> Cow<'static, str> {
+        "LiveEvent".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        let text = || ObjectBuilder::new().schema_type(Type::String);
+        let uuid = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::Uuid)));
+        let moment = || text().format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)));
+        let number = ObjectBuilder::new().schema_type(Type::Integer);
+        let happened = ObjectBuilder::new()
+            .property("id", number.description(Some("The position of the event; grows")))
+            .property("type", text().description(Some("What happened, such as `station.updated`")))
+            .property("at", moment().description(Some("When it happened")))
+            .property("station_id", uuid())
+            .property("location_id", uuid())
+            .required("id")
+            .required("type")
+            .required("at")
+            .description(Some("Something that happened, with the ids of what it is about"));
+        let reset = ObjectBuilder::new()
+            .property("at", moment())
+            .property("detail", text())
+            .required("at")
+            .required("detail")
+            .description(Some("Events may be missing at this point of the stream"));
+        let named = event(&NAMES, "Happened", "Something that happened").required("id");
+        let of_reset =
+            event(&["reset"], "Reset", "Events may be missing here: read the lists again").required("id");
+        for (name, schema) in
+            [("Happened", happened), ("Reset", reset), ("HappenedEvent", named), ("ResetEvent", of_reset)]
+        {
+            schemas.push((name.to_owned(), schema.build().into()));
+        }
+    }
+}
+
+/// The fields of an event of these names, whose data is JSON.
+fn event(names: &[&str], data: &str, about: &str) -> ObjectBuilder {
+    let text = || ObjectBuilder::new().schema_type(SchemaType::Type(Type::String));
+    let data =
+        text().content_media_type("application/json").content_schema(Some(Ref::from_schema_name(data)));
+    ObjectBuilder::new()
+        .property("event", text().enum_values(Some(names.iter().copied().map(serde_json::Value::from))))
+        .property(
+            "id",
+            text()
+                .pattern(Some("^[0-9]+$"))
+                .description(Some("The value of `Last-Event-ID` to continue after this event")),
+        )
+        .property("data", data)
+        .required("event")
+        .required("data")
+        .description(Some(about))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(position: i64, routing_key: &str) -> Event {
+        let data = json!({"status": "Charging"}).into();
+        let at = "2027-01-01T00:00:00Z".parse().unwrap();
+        Event { position, routing_key: routing_key.to_owned(), station_id: None, location_id: None, data, at }
+    }
+
+    #[test]
+    fn an_event_is_written_with_its_name_and_its_data() {
+        let shown = Shown::of(&event(7, "charger.connector_status"));
+        let data =
+            r#"{"id":7,"type":"charger.connector_status","at":"2027-01-01T00:00:00Z","status":"Charging"}"#;
+        assert_eq!(shown.sse, format!("id: 7\nevent: connector\ndata: {data}\n\n"));
+        assert_eq!(shown.message(), format!(r#"{{"id":7,"event":"connector","data":{data}}}"#));
+    }
+
+    #[test]
+    fn a_stream_has_the_events_that_were_asked_for() {
+        let station = Shown::of(&event(1, "station.created"));
+        for (events, has) in
+            [(None, true), (Some(""), true), (Some("station,meter"), true), (Some("charger"), false)]
+        {
+            assert_eq!(Names::parse(events).unwrap().contain(&station), has, "{events:?}");
+        }
+        assert!(Names::parse(Some("stations")).is_err());
+    }
+}

@@ -1,0 +1,182 @@
+//! `GET /api/v1/live`: events as server-sent events.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::metrics::counter;
+use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use actix_web::web::{Bytes, Data};
+use actix_web::{HttpRequest, HttpResponse};
+use futures_util::stream;
+use http_server::openapi::refusals::{Invalid, Unavailable};
+use http_server::{Problem, Query};
+use serde::Deserialize;
+use tokio::sync::broadcast::error::RecvError;
+use utoipa::IntoParams;
+
+use super::event::{Names, Shown, reset};
+use super::{AFTER_A_FAILURE, Listener, Live, LiveEvent};
+use crate::error::Answer;
+use crate::metrics::LIVE_DROPPED;
+
+/// Keeps proxies from closing a quiet stream.
+const HEARTBEAT: Duration = Duration::from_secs(15);
+const FULL_FOR: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LiveQuery {
+    /// The names of the events, separated by commas; all unless given
+    #[param(pattern = "^[a-z]+(,[a-z]+)*$", example = "station,connector")]
+    events: Option<String>,
+}
+
+/// One client's stream, whichever way it is sent.
+pub(super) struct Events {
+    listener: Listener,
+    names: Names,
+    /// The last position that was sent or passed over.
+    pub(super) position: i64,
+    /// Stored events that are still to be sent.
+    stored: VecDeque<Arc<Shown>>,
+    /// Whether stored events are left.
+    behind: bool,
+}
+
+/// What comes next on a stream.
+pub(super) enum Next {
+    Event(Arc<Shown>),
+    /// Nothing has happened for a while.
+    Quiet,
+    /// The client reads too slowly. The stream ends.
+    TooSlow,
+    /// The service stops.
+    End,
+}
+
+/// What happens, live
+///
+/// Server-sent events, each with the ids of what it is about. The stream can be continued after the event with the id in
+/// `Last-Event-ID`; an event `reset` says that events are missing, because the id is too old, or the client read too slowly.
+/// A comment is sent every 15 seconds while nothing happens.
+#[utoipa::path(get, path = "/api/v1/live", operation_id = "live", tag = "live",
+    params(LiveQuery, ("Last-Event-ID" = Option<String>, Header, pattern = "^[0-9]{0,18}$",
+        description = "The id of the last event received; the stream begins now if it is empty")),
+    responses((status = 200, description = "An endless stream. The schema is that of one event",
+        content_type = "text/event-stream", body = LiveEvent), Invalid, Unavailable))]
+pub(crate) async fn stream(live: Data<Live>, Query(query): Query<LiveQuery>, request: HttpRequest) -> Answer {
+    let names = Names::parse(query.events.as_deref())?;
+    let seen = last_event_id(&request)?;
+    let (events, lost) = Events::begin(&live, names, seen).await?;
+    let first = if lost { reset(events.position) } else { format!(": live\nid: {}\n\n", events.position) };
+    let state = (Some(Bytes::from(first)), Some(events));
+    let body = stream::unfold(state, |(first, events)| async move {
+        if let Some(first) = first {
+            return Some((Ok::<_, actix_web::Error>(first), (None, events)));
+        }
+        let mut events = events?;
+        Some(match events.next(HEARTBEAT).await {
+            Next::Event(shown) => (Ok(shown.sse.clone()), (None, Some(events))),
+            Next::Quiet => (Ok(Bytes::from_static(b": quiet\n\n")), (None, Some(events))),
+            Next::TooSlow => (Ok(reset(events.position).into()), (None, None)),
+            Next::End => return None,
+        })
+    });
+    Ok(HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/event-stream"))
+        .insert_header((CACHE_CONTROL, "no-store"))
+        // Keeps nginx from buffering events.
+        .insert_header(("x-accel-buffering", "no"))
+        .streaming(body))
+}
+
+/// The position in a text; `None` if it is empty.
+pub(super) fn position(field: &'static str, text: &str) -> Result<Option<i64>, Problem> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let position = Some(text).filter(|text| text.bytes().all(|byte| byte.is_ascii_digit()));
+    let position = position.and_then(|text| text.parse().ok());
+    position.map(Some).ok_or_else(|| Problem::invalid(field, "expected the id of an event"))
+}
+
+fn last_event_id(request: &HttpRequest) -> Result<Option<i64>, Problem> {
+    let value = request.headers().get("last-event-id").map(|value| value.to_str().unwrap_or("-"));
+    position("last-event-id", value.unwrap_or_default())
+}
+
+impl Events {
+    /// Begins a stream. Returns also whether events were lost since the client's last one.
+    pub(super) async fn begin(
+        live: &Live,
+        names: Names,
+        seen: Option<i64>,
+    ) -> Result<(Self, bool), crate::error::ApiError> {
+        let full = || Problem::unavailable("stream", "the maximum number of live streams is open", FULL_FOR);
+        let listener = live.listen().await.ok_or_else(full)?;
+        let (position, lost) = match seen {
+            None => (listener.position, false),
+            Some(seen) => {
+                let missed = listener.missed(seen).await?;
+                (missed.position, missed.lost)
+            }
+        };
+        let behind = position < listener.position;
+        Ok((Self { listener, names, position, stored: VecDeque::new(), behind }, lost))
+    }
+
+    /// Waits for the next event, at most this long.
+    pub(super) async fn next(&mut self, at_most: Duration) -> Next {
+        let stopping = self.listener.stopping.clone();
+        tokio::select! {
+            biased;
+            () = stopping.cancelled() => Next::End,
+            next = tokio::time::timeout(at_most, self.wanted()) => next.unwrap_or(Next::Quiet),
+        }
+    }
+
+    /// Waits for an event that the client wants.
+    async fn wanted(&mut self) -> Next {
+        loop {
+            let shown = match self.any().await {
+                Next::Event(shown) => shown,
+                other => return other,
+            };
+            if shown.position > self.position {
+                self.position = shown.position;
+                if self.names.contain(&shown) {
+                    return Next::Event(shown);
+                }
+            }
+        }
+    }
+
+    /// Waits for any event: the stored ones first.
+    async fn any(&mut self) -> Next {
+        while self.behind && self.stored.is_empty() {
+            match self.listener.stored(self.position).await {
+                Ok(stored) => {
+                    self.behind = !stored.is_empty();
+                    self.stored = stored.into();
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "missed events cannot be read at present");
+                    tokio::time::sleep(AFTER_A_FAILURE).await;
+                }
+            }
+        }
+        if let Some(shown) = self.stored.pop_front() {
+            return Next::Event(shown);
+        }
+        match self.listener.events.recv().await {
+            Ok(shown) => Next::Event(shown),
+            Err(RecvError::Lagged(_)) => {
+                counter!(LIVE_DROPPED).increment(1);
+                Next::TooSlow
+            }
+            Err(RecvError::Closed) => Next::End,
+        }
+    }
+}

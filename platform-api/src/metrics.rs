@@ -1,0 +1,8 @@
+//! The metrics of this crate. `deploy/` charts them and `docs/alerts.md` explains them; a test compares the names.
+
+service_runtime::metrics! {
+    LIVE_STREAMS = "voltgate_live_streams", Gauge, [], [],
+        "Live streams that are open";
+    LIVE_DROPPED = "voltgate_live_streams_dropped_total", Counter, [], [],
+        "Live streams that were ended because their client read too slowly";
+}

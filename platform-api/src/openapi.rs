@@ -1,0 +1,73 @@
+//! The OpenAPI document of platform-api. Every annotated handler is listed here.
+
+use http_server::openapi;
+use utoipa::OpenApi;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
+
+use crate::routes::{self, resources};
+use crate::{live, locations, stations};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Voltgate platform-api",
+        description = "The charging platform: locations, charging stations, and what happens, live. Every error is a \
+                       `Problem`; a method that a path does not support gets 405, an unknown path 404."
+    ),
+    servers(
+        (url = ".", description = "The service that serves this document, also behind a proxy that adds a prefix"),
+        (url = "http://127.0.0.1:8000", description = "The default address")
+    ),
+    paths(
+        routes::readyz,
+        locations::list,
+        locations::create,
+        locations::show,
+        locations::change,
+        locations::remove,
+        stations::list,
+        stations::create,
+        stations::show,
+        stations::change,
+        stations::remove,
+        stations::status_log,
+        live::stream,
+        live::socket
+    ),
+    tags(
+        (name = "locations", description = "Sites with charging stations"),
+        (name = "stations", description = "Charging stations with their EVSEs and connectors"),
+        (name = "network", description = "Export and import of everything"),
+        (name = "live", description = "What happens, as it happens")
+    )
+)]
+struct Annotations;
+
+/// The document that `GET /openapi.json` serves.
+pub fn document() -> utoipa::openapi::OpenApi {
+    openapi::document(Annotations::openapi(), &resources())
+}
+
+/// The schema of a merge patch of a document: its members, each optional, without the id.
+pub(crate) fn all_optional(draft: RefOr<Schema>) -> RefOr<Schema> {
+    match draft {
+        RefOr::T(Schema::Object(mut object)) => {
+            object.required.clear();
+            object.properties.remove("id");
+            object.description = Some("A merge patch (RFC 7396): the members that change".to_owned());
+            RefOr::T(Schema::Object(object))
+        }
+        other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_route_is_in_the_document_and_nothing_else() {
+        assert_eq!(openapi::differences(&document(), &resources()), Vec::<String>::new());
+    }
+}

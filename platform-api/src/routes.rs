@@ -1,0 +1,75 @@
+//! The single list of routes.
+
+use std::time::Duration;
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, ServiceConfig, delete, get, head, patch, post};
+use charging::Db;
+use http_server::openapi::refusals::Unavailable;
+use http_server::{Access, Problem, Resource, Status, healthz, resource};
+
+use crate::error::Answer;
+use crate::live::Live;
+use crate::{live, locations, stations};
+
+pub(crate) fn routes(db: Db, live: Live) -> impl Fn(&mut ServiceConfig) + Clone {
+    let (db, live) = (Data::new(db), Data::new(live));
+    move |config| {
+        config.app_data(db.clone()).app_data(live.clone());
+        for resource in resources() {
+            config.service(resource);
+        }
+    }
+}
+
+/// The resources, for registration and for the check against the document.
+pub(crate) fn resources() -> Vec<Resource> {
+    let readyz =
+        resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
+    [healthz(), readyz].into_iter().chain(places()).chain(lively()).collect()
+}
+
+fn places() -> [Resource; 5] {
+    let many = &[("GET", Access::Public), ("POST", Access::PLATFORM_OPERATE)];
+    let one = &[("GET", Access::Public), ("PATCH, DELETE", Access::PLATFORM_OPERATE)];
+    [
+        resource("/api/v1/locations", many)
+            .without_query()
+            .route(get().to(locations::list))
+            .route(post().to(locations::create)),
+        resource("/api/v1/locations/{location_id:[^/]*}", one)
+            .without_query()
+            .route(get().to(locations::show))
+            .route(patch().to(locations::change))
+            .route(delete().to(locations::remove)),
+        resource("/api/v1/stations", many)
+            .without_query()
+            .route(get().to(stations::list))
+            .route(post().to(stations::create)),
+        resource("/api/v1/stations/{station_id:[^/]*}", one)
+            .without_query()
+            .route(get().to(stations::show))
+            .route(patch().to(stations::change))
+            .route(delete().to(stations::remove)),
+        resource("/api/v1/stations/{station_id:[^/]*}/status-log", &[("GET", Access::PLATFORM_READ)])
+            .route(get().to(stations::status_log)),
+    ]
+}
+
+fn lively() -> [Resource; 2] {
+    [
+        resource("/api/v1/live", &[("GET", Access::PLATFORM_READ)]).route(get().to(live::stream)),
+        resource("/ws/live", &[("GET", Access::PLATFORM_READ)]).route(get().to(live::socket)),
+    ]
+}
+
+/// Whether the database can be reached
+#[utoipa::path(get, path = "/readyz", tag = "service",
+    responses((status = 200, description = "The database can be reached", body = Status), Unavailable))]
+pub(crate) async fn readyz(db: Data<Db>) -> Answer {
+    db.probe().await.map_err(|error| {
+        tracing::warn!(%error, "the database cannot be reached");
+        Problem::unavailable("database", "the database cannot be reached", Duration::from_secs(1))
+    })?;
+    Ok(HttpResponse::Ok().json(Status::READY))
+}

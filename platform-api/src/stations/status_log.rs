@@ -1,0 +1,96 @@
+//! `GET /api/v1/stations/{station_id}/status-log`.
+
+use actix_web::HttpResponse;
+use actix_web::web::{Data, Path};
+use charging::stations::charging_stations;
+use charging::stations::connectors::ConnectorStatus;
+use charging::stations::status_log::{self, Entry};
+use charging::{At, Db};
+use http_server::Query;
+use http_server::openapi::refusals::{Invalid, NotFound, Unavailable};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::error::{Answer, ApiError};
+use crate::paging;
+use crate::patch::{not_found, path_id};
+
+/// A page of a station's status log
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatusLog)]
+pub(crate) struct LogPage {
+    items: Vec<EntryView>,
+    /// The cursor of the next page; null at the end
+    #[schema(required)]
+    cursor: Option<String>,
+}
+
+/// A status, as the charger sent it
+#[derive(Serialize, ToSchema)]
+#[schema(as = StatusLogEntry)]
+struct EntryView {
+    /// Its id
+    id: Uuid,
+    /// The EVSE of the connector, if it was known
+    #[schema(required)]
+    evse_id: Option<Uuid>,
+    /// The connector; 0 is the charger itself
+    #[schema(required)]
+    connector_number: Option<i64>,
+    /// The status
+    status: ConnectorStatus,
+    /// The charger's error code; null for none
+    #[schema(required)]
+    error_code: Option<String>,
+    /// What the charger added
+    #[schema(required)]
+    info: Option<String>,
+    /// When it was so, by the charger's clock
+    at: At,
+    /// When it arrived
+    received_at: At,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct LogQuery {
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
+    limit: Option<String>,
+    /// The cursor of the previous page
+    #[param(pattern = "^[A-Za-z0-9_-]*$")]
+    cursor: Option<String>,
+}
+
+/// The statuses that a station has sent, newest first
+#[utoipa::path(get, path = "/api/v1/stations/{station_id}/status-log", operation_id = "get_status_log", tag = "stations",
+    params(("station_id" = Uuid, Path, description = "The station's id"), LogQuery),
+    responses((status = 200, description = "A page of the log", body = LogPage), Invalid, NotFound, Unavailable))]
+pub(crate) async fn status_log(db: Data<Db>, path: Path<String>, Query(query): Query<LogQuery>) -> Answer {
+    let id = path_id(&path)?;
+    let limit = paging::limit(query.limit.as_deref())?;
+    let before: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_else(Uuid::max);
+    let found = db.read(async |tx| {
+        charging_stations::find(tx, id).await?.ok_or_else(not_found)?;
+        Ok::<_, ApiError>(status_log::list(tx, id, before, i64::from(limit) + 1).await?)
+    });
+    let mut found: Vec<Entry> = found.await?;
+    let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.id));
+    Ok(HttpResponse::Ok().json(LogPage { items: found.into_iter().map(EntryView::from).collect(), cursor }))
+}
+
+impl From<Entry> for EntryView {
+    fn from(entry: Entry) -> Self {
+        Self {
+            id: entry.id,
+            evse_id: entry.evse_id,
+            connector_number: entry.connector_number,
+            status: entry.status,
+            error_code: entry.error_code,
+            info: entry.info,
+            at: entry.at,
+            received_at: entry.received_at,
+        }
+    }
+}
