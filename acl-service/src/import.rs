@@ -3,7 +3,6 @@
 
 mod csv;
 mod line;
-mod lines;
 
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{NotUuid, RequestId, StationId};
 use futures_util::StreamExt;
+use http_server::body::lines::{Line, Lines};
 use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
 use http_server::{Problem, Query, body};
 use serde::{Deserialize, Serialize};
@@ -22,12 +22,13 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use self::csv::{BadHeader, Csv};
 use self::line::{Format, Refusal, Rejected};
-use self::lines::{Line, Lines};
 use crate::actor::actor;
 use crate::changes::{BATCH, Changes};
 use crate::error::{AclError, Answer};
 use crate::validity;
 
+/// Longer lines are rejected.
+const MAX_LINE: usize = 4096;
 /// How many rejected lines are listed by default, and at most; the rest is only counted.
 const NAMED: usize = 100;
 const MAX_NAMED: usize = 10_000;
@@ -226,7 +227,7 @@ impl Import {
     }
 
     async fn read(&mut self, mut payload: Payload) -> Result<(), CutOff> {
-        let mut lines = Lines::default();
+        let mut lines = Lines::new(MAX_LINE);
         loop {
             let piece = tokio::time::timeout(PIECE_LIMIT, payload.next()).await;
             let piece = match piece {

@@ -27,7 +27,18 @@ pub(crate) enum ApiError {
 }
 
 impl ApiError {
-    fn problem(&self) -> Problem {
+    /// Whether the same may succeed later.
+    pub(crate) fn is_transient(&self) -> bool {
+        self.database().is_some_and(DbError::is_transient)
+    }
+
+    /// The same about a part of a larger document.
+    pub(crate) fn below(self, place: &str) -> Self {
+        if self.database().is_some() { self } else { Self::Request(self.problem().below(place)) }
+    }
+
+    /// The problem that the client receives.
+    pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Request(problem) => problem.clone(),
             Self::Station(StationError::Refused(Refused { field, detail })) => {

@@ -8,6 +8,7 @@ mod idempotent;
 mod live;
 mod locations;
 pub mod metrics;
+mod network;
 
 pub mod openapi;
 mod paging;

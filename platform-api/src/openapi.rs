@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::routes::{self, resources};
-use crate::{live, locations, stations};
+use crate::{live, locations, network, stations};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +32,8 @@ use crate::{live, locations, stations};
         stations::change,
         stations::remove,
         stations::status_log,
+        network::export,
+        network::import,
         live::stream,
         live::socket
     ),

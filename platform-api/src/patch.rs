@@ -28,6 +28,14 @@ pub(crate) fn merged<T: Serialize + DeserializeOwned>(
     if let Some(name) = fixed.iter().find(|name| patch.contains_key(**name)) {
         return Err(Problem::invalid(*name, "it cannot be changed"));
     }
+    with(before, patch)
+}
+
+/// The document with these members.
+pub(crate) fn with<T: Serialize + DeserializeOwned>(
+    before: &T,
+    patch: Map<String, Value>,
+) -> Result<T, Problem> {
     let mut document = serde_json::to_value(before).unwrap_or_default();
     if let Value::Object(members) = &mut document {
         merge(members, patch);

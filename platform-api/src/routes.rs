@@ -6,11 +6,14 @@ use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, delete, get, head, patch, post};
 use charging::Db;
 use http_server::openapi::refusals::Unavailable;
-use http_server::{Access, Problem, Resource, Status, healthz, resource};
+use http_server::{Access, Problem, Resource, Status, healthz, resource, slow_resource};
 
 use crate::error::Answer;
 use crate::live::Live;
-use crate::{live, locations, stations};
+use crate::{live, locations, network, stations};
+
+/// An import limits each of its steps instead.
+const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
 
 pub(crate) fn routes(db: Db, live: Live) -> impl Fn(&mut ServiceConfig) + Clone {
     let (db, live) = (Data::new(db), Data::new(live));
@@ -26,7 +29,7 @@ pub(crate) fn routes(db: Db, live: Live) -> impl Fn(&mut ServiceConfig) + Clone 
 pub(crate) fn resources() -> Vec<Resource> {
     let readyz =
         resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
-    [healthz(), readyz].into_iter().chain(places()).chain(lively()).collect()
+    [healthz(), readyz].into_iter().chain(places()).chain(of_network()).chain(lively()).collect()
 }
 
 fn places() -> [Resource; 5] {
@@ -53,6 +56,15 @@ fn places() -> [Resource; 5] {
             .route(delete().to(stations::remove)),
         resource("/api/v1/stations/{station_id:[^/]*}/status-log", &[("GET", Access::PLATFORM_READ)])
             .route(get().to(stations::status_log)),
+    ]
+}
+
+fn of_network() -> [Resource; 2] {
+    [
+        slow_resource("/api/v1/network", &[("GET", Access::PLATFORM_READ)], OF_ANY_LENGTH)
+            .route(get().to(network::export)),
+        slow_resource("/api/v1/network/import", &[("POST", Access::PLATFORM_OPERATE)], OF_ANY_LENGTH)
+            .route(post().to(network::import)),
     ]
 }
 

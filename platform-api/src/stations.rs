@@ -140,6 +140,7 @@ pub(crate) async fn change(
         let (version, draft) = (before.row.version, before.draft());
         IfMatch::of(&request)?.check(version)?;
         let changed: StationDraft = patch::merged(&draft, &body, &["id"])?;
+        let changed = changed.with_ids_of(&draft);
         if changed == draft {
             return Ok(before);
         }

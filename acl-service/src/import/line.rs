@@ -1,11 +1,12 @@
 //! One line of an import: a JSON object, or a line of CSV.
 
 use common::ids::{DriverToken, StationId};
+use http_server::body::lines::Line;
 use serde::Deserialize;
 use store::{Entry, Millis};
 
+use super::MAX_LINE;
 use super::csv::{BadHeader, Csv};
-use super::lines::{Line, MAX_LINE};
 use crate::validity;
 
 /// The format of the lines.

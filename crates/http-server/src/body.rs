@@ -1,6 +1,7 @@
 //! Request bodies: read up to a size limit and within a time limit; compressed bodies are rejected.
 
 mod json;
+pub mod lines;
 
 use std::time::Duration;
 

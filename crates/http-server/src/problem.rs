@@ -168,6 +168,17 @@ impl Problem {
         &self.field
     }
 
+    /// What is wrong.
+    pub fn detail(&self) -> &str {
+        &self.detail
+    }
+
+    /// The same about a part of a larger document: `name` becomes `stations.0.name`.
+    #[must_use]
+    pub fn below(self, place: &str) -> Self {
+        Self { field: format!("{place}.{}", self.field).into(), ..self }
+    }
+
     /// Adds a header.
     #[must_use]
     pub(crate) fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {

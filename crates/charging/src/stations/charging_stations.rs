@@ -35,8 +35,15 @@ statements! {
     LIST = concat!("SELECT ", columns!(), " FROM stations WHERE id > $1 ORDER BY id LIMIT $2");
     AT_LOCATION = concat!("SELECT ", columns!(),
         " FROM stations WHERE location_id = $1 AND id > $2 ORDER BY id LIMIT $3");
+    AT_LOCATIONS = concat!("SELECT ", columns!(), " FROM stations \
+         WHERE location_id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ORDER BY location_id, id");
+    WITHOUT_LOCATION = concat!("SELECT ", columns!(),
+        " FROM stations WHERE location_id IS NULL AND id > $1 ORDER BY id LIMIT $2");
     CHARGERS = "SELECT charger FROM stations WHERE location_id = $1 AND charger IS NOT NULL";
 }
+
+/// The parameters of `AT_LOCATIONS`.
+const AT_ONCE: usize = 10;
 
 /// A charging station, as an operator writes it
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -118,6 +125,19 @@ impl Station {
             tariff_id: row.tariff_id,
             evses: Some(self.evses.iter().map(Evse::draft).collect()),
         }
+    }
+}
+
+impl StationDraft {
+    /// The draft with the ids of another version of the same station, where it names none: an EVSE or a connector is the one
+    /// with the same number.
+    #[must_use]
+    pub fn with_ids_of(mut self, before: &Self) -> Self {
+        if let Some(evses) = &mut self.evses {
+            evses::name_as(evses, before.evses.as_deref().unwrap_or_default());
+        }
+        self.access = self.access.or(before.access);
+        self
     }
 }
 
@@ -254,6 +274,32 @@ pub async fn list(
         })?,
         None => on!(tx, |c| sqlx::query_as(LIST).bind(after).bind(limit).fetch_all(c).await)?,
     };
+    with_evses(tx, rows).await
+}
+
+/// The stations at these locations.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn at_locations(tx: &mut Tx, locations: &[Uuid]) -> Result<Vec<Station>, DbError> {
+    let mut rows: Vec<StationRow> = Vec::new();
+    for some in locations.chunks(AT_ONCE) {
+        let ids = some.iter().copied().chain(std::iter::repeat(Uuid::nil())).take(AT_ONCE);
+        let found: Vec<StationRow> = on!(tx, |c| {
+            ids.fold(sqlx::query_as(AT_LOCATIONS), sqlx::query::QueryAs::bind).fetch_all(c).await
+        })?;
+        rows.extend(found);
+    }
+    with_evses(tx, rows).await
+}
+
+/// The stations without a location after this id, by id.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn without_location(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Station>, DbError> {
+    let rows: Vec<StationRow> =
+        on!(tx, |c| sqlx::query_as(WITHOUT_LOCATION).bind(after).bind(limit).fetch_all(c).await)?;
     with_evses(tx, rows).await
 }
 

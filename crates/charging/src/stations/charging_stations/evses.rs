@@ -179,6 +179,40 @@ fn numbered(drafts: &[EvseDraft]) -> Numbered<'_> {
     drafts.iter().enumerate().map(of_evse).collect()
 }
 
+/// Fills in numbers, and the ids of EVSEs and connectors with the same numbers, where the drafts have none.
+pub(super) fn name_as(drafts: &mut [EvseDraft], before: &[EvseDraft]) {
+    let evses: HashMap<Option<i64>, Option<Uuid>> =
+        before.iter().map(|evse| (evse.number, evse.id)).collect();
+    let connectors = before.iter().flat_map(|evse| &evse.connectors);
+    let connectors: HashMap<Option<i64>, Option<Uuid>> =
+        connectors.map(|connector| (connector.number, connector.id)).collect();
+    let named: BTreeSet<Uuid> = ids_of(drafts).collect();
+    let id_of = |given: Option<Uuid>, known: Option<&Option<Uuid>>| {
+        given.or_else(|| known.copied().flatten().filter(|id| !named.contains(id)))
+    };
+    let mut place = 0;
+    for (index, evse) in (1..).zip(drafts) {
+        let number = *evse.number.get_or_insert(index);
+        evse.id = id_of(evse.id, evses.get(&Some(number)));
+        for connector in &mut evse.connectors {
+            place += 1;
+            let number = *connector.number.get_or_insert(place);
+            connector.id = id_of(connector.id, connectors.get(&Some(number)));
+        }
+    }
+}
+
+/// The ids that the drafts name.
+fn ids_of(drafts: &[EvseDraft]) -> impl Iterator<Item = Uuid> {
+    let of_evse = |evse: &EvseDraft| {
+        evse.id
+            .into_iter()
+            .chain(evse.connectors.iter().filter_map(|connector| connector.id))
+            .collect::<Vec<_>>()
+    };
+    drafts.iter().flat_map(of_evse)
+}
+
 /// Checks what the types do not: bounds, and that each number and id is there once.
 pub(super) fn check(drafts: &[EvseDraft]) -> Result<(), Refused> {
     if drafts.len() > MAX_EVSES {
@@ -242,27 +276,16 @@ pub(super) async fn of(tx: &mut Tx, stations: &[Uuid]) -> Result<HashMap<Uuid, V
 /// Replaces the EVSEs of a station. The drafts are checked, and the transaction holds the station's row.
 pub(super) async fn set(tx: &mut Tx, station: Uuid, drafts: &[EvseDraft]) -> Result<(), StationError> {
     let before = of(tx, &[station]).await?.remove(&station).unwrap_or_default();
-    let old_evses: HashMap<i64, Uuid> = before.iter().map(|evse| (evse.row.number, evse.row.id)).collect();
-    let old = before.iter().flat_map(|evse| &evse.connectors);
-    let old_connectors: HashMap<i64, Uuid> = old.map(|connector| (connector.number, connector.id)).collect();
+    let mut drafts = drafts.to_vec();
+    name_as(&mut drafts, &before.iter().map(Evse::draft).collect::<Vec<_>>());
     if !before.is_empty() {
         for statement in [MOVE_EVSES, MOVE_CONNECTORS] {
             on!(tx, |c| sqlx::query(statement).bind(station).execute(c).await.map(drop))
                 .map_err(DbError::from)?;
         }
     }
-    // An id that the draft names is not also that of the EVSE with the same number.
-    let named: BTreeSet<Uuid> = drafts
-        .iter()
-        .flat_map(|evse| {
-            evse.id.into_iter().chain(evse.connectors.iter().filter_map(|connector| connector.id))
-        })
-        .collect();
-    let id_of = |given: Option<Uuid>, old: Option<&Uuid>| {
-        given.or_else(|| old.copied().filter(|id| !named.contains(id))).unwrap_or_else(Uuid::now_v7)
-    };
-    for (index, (number, draft, connectors)) in numbered(drafts).into_iter().enumerate() {
-        let evse = id_of(draft.id, old_evses.get(&number));
+    for (index, (number, draft, connectors)) in numbered(&drafts).into_iter().enumerate() {
+        let evse = draft.id.unwrap_or_else(Uuid::now_v7);
         let set = on!(tx, |c| {
             let query = sqlx::query(SET_EVSE).bind(evse).bind(station).bind(number).bind(draft.tariff_id);
             query.bind(EvseStatus::Unknown).execute(c).await.map(|done| done.rows_affected())
@@ -276,7 +299,7 @@ pub(super) async fn set(tx: &mut Tx, station: Uuid, drafts: &[EvseDraft]) -> Res
         }
         for (nth, (number, draft)) in connectors.into_iter().enumerate() {
             let set = on!(tx, |c| {
-                let id = id_of(draft.id, old_connectors.get(&number));
+                let id = draft.id.unwrap_or_else(Uuid::now_v7);
                 let query = sqlx::query(SET_CONNECTOR).bind(id).bind(station).bind(evse).bind(number);
                 let query = query.bind(draft.standard).bind(draft.format).bind(draft.power_type);
                 query.bind(draft.max_power_w).execute(c).await.map(|done| done.rows_affected())

@@ -1,30 +1,33 @@
 //! Cuts a body into numbered lines, independent of its chunks. A line over the maximum length is not stored.
 
-/// Longer lines are rejected.
-pub(super) const MAX_LINE: usize = 4096;
-
 /// One line without its line break.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line<'a> {
+pub enum Line<'a> {
     /// Its bytes.
     Whole(&'a [u8]),
-    /// It is longer than [`MAX_LINE`].
+    /// It is longer than the maximum.
     TooLong,
 }
 
 /// Cuts lines. It stores at most the beginning of one line.
-#[derive(Debug, Default)]
-pub(super) struct Lines {
+#[derive(Debug)]
+pub struct Lines {
+    max: usize,
     begun: Vec<u8>,
     too_long: bool,
 }
 
 impl Lines {
+    /// Cuts lines of at most `max` bytes.
+    pub fn new(max: usize) -> Self {
+        Self { max, begun: Vec::new(), too_long: false }
+    }
+
     /// Passes on the lines that end in this chunk.
-    pub(super) fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Line<'_>)) {
+    pub fn push(&mut self, mut chunk: &[u8], mut line: impl FnMut(Line<'_>)) {
         while let Some(end) = chunk.iter().position(|byte| *byte == b'\n') {
             let (piece, rest) = (&chunk[..end], &chunk[end + 1..]);
-            if self.begun.is_empty() && !self.too_long && piece.len() <= MAX_LINE {
+            if self.begun.is_empty() && !self.too_long && piece.len() <= self.max {
                 line(Line::Whole(without_return(piece)));
             } else {
                 self.keep(piece);
@@ -36,14 +39,14 @@ impl Lines {
     }
 
     /// Passes on the last line if it has no line break.
-    pub(super) fn finish(&mut self, mut line: impl FnMut(Line<'_>)) {
+    pub fn finish(&mut self, mut line: impl FnMut(Line<'_>)) {
         if !self.begun.is_empty() || self.too_long {
             self.hand_out(&mut line);
         }
     }
 
     fn keep(&mut self, piece: &[u8]) {
-        if self.too_long || self.begun.len() + piece.len() > MAX_LINE {
+        if self.too_long || self.begun.len() + piece.len() > self.max {
             self.too_long = true;
             self.begun.clear();
         } else {
@@ -68,8 +71,10 @@ mod tests {
 
     use super::*;
 
+    const MAX_LINE: usize = 4096;
+
     fn cut(chunks: &[&[u8]]) -> Vec<Option<Vec<u8>>> {
-        let (mut lines, mut seen) = (Lines::default(), Vec::new());
+        let (mut lines, mut seen) = (Lines::new(MAX_LINE), Vec::new());
         let mut keep = |line: Line<'_>| match line {
             Line::Whole(bytes) => seen.push(Some(bytes.to_vec())),
             Line::TooLong => seen.push(None),

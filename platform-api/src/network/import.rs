@@ -1,0 +1,357 @@
+//! `POST /api/v1/network/import`: a stream of any number of locations with their stations. Each location is applied in a
+//! transaction of its own, with all of its stations or not at all; the response reports what was refused.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::{Bytes, Data, Payload};
+use actix_web::{HttpRequest, HttpResponse};
+use charging::db::TxError;
+use charging::{Db, DbError};
+use futures_util::StreamExt;
+use http_server::body::lines::{Line, Lines};
+use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
+use http_server::{Problem, Query, body};
+use serde::Deserialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::csv::{self, Group, Header};
+use super::report::{Counts, Report};
+use super::site::Site;
+use super::{Format, json};
+use crate::error::{Answer, ApiError};
+use crate::live::Live;
+
+const NAMED: usize = 100;
+const MAX_NAMED: usize = 10_000;
+/// A location with its stations.
+const MAX_LINE: usize = 1024 * 1024;
+/// Lines of CSV that a quoted field joins.
+const MAX_RECORD: usize = 64 * 1024;
+/// One JSON object is read as a whole. Longer networks are sent by lines.
+const MAX_JSON: usize = 16 * 1024 * 1024;
+/// Time limit for the next chunk of the body.
+const PIECE_LIMIT: Duration = Duration::from_secs(30);
+/// How often a location is tried while the database is away.
+const TRIES: u32 = 3;
+const BETWEEN_TRIES: Duration = Duration::from_secs(1);
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ImportQuery {
+    /// Whether the lines are only checked, and nothing is changed
+    #[param(value_type = Option<bool>, default = false)]
+    dry_run: Option<String>,
+    /// How many refused lines are listed
+    #[param(value_type = Option<u32>, maximum = 10_000, default = 100)]
+    max_refusals: Option<String>,
+}
+
+/// A network to import.
+#[derive(ToSchema)]
+#[schema(as = NetworkBody, value_type = String, format = Binary)]
+#[expect(dead_code, reason = "only documentation")]
+pub(crate) struct NetworkBody(String);
+
+/// One import.
+struct Import {
+    db: Data<Db>,
+    dry_run: bool,
+    max_refusals: usize,
+    report: Report,
+}
+
+/// Why an import ends before its body.
+enum CutOff {
+    Body(Problem),
+    Database(ApiError),
+}
+
+/// Why a location is not applied.
+enum NotApplied {
+    /// Nothing is wrong, and the transaction is rolled back, as it was asked for.
+    DryRun(Counts),
+    Refused(ApiError),
+}
+
+/// Import locations and stations
+///
+/// Creates what does not exist and changes what differs; nothing is deleted. A location is recognized by its `id`, or else
+/// by its name, address, city and country; a station by its `id`, or else by its charger, or else by its name. Members that
+/// are not given stay as they are. The same import may be sent again.
+///
+/// `application/x-ndjson`: one location with its `stations` a line; `text/csv`: one connector a line, those of a location
+/// one after another; `application/json`: one object with `locations` and `stations`, at most 16 MiB.
+#[utoipa::path(post, path = "/api/v1/network/import", operation_id = "import_network", tag = "network", params(ImportQuery),
+    request_body(content((NetworkBody = "application/x-ndjson"), (NetworkBody = "text/csv"), (Object = "application/json"))),
+    responses((status = 200, description = "What was done", body = Report),
+        Invalid, BodyTooLarge, BodyTooSlow, UnsupportedMediaType, Unavailable))]
+pub(crate) async fn import(
+    db: Data<Db>,
+    live: Data<Live>,
+    Query(query): Query<ImportQuery>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
+    let dry_run = match query.dry_run.as_deref() {
+        None | Some("false") => false,
+        Some("true") => true,
+        Some(_) => return Err(Problem::invalid("dry_run", "expected true or false").into()),
+    };
+    let max_refusals = match query.max_refusals.as_deref().map(str::parse) {
+        None => NAMED,
+        Some(Ok(count)) if count <= MAX_NAMED => count,
+        Some(_) => return Err(Problem::invalid("max_refusals", "expected a number, at most 10000").into()),
+    };
+    let format = format(&request)?;
+    let report = Report { dry_run, ..Report::default() };
+    let mut import = Import { db, dry_run, max_refusals, report };
+    let done = match format {
+        Format::Json => {
+            let text = body::read(&request, payload, MAX_JSON).await?;
+            let sites = json::sites(&text)?;
+            import.sites(sites).await
+        }
+        Format::Ndjson => import.lines(payload, None).await,
+        Format::Csv => import.lines(payload, Some(Csv::default())).await,
+    };
+    live.wake();
+    import.answer(done)
+}
+
+/// The lines that a location was read from.
+#[derive(Clone, Copy)]
+enum Of<'a> {
+    Line(u64),
+    /// Of CSV.
+    Group(&'a Group),
+}
+
+impl Of<'_> {
+    fn lines(self) -> u64 {
+        match self {
+            Self::Line(_) => 1,
+            Self::Group(group) => group.lines,
+        }
+    }
+
+    fn last_line(self) -> u64 {
+        match self {
+            Self::Line(line) => line,
+            Self::Group(group) => group.last_line,
+        }
+    }
+
+    fn line_of(self, field: &str) -> u64 {
+        match self {
+            Self::Line(line) => line,
+            Self::Group(group) => group.line_of(field),
+        }
+    }
+}
+
+/// What an import by CSV has read.
+#[derive(Default)]
+struct Csv {
+    header: Option<Header>,
+    group: Group,
+    /// The beginning of a record whose quoted field has a line break, and its line.
+    open: Option<(u64, String)>,
+}
+
+impl Import {
+    fn answer(mut self, done: Result<(), CutOff>) -> Answer {
+        self.report.complete = done.is_ok();
+        let problem = match done {
+            Ok(()) => return Ok(HttpResponse::Ok().json(self.report)),
+            Err(CutOff::Body(problem)) => problem,
+            Err(CutOff::Database(error)) => {
+                tracing::warn!(%error, "an import was interrupted");
+                let detail = "the database cannot be used at present; `report` says what was done by then, and the whole \
+                              import may be repeated";
+                Problem::unavailable("database", detail, Duration::from_secs(1))
+            }
+        };
+        let report = serde_json::to_value(&self.report).unwrap_or_default();
+        Err(problem.with_report(report).into())
+    }
+
+    async fn sites(&mut self, sites: Vec<Result<Site, Problem>>) -> Result<(), CutOff> {
+        for site in sites {
+            self.report.lines += 1;
+            let line = self.report.lines;
+            match site {
+                Ok(site) => self.apply(&site, Of::Line(line)).await?,
+                Err(problem) => self.refuse(line, &problem, false),
+            }
+        }
+        Ok(())
+    }
+
+    async fn lines(&mut self, mut payload: Payload, mut csv: Option<Csv>) -> Result<(), CutOff> {
+        let mut lines = Lines::new(MAX_LINE);
+        let mut begun: Vec<Option<Bytes>> = Vec::new();
+        let keep = |line: Line<'_>| match line {
+            Line::Whole(bytes) => Some(Bytes::copy_from_slice(bytes)),
+            Line::TooLong => None,
+        };
+        loop {
+            let piece = tokio::time::timeout(PIECE_LIMIT, payload.next()).await;
+            let piece = match piece {
+                Ok(Some(Ok(piece))) => piece,
+                Ok(None) => break,
+                Ok(Some(Err(error))) => {
+                    return Err(CutOff::Body(Problem::invalid("body", error.to_string())));
+                }
+                Err(_) => return Err(CutOff::Body(Problem::body_too_slow(PIECE_LIMIT))),
+            };
+            lines.push(&piece, |line| begun.push(keep(line)));
+            for line in begun.drain(..) {
+                self.line(line, csv.as_mut()).await?;
+            }
+        }
+        lines.finish(|line| begun.push(keep(line)));
+        for line in begun {
+            self.line(line, csv.as_mut()).await?;
+        }
+        if let Some(mut csv) = csv {
+            if let Some((line, _)) = csv.open.take() {
+                self.refuse(line, &Problem::invalid("line", "a quoted field does not end"), true);
+            }
+            self.group(std::mem::take(&mut csv.group)).await?;
+        }
+        Ok(())
+    }
+
+    /// `None` is a line that is too long.
+    async fn line(&mut self, line: Option<Bytes>, csv: Option<&mut Csv>) -> Result<(), CutOff> {
+        self.report.lines += 1;
+        let number = self.report.lines;
+        let text = line.as_deref().map(|line| {
+            let line =
+                if number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
+            String::from_utf8_lossy(line)
+        });
+        let Some(text) = text else {
+            let detail = format!("it is longer than {MAX_LINE} bytes");
+            self.refuse(number, &Problem::invalid("line", detail), csv.is_some());
+            return Ok(());
+        };
+        match csv {
+            Some(csv) => self.record(csv, number, text).await,
+            None if text.trim().is_empty() => Ok(()),
+            None => match json::site(text.as_bytes()) {
+                Ok(site) => self.apply(&site, Of::Line(number)).await,
+                Err(problem) => {
+                    self.refuse(number, &problem, false);
+                    Ok(())
+                }
+            },
+        }
+    }
+
+    async fn record(&mut self, csv: &mut Csv, number: u64, text: Cow<'_, str>) -> Result<(), CutOff> {
+        let (number, record) = match csv.open.take() {
+            Some((begun, open)) => (begun, Cow::Owned(format!("{open}\n{text}"))),
+            None => (number, text),
+        };
+        if csv::is_open(&record) && record.len() < MAX_RECORD {
+            csv.open = Some((number, record.into_owned()));
+            return Ok(());
+        }
+        if record.trim().is_empty() {
+            return Ok(());
+        }
+        let Some(header) = &csv.header else {
+            csv.header = Some(Header::parse(&record).map_err(CutOff::Body)?);
+            return Ok(());
+        };
+        match header.add(&mut csv.group, number, &record) {
+            Ok(Some(ended)) => self.group(ended).await,
+            Ok(None) => Ok(()),
+            Err(problem) => {
+                self.refuse(number, &problem, true);
+                Ok(())
+            }
+        }
+    }
+
+    async fn group(&mut self, group: Group) -> Result<(), CutOff> {
+        if group.lines == 0 {
+            return Ok(());
+        }
+        self.apply(&group.site, Of::Group(&group)).await
+    }
+
+    async fn apply(&mut self, site: &Site, of: Of<'_>) -> Result<(), CutOff> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let error = match self.try_apply(site).await {
+                Ok(counts) | Err(NotApplied::DryRun(counts)) => {
+                    self.report.applied(of.lines(), counts);
+                    self.report.applied_through_line = of.last_line();
+                    return Ok(());
+                }
+                Err(NotApplied::Refused(error)) => error,
+            };
+            if error.is_transient() && tries < TRIES {
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            } else if error.is_transient() {
+                return Err(CutOff::Database(error));
+            } else {
+                let problem = error.problem();
+                self.refuse(of.line_of(problem.field()), &problem, matches!(of, Of::Group(_)));
+                self.report.refused_with_it(of.lines() - 1);
+                return Ok(());
+            }
+        }
+    }
+
+    async fn try_apply(&self, site: &Site) -> Result<Counts, NotApplied> {
+        self.db
+            .write(async |tx| {
+                let counts = site.apply(tx).await?;
+                if self.dry_run { Err(NotApplied::DryRun(counts)) } else { Ok(counts) }
+            })
+            .await
+    }
+
+    fn refuse(&mut self, line: u64, problem: &Problem, is_csv: bool) {
+        let field = if is_csv { csv::column(problem.field()) } else { problem.field().to_owned() };
+        self.report.refuse(line, field, problem.detail().to_owned(), self.max_refusals);
+    }
+}
+
+impl From<ApiError> for NotApplied {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+impl From<DbError> for NotApplied {
+    fn from(error: DbError) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
+impl TxError for NotApplied {
+    fn database(&self) -> Option<&DbError> {
+        match self {
+            Self::Refused(error) => error.database(),
+            Self::DryRun(_) => None,
+        }
+    }
+}
+
+fn format(request: &HttpRequest) -> Result<Format, Problem> {
+    body::not_compressed(request)?;
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    let known = [Format::Json, Format::Ndjson, Format::Csv];
+    let format = known.into_iter().find(|format| kind.eq_ignore_ascii_case(format.content_type()));
+    let expected = "expected application/x-ndjson, text/csv or application/json";
+    format.ok_or_else(|| Problem::unsupported_media_type(expected))
+}
