@@ -170,6 +170,10 @@ pub async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<Station>, DbError> {
 /// # Errors
 /// Returns an error if the database cannot be used.
 pub async fn by_charger(tx: &mut Tx, charger: &str) -> Result<Option<Station>, DbError> {
+    // PostgreSQL refuses a text with a null character.
+    if charger.parse::<ChargerName>().is_err() {
+        return Ok(None);
+    }
     let row: Option<StationRow> =
         on!(tx, |c| sqlx::query_as(BY_CHARGER).bind(charger).fetch_optional(c).await)?;
     Ok(with_evses(tx, row.into_iter().collect()).await?.pop())
