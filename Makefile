@@ -12,7 +12,7 @@ demo: ## Build, and show one request for each of the four decisions; needs only 
 up: ## Run everything in one process, data in ./voltgate-data
 	cargo run --package voltgate -- up
 
-test: ## Run all tests against private RabbitMQ and Redis servers; installs their Debian packages if permitted
+test: ## Run all tests against private RabbitMQ, Redis and PostgreSQL servers; installs their Debian packages if permitted
 	cargo build --workspace --bins --examples
 	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
 

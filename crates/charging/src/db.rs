@@ -36,7 +36,9 @@ pub const PLATFORM_FILE: DataFile = DataFile { stem: "platform", table: "locatio
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// The time limit of a whole transaction, the wait for a connection included.
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(10);
-const BEGIN_READ: &str = "BEGIN READ ONLY; SET LOCAL statement_timeout = '5s'";
+/// Otherwise each statement would see a state of its own.
+const BEGIN_READ: &str =
+    "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '5s'";
 const BEGIN_WRITE: &str = "BEGIN; SET LOCAL statement_timeout = '5s'";
 /// How often a transaction is tried that PostgreSQL ended because it conflicted with another one.
 const TRIES: u32 = 5;

@@ -27,6 +27,9 @@ pub fn missing() -> Vec<&'static str> {
     if program("redis-server").is_err() {
         packages.push("redis-server");
     }
+    if postgres_program("postgres").and(postgres_program("initdb")).is_err() {
+        packages.push("postgresql");
+    }
     if libfaketime().is_err() {
         packages.push("faketime");
     }
@@ -115,6 +118,21 @@ pub(crate) fn rabbitmq_server() -> Result<PathBuf> {
         .context(
             "RabbitMQ is not below /usr/lib/rabbitmq: run the tests through with-servers, which installs it",
         )
+}
+
+/// A program of the newest PostgreSQL that is installed. Debian has only those on `PATH` that clients use.
+pub(crate) fn postgres_program(name: &str) -> Result<PathBuf> {
+    let installed = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<u32> =
+        installed.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+    versions.sort_unstable_by_key(|version| std::cmp::Reverse(*version));
+    versions
+        .iter()
+        .map(|version| Path::new("/usr/lib/postgresql").join(version.to_string()).join("bin").join(name))
+        .find(|program| program.is_file())
+        .with_context(|| {
+            format!("{name} is not below /usr/lib/postgresql: run the tests through with-servers, which installs it")
+        })
 }
 
 fn apt_get(arguments: &[&str]) -> Result<()> {

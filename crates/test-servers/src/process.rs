@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpgid};
 
 const POLL: Duration = Duration::from_millis(20);
 const KILLED_WITHIN: Duration = Duration::from_secs(10);
@@ -23,10 +23,11 @@ const LOG_LINES_SHOWN: usize = 60;
 /// waits for the end of a pipe that only we hold open. The kernel closes the pipe however we end, SIGKILL included,
 /// which no destructor or signal handler can guarantee. (PR_SET_PDEATHSIG would fire already at the end of the *thread*
 /// that started the server.) The subshell then kills its whole process group by the number 0, which cannot have been
-/// reused. It ignores SIGHUP because the kernel sends it to an orphaned group with a paused server.
+/// reused. It ignores SIGHUP because the kernel sends it to an orphaned group with a paused server. Children in sessions
+/// of their own end by themselves when the server has ended, unless they are paused; so they are resumed.
 const WATCHED: &str = r#"
 exec 3<&0 </dev/null
-(trap '' HUP INT TERM; read -r _ <&3; kill -KILL 0) &
+(trap '' HUP INT TERM; read -r _ <&3; kill -CONT $(cat /proc/$$/task/$$/children) 2>/dev/null; kill -KILL 0) &
 exec "$@" 3<&-
 "#;
 
@@ -91,10 +92,15 @@ impl Process {
     }
 
     /// Asks it to end, which may take a while; the processes that it leaves behind are killed.
-    pub(crate) fn stop(mut self) -> Result<()> {
-        kill(self.pid(), Signal::SIGTERM).context("cannot signal the server")?;
+    pub(crate) fn stop(self) -> Result<()> {
+        self.stop_by(Signal::SIGTERM)
+    }
+
+    /// Same as [`Process::stop`] with another signal.
+    pub(crate) fn stop_by(mut self, signal: Signal) -> Result<()> {
+        kill(self.pid(), signal).context("cannot signal the server")?;
         // A paused process would receive the first signal only after it is resumed.
-        kill(self.pid(), Signal::SIGCONT).context("cannot signal the server")?;
+        self.resume_all()?;
         let started = descendants(self.child.id());
         let ended = wait_until(STOPPED_WITHIN, || !matches!(self.child.try_wait(), Ok(None)));
         self.kill_all()?;
@@ -115,6 +121,31 @@ impl Process {
 
     pub(crate) fn resume(&self) -> Result<()> {
         kill(self.pid(), Signal::SIGCONT).context("cannot resume the server")
+    }
+
+    /// Same as [`Process::pause`], its children in other process groups included. It is paused first, so that it starts no
+    /// more of them.
+    pub(crate) fn pause_all(&self) -> Result<()> {
+        self.pause()?;
+        for child in self.children() {
+            // A process that has already ended is not an error.
+            let _ = kill(child, Signal::SIGSTOP);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn resume_all(&self) -> Result<()> {
+        for child in self.children() {
+            let _ = kill(child, Signal::SIGCONT);
+        }
+        self.resume()
+    }
+
+    /// Those in other process groups; its own group contains the watching subshell, which is never paused.
+    fn children(&self) -> impl Iterator<Item = Pid> {
+        let group = self.pid();
+        let started = descendants(self.child.id()).into_iter().map(as_pid);
+        started.filter(move |child| getpgid(Some(*child)).is_ok_and(|its| its != group))
     }
 
     fn pid(&self) -> Pid {

@@ -5,11 +5,12 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
+use std::process::Command;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use test_servers::{RabbitMq, Redis};
+use test_servers::{Postgres, RabbitMq, Redis};
 
 const CREDENTIALS: &str = "Authorization: Basic Z3Vlc3Q6Z3Vlc3Q=";
 const ANSWERS_WITHIN: Duration = Duration::from_secs(1);
@@ -97,13 +98,66 @@ fn rabbitmq_keeps_a_durable_message_and_leaves_nothing_behind() {
     assert_eq!(processes_below(dir.path()), Vec::<String>::new());
 }
 
-/// All processes whose environment names the directory, however they were started; the servers' processes do.
+#[test]
+fn postgres_still_has_what_it_committed_before_it_was_killed() {
+    let dir = TempDir::new().unwrap();
+    let mut postgres = Postgres::start(dir.path()).unwrap();
+    let url = postgres.url();
+    ask_postgres(&url, "CREATE TABLE kept (word text)").unwrap();
+    ask_postgres(&url, "INSERT INTO kept VALUES ('yes')").unwrap();
+    assert_eq!(ask_postgres(&url, "SHOW fsync").unwrap(), "on");
+
+    postgres.kill().unwrap();
+    assert!(ask_postgres(&url, "SELECT 1").is_err());
+    assert_eq!(processes_below(dir.path()), Vec::<String>::new());
+    postgres.start_again().unwrap();
+    assert_eq!(postgres.url(), url);
+    assert_eq!(ask_postgres(&url, "SELECT word FROM kept").unwrap(), "yes");
+
+    postgres.stop().unwrap();
+    assert_eq!(processes_below(dir.path()), Vec::<String>::new());
+    postgres.start_again().unwrap();
+    assert_eq!(ask_postgres(&url, "SELECT word FROM kept").unwrap(), "yes");
+    drop(postgres);
+    assert_eq!(processes_below(dir.path()), Vec::<String>::new());
+}
+
+#[test]
+fn postgres_that_is_paused_answers_on_old_connections_later() {
+    let dir = TempDir::new().unwrap();
+    let mut postgres = Postgres::start(dir.path()).unwrap();
+    let url = postgres.url();
+    let address = url.strip_prefix("postgres://postgres@").unwrap();
+    let mut old = connect(address).unwrap();
+    old.write_all(b"\0\0\0\x17\0\x03\0\0user\0postgres\0\0").unwrap();
+    let mut answer = [0; 4096];
+    while !answer.starts_with(b"Z") {
+        // The last message is six bytes long: ReadyForQuery.
+        let length = old.read(&mut answer).unwrap();
+        answer.copy_within(length.saturating_sub(6)..length, 0);
+    }
+
+    postgres.pause().unwrap();
+    old.write_all(b"Q\0\0\0\x0dSELECT 1\0").unwrap();
+    assert!(old.read(&mut answer).is_err() && ask_postgres(&url, "SELECT 1").is_err());
+    postgres.resume().unwrap();
+    assert!(old.read(&mut answer).unwrap() > 0);
+    assert_eq!(ask_postgres(&url, "SELECT 1").unwrap(), "1");
+
+    postgres.pause().unwrap();
+    postgres.stop().unwrap();
+    assert_eq!(processes_below(dir.path()), Vec::<String>::new());
+}
+
+/// All processes whose environment names the directory, however they were started, or that work in it; the servers'
+/// processes do. Those of PostgreSQL overwrite their environment with a title.
 fn processes_below(dir: &Path) -> Vec<String> {
     let dir = dir.to_str().unwrap();
     let entries = fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
     let named = entries.filter(|process| {
         let environment = fs::read(process.join("environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(dir)
+        let works_in = fs::read_link(process.join("cwd")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(dir) || works_in.starts_with(dir)
     });
     named.map(|process| fs::read_to_string(process.join("cmdline")).unwrap_or_default()).collect()
 }
@@ -115,6 +169,17 @@ fn ask_redis(redis: &Redis, command: &str) -> std::io::Result<String> {
     let mut answer = [0; 64];
     let length = stream.read(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer[..length]).into_owned())
+}
+
+/// The only value of the answer; an error is what `psql` printed.
+fn ask_postgres(url: &str, statement: &str) -> Result<String, String> {
+    let mut psql = Command::new("psql");
+    let limits = "connect_timeout=2&options=-cstatement_timeout%3D5s";
+    let output = psql.args(["-XAtqc", statement, &format!("{url}/postgres?{limits}")]).output().unwrap();
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    Ok(String::from_utf8_lossy(&output.stdout).trim_end().to_owned())
 }
 
 fn ask_api(rabbitmq: &RabbitMq, method: &str, path: &str, body: &str) -> std::io::Result<String> {

@@ -11,8 +11,12 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 const EVENTUALLY: Duration = Duration::from_secs(10);
-const PAUSE_REDIS_AND_KILL_PARENT: &str = r#"exec "$VOLTGATE_TEST_PYTHON" -c '
-import os, redis, signal
+const PAUSE_SERVERS_AND_KILL_PARENT: &str = r#"exec "$VOLTGATE_TEST_PYTHON" -c '
+import glob, os, redis, signal
+for process in glob.glob("/proc/[0-9]*"):
+    is_postgres = open(process + "/comm").read() == "postgres\n"
+    if is_postgres and os.readlink(process + "/cwd").startswith(os.environ["TMPDIR"]):
+        os.kill(int(process[6:]), signal.SIGSTOP)
 server = redis.from_url(os.environ["VOLTGATE_TEST_REDIS_URL"]).info()["process_id"]
 os.kill(server, signal.SIGSTOP)
 os.kill(os.getppid(), signal.SIGKILL)
@@ -30,6 +34,7 @@ fn the_command_finds_its_servers_and_its_exit_code_is_returned() {
         "VOLTGATE_TEST_BROKER_URL=amqp://guest:guest@127.0.0.1:",
         "VOLTGATE_TEST_BROKER_API=http://guest:guest@127.0.0.1:",
         "VOLTGATE_TEST_REDIS_URL=redis://127.0.0.1:",
+        "VOLTGATE_TEST_POSTGRES_URL=postgres://postgres@127.0.0.1:",
         "VOLTGATE_TEST_PYTHON=/",
         "celery 5.7.0",
     ] {
@@ -42,9 +47,9 @@ fn the_command_finds_its_servers_and_its_exit_code_is_returned() {
 }
 
 #[test]
-fn servers_end_when_with_servers_is_killed_even_a_paused_one() {
+fn servers_end_when_with_servers_is_killed_even_paused_ones() {
     let dir = TempDir::new().unwrap();
-    let status = with_servers(dir.path()).args(["sh", "-c", PAUSE_REDIS_AND_KILL_PARENT]).status().unwrap();
+    let status = with_servers(dir.path()).args(["sh", "-c", PAUSE_SERVERS_AND_KILL_PARENT]).status().unwrap();
     assert_eq!(status.code(), None);
     let started = Instant::now();
     while is_in_use(dir.path()) {
@@ -87,11 +92,12 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     fs::read_dir(dir).unwrap().flatten().map(|entry| entry.path()).collect()
 }
 
-/// Whether any process is running that was started with this temporary directory.
+/// Whether any process is running that was started with this temporary directory, or works in it.
 fn is_in_use(dir: &Path) -> bool {
     let dir = dir.to_str().unwrap();
     entries(Path::new("/proc")).iter().any(|process| {
         let environment = fs::read(process.join("environ")).unwrap_or_default();
-        String::from_utf8_lossy(&environment).contains(dir)
+        let works_in = fs::read_link(process.join("cwd")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(dir) || works_in.starts_with(dir)
     })
 }

@@ -190,6 +190,10 @@ pub async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<Station>, DbError> {
 /// # Errors
 /// Returns an error if the database cannot be used.
 pub async fn by_charger(tx: &mut Tx, charger: &str) -> Result<Option<Station>, DbError> {
+    // PostgreSQL refuses a text with a null character.
+    if charger.parse::<ChargerName>().is_err() {
+        return Ok(None);
+    }
     let row: Option<StationRow> =
         on!(tx, |c| sqlx::query_as(BY_CHARGER).bind(charger).fetch_optional(c).await)?;
     Ok(with_evses(tx, row.into_iter().collect()).await?.pop())
@@ -208,8 +212,12 @@ pub async fn update(
     draft: &StationDraft,
 ) -> Result<Station, StationError> {
     evses::check(draft.evses.as_deref().unwrap_or_default())?;
-    let before = find_row(tx, id).await?.ok_or(StationError::NotFound)?;
-    at_location(tx, draft.location_id).await?;
+    let before = find_version(tx, id, version).await?;
+    // In one order, and both: chargers that leave a location at once would leave each other's words behind.
+    let locations = BTreeSet::from([before.location_id, draft.location_id]);
+    for location in &locations {
+        at_location(tx, *location).await?;
+    }
     let updated = on!(tx, |c| {
         let query = sqlx::query(UPDATE).bind(id).bind(version).bind(draft.location_id);
         let query = query.bind(draft.charger.as_ref().map(ChargerName::as_str));
@@ -231,7 +239,7 @@ pub async fn update(
     if let Some(wanted) = &draft.evses {
         evses::set(tx, id, wanted).await?;
     }
-    for location in BTreeSet::from([before.location_id, draft.location_id]).into_iter().flatten() {
+    for location in locations.into_iter().flatten() {
         set_words(tx, location).await?;
     }
     happened(tx, "station.updated", id, draft.location_id, serde_json::json!({})).await?;
@@ -243,7 +251,8 @@ pub async fn update(
 /// # Errors
 /// Returns an error if the station has changed or is gone, or the database cannot be used.
 pub async fn delete(tx: &mut Tx, id: Uuid, version: i64) -> Result<(), StationError> {
-    let before = find_row(tx, id).await?.ok_or(StationError::NotFound)?;
+    let before = find_version(tx, id, version).await?;
+    at_location(tx, before.location_id).await?;
     let deleted = on!(tx, |c| {
         sqlx::query(DELETE).bind(id).bind(version).execute(c).await.map(|done| done.rows_affected())
     })
@@ -326,6 +335,12 @@ pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), Sta
 
 async fn find_row(tx: &mut Tx, id: Uuid) -> Result<Option<StationRow>, DbError> {
     Ok(on!(tx, |c| sqlx::query_as(FIND).bind(id).fetch_optional(c).await)?)
+}
+
+/// The row, which an update or a deletion may still find changed: it is not held yet.
+async fn find_version(tx: &mut Tx, id: Uuid, version: i64) -> Result<StationRow, StationError> {
+    let row = find_row(tx, id).await?.ok_or(StationError::NotFound)?;
+    if row.version == version { Ok(row) } else { Err(StationError::Stale) }
 }
 
 async fn with_evses(tx: &mut Tx, rows: Vec<StationRow>) -> Result<Vec<Station>, DbError> {

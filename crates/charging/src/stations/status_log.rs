@@ -53,10 +53,12 @@ row! {
 
 /// Adds an entry.
 pub(super) async fn add(tx: &mut Tx, station: Uuid, evse: Option<Uuid>, sent: &Sent) -> Result<(), DbError> {
+    // A charger may send a null character, which PostgreSQL refuses.
+    let plain = |text: &Option<String>| text.as_ref().map(|text| text.replace('\0', ""));
     on!(tx, |c| {
         let query = sqlx::query(INSERT).bind(Uuid::now_v7()).bind(station).bind(evse);
-        let query = query.bind(sent.connector_number).bind(sent.status).bind(&sent.error_code);
-        query.bind(&sent.info).bind(sent.at).bind(At::now()).execute(c).await.map(drop)
+        let query = query.bind(sent.connector_number).bind(sent.status).bind(plain(&sent.error_code));
+        query.bind(plain(&sent.info)).bind(sent.at).bind(At::now()).execute(c).await.map(drop)
     })?;
     Ok(())
 }

@@ -1,6 +1,6 @@
-//! `with-servers [--] COMMAND ARGUMENTS...` runs a command, usually `cargo test`, with a private RabbitMQ and Redis and
-//! a Python with Celery, whose addresses are in `VOLTGATE_TEST_*`. It exits as the command does, or with 69 if the
-//! servers cannot be started.
+//! `with-servers [--] COMMAND ARGUMENTS...` runs a command, usually `cargo test`, with a private RabbitMQ, Redis and
+//! PostgreSQL and a Python with Celery, whose addresses are in `VOLTGATE_TEST_*`. It exits as the command does, or with
+//! 69 if the servers cannot be started.
 
 use std::collections::HashSet;
 use std::ffi::OsString;
@@ -21,7 +21,7 @@ use nix::unistd::Pid;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use tempfile::TempDir;
-use test_servers::{RabbitMq, Redis, descendants, packages, python};
+use test_servers::{Postgres, RabbitMq, Redis, descendants, packages, python};
 
 const UNAVAILABLE: u8 = 69;
 const PATIENT_FOR: Duration = Duration::from_secs(10);
@@ -30,7 +30,7 @@ const POLL: Duration = Duration::from_millis(50);
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 
-/// Runs a command with a private RabbitMQ and Redis and a Python with Celery, and exits as the command does
+/// Runs a command with a private RabbitMQ, Redis and PostgreSQL and a Python with Celery, and exits as the command does
 #[derive(Debug, Parser)]
 struct Arguments {
     /// The command and its arguments; `VOLTGATE_TEST_*` tell it where the servers are
@@ -46,6 +46,7 @@ enum Event {
 struct Servers {
     rabbitmq: RabbitMq,
     redis: Redis,
+    postgres: Postgres,
     python: python::Environment,
 }
 
@@ -107,6 +108,7 @@ fn run_with_servers(dir: &Path, command: &[OsString]) -> Result<u8> {
         .env("VOLTGATE_TEST_BROKER_URL", servers.rabbitmq.amqp_url())
         .env("VOLTGATE_TEST_BROKER_API", servers.rabbitmq.api_url())
         .env("VOLTGATE_TEST_REDIS_URL", servers.redis.url())
+        .env("VOLTGATE_TEST_POSTGRES_URL", servers.postgres.url())
         .env("VOLTGATE_TEST_PYTHON", &servers.python.python)
         .status();
     status.with_context(|| format!("cannot run {}", program.display())).map(exit_code)
@@ -117,12 +119,15 @@ fn start_servers(dir: &Path) -> Result<Servers> {
     thread::scope(|scope| {
         let rabbitmq = scope.spawn(|| start_rabbitmq(&dir.join("rabbitmq")));
         let redis = scope.spawn(|| start_redis(&dir.join("redis")));
+        let postgres = scope.spawn(|| start_postgres(&dir.join("postgres")));
         let python = scope.spawn(make_python);
         let panicked = |_| anyhow!("a thread that starts servers panicked");
-        let (rabbitmq, redis, python) = (rabbitmq.join(), redis.join(), python.join());
+        let (rabbitmq, redis) = (rabbitmq.join(), redis.join());
+        let (postgres, python) = (postgres.join(), python.join());
         Ok(Servers {
             rabbitmq: rabbitmq.map_err(panicked)??,
             redis: redis.map_err(panicked)??,
+            postgres: postgres.map_err(panicked)??,
             python: python.map_err(panicked)??,
         })
     })
@@ -140,6 +145,13 @@ fn start_redis(dir: &Path) -> Result<Redis> {
     let redis = Redis::start(dir)?;
     say(&format!("Redis at {}", redis.url()), started);
     Ok(redis)
+}
+
+fn start_postgres(dir: &Path) -> Result<Postgres> {
+    let started = Instant::now();
+    let postgres = Postgres::start(dir)?;
+    say(&format!("PostgreSQL at {}", postgres.url()), started);
+    Ok(postgres)
 }
 
 fn make_python() -> Result<python::Environment> {
@@ -194,7 +206,7 @@ fn shell_code(signal: i32) -> u8 {
 
 fn keep_logs(temporary: TempDir) {
     let kept = temporary.keep();
-    for server in ["rabbitmq", "redis"] {
+    for server in ["rabbitmq", "redis", "postgres"] {
         // Only the logs are of interest. If the data cannot be removed, that does no harm.
         let _ = fs::remove_dir_all(kept.join(server).join("data"));
     }

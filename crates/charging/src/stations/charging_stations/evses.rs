@@ -316,6 +316,25 @@ pub(super) async fn set(tx: &mut Tx, station: Uuid, drafts: &[EvseDraft]) -> Res
             on!(tx, |c| sqlx::query(statement).bind(station).execute(c).await.map(drop))
                 .map_err(DbError::from)?;
         }
+        follow_connectors(tx, station, &before).await?;
+    }
+    Ok(())
+}
+
+/// Sets the statuses of EVSEs that have other connectors than before.
+async fn follow_connectors(tx: &mut Tx, station: Uuid, before: &[Evse]) -> Result<(), DbError> {
+    fn connectors(evse: &Evse) -> BTreeSet<Uuid> {
+        evse.connectors.iter().map(|connector| connector.id).collect()
+    }
+    let before: HashMap<Uuid, BTreeSet<Uuid>> =
+        before.iter().map(|evse| (evse.row.id, connectors(evse))).collect();
+    for evse in of(tx, &[station]).await?.remove(&station).unwrap_or_default() {
+        if before.get(&evse.row.id) == Some(&connectors(&evse)) {
+            continue;
+        }
+        let status = EvseStatus::of(evse.connectors.iter().map(|connector| connector.status));
+        let at = evse.connectors.iter().filter_map(|connector| connector.status_at).max();
+        set_evse_status(tx, evse.row.id, status, at).await?;
     }
     Ok(())
 }
@@ -330,12 +349,11 @@ pub(super) async fn set_status(tx: &mut Tx, station: Uuid, sent: &Sent) -> Resul
     let all: Vec<(Option<ConnectorStatus>,)> =
         on!(tx, |c| sqlx::query_as(CONNECTOR_STATUSES).bind(evse).fetch_all(c).await)?;
     let status = EvseStatus::of(all.into_iter().map(|(status,)| status));
-    on!(tx, |c| sqlx::query(SET_EVSE_STATUS)
-        .bind(evse)
-        .bind(status)
-        .bind(sent.at)
-        .execute(c)
-        .await
-        .map(drop))?;
+    set_evse_status(tx, evse, status, Some(sent.at)).await?;
     Ok(Some(Changed { evse, status }))
+}
+
+async fn set_evse_status(tx: &mut Tx, evse: Uuid, status: EvseStatus, at: Option<At>) -> Result<(), DbError> {
+    on!(tx, |c| sqlx::query(SET_EVSE_STATUS).bind(evse).bind(status).bind(at).execute(c).await.map(drop))?;
+    Ok(())
 }
