@@ -7,7 +7,7 @@
 
 use std::collections::HashSet;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::metrics::gauge;
 use common::error_chain::BoxError;
@@ -17,15 +17,12 @@ use uuid::Uuid;
 use super::{Event, State, Written};
 use crate::db::{Db, DbError};
 use crate::events;
-use crate::lease::Holder;
+use crate::lease::Lease;
 use crate::metrics::OUTBOX_UNPUBLISHED;
 
 /// The lease of the relay that publishes.
 const LEASE: &str = "outbox";
 const LEASE_SPAN: Duration = Duration::from_secs(10);
-/// How long before its end the lease is renewed, and how long another relay waits before it asks for it again.
-const LEASE_MARGIN: Duration = Duration::from_secs(6);
-const LEASE_AGAIN: Duration = Duration::from_secs(1);
 /// How long an event of another process may wait for the next look.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many events are published before that is recorded.
@@ -54,17 +51,13 @@ enum RelayError {
 struct Relay<'a, P> {
     db: &'a Db,
     publisher: Option<P>,
-    holder: Holder,
-    /// Until when this relay holds the lease.
-    held: Option<Instant>,
-    /// When to ask again for a lease that another process holds.
-    ask_at: Instant,
+    lease: Lease,
 }
 
 /// Relays events until `shutdown`. Without a publisher they only get their positions. It survives the loss of the database
 /// and of the publisher.
 pub async fn run<P: Publish>(db: &Db, publisher: Option<P>, written: &Written, shutdown: CancellationToken) {
-    let mut relay = Relay { db, publisher, holder: Holder::new(), held: None, ask_at: Instant::now() };
+    let mut relay = Relay { db, publisher, lease: Lease::new(LEASE, LEASE_SPAN) };
     let mut failing = None;
     loop {
         // From here on, so that no event is missed that is written during the look.
@@ -82,7 +75,7 @@ pub async fn run<P: Publish>(db: &Db, publisher: Option<P>, written: &Written, s
             () = written, if wait.is_none() => {}
         }
     }
-    relay.release().await;
+    relay.lease.release(db).await;
 }
 
 async fn overdue(shutdown: &CancellationToken) {
@@ -135,7 +128,7 @@ impl<P: Publish> Relay<'_, P> {
             return Ok(false);
         }
         report_unpublished(state.last_position - state.published);
-        if state.last_position <= state.published || !self.take_lease().await? {
+        if state.last_position <= state.published || !self.lease.hold(self.db).await? {
             return Ok(false);
         }
         let Some(publisher) = &mut self.publisher else { return Ok(false) };
@@ -146,37 +139,13 @@ impl<P: Publish> Relay<'_, P> {
         for run in Runs(&batch) {
             if let Err(error) = publisher.publish(run).await {
                 // Another process may have a connection that works.
-                self.release().await;
+                self.lease.release(self.db).await;
                 return Err(RelayError::Publish(error));
             }
         }
         self.db.write(async move |tx| events::published(tx, done).await).await?;
         report_unpublished(state.last_position - done);
         Ok(true)
-    }
-
-    async fn take_lease(&mut self) -> Result<bool, DbError> {
-        let now = Instant::now();
-        if self.held.is_some_and(|until| until > now + LEASE_MARGIN) {
-            return Ok(true);
-        }
-        if self.held.is_none() && now < self.ask_at {
-            return Ok(false);
-        }
-        let holder = self.holder;
-        let taken = self.db.write(async move |tx| holder.take(tx, LEASE, LEASE_SPAN).await).await?;
-        self.held = taken.then_some(now + LEASE_SPAN);
-        self.ask_at = now + LEASE_AGAIN;
-        Ok(taken)
-    }
-
-    async fn release(&mut self) {
-        if self.held.take().is_some() {
-            let (holder, db) = (self.holder, self.db);
-            let released = db.write(async move |tx| holder.release(tx, LEASE).await);
-            // Otherwise it runs out.
-            let _ = tokio::time::timeout(GRACE, released).await;
-        }
     }
 }
 
