@@ -11,6 +11,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     store::settings::ALL,
     http_server::settings::ALL,
     public_api::settings::ALL,
+    charging::settings::ALL,
     worker::settings::ALL,
     crate::settings::ALL,
 ];
@@ -23,11 +24,13 @@ pub const METRICS: &[&[Metric]] = &[
     worker::metrics::ALL,
     acl_service::metrics::ALL,
     store::metrics::ALL,
+    charging::metrics::ALL,
     http_server::metrics::ALL,
 ];
 
 /// The crates whose spans are sent.
-pub(crate) const TRACED: &[&str] = &["http_server", "public_api", "acl_service", "authorization", "worker"];
+pub(crate) const TRACED: &[&str] =
+    &["http_server", "public_api", "acl_service", "authorization", "charging", "worker"];
 
 /// The table of docs/configure.md.
 pub fn settings() -> String {

@@ -71,7 +71,7 @@ impl System {
             charge_service.acl_service = worker_config.acl_service.clone();
         }
         let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
-        let worker = worker::app::App::build(&worker_config, store.clone(), broker.clone())?;
+        let worker = worker::app::App::build(&worker_config, store.clone(), broker.clone(), None)?;
         Ok(Self { acl, api, worker, broker, store, acl_address, loopback_callbacks, settings })
     }
 
