@@ -78,7 +78,8 @@ impl System {
                 charge_service.acl_service = worker_config.acl_service.clone();
             }
             let api = public_api::app::App::build(&api_config, store.clone(), broker.clone())?;
-            let worker = worker::app::App::build(&worker_config, store.clone(), broker.clone())?;
+            let worker =
+                worker::app::App::build(&worker_config, store.clone(), broker.clone(), Some(db.clone()))?;
             let platform =
                 platform_api::app::App::build(&platform_config, db.clone(), &store, broker.clone())?;
             Ok(Self {

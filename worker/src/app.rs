@@ -7,9 +7,11 @@ use actix_web::HttpResponse;
 use actix_web::web::{self, Data, ServiceConfig};
 use authorization::AuthorizationQueue;
 use authorization::config::BrokerConfig;
+use charging::Db;
 use http_server::server::Bound;
 use http_server::{Access, Problem};
 use http_server::{Status, healthz, resource};
+use platform_queue::PlatformQueue;
 use service_runtime::exit::Failure;
 use service_runtime::metrics::Exposition;
 use store::{Store, Writes};
@@ -17,9 +19,10 @@ use task_queue::{Broker, Worker, WorkerConfig};
 use tokio_util::sync::CancellationToken;
 
 use crate::callback::circuit_breaker::Breakers;
-use crate::config::Config;
+use crate::config::{Config, PlatformConfig};
 use crate::error::WorkerError;
-use crate::tasks::{self, Parts};
+use crate::scheduler::{self, Scheduler};
+use crate::tasks::{self, Parts, PlatformParts};
 use crate::{measurements, overdue};
 
 /// The service, assembled and not yet running.
@@ -32,21 +35,34 @@ pub struct App {
     breakers: Breakers,
     broker_config: BrokerConfig,
     grace: Duration,
+    platform: Option<Platform>,
+}
+
+/// What the platform needs besides its tasks.
+struct Platform {
+    db: Db,
+    scheduler: Scheduler,
 }
 
 impl App {
-    /// Creates the clients and binds the health port.
+    /// Creates the clients and binds the health port. With a database it takes the platform's tasks too, if they are
+    /// configured.
     ///
     /// # Errors
     /// Returns an error if the port is taken or a client cannot be created.
-    pub fn build(config: &Config, store: Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
+    pub fn build(
+        config: &Config,
+        store: Store,
+        broker: Arc<dyn Broker>,
+        db: Option<Db>,
+    ) -> Result<Self, Failure> {
         measurements::begin();
         let bind = |(address, port)| {
             Bound::to(address, port).map(|bound| bound.guarded(&config.server, Arc::clone(store.keys())))
         };
         let health = config.health.map(bind).transpose()?;
         let queue = AuthorizationQueue::new(Arc::clone(&broker), &config.broker.task_queue);
-        let queues = vec![
+        let mut queues = vec![
             (queue.requests().to_owned(), config.concurrency),
             // Further attempts have their own slots, so that first attempts never wait for slots that failing hosts
             // occupy.
@@ -54,7 +70,14 @@ impl App {
         ];
         let parts = Parts::new(config, store.clone(), queue.clone())?;
         let breakers = parts.breakers.clone();
-        let tasks = tasks::list(parts).map_err(WorkerError::from)?;
+        let platform = config.platform.as_ref().zip(db);
+        if let Some((settings, _)) = &platform {
+            queues.push((platform_queue::QUEUE.to_owned(), settings.concurrency));
+        }
+        let platform_parts =
+            platform.as_ref().map(|(settings, db)| PlatformParts::new(settings, db.clone(), &*broker));
+        let tasks = tasks::list(parts, platform_parts).map_err(WorkerError::from)?;
+        let platform = platform.map(|(settings, db)| Platform::new(settings, db, &broker));
         let worker = Worker::new(Arc::clone(&broker), tasks, WorkerConfig { queues, grace: config.grace })
             .with_autoscale(config.autoscale)
             .with_control(config.control.clone());
@@ -67,6 +90,7 @@ impl App {
             breakers,
             broker_config: config.broker.clone(),
             grace: config.grace,
+            platform,
         })
     }
 
@@ -100,13 +124,33 @@ impl App {
             stop.cancel();
             worked.map_err(WorkerError::from).map_err(Failure::from)
         };
+        // On the heap: the futures of transactions are too deep for the compiler inside that of `voltgate up`.
+        let schedule = Box::pin(async {
+            if let Some(platform) = &self.platform {
+                platform.scheduler.run(&platform.db, stop.clone()).await;
+            }
+        });
+        let watch_database = Box::pin(async {
+            match &self.platform {
+                Some(platform) => platform.db.watch().await,
+                None => std::future::pending().await,
+            }
+        });
         tokio::select! {
-            (worked, served) = async { tokio::join!(work, health) } => worked.and(served),
+            (worked, served, ()) = async { tokio::join!(work, health, schedule) } => worked.and(served),
+            () = watch_database => Ok(()),
             () = measurements::watch(&self.breakers) => Ok(()),
             () = overdue::watch(&self.store, &self.queue) => Ok(()),
             () = self.store.watch(Writes::Records) => Ok(()),
             lost = self.broker_config.lost(&broker) => Err(lost),
         }
+    }
+}
+
+impl Platform {
+    fn new(config: &PlatformConfig, db: Db, broker: &Arc<dyn Broker>) -> Self {
+        let queue = PlatformQueue::new(Arc::clone(broker));
+        Self { db, scheduler: Scheduler::new(scheduler::PERIODIC, queue, config.tick) }
     }
 }
 

@@ -6,12 +6,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use crate::settings::{
-    CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, WORKER_AUTOSCALE, WORKER_CONCURRENCY,
-    WORKER_HEALTH_PORT, WORKER_HOSTNAME, WORKER_STATE_FILE, WORKER_TASK_EVENTS,
+    CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, PLATFORM_CONCURRENCY,
+    SCHEDULER_TICK_SEC, WORKER_AUTOSCALE, WORKER_CONCURRENCY, WORKER_HEALTH_PORT, WORKER_HOSTNAME,
+    WORKER_STATE_FILE, WORKER_TASK_EVENTS,
 };
 use authorization::AclAccess;
 use authorization::config::{BrokerConfig, address_guard, webhook_signer};
 use authorization::settings::{BROKER_URL, CALLBACK_ALLOWED_NETWORKS, WEBHOOK_SECRET};
+use charging::DatabaseConfig;
+use charging::config::events_retention;
+use charging::settings::DATABASE_URL;
 use common::address_guard::AddressGuard;
 use common::webhook_signature::WebhookSigner;
 use http_server::config::ServerConfig;
@@ -29,7 +33,8 @@ use url::Url;
 pub static SERVICE: Service = Service {
     name: "worker",
     about: "Decides requests, records each decision and calls the client back. It takes tasks from the broker, asks \
-     acl-service, and writes to the store. Run as many instances as you need.",
+     acl-service, and writes to the store. With a database it also runs the platform's tasks. Run as many instances as \
+     you need.",
     matter_most: &[
         &BROKER_URL,
         &REDIS_URL,
@@ -39,10 +44,11 @@ pub static SERVICE: Service = Service {
         &WEBHOOK_SECRET,
         &WORKER_CONCURRENCY,
         &WORKER_HEALTH_PORT,
+        &DATABASE_URL,
     ],
     settings: SETTINGS,
     metrics: METRICS,
-    traced: &["http_server", "authorization", "worker"],
+    traced: &["http_server", "authorization", "charging", "worker"],
 };
 
 /// The rows of the settings that it reads.
@@ -51,6 +57,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     http_server::settings::ALL,
     store::settings::ALL,
     authorization::settings::ALL,
+    charging::settings::ALL,
     crate::settings::ALL,
 ];
 
@@ -60,6 +67,7 @@ pub const METRICS: &[&[Metric]] = &[
     http_server::metrics::ALL,
     authorization::metrics::ALL,
     store::metrics::ALL,
+    charging::metrics::ALL,
     crate::metrics::ALL,
 ];
 
@@ -93,6 +101,21 @@ pub struct Config {
     pub health: Option<(IpAddr, u16)>,
     /// How long stopping may take.
     pub grace: Duration,
+    /// The platform's database, and how its tasks run; `None` for a worker that runs the authorization tasks only.
+    pub platform: Option<PlatformConfig>,
+}
+
+/// How the platform's tasks run.
+#[derive(Debug, Clone)]
+pub struct PlatformConfig {
+    /// The database.
+    pub database: DatabaseConfig,
+    /// How many of them may be in flight at once.
+    pub concurrency: u16,
+    /// How often the scheduler looks for periodic tasks that are due.
+    pub tick: Duration,
+    /// How long events are stored.
+    pub events_retention: Duration,
 }
 
 /// How callbacks are made.
@@ -118,8 +141,10 @@ impl Config {
         if health_port.len() > 1 {
             return Err(settings.bad(&WORKER_HEALTH_PORT));
         }
+        let platform = PlatformConfig::from_settings(settings)?;
+        let broker = BrokerConfig::from_settings(settings)?;
         Ok(Self {
-            broker: BrokerConfig::from_settings(settings)?,
+            broker: if platform.is_some() { broker.with_queue(platform_queue::QUEUE) } else { broker },
             store: StoreConfig::from_settings(settings)?,
             acl_service: settings.acl_service()?,
             acl_access: AclAccess {
@@ -151,7 +176,19 @@ impl Config {
             },
             health: health_port.first().map(|port| (bind, *port)),
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
+            platform,
         })
+    }
+}
+
+impl PlatformConfig {
+    /// Every setting is read, also without a database: a bad value is named in any case.
+    fn from_settings(settings: &Settings) -> Result<Option<Self>, SettingError> {
+        let concurrency = number(settings, &PLATFORM_CONCURRENCY, 1000)?;
+        let tick = settings.seconds(&SCHEDULER_TICK_SEC, 60)?;
+        let events_retention = events_retention(settings)?;
+        let database = DatabaseConfig::from_settings(settings)?;
+        Ok(database.map(|database| Self { database, concurrency, tick, events_retention }))
     }
 }
 

@@ -1,4 +1,5 @@
-//! worker: takes requests from the queue, asks acl-service, records the decision and calls the client back.
+//! worker: takes requests from the queue, asks acl-service, records the decision and calls the client back. With a
+//! database it also runs the platform's tasks, and the scheduler of the periodic ones.
 
 pub mod app;
 mod callback;
@@ -7,6 +8,7 @@ mod error;
 mod measurements;
 pub mod metrics;
 mod overdue;
+pub mod scheduler;
 pub mod settings;
 mod tasks;
 

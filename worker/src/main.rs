@@ -24,10 +24,18 @@ async fn serve(process: Process) -> Result<(), Failure> {
     let config = Config::from_settings(&process.settings)?;
     // Without a port nothing could scrape the metrics.
     let exposition = config.health.map(|_| process.exposition()).transpose()?;
-    let connecting =
-        async { Ok((config.store.open(&[Writes::Records]).await?, config.broker.connect("worker").await?)) };
-    let Some((store, broker)) = unless_stopped(&process.shutdown, connecting).await? else { return Ok(()) };
-    let mut app = App::build(&config, store.clone(), broker.clone())?;
+    let connecting = async {
+        let store = config.store.open(&[Writes::Records]).await?;
+        let db = match &config.platform {
+            Some(platform) => Some(platform.database.open().await?),
+            None => None,
+        };
+        Ok((store, db, config.broker.connect("worker").await?))
+    };
+    let Some((store, db, broker)) = unless_stopped(&process.shutdown, connecting).await? else {
+        return Ok(());
+    };
+    let mut app = App::build(&config, store.clone(), broker.clone(), db.clone())?;
     if let Some(exposition) = exposition {
         app = app.with_metrics(exposition);
     }
@@ -35,5 +43,8 @@ async fn serve(process: Process) -> Result<(), Failure> {
     let ran = app.run(process.shutdown).await;
     broker.close().await;
     store.close().await;
+    if let Some(db) = db {
+        db.close().await;
+    }
     ran
 }

@@ -20,4 +20,8 @@ service_runtime::settings! {
         "The file in which the worker keeps the revoked tasks across a restart";
     WORKER_HEALTH_PORT = "", "a port, or nothing for no listener",
         "The port on which the worker serves /healthz and /readyz";
+    PLATFORM_CONCURRENCY = "4", "tasks, 1 to 1000",
+        "The maximum number of the platform's tasks in flight in one worker, if it has a database";
+    SCHEDULER_TICK_SEC = "1", "seconds, more than 0, at most 60",
+        "How often the scheduler looks for periodic tasks that are due";
 }

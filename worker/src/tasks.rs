@@ -4,6 +4,7 @@ mod attempt_number;
 mod authorize;
 mod deliver_callback;
 mod delivery;
+pub(crate) mod platform;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use crate::callback::circuit_breaker::Breakers;
 use crate::callback::origin_limits::OriginLimits;
 use crate::config::{CallbackConfig, Config};
 use crate::error::WorkerError;
+pub(crate) use platform::PlatformParts;
 
 /// The parts that tasks work with.
 pub(crate) struct Parts {
@@ -44,10 +46,14 @@ impl Parts {
     }
 }
 
-/// Every task that this worker runs.
-pub(crate) fn list(parts: Parts) -> Result<Tasks, DuplicateTask> {
+/// Every task that this worker runs; those of the platform only with a database.
+pub(crate) fn list(parts: Parts, platform: Option<PlatformParts>) -> Result<Tasks, DuplicateTask> {
     let parts = Arc::new(parts);
-    Tasks::default()
+    let tasks = Tasks::default()
         .register(authorize::AuthorizeTask { parts: Arc::clone(&parts) })?
-        .register(deliver_callback::DeliverCallbackTask { parts })
+        .register(deliver_callback::DeliverCallbackTask { parts })?;
+    match platform {
+        Some(platform) => platform::register(tasks, &Arc::new(platform)),
+        None => Ok(tasks),
+    }
 }

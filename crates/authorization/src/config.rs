@@ -22,6 +22,8 @@ pub struct BrokerConfig {
     url: ServerUrl,
     /// The queue of requests; the names of the other queues derive from it.
     pub task_queue: String,
+    /// Further queues to declare.
+    further: Vec<String>,
     queue_type: QueueType,
     publish_timeout: Duration,
     limit: Duration,
@@ -62,6 +64,7 @@ impl BrokerConfig {
         Ok(Self {
             url: broker_url(settings)?,
             task_queue: settings.parse_with(&TASK_QUEUE, queue_name)?,
+            further: Vec::new(),
             queue_type: settings.parse_with(&TASK_QUEUE_TYPE, |text| match text {
                 "quorum" => Some(QueueType::Quorum),
                 "classic" => Some(QueueType::Classic),
@@ -73,13 +76,21 @@ impl BrokerConfig {
         })
     }
 
+    /// The same, with a further queue to declare, and its dead letter queue.
+    #[must_use]
+    pub fn with_queue(mut self, queue: &str) -> Self {
+        self.further.push(queue.to_owned());
+        self
+    }
+
     /// Connects, under this process's name.
     ///
     /// # Errors
     /// Returns an error that names the broker and its address if it cannot be reached.
     pub async fn connect(&self, process: &str) -> Result<Arc<dyn Broker>, Failure> {
+        let own = [self.task_queue.clone(), deliver_callback::queue(&self.task_queue)];
         let topology = Topology {
-            queues: vec![self.task_queue.clone(), deliver_callback::queue(&self.task_queue)],
+            queues: own.into_iter().chain(self.further.iter().cloned()).collect(),
             queue_type: self.queue_type,
             publish_timeout: self.publish_timeout,
             name: format!("voltgate {process}"),

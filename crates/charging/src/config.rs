@@ -8,7 +8,7 @@ use service_runtime::server_url::{Allowed, ServerUrl};
 use service_runtime::settings::{STARTUP_TIMEOUT_SEC, SettingError, Settings};
 
 use crate::db::{Db, OpenError};
-use crate::settings::{DATABASE_CONNECTIONS, DATABASE_URL};
+use crate::settings::{DATABASE_CONNECTIONS, DATABASE_URL, EVENTS_RETENTION_HOURS};
 
 /// The parts of a URL that sqlx reads. It silently ignores other parts.
 const ALLOWED: Allowed = Allowed {
@@ -23,6 +23,14 @@ const ALLOWED: Allowed = Allowed {
     ],
     ipv6: true,
 };
+
+/// How long events are stored.
+///
+/// # Errors
+/// Returns an error if the setting has a bad value.
+pub fn events_retention(settings: &Settings) -> Result<Duration, SettingError> {
+    Ok(Duration::from_secs(settings.number(&EVENTS_RETENTION_HOURS, 1..=8760)? * 3600))
+}
 
 /// The database's location.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ pub mod lease;
 pub mod maintenance;
 pub mod metrics;
 pub mod notifications;
+pub mod periodic;
 pub mod reports;
 pub mod reservations;
 pub mod sessions;
@@ -29,6 +30,7 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("events", events::STATEMENTS),
     ("idempotency", idempotency::STATEMENTS),
     ("lease", lease::STATEMENTS),
+    ("periodic", periodic::STATEMENTS),
     ("stations::charging_stations::evses", stations::charging_stations::evses::STATEMENTS),
     ("stations::locations", stations::locations::STATEMENTS),
     ("stations::search", stations::search::STATEMENTS),

@@ -6,4 +6,6 @@ service_runtime::settings! {
         "The database of the platform; a worker without it runs the authorization tasks only", url;
     DATABASE_CONNECTIONS = "10", "2 to 1000",
         "The maximum number of connections that one process opens to PostgreSQL";
+    EVENTS_RETENTION_HOURS = "48", "hours, 1 to 8760",
+        "How long the platform's events are stored, for streams that resume and for readers that were away";
 }

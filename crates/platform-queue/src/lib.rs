@@ -2,5 +2,7 @@
 #![warn(missing_docs)]
 
 pub mod events;
+pub mod tasks;
 
 pub use events::{EVENTS_EXCHANGE, EventPublisher};
+pub use tasks::{PlatformQueue, QUEUE};

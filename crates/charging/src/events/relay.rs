@@ -6,26 +6,25 @@
 //! copy of an event comes first, it comes after the first copy of each earlier one.
 
 use std::collections::HashSet;
+use std::fmt;
 use std::pin::pin;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ::metrics::gauge;
 use common::error_chain::BoxError;
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Event, State, Written};
 use crate::db::{Db, DbError};
 use crate::events;
-use crate::lease::Holder;
+use crate::lease::Lease;
 use crate::metrics::OUTBOX_UNPUBLISHED;
 
 /// The lease of the relay that publishes.
 const LEASE: &str = "outbox";
 const LEASE_SPAN: Duration = Duration::from_secs(10);
-/// How long before its end the lease is renewed, and how long another relay waits before it asks for it again.
-const LEASE_MARGIN: Duration = Duration::from_secs(6);
-const LEASE_AGAIN: Duration = Duration::from_secs(1);
 /// How long an event of another process may wait for the next look.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How many events are published before that is recorded.
@@ -51,38 +50,52 @@ enum RelayError {
     Publish(#[source] BoxError),
 }
 
-struct Relay<'a, P> {
+/// Publishes what has a position.
+struct Publishing<'a, P> {
     db: &'a Db,
-    publisher: Option<P>,
-    holder: Holder,
-    /// Until when this relay holds the lease.
-    held: Option<Instant>,
-    /// When to ask again for a lease that another process holds.
-    ask_at: Instant,
+    publisher: P,
+    lease: Lease,
 }
 
 /// Relays events until `shutdown`. Without a publisher they only get their positions. It survives the loss of the database
-/// and of the publisher.
+/// and of the publisher; without the publisher, events still get their positions at once.
 pub async fn run<P: Publish>(db: &Db, publisher: Option<P>, written: &Written, shutdown: CancellationToken) {
-    let mut relay = Relay { db, publisher, holder: Holder::new(), held: None, ask_at: Instant::now() };
-    let mut failing = None;
+    let numbered = Notify::new();
+    let publishing = async {
+        if let Some(publisher) = publisher {
+            let lease = Lease::new(LEASE, LEASE_SPAN);
+            Publishing { db, publisher, lease }.run(&numbered, &shutdown).await;
+        }
+    };
+    tokio::join!(number(db, written, &numbered, &shutdown), publishing);
+}
+
+/// Gives positions until `shutdown`.
+async fn number(db: &Db, written: &Written, numbered: &Notify, shutdown: &CancellationToken) {
+    let mut outage = Outage::of("events get no position");
     loop {
         // From here on, so that no event is missed that is written during the look.
         let mut written = pin!(written.notified());
         written.as_mut().enable();
         let looked = tokio::select! {
-            looked = relay.look() => looked,
-            () = overdue(&shutdown) => break,
+            looked = number_all(db, numbered) => looked,
+            () = overdue(shutdown) => return,
         };
-        let wait = report(looked, failing);
-        failing = wait;
+        let wait = outage.after(looked);
         tokio::select! {
-            () = shutdown.cancelled() => break,
+            () = shutdown.cancelled() => return,
             () = tokio::time::sleep(wait.unwrap_or(LOOK_EVERY)) => {}
             () = written, if wait.is_none() => {}
         }
     }
-    relay.release().await;
+}
+
+async fn number_all(db: &Db, numbered: &Notify) -> Result<(), DbError> {
+    while db.read(async |tx| events::are_unnumbered(tx).await).await? {
+        db.write(async |tx| events::number(tx).await).await?;
+        numbered.notify_one();
+    }
+    Ok(())
 }
 
 async fn overdue(shutdown: &CancellationToken) {
@@ -90,93 +103,78 @@ async fn overdue(shutdown: &CancellationToken) {
     tokio::time::sleep(GRACE).await;
 }
 
-/// Logs the begin and the end of an outage. Returns how long to wait if there is one.
-fn report(looked: Result<(), RelayError>, failing: Option<Duration>) -> Option<Duration> {
-    match (looked, failing) {
-        (Ok(()), None) => None,
-        (Ok(()), Some(_)) => {
-            tracing::info!("events are relayed again");
-            None
-        }
-        (Err(error), None) => {
-            tracing::warn!(%error, "events cannot be relayed; trying again");
-            Some(FIRST_WAIT)
-        }
-        (Err(error), Some(waited)) => {
-            tracing::debug!(%error, "events still cannot be relayed");
-            Some((waited * 2).min(MAX_WAIT))
-        }
-    }
-}
-
-impl<P: Publish> Relay<'_, P> {
-    /// Relays what is there, until nothing is left.
-    async fn look(&mut self) -> Result<(), RelayError> {
+impl<P: Publish> Publishing<'_, P> {
+    async fn run(mut self, numbered: &Notify, shutdown: &CancellationToken) {
+        let mut outage = Outage::of("events cannot be published");
         loop {
-            let read = self.db.read(async |tx| {
-                Ok::<_, DbError>((events::are_unnumbered(tx).await?, events::state(tx).await?))
-            });
-            let (unnumbered, state) = read.await?;
-            let numbered = unnumbered && self.number().await?;
-            let published = self.publish(state).await?;
-            if !numbered && !published {
-                return Ok(());
+            let looked = tokio::select! {
+                looked = self.publish_all() => looked,
+                () = overdue(shutdown) => break,
+            };
+            let wait = outage.after(looked);
+            tokio::select! {
+                () = shutdown.cancelled() => break,
+                () = tokio::time::sleep(wait.unwrap_or(LOOK_EVERY)) => {}
+                () = numbered.notified(), if wait.is_none() => {}
             }
         }
+        self.lease.release(self.db).await;
     }
 
-    async fn number(&mut self) -> Result<bool, RelayError> {
-        Ok(self.db.write(async |tx| events::number(tx).await).await? > 0)
+    async fn publish_all(&mut self) -> Result<(), RelayError> {
+        loop {
+            let state = self.db.read(async |tx| events::state(tx).await).await?;
+            report_unpublished(state.last_position - state.published);
+            if state.last_position <= state.published || !self.lease.hold(self.db).await? {
+                return Ok(());
+            }
+            self.publish_batch(state).await?;
+        }
     }
 
-    /// Publishes a batch. Returns whether there was one.
-    async fn publish(&mut self, state: State) -> Result<bool, RelayError> {
-        if self.publisher.is_none() {
-            return Ok(false);
-        }
-        report_unpublished(state.last_position - state.published);
-        if state.last_position <= state.published || !self.take_lease().await? {
-            return Ok(false);
-        }
-        let Some(publisher) = &mut self.publisher else { return Ok(false) };
+    async fn publish_batch(&mut self, state: State) -> Result<(), RelayError> {
         let after = state.published;
         let batch = self.db.read(async move |tx| events::after(tx, after, BATCH).await).await?;
-        // Events that were pruned unpublished, when nothing was published here, leave a gap.
+        // Where nothing was published before, events may have been deleted unpublished.
         let done = batch.last().map_or(state.last_position, |last| last.position);
         for run in Runs(&batch) {
-            if let Err(error) = publisher.publish(run).await {
+            if let Err(error) = self.publisher.publish(run).await {
                 // Another process may have a connection that works.
-                self.release().await;
+                self.lease.release(self.db).await;
                 return Err(RelayError::Publish(error));
             }
         }
-        self.db.write(async move |tx| events::published(tx, done).await).await?;
-        report_unpublished(state.last_position - done);
-        Ok(true)
+        Ok(self.db.write(async move |tx| events::published(tx, done).await).await?)
+    }
+}
+
+/// Logs the begin and the end of an outage, and says how long to wait in it.
+struct Outage {
+    what: &'static str,
+    waited: Option<Duration>,
+}
+
+impl Outage {
+    fn of(what: &'static str) -> Self {
+        Self { what, waited: None }
     }
 
-    async fn take_lease(&mut self) -> Result<bool, DbError> {
-        let now = Instant::now();
-        if self.held.is_some_and(|until| until > now + LEASE_MARGIN) {
-            return Ok(true);
-        }
-        if self.held.is_none() && now < self.ask_at {
-            return Ok(false);
-        }
-        let holder = self.holder;
-        let taken = self.db.write(async move |tx| holder.take(tx, LEASE, LEASE_SPAN).await).await?;
-        self.held = taken.then_some(now + LEASE_SPAN);
-        self.ask_at = now + LEASE_AGAIN;
-        Ok(taken)
-    }
-
-    async fn release(&mut self) {
-        if self.held.take().is_some() {
-            let (holder, db) = (self.holder, self.db);
-            let released = db.write(async move |tx| holder.release(tx, LEASE).await);
-            // Otherwise it runs out.
-            let _ = tokio::time::timeout(GRACE, released).await;
-        }
+    /// How long to wait after a failure.
+    fn after<E: fmt::Display>(&mut self, looked: Result<(), E>) -> Option<Duration> {
+        let what = self.what;
+        self.waited = match (looked, self.waited) {
+            (Ok(()), None) => None,
+            (Ok(()), Some(_)) => {
+                tracing::info!("it is over: {what}");
+                None
+            }
+            (Err(error), None) => {
+                tracing::warn!(%error, "{what}; trying again");
+                Some(FIRST_WAIT)
+            }
+            (Err(_), Some(waited)) => Some((waited * 2).min(MAX_WAIT)),
+        };
+        self.waited
     }
 }
 
@@ -247,13 +245,13 @@ mod tests {
 
     #[test]
     fn an_outage_is_waited_out_with_growing_waits() {
-        let failed = || Err(RelayError::Database(DbError::Slow));
-        let mut wait = report(failed(), None);
-        assert_eq!(wait, Some(FIRST_WAIT));
+        let mut outage = Outage::of("nothing works");
+        assert_eq!(outage.after(Err(DbError::Slow)), Some(FIRST_WAIT));
         for _ in 0..10 {
-            wait = report(failed(), wait);
+            outage.after(Err(DbError::Slow));
         }
-        assert_eq!(wait, Some(MAX_WAIT));
-        assert_eq!(report(Ok(()), wait), None);
+        assert_eq!(outage.after(Err(DbError::Slow)), Some(MAX_WAIT));
+        assert_eq!(outage.after(Ok::<_, DbError>(())), None);
+        assert_eq!(outage.after(Err(DbError::Slow)), Some(FIRST_WAIT));
     }
 }

@@ -1,5 +1,7 @@
 //! The log of the statuses that a charger has sent.
 
+use std::time::Duration;
+
 use uuid::Uuid;
 
 use super::connectors::ConnectorStatus;
@@ -12,6 +14,9 @@ statements! {
             WHERE station_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3";
     PRUNE = "DELETE FROM status_log WHERE id IN (SELECT id FROM status_log WHERE id < $1 ORDER BY id LIMIT $2)";
 }
+
+/// How long an entry is kept.
+pub const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 
 /// A status, as a charger sent it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,4 +74,34 @@ pub(super) async fn add(tx: &mut Tx, station: Uuid, evse: Option<Uuid>, sent: &S
 /// Returns an error if the database cannot be used.
 pub async fn list(tx: &mut Tx, station: Uuid, before: Uuid, limit: i64) -> Result<Vec<Entry>, DbError> {
     Ok(on!(tx, |c| sqlx::query_as(LIST).bind(station).bind(before).bind(limit).fetch_all(c).await)?)
+}
+
+/// Deletes entries that arrived before this moment, at most `limit`. Returns how many.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn prune(tx: &mut Tx, before: At, limit: i64) -> Result<u64, DbError> {
+    let before = first_id_at(before);
+    Ok(on!(tx, |c| {
+        sqlx::query(PRUNE).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?)
+}
+
+/// No id made at this moment or later is smaller: a UUID of version 7 begins with the milliseconds since 1970.
+fn first_id_at(at: At) -> Uuid {
+    let millis = u128::try_from(at.millis()).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_compared_by_the_moment_at_which_they_were_made() {
+        let before = At::now();
+        let id = Uuid::now_v7();
+        let after = At::now().plus(Duration::from_millis(1));
+        assert!(first_id_at(before) < id && id < first_id_at(after));
+    }
 }

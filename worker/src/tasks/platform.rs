@@ -1,0 +1,47 @@
+//! The platform's tasks. They have no client: what fails is logged, and the next run of a periodic task does its work.
+
+mod prune;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use charging::{Db, DbError};
+use task_queue::task::DuplicateTask;
+use task_queue::{Broker, Failure, Outcome, Retry, Tasks};
+
+use crate::config::PlatformConfig;
+pub(crate) use prune::{PruneEvents, PruneIdempotencyKeys, PruneStatusLog};
+
+/// How long a task waits for a database that is away, before it is tried again.
+const RETRY_AFTER: Duration = Duration::from_secs(10);
+
+/// The parts that the platform's tasks work with.
+pub(crate) struct PlatformParts {
+    db: Db,
+    events_retention: Duration,
+    /// Whether events go to an exchange. If so, only published ones may be deleted.
+    events_are_published: bool,
+}
+
+impl PlatformParts {
+    pub(crate) fn new(config: &PlatformConfig, db: Db, broker: &dyn Broker) -> Self {
+        Self { db, events_retention: config.events_retention, events_are_published: broker.bus().is_some() }
+    }
+}
+
+/// Adds every task of the platform.
+pub(super) fn register(tasks: Tasks, parts: &Arc<PlatformParts>) -> Result<Tasks, DuplicateTask> {
+    tasks
+        .register(PruneEvents(Arc::clone(parts)))?
+        .register(PruneIdempotencyKeys(Arc::clone(parts)))?
+        .register(PruneStatusLog(Arc::clone(parts)))
+}
+
+/// The outcome of a task that the database failed. It is never dead-lettered for that.
+fn failed(error: &DbError) -> Outcome {
+    let failure = Failure::of("voltgate", "DatabaseError", vec![error.to_string().into()]);
+    if !error.is_transient() {
+        return failure.into();
+    }
+    Retry { failure: Some(failure), ..Retry::after(RETRY_AFTER) }.into()
+}
