@@ -59,13 +59,11 @@ fn places() -> [Resource; 5] {
     ]
 }
 
-fn of_network() -> [Resource; 2] {
-    [
-        slow_resource("/api/v1/network", &[("GET", Access::PLATFORM_READ)], OF_ANY_LENGTH)
-            .route(get().to(network::export)),
-        slow_resource("/api/v1/network/import", &[("POST", Access::PLATFORM_OPERATE)], OF_ANY_LENGTH)
-            .route(post().to(network::import)),
-    ]
+fn of_network() -> [Resource; 1] {
+    let methods = &[("GET", Access::PLATFORM_READ), ("POST", Access::PLATFORM_OPERATE)];
+    [slow_resource("/api/v1/network", methods, OF_ANY_LENGTH)
+        .route(get().to(network::export))
+        .route(post().to(network::import))]
 }
 
 fn lively() -> [Resource; 2] {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use crate::settings::VOLTGATE_KEY;
 use common::api_key::ApiKey;
 use common::error_chain::root_cause;
+use platform_api::settings::PLATFORM_API_PORT;
 use public_api::settings::PUBLIC_API_PORT;
 use reqwest::{Request, RequestBuilder, Response, StatusCode};
 use serde::de::DeserializeOwned;
@@ -34,6 +35,12 @@ impl Service {
     pub(crate) fn public_api(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
         let default = format!("{}:{}", settings.this_machine(), settings.port(&PUBLIC_API_PORT)?);
         Self::new(settings, "public-api", option.unwrap_or(&default))
+    }
+
+    /// platform-api at the option's URL, or else at the settings'.
+    pub(crate) fn platform_api(settings: &Settings, option: Option<&str>) -> Result<Self, Failure> {
+        let default = format!("{}:{}", settings.this_machine(), settings.port(&PLATFORM_API_PORT)?);
+        Self::new(settings, "platform-api", option.unwrap_or(&default))
     }
 
     /// acl-service at the option's URL, or else at the settings'.

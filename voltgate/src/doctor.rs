@@ -1,6 +1,7 @@
 //! `voltgate doctor`: checks every dependency and setting, and suggests a remedy for each problem.
 
 mod broker;
+mod database;
 mod finding;
 mod machine;
 mod management;
@@ -27,6 +28,10 @@ pub(crate) struct DoctorArgs {
     /// acl-service's URL [default: AUTHORIZATION_SERVICE_URL and AUTHORIZATION_SERVICE_PORT]
     #[arg(long, value_name = "URL")]
     pub(crate) acl: Option<String>,
+    /// platform-api's URL; asked only where a database is set [default: http://127.0.0.1:PLATFORM_API_PORT, https://localhost
+    /// with TLS_CERT_FILE]
+    #[arg(long, value_name = "URL")]
+    pub(crate) platform: Option<String>,
     /// The data directory of `voltgate up` [default: as in BROKER_URL and REDIS_URL, or voltgate-data if it exists]
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
@@ -36,13 +41,18 @@ pub(crate) struct DoctorArgs {
 }
 
 pub(crate) async fn run(settings: &Settings, args: DoctorArgs) -> Result<ExitCode, Failure> {
-    let (broker, store, services) =
-        tokio::join!(broker::look(settings), store::look(settings), services::look(settings, &args));
+    let (broker, store, database, services) = tokio::join!(
+        broker::look(settings),
+        store::look(settings),
+        database::look(settings),
+        services::look(settings, &args)
+    );
     let findings: Vec<Finding> = settings::look(settings)
         .into_iter()
         .chain([machine::open_files()])
         .chain(broker)
         .chain(store)
+        .chain(database)
         .chain(services)
         .collect();
     let count = |severity| findings.iter().filter(|finding| finding.severity == severity).count();

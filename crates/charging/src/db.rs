@@ -5,6 +5,7 @@
 //! and no `SET` except `SET LOCAL`.
 
 mod at;
+pub mod diagnostics;
 mod error;
 mod migrations;
 mod row;

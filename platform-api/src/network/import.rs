@@ -1,4 +1,4 @@
-//! `POST /api/v1/network/import`: a stream of any number of locations with their stations. Each location is applied in a
+//! `POST /api/v1/network`: a stream of any number of locations with their stations. Each location is applied in a
 //! transaction of its own, with all of its stations or not at all; the response reports what was refused.
 
 use std::borrow::Cow;
@@ -84,7 +84,7 @@ enum NotApplied {
 ///
 /// `application/x-ndjson`: one location with its `stations` a line; `text/csv`: one connector a line, those of a location
 /// one after another; `application/json`: one object with `locations` and `stations`, at most 16 MiB.
-#[utoipa::path(post, path = "/api/v1/network/import", operation_id = "import_network", tag = "network", params(ImportQuery),
+#[utoipa::path(post, path = "/api/v1/network", operation_id = "import_network", tag = "network", params(ImportQuery),
     request_body(content((NetworkBody = "application/x-ndjson"), (NetworkBody = "text/csv"), (Object = "application/json"))),
     responses((status = 200, description = "What was done", body = Report),
         Invalid, BodyTooLarge, BodyTooSlow, UnsupportedMediaType, Unavailable))]

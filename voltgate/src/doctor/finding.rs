@@ -15,7 +15,7 @@ pub(super) enum Severity {
 pub(super) struct Finding {
     pub(super) severity: Severity,
     /// The subject, such as `broker queue celery`.
-    check: String,
+    pub(super) check: String,
     detail: String,
     /// What to do; empty if nothing has to be done.
     remedy: String,

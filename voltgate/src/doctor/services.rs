@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use charging::settings::DATABASE_URL;
 use public_api::metrics::QUEUE_AGE;
 use public_api::settings::AUTHORIZATION_TIMEOUT_SEC;
 use reqwest::{Response, StatusCode};
@@ -21,12 +22,24 @@ pub(super) async fn look(settings: &Settings, args: &DoctorArgs) -> Vec<Finding>
     let api = Service::public_api(settings, args.api.as_deref());
     let acl = Service::acl(settings, args.acl.as_deref());
     let limit = settings.seconds(&AUTHORIZATION_TIMEOUT_SEC, 3600).unwrap_or(LIMIT);
-    let (age, api, acl) = tokio::join!(
+    let platform = if settings.is_given(&DATABASE_URL) {
+        Some(Service::platform_api(settings, args.platform.as_deref()))
+    } else {
+        None
+    };
+    let (age, api, acl, platform) = tokio::join!(
         queue_age(api.as_ref().ok(), limit),
         ask(&api, "public-api", &["readyz"], "start public-api, or name it with --api"),
         ask(&acl, "acl-service", &NOBODY, "start acl-service, or correct AUTHORIZATION_SERVICE_URL"),
+        async {
+            let platform = platform.as_ref()?;
+            Some(
+                ask(platform, "platform-api", &["readyz"], "start platform-api, or name it with --platform")
+                    .await,
+            )
+        },
     );
-    [acl, api].into_iter().chain(age).collect()
+    [acl, api].into_iter().chain(platform).chain(age).collect()
 }
 
 async fn ask(
@@ -75,7 +88,7 @@ fn answered(response: &Response, name: &'static str, at: &str) -> Finding {
         StatusCode::SERVICE_UNAVAILABLE => Finding::failure(
             name,
             format!("{at} is not ready (503)"),
-            "it has lost its broker or its store: see the lines above",
+            "it has lost its broker, its store or its database: see the lines above",
         ),
         status => Finding::failure(
             name,
