@@ -14,7 +14,7 @@ use nix::unistd::{Uid, User};
 
 use crate::packages;
 use crate::ports::free_port;
-use crate::process::Process;
+use crate::process::{Process, QUITS_WITHIN};
 
 const READY_WITHIN: Duration = Duration::from_secs(60);
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -75,7 +75,7 @@ impl Postgres {
         }
         let [program, arguments @ ..] = &unprivileged("postgres")?[..] else { bail!("no command") };
         let mut command = Process::command(program, &packages::search_path(), &self.data);
-        command.args(arguments).arg("-D").arg(&self.data);
+        command.args(arguments).arg("-D").arg(&self.data).env(QUITS_WITHIN, "1");
         let port = format!("port={}", self.port);
         for option in [
             &port,

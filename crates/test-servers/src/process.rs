@@ -25,11 +25,20 @@ const LOG_LINES_SHOWN: usize = 60;
 /// that started the server.) The subshell then kills its whole process group by the number 0, which cannot have been
 /// reused. It ignores SIGHUP because the kernel sends it to an orphaned group with a paused server. Children in sessions
 /// of their own end by themselves when the server has ended, unless they are paused; so they are resumed.
+///
+/// With the variable [`QUITS_WITHIN`] the server first gets SIGQUIT and that many seconds.
 const WATCHED: &str = r#"
 exec 3<&0 </dev/null
-(trap '' HUP INT TERM; read -r _ <&3; kill -CONT $(cat /proc/$$/task/$$/children) 2>/dev/null; kill -KILL 0) &
+(trap '' HUP INT TERM QUIT; read -r _ <&3
+[ -z "$QUITS_WITHIN" ] || kill -QUIT $$
+kill -CONT $$ $(cat /proc/$$/task/$$/children) 2>/dev/null
+sleep "${QUITS_WITHIN:-0}"
+kill -KILL 0) &
 exec "$@" 3<&-
 "#;
+
+/// A variable of a command whose server leaves something behind when it is killed, but not when it gets SIGQUIT.
+pub(crate) const QUITS_WITHIN: &str = "QUITS_WITHIN";
 
 /// A running server in its own process group. Dropping it kills the server and all processes that it started.
 #[derive(Debug)]

@@ -14,9 +14,12 @@ const EVENTUALLY: Duration = Duration::from_secs(10);
 const PAUSE_SERVERS_AND_KILL_PARENT: &str = r#"exec "$VOLTGATE_TEST_PYTHON" -c '
 import glob, os, redis, signal
 for process in glob.glob("/proc/[0-9]*"):
-    is_postgres = open(process + "/comm").read() == "postgres\n"
-    if is_postgres and os.readlink(process + "/cwd").startswith(os.environ["TMPDIR"]):
-        os.kill(int(process[6:]), signal.SIGSTOP)
+    try:
+        is_postgres = open(process + "/comm").read() == "postgres\n"
+        if is_postgres and os.readlink(process + "/cwd").startswith(os.environ["TMPDIR"]):
+            os.kill(int(process[6:]), signal.SIGSTOP)
+    except OSError:
+        pass # It has ended meanwhile.
 server = redis.from_url(os.environ["VOLTGATE_TEST_REDIS_URL"]).info()["process_id"]
 os.kill(server, signal.SIGSTOP)
 os.kill(os.getppid(), signal.SIGKILL)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use charging::events::{self, Event, Happened, State};
 use charging::stations::{charging_stations, locations};
 use charging::{At, Db, DbError, Tx};
-use futures_util::future::join_all;
+use futures_util::future::try_join_all;
 use rand::RngExt;
 use serde_json::json;
 use uuid::Uuid;
@@ -40,13 +40,17 @@ async fn state(db: &Db) -> State {
     db.read(async |tx| events::state(tx).await).await.unwrap()
 }
 
+fn jitter() -> Duration {
+    Duration::from_millis(rand::rng().random_range(0..3))
+}
+
 /// Changes a station and writes an event with the number of the change. The transaction lasts for a random time.
 async fn change(tx: &mut Tx, station: Uuid) -> Result<(), DbError> {
     let count = "UPDATE stations SET version = version + 1 WHERE id = $1 RETURNING version";
     let (version,): (i64,) = on!(tx, |c| sqlx::query_as(count).bind(station).fetch_one(c).await)?;
-    tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..3))).await;
+    tokio::time::sleep(jitter()).await;
     events::write(tx, &happened(station, version)).await?;
-    tokio::time::sleep(Duration::from_millis(rand::rng().random_range(0..3))).await;
+    tokio::time::sleep(jitter()).await;
     Ok(())
 }
 
@@ -74,14 +78,17 @@ async fn a_reader_misses_no_event_and_sees_those_of_a_station_in_order() {
             stations.push(create_station(db, &draft).await.row.id);
         }
         let written = AtomicBool::new(false);
-        let writers = join_all((0..WRITERS).map(async |writer| {
-            for step in 0..CHANGES {
-                let station = stations[(writer + step) % STATIONS];
-                db.write(async |tx| change(tx, station).await).await.unwrap();
-            }
-        }));
+        let writers = (0..WRITERS).map(|writer| {
+            let (db, stations) = (db.clone(), stations.clone());
+            tokio::spawn(async move {
+                for step in 0..CHANGES {
+                    let station = stations[(writer + step) % STATIONS];
+                    db.write(async move |tx| change(tx, station).await).await.unwrap();
+                }
+            })
+        });
         let writers = async {
-            writers.await;
+            try_join_all(writers).await.unwrap();
             written.store(true, Ordering::SeqCst);
         };
         let ((), seen, also_seen) = tokio::join!(writers, follow(db, &written), follow(db, &written));
