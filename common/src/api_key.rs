@@ -205,7 +205,7 @@ impl Scope {
     }
 
     /// The scopes of the core open nothing in the platform, and the platform's open nothing in the core.
-    const fn is_of_platform(self) -> bool {
+    pub const fn is_of_platform(self) -> bool {
         matches!(self, Self::PlatformRead | Self::PlatformOperate | Self::PlatformAdmin)
     }
 }

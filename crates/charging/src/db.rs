@@ -19,6 +19,7 @@ use ::metrics::{gauge, histogram};
 use embedded_db::{DataFile, DirectoryLock};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use tracing::Instrument;
 
 pub use self::at::At;
 pub use self::error::{DbError, OpenError};
@@ -106,10 +107,7 @@ impl Db {
     /// Returns an error if another process holds the directory, or the file cannot be used.
     pub async fn open(directory: &Path) -> Result<Self, OpenError> {
         let lock = DirectoryLock::take(directory, PLATFORM_FILE)?;
-        let write = sqlite::writer(&PLATFORM_FILE.within(directory), true).await?;
-        migrations::sqlite(&write).await?;
-        let read = sqlite::readers(&PLATFORM_FILE.within(directory)).await?;
-        Ok(Self::Lite(Lite { read, write, _lock: Some(lock) }))
+        Self::with_file(directory, true, Some(lock)).await
     }
 
     /// Opens the file that another process may own. The file must exist.
@@ -117,10 +115,18 @@ impl Db {
     /// # Errors
     /// Returns an error if the file does not exist, or is of another version.
     pub async fn open_beside(directory: &Path) -> Result<Self, OpenError> {
-        let write = sqlite::writer(&PLATFORM_FILE.within(directory), false).await?;
-        migrations::sqlite(&write).await?;
-        let read = sqlite::readers(&PLATFORM_FILE.within(directory)).await?;
-        Ok(Self::Lite(Lite { read, write, _lock: None }))
+        Self::with_file(directory, false, None).await
+    }
+
+    async fn with_file(
+        directory: &Path,
+        create: bool,
+        lock: Option<DirectoryLock>,
+    ) -> Result<Self, OpenError> {
+        let file = PLATFORM_FILE.within(directory);
+        migrations::sqlite(sqlite::unlimited(&file, create).await?).await?;
+        let (write, read) = (sqlite::writer(&file).await?, sqlite::readers(&file).await?);
+        Ok(Self::Lite(Lite { read, write, _lock: lock }))
     }
 
     /// Runs `body` in a transaction that only reads. It sees one state of the database.
@@ -158,6 +164,7 @@ impl Db {
                 }
             }
         });
+        let ran = ran.instrument(tracing::info_span!("transaction", kind = kind.name()));
         let ran = ran.await.unwrap_or_else(|_| Err(DbError::Slow.into()));
         histogram!(DATABASE_TRANSACTION, "kind" => kind.name()).record(began.elapsed().as_secs_f64());
         ran

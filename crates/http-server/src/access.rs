@@ -40,6 +40,11 @@ impl Access {
         methods.iter().find(|(names, _)| has(names)).map(|(_, access)| *access)
     }
 
+    /// Whether a scope of the platform is required.
+    pub(crate) fn is_of_platform(self) -> bool {
+        matches!(self, Self::With(scopes) if scopes.iter().any(|scope| scope.is_of_platform()))
+    }
+
     /// The value of `Allow`.
     pub(crate) fn allow(methods: &[(&'static str, Self)]) -> String {
         methods.iter().map(|(names, _)| *names).collect::<Vec<_>>().join(", ")

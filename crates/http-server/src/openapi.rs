@@ -58,8 +58,11 @@ pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
     components.responses.extend(answers::components());
     components.headers.extend(answers::shared_headers());
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("vg_<id>_<secret>");
-    let about =
-        "An API key, where keys are required. A key with the scope `admin` may be used for every call.";
+    let of_platform = resources.iter().flat_map(Resource::methods).any(|(_, access)| access.is_of_platform());
+    let admin = if of_platform { "platform:admin" } else { "admin" };
+    let about = format!(
+        "An API key, where keys are required. A key with the scope `{admin}` may be used for every call."
+    );
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.description(Some(about)).build()));
     let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(header)));

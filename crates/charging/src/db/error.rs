@@ -115,9 +115,9 @@ fn class(refused: &dyn DatabaseError) -> Class {
         // PostgreSQL: it starts, stops, is full, a replica, or the statement took too long.
         "25006" | "57014" => Class::Unavailable,
         code if code.len() == 5 && ["08", "53", "57", "58"].contains(&&code[..2]) => Class::Unavailable,
-        // SQLite: locked, out of memory, read-only, an I/O error, full, cannot open. The lower byte is the primary code.
+        // SQLite: locked, out of memory, read-only, interrupted, an I/O error, full, cannot open. The lower byte is the primary code.
         code if code.len() < 5 => match code.parse::<u32>().map(|code| code & 0xff) {
-            Ok(5..=8 | 10 | 13 | 14) => Class::Unavailable,
+            Ok(5..=10 | 13 | 14) => Class::Unavailable,
             _ => Class::Defect,
         },
         _ => Class::Defect,

@@ -2,7 +2,7 @@
 //! in use needs any more is removed by a later one (contract), which raises `oldest_program`.
 
 use sqlx::migrate::{Migration, MigrationType, Migrator};
-use sqlx::{PgPool, SqlSafeStr, SqlitePool};
+use sqlx::{Connection, PgPool, SqlSafeStr, SqliteConnection};
 
 use super::{DbError, OpenError};
 
@@ -36,10 +36,11 @@ pub(super) async fn postgres(pool: &PgPool) -> Result<(), OpenError> {
 }
 
 /// Brings the tables of a SQLite file up to date.
-pub(super) async fn sqlite(writer: &SqlitePool) -> Result<(), OpenError> {
-    migrator(&SQLITE).run(writer).await.map_err(failure)?;
-    let (needed, found): (i64, i64) =
-        sqlx::query_as(SUPPORT).fetch_one(writer).await.map_err(DbError::from)?;
+pub(super) async fn sqlite(mut connection: SqliteConnection) -> Result<(), OpenError> {
+    migrator(&SQLITE).run(&mut connection).await.map_err(failure)?;
+    let support = sqlx::query_as(SUPPORT).fetch_one(&mut connection).await;
+    let (needed, found): (i64, i64) = support.map_err(DbError::from)?;
+    connection.close().await.map_err(DbError::from)?;
     supported(needed, found)
 }
 

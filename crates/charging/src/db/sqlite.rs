@@ -1,20 +1,27 @@
 //! The connections to a SQLite file: one that writes, and some that read.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqliteConnection, SqlitePool};
 
 use super::{DbError, STATEMENT_LIMIT};
 
 const READERS: u32 = 4;
+/// How many instructions SQLite runs between two looks at the clock: about a millisecond.
+const STEPS: i32 = 20_000;
 /// How long to wait for a tool that writes beside this process.
 const BUSY: Duration = Duration::from_secs(5);
 
+/// A connection of its own, whose statements may take as long as they need: for the tables.
+pub(super) async fn unlimited(file: &Path, create: bool) -> Result<SqliteConnection, DbError> {
+    Ok(options(file).create_if_missing(create).connect().await?)
+}
+
 /// The connection that writes.
-pub(super) async fn writer(file: &Path, create: bool) -> Result<SqlitePool, DbError> {
-    Ok(pool(1).connect_with(options(file).create_if_missing(create)).await?)
+pub(super) async fn writer(file: &Path) -> Result<SqlitePool, DbError> {
+    Ok(pool(1).connect_with(options(file)).await?)
 }
 
 /// The connections that read.
@@ -41,4 +48,19 @@ fn pool(connections: u32) -> SqlitePoolOptions {
         .idle_timeout(None)
         .test_before_acquire(false)
         .acquire_timeout(STATEMENT_LIMIT)
+        .after_connect(|connection, _| Box::pin(limit(connection)))
+        .before_acquire(|connection, _| {
+            Box::pin(async move {
+                limit(connection).await?;
+                Ok(true)
+            })
+        })
+}
+
+/// Interrupts a statement that takes too long: it would hold up all others, and go on after its caller has left. A connection
+/// is acquired for one transaction.
+async fn limit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    let until = Instant::now() + STATEMENT_LIMIT;
+    connection.lock_handle().await?.set_progress_handler(STEPS, move || Instant::now() < until);
+    Ok(())
 }
