@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use charging::{At, Db, DbError, Tx};
+use charging::{At, Db, DbError, Tx, periodic};
 use platform_queue::{PlatformQueue, QUEUE};
 use serde_json::{Value, json};
 use task_queue::Broker;
@@ -31,10 +31,14 @@ async fn next(deliveries: &mut Deliveries) -> Value {
     headers.into()
 }
 
-fn schedule(db: &Db, broker: &Arc<dyn Broker>) -> (JoinHandle<()>, CancellationToken) {
+fn schedule(
+    tasks: &'static [Periodic],
+    db: &Db,
+    broker: &Arc<dyn Broker>,
+) -> (JoinHandle<()>, CancellationToken) {
     let (db, stop) = (db.clone(), CancellationToken::new());
     let (queue, stopped) = (PlatformQueue::new(Arc::clone(broker)), stop.clone());
-    let scheduler = Scheduler::new(TASKS, queue, TICK);
+    let scheduler = Scheduler::new(tasks, queue, TICK);
     (tokio::spawn(async move { scheduler.run(&db, stopped).await }), stop)
 }
 
@@ -45,11 +49,11 @@ async fn two_schedulers_publish_a_task_once_an_interval() {
     let broker = Deployment::new().await.broker().await;
     // Queues that do not exist are declared by the first message.
     let mut deliveries = broker.consume(QUEUE, 10, CancellationToken::new()).await.unwrap();
-    let (first, stop_first) = schedule(&db, &broker);
+    let (first, stop_first) = schedule(TASKS, &db, &broker);
     let mut ids = BTreeSet::new();
     ids.insert(next(&mut deliveries).await["id"].to_string());
     let began = Instant::now();
-    let (second, stop_second) = schedule(&db, &broker);
+    let (second, stop_second) = schedule(TASKS, &db, &broker);
     for count in 1..=5 {
         let task = next(&mut deliveries).await;
         assert_eq!(task["task"], "tests.periodic");
@@ -65,6 +69,34 @@ async fn two_schedulers_publish_a_task_once_an_interval() {
     next(&mut deliveries).await;
     stop_second.cancel();
     second.await.unwrap();
+}
+
+const HOURLY: &[Periodic] = &[Periodic { task: "tests.hourly", every: Duration::from_secs(3600) }];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_due_time_that_was_set_by_hand_is_moved_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Db::open(directory.path()).await.unwrap();
+    let broker = Deployment::new().await.broker().await;
+    let mut deliveries = broker.consume(QUEUE, 10, CancellationToken::new()).await.unwrap();
+    let (scheduler, stop) = schedule(HOURLY, &db, &broker);
+    next(&mut deliveries).await;
+    // With microseconds, as PostgreSQL's now() has them.
+    let set = async |tx: &mut Tx| {
+        let Tx::Lite(lite) = tx else { panic!("a file") };
+        let setting = "UPDATE periodic_tasks SET due_at = (due_at / 1000 - 3600000) * 1000 + 7";
+        Ok::<_, DbError>(sqlx::query(setting).execute(&mut **lite).await.map(drop)?)
+    };
+    eventually("the first due time", async || due(&db).await.is_empty().then_some(())).await;
+    db.write(set).await.unwrap();
+    next(&mut deliveries).await;
+    eventually("it to be moved on", async || due(&db).await.is_empty().then_some(())).await;
+    stop.cancel();
+    scheduler.await.unwrap();
+}
+
+async fn due(db: &Db) -> Vec<(String, At)> {
+    db.read(async |tx| periodic::due(tx).await).await.unwrap()
 }
 
 /// Old and new rows of each kind, of which only the new ones stay.
