@@ -34,6 +34,8 @@ mod system {
     mod doctor;
     mod documents;
     mod embedded;
+    mod events_relay;
+    mod exchange_publisher;
     mod failover;
     mod faults;
     mod fleet;
@@ -47,6 +49,7 @@ mod system {
     mod metrics;
     mod openapi;
     mod places;
+    mod platform_tasks;
     mod python;
     mod records;
     mod records_live;

@@ -94,7 +94,7 @@ impl Lease {
         Ok(taken)
     }
 
-    /// Gives the lease up, if it is held. Another process then takes it within about a second.
+    /// Releases the lease, if it is held. Another process then takes it within about a second.
     pub async fn release(&mut self, db: &Db) {
         if self.held_until.take().is_none() {
             return;

@@ -8,8 +8,9 @@ use crate::db::{At, DbError, Tx, on, statements};
 statements! {
     ADD = "INSERT INTO periodic_tasks (name, due_at) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING";
     DUE = "SELECT name, due_at FROM periodic_tasks WHERE due_at <= $1 ORDER BY due_at, name";
-    /// Another scheduler may have moved it on meanwhile.
-    MOVE_ON = "UPDATE periodic_tasks SET due_at = $3 WHERE name = $1 AND due_at = $2";
+    /// Never back: another scheduler may have moved it on meanwhile. It is not compared with the moment that was read, which
+    /// has only milliseconds, as an operator may have set another one.
+    MOVE_ON = "UPDATE periodic_tasks SET due_at = $2 WHERE name = $1 AND due_at < $2";
 }
 
 /// Adds a task that is due now, unless it is known.
@@ -36,7 +37,7 @@ pub async fn due(tx: &mut Tx) -> Result<Vec<(String, At)>, DbError> {
 /// Returns an error if the database cannot be used.
 pub async fn move_on(tx: &mut Tx, name: &str, was_due: At, interval: Duration) -> Result<(), DbError> {
     let next = next_after(was_due, interval, At::now());
-    on!(tx, |c| sqlx::query(MOVE_ON).bind(name).bind(was_due).bind(next).execute(c).await.map(drop))?;
+    on!(tx, |c| sqlx::query(MOVE_ON).bind(name).bind(next).execute(c).await.map(drop))?;
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The relay of the outbox: gives positions to committed events, and publishes them at least once, the events of one
+//! The relay of the outbox: assigns positions to committed events, and publishes them at least once, the events of one
 //! station in order.
 //!
 //! Any number of processes may run it. A lease keeps all but one from publishing, which saves work; the order does not
@@ -70,7 +70,7 @@ pub async fn run<P: Publish>(db: &Db, publisher: Option<P>, written: &Written, s
     tokio::join!(number(db, written, &numbered, &shutdown), publishing);
 }
 
-/// Gives positions until `shutdown`.
+/// Assigns positions until `shutdown`.
 async fn number(db: &Db, written: &Written, numbered: &Notify, shutdown: &CancellationToken) {
     let mut outage = Outage::of("events get no position");
     loop {
@@ -183,7 +183,8 @@ fn report_unpublished(events: i64) {
     gauge!(OUTBOX_UNPUBLISHED).set(events as f64);
 }
 
-/// Cuts a batch into runs, each of which has at most one event of a station, or of a location if it is about no station.
+/// Cuts a batch into runs, each of which has at most one event of a station, or of a location if it is about no station. It
+/// has at most one event that is about neither, too.
 struct Runs<'a>(&'a [Event]);
 
 impl<'a> Iterator for Runs<'a> {
