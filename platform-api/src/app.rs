@@ -75,7 +75,8 @@ impl App {
         let live = Live::new(self.db.clone(), self.live_streams, shutdown.child_token());
         let relay_stops = CancellationToken::new();
         let publisher = EventPublisher::on(&*self.broker);
-        let relaying = relay::run(&self.db, publisher, live.written(), relay_stops.clone());
+        // On the heap: the futures of transactions are too deep for the compiler inside that of `voltgate up`.
+        let relaying = Box::pin(relay::run(&self.db, publisher, live.written(), relay_stops.clone()));
         let serving = async {
             let routes = routes(self.db.clone(), live.clone());
             let serving = self.bound.serve("platform-api", routes, self.grace, shutdown);

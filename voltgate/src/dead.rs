@@ -132,7 +132,7 @@ impl DeadLetters {
     /// Passes every matching dead letter to `each`, which decides its fate.
     async fn each(&self, filter: &DeadFilter, mut each: impl FnMut(&Message) -> Fate) -> Result<(), Failure> {
         let now_ms = clock::now() / 1_000_000;
-        for queue in [self.queue.clone(), deliver_callback::queue(&self.queue)] {
+        for queue in self.queues().await {
             let judge =
                 |letter: &Message| if filter.fits(letter, now_ms) { each(letter) } else { Fate::Keep };
             let reviewed = review(&self.broker, &queue, filter.limit, now_ms, judge).await;
@@ -141,6 +141,15 @@ impl DeadLetters {
             })?;
         }
         Ok(())
+    }
+
+    /// The queues with dead letters. A broker that no worker with a database has used has none of the platform.
+    async fn queues(&self) -> Vec<String> {
+        let mut queues = vec![self.queue.clone(), deliver_callback::queue(&self.queue)];
+        if self.broker.depth(&dead_letter::queue_of(platform_queue::QUEUE)).await.is_ok() {
+            queues.push(platform_queue::QUEUE.to_owned());
+        }
+        queues
     }
 
     async fn list(&self, filter: &DeadFilter, as_json: bool) -> Result<ExitCode, Failure> {

@@ -68,7 +68,8 @@ impl System {
         let platform_config = platform_api::config::Config::from_settings(&settings)?;
         let store: Store =
             api_config.store.open(&[Writes::AccessLists, Writes::Notes, Writes::Records]).await?;
-        let broker = api_config.broker.connect("up").await?;
+        // Of the worker, because its queues are those of the platform too.
+        let broker = worker_config.broker.connect("up").await?;
         let db = platform_config.database.open().await?;
         let assembled = (|| {
             let acl = acl_service::app::App::build(&acl_config, &store)?;

@@ -3,6 +3,7 @@
 use authorization::config::broker_url;
 use authorization::settings::{TASK_QUEUE, TASK_QUEUE_TYPE};
 use authorization::tasks::deliver_callback;
+use charging::settings::DATABASE_URL;
 use service_runtime::settings::{STARTUP_TIMEOUT_SEC, Settings};
 use task_queue::broker::diagnostics::{
     BrokerFacts, DelayFacts, LadderFacts, QueueFacts, QueueState, examine,
@@ -20,8 +21,12 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let Ok(url) = broker_url(settings) else { return Vec::new() };
     let requests = settings.text(&TASK_QUEUE).to_owned();
     let callbacks = deliver_callback::queue(&requests);
-    let dead = [&requests, &callbacks].map(|queue| dead_letter::queue_of(queue));
-    let names: Vec<String> = [requests, callbacks].into_iter().chain(dead).collect();
+    let mut names = vec![requests, callbacks];
+    if settings.is_given(&DATABASE_URL) {
+        names.push(platform_queue::QUEUE.to_owned());
+    }
+    let dead: Vec<String> = names.iter().map(|queue| dead_letter::queue_of(queue)).collect();
+    names.extend(dead);
     let Ok(limit) = settings.seconds(&STARTUP_TIMEOUT_SEC, 3600) else { return Vec::new() };
     let at = url.to_string();
     match examine(url.expose(), &names, limit).await {
@@ -119,7 +124,11 @@ fn living(queue: &QueueFacts, wanted: &str) -> Vec<Finding> {
     let check = format!("queue {}", queue.name);
     let Some(QueueState { messages, consumers, kind }) = &queue.state else {
         let detail = "it does not exist, or the user may not see it";
-        return vec![Finding::warning(check, detail, "any service of Voltgate creates it at start-up")];
+        return vec![Finding::warning(
+            check,
+            detail,
+            "the first service that uses it creates it at start-up",
+        )];
     };
     let kind = match kind {
         Some(kind) if *kind == wanted || *kind == "embedded" => Finding::ok(&check, format!("is {kind}")),
