@@ -11,6 +11,7 @@ pub mod callback_host;
 pub mod chaos;
 pub mod collector;
 pub mod deployment;
+pub mod event_stream;
 pub mod fleet;
 pub mod link;
 pub mod load;
