@@ -56,9 +56,9 @@ pub(crate) async fn show(db: Data<Db>, path: Path<String>) -> Answer {
 /// Change a location
 ///
 /// A merge patch (RFC 7396): members that are given replace those of the location, `null` removes one, and objects are
-/// merged member by member.
+/// merged member by member. `application/merge-patch+json` is accepted too.
 #[utoipa::path(patch, path = "/api/v1/locations/{location_id}", operation_id = "change_location", tag = "locations",
-    request_body(content((LocationChange = "application/json"), (LocationChange = "application/merge-patch+json"))),
+    request_body = LocationChange,
     params(("location_id" = Uuid, Path, description = "The location's id"),
         ("If-Match" = String, Header, description = "The ETag of the version that is changed", example = "\"1\"")),
     responses((status = 200, description = "The location", body = LocationView,

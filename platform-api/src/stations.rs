@@ -118,8 +118,9 @@ pub(crate) async fn show(db: Data<Db>, path: Path<String>, request: HttpRequest)
 ///
 /// A merge patch (RFC 7396): members that are given replace those of the station, and `null` removes one. `evses` is
 /// replaced as a whole; EVSEs and connectors keep their ids if they are named by id, or by number.
+/// `application/merge-patch+json` is accepted too.
 #[utoipa::path(patch, path = "/api/v1/stations/{station_id}", operation_id = "change_station", tag = "stations",
-    request_body(content((StationChange = "application/json"), (StationChange = "application/merge-patch+json"))),
+    request_body = StationChange,
     params(("station_id" = Uuid, Path, description = "The station's id"),
         ("If-Match" = String, Header, description = "The ETag of the version that is changed", example = "\"1\"")),
     responses((status = 200, description = "The station", body = StationView,

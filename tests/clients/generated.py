@@ -1,6 +1,7 @@
 """Generates clients from the services' documents, and uses them: the calls, a problem, the callback, the stream.
 
-Arguments: a folder for the clients, the configuration of the generator, the URLs of public-api and acl-service, the key.
+Arguments: a folder for the clients, the configuration of the generator, the URLs of public-api, acl-service and
+platform-api, the key.
 """
 
 import http.server
@@ -16,7 +17,7 @@ import uuid
 import httpx
 import jsonschema_rs
 
-folder, config, api_url, acl_url, key = sys.argv[1:]
+folder, config, api_url, acl_url, platform_url, key = sys.argv[1:]
 station, driver = uuid.uuid4(), "sample-driver-token-0001"
 sys.path.insert(0, folder)
 
@@ -46,6 +47,10 @@ def client(package, url, **options):
 
 def call(package, module, **arguments):
     return importlib.import_module(f"{package}.api.{module}").sync(**arguments)
+
+
+def call_detailed(package, module, **arguments):
+    return importlib.import_module(f"{package}.api.{module}").sync_detailed(**arguments)
 
 
 def models(package):
@@ -145,4 +150,55 @@ assert isinstance(problem, models(api).Problem), problem
 assert (problem.status, problem.type_, problem.field) == (404, "urn:voltgate:problem:not-found", "request_id"), problem
 problem = call(acl, "groups.show_group", client=to_acl, name="none")
 assert isinstance(problem, models(acl).Problem) and problem.status == 404, problem
+
+platform, document = generated("platform_api", platform_url)
+to_platform, shapes = client(platform, platform_url), models(platform)
+drafted = shapes.LocationDraft(
+    name="Harbour garage",
+    address="Kai 1",
+    city="Hamburg",
+    country="DEU",
+    coordinates=shapes.Coordinates(latitude="53.541290", longitude="9.984160"),
+    time_zone="Europe/Berlin",
+)
+location = call(platform, "locations.create_location", client=to_platform, body=drafted, idempotency_key="one")
+assert (location.name, location.coordinates.latitude) == ("Harbour garage", "53.541290"), location
+again = call(platform, "locations.create_location", client=to_platform, body=drafted, idempotency_key="one")
+assert again == location, again
+connector = shapes.ConnectorDraft(
+    standard=shapes.Standard.IEC_62196_T2_COMBO,
+    format_=shapes.Format.CABLE,
+    power_type=shapes.PowerType.DC,
+    max_power_w=150_000,
+)
+drafted = shapes.StationDraft(
+    location_id=location.id, charger="HAM-0001", evses=[shapes.EvseDraft(connectors=[connector])]
+)
+created = call_detailed(platform, "stations.create_station", client=to_platform, body=drafted)
+assert created.status_code == 201, created
+station, etag = created.parsed, created.headers["etag"]
+assert created.headers["location"] == f"/api/v1/stations/{station.id}", created.headers
+assert station.evses[0].connectors[0].standard == shapes.Standard.IEC_62196_T2_COMBO, station
+found = call(platform, "stations.list_stations", client=to_platform, location_id=location.id, limit=1)
+assert (found.items, found.cursor) == ([station], None), found
+found = call(
+    platform, "locations.list_locations", client=to_platform, near="53.54,9.98", q="harb", min_power_w=100_000
+)
+assert [(item.id, item.distance_m) for item in found.items] == [(location.id, 310)], found
+change = dict(client=to_platform, station_id=station.id, body=shapes.StationChange(name="Left"))
+changed = call(platform, "stations.change_station", **change, if_match=etag)
+assert (changed.name, changed.evses) == ("Left", station.evses), changed
+problem = call(platform, "stations.change_station", **change, if_match=etag)
+assert isinstance(problem, shapes.Problem) and (problem.status, problem.field) == (412, "if-match"), problem
+log = call(platform, "stations.get_status_log", client=to_platform, station_id=station.id)
+assert log.items == [], log
+headers = {"Authorization": f"Bearer {key}", "Last-Event-ID": "0"}
+with httpx.stream("GET", f"{platform_url}/api/v1/live", headers=headers, timeout=60) as stream:
+    fields, lines = {}, stream.iter_lines()
+    while "data" not in fields:
+        name, _, value = next(lines).partition(": ")
+        fields[name] = value
+fields = {name: fields[name] for name in ("id", "event", "data")}
+assert conforms(document, {"$ref": "#/components/schemas/LiveEvent"}, fields), fields
+assert conforms(document, {"$ref": "#/components/schemas/Happened"}, json.loads(fields["data"])), fields
 print("done")

@@ -117,6 +117,13 @@ impl Deployment {
         (api, url)
     }
 
+    /// Starts a platform-api; the deployment has a `DATABASE_URL`.
+    pub async fn start_platform(&self) -> (Process, String) {
+        let mut platform = self.start_process("platform-api");
+        let url = format!("http://{}", platform.logged("address").await);
+        (platform, url)
+    }
+
     /// Starts a worker.
     pub fn start_worker(&self) -> Process {
         self.start_process("worker")

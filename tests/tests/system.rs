@@ -49,6 +49,16 @@ mod system {
     mod metrics;
     mod openapi;
     mod places;
+    mod platform_documents;
+    mod platform_events;
+    mod platform_gate;
+    mod platform_idempotency;
+    mod platform_live;
+    mod platform_outages;
+    mod platform_refusals;
+    mod platform_search;
+    mod platform_socket;
+    mod platform_stopping;
     mod platform_tasks;
     mod python;
     mod records;

@@ -8,6 +8,7 @@ mod at;
 pub mod diagnostics;
 mod error;
 mod migrations;
+mod postgres;
 mod row;
 mod sqlite;
 mod words;
@@ -18,12 +19,13 @@ use std::time::{Duration, Instant};
 use ::metrics::{gauge, histogram};
 use embedded_db::{DataFile, DirectoryLock};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{Postgres, Sqlite, SqlitePool, Transaction};
 use tracing::Instrument;
 
 pub use self::at::At;
 pub use self::error::{DbError, OpenError};
 pub use self::migrations::VERSION;
+pub use self::postgres::Pg;
 pub(crate) use self::row::{on, row, statements};
 pub(crate) use self::words::words;
 use crate::metrics::{DATABASE_REACHABLE, DATABASE_TRANSACTION};
@@ -50,7 +52,7 @@ const PROBE_EVERY: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone)]
 pub enum Db {
     /// PostgreSQL.
-    Pg(PgPool),
+    Pg(Pg),
     /// A SQLite file.
     Lite(Lite),
 }
@@ -96,7 +98,7 @@ impl Db {
                     tracing::warn!(%error, "the database cannot be reached yet; trying again");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
-                migrated => return migrated.map(|()| Self::Pg(pool)),
+                migrated => return migrated.map(|()| Self::Pg(Pg::new(pool))),
             }
         }
     }
@@ -172,8 +174,8 @@ impl Db {
 
     async fn begin(&self, kind: Kind) -> Result<Tx, DbError> {
         Ok(match (self, kind) {
-            (Self::Pg(pool), Kind::Read) => Tx::Pg(pool.begin_with(BEGIN_READ).await?),
-            (Self::Pg(pool), Kind::Write) => Tx::Pg(pool.begin_with(BEGIN_WRITE).await?),
+            (Self::Pg(pg), Kind::Read) => Tx::Pg(pg.begin(BEGIN_READ).await?),
+            (Self::Pg(pg), Kind::Write) => Tx::Pg(pg.begin(BEGIN_WRITE).await?),
             (Self::Lite(lite), Kind::Read) => Tx::Lite(lite.read.begin().await?),
             // A deferred transaction that reads first fails at once if another process has written meanwhile.
             (Self::Lite(lite), Kind::Write) => Tx::Lite(lite.write.begin_with("BEGIN IMMEDIATE").await?),
@@ -203,7 +205,7 @@ impl Db {
     /// Closes the connections. The file of an embedded database is complete from then on.
     pub async fn close(&self) {
         match self {
-            Self::Pg(pool) => pool.close().await,
+            Self::Pg(pg) => pg.pool.close().await,
             Self::Lite(lite) => {
                 lite.read.close().await;
                 lite.write.close().await;

@@ -71,7 +71,9 @@ impl HttpServiceFactory for Resource {
             }))
             // The last one added is the outermost.
             .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| async move {
-                if without_query && request.method() != Method::GET {
+                // A method that is not allowed is refused for that.
+                let known = Access::of(methods, request.method()).is_some();
+                if without_query && known && request.method() != Method::GET {
                     query::none(request.request())?;
                 }
                 next.call(request).await

@@ -1,9 +1,9 @@
 //! Clients generated from the services' documents work: every operation has code, and each kind of call is made.
 
 use tests::deployment::Deployment;
+use tests::platform::{KEY, Platform};
 use tests::python::Python;
 
-const KEY: &str = "vg_admin_5ec4e7000000000000000000000000000000000000000000";
 const CLIENTS: &str = include_str!("../../clients/generated.py");
 const CONFIG: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/openapi/openapi-python-client.yaml");
 
@@ -15,9 +15,10 @@ async fn clients_generated_for_python_can_make_the_calls_and_read_the_callback_a
         .with("WEBHOOK_PRIVATE_KEY", "whsk_BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=");
     let mut deployment = signing.with("AUTHORIZATION_SERVICE_KEY", KEY);
     let services = deployment.start().await;
+    let platform = Platform::of(deployment.clone()).await;
     let directory = tempfile::tempdir().unwrap();
     let (folder, log) = (directory.path().to_str().unwrap(), directory.path().join("log"));
-    let arguments = [folder, CONFIG, &services.api_url, &services.acl_url, KEY];
+    let arguments = [folder, CONFIG, &services.api_url, &services.acl_url, &platform.url, KEY];
     let mut python = Python::start(&deployment.servers.python, CLIENTS, &arguments, &log);
     assert!(python.ended_well().await, "{}", std::fs::read_to_string(log).unwrap());
 }

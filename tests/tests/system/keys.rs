@@ -21,7 +21,7 @@ async fn guarded() -> Deployment {
 }
 
 /// Creates a key in the store, as an operator does; returns it and its id.
-async fn created(deployment: &Deployment, scope: &str, more: &[&str]) -> (String, String) {
+pub(super) async fn created(deployment: &Deployment, scope: &str, more: &[&str]) -> (String, String) {
     let command = ["keys", "create", "--name", "test", "--scope", scope, "--json"];
     let (code, out, err) =
         Process::run("voltgate", &[&command, more].concat(), &deployment.environment).await;

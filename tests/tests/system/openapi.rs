@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde_json::Value;
 use tests::deployment::Deployment;
+use tests::platform::{KEY, Platform};
 use tests::python::Python;
 
-const KEY: &str = "vg_admin_5ec4e7000000000000000000000000000000000000000000";
 const SCHEMATHESIS: &str = "
 import os, sys
 os.chdir(sys.argv.pop(1))
@@ -29,8 +29,9 @@ async fn document(http: &reqwest::Client, base: &str) -> Value {
 async fn the_committed_documents_are_those_that_are_served() {
     let mut deployment = Deployment::new().await.with("CHARGE_SERVICE_API", true);
     let ((_acl, acl), (_api, api)) = (deployment.start_acl().await, deployment.start_api().await);
-    for (service, base) in [("public-api", api), ("acl-service", acl)] {
-        let served = document(&deployment.http, &base).await;
+    let platform = Platform::of(deployment.clone()).await;
+    for (service, base) in [("public-api", &api), ("acl-service", &acl), ("platform-api", &platform.url)] {
+        let served = document(&deployment.http, base).await;
         let name = format!("docs/openapi/{service}.json");
         let committed = std::fs::read(file(&name)).unwrap_or_default();
         let renew = format!("renew it: voltgate openapi {service} > {name}");
@@ -76,7 +77,8 @@ async fn the_address_of_each_service_leads_to_its_page_without_a_key() {
     let mut deployment = Deployment::new().await.with("API_KEYS", "required");
     let ((_acl, acl), (_api, api)) = (deployment.start_acl().await, deployment.start_api().await);
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    for base in [api, acl] {
+    let platform = Platform::of(deployment.clone()).await;
+    for base in [&api, &acl, &platform.url] {
         for method in [Method::GET, Method::HEAD] {
             let answer = client.request(method.clone(), format!("{base}/")).send().await.unwrap();
             let place = answer.headers().get("location").map(|place| place.to_str().unwrap().to_owned());
@@ -92,9 +94,11 @@ async fn schemathesis_finds_no_answer_that_is_not_in_the_document() {
     let unlimited = deployment.with("RATE_LIMIT_PER_SEC", 0).with("RATE_LIMIT_ADDRESS_PER_SEC", 0);
     let mut deployment = unlimited.with("AUTHORIZATION_SERVICE_KEY", KEY);
     let services = deployment.start().await;
+    let platform = Platform::of(deployment.clone()).await;
     tokio::join!(
         examine(&deployment, "public-api", &services.api_url),
-        examine(&deployment, "acl-service", &services.acl_url)
+        examine(&deployment, "acl-service", &services.acl_url),
+        examine(&deployment, "platform-api", &platform.url)
     );
 }
 

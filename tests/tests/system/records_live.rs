@@ -6,6 +6,7 @@ use common::ids::RequestId;
 use serde_json::Value;
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STRANGER, Services, ask};
+use tests::event_stream::EventStream;
 use tests::process::program;
 use tests::servers::reqwest_client;
 use tests::{PATIENCE, free_port};
@@ -13,18 +14,8 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::embedded::up;
 
-/// An open stream of server-sent events.
-struct Stream {
-    response: reqwest::Response,
-    text: String,
-}
-
-#[derive(Debug)]
-struct Event {
-    id: String,
-    kind: String,
-    data: Value,
-}
+/// A stream of decisions.
+struct Stream(EventStream);
 
 impl Stream {
     async fn open(api_url: &str, query: &str, last_id: Option<&str>) -> Self {
@@ -32,37 +23,12 @@ impl Stream {
         if let Some(last_id) = last_id {
             request = request.header("last-event-id", last_id);
         }
-        let response = request.send().await.unwrap();
-        assert_eq!(response.status(), 200);
-        assert_eq!(response.headers()["content-type"], "text/event-stream");
-        Self { response, text: String::new() }
-    }
-
-    /// The next event; `None` at the end of the stream.
-    async fn next(&mut self) -> Option<Event> {
-        loop {
-            while let Some((event, rest)) = self.text.split_once("\n\n") {
-                let field = |name: &str| {
-                    event.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap_or("")
-                };
-                let read = Event {
-                    id: field("id").to_owned(),
-                    kind: field("event").to_owned(),
-                    data: serde_json::from_str(field("data")).unwrap_or_default(),
-                };
-                self.text = rest.to_owned();
-                if !read.kind.is_empty() {
-                    return Some(read);
-                }
-            }
-            let piece = tokio::time::timeout(PATIENCE, self.response.chunk()).await.unwrap().ok()??;
-            self.text.push_str(std::str::from_utf8(&piece).unwrap());
-        }
+        Self(EventStream::open(request).await)
     }
 
     /// The request of the next decision, and the event's id.
     async fn decision(&mut self) -> (String, String) {
-        let event = self.next().await.unwrap();
+        let event = self.0.next().await.unwrap();
         assert_eq!(event.kind, "decision", "{event:?}");
         (event.data["request_id"].as_str().unwrap().to_owned(), event.id)
     }
@@ -96,7 +62,7 @@ async fn a_stream_shows_matching_decisions_and_can_be_resumed() {
     assert_eq!(resumed.decision().await, ids[2]);
     assert_eq!(resumed.decision().await.0, missed);
     let mut long_gone = Stream::open(&services.api_url, "", Some("1-1")).await;
-    assert_eq!(long_gone.next().await.unwrap().kind, "gap");
+    assert_eq!(long_gone.0.next().await.unwrap().kind, "gap");
 }
 
 #[tokio::test]
@@ -126,7 +92,7 @@ async fn open_streams_do_not_delay_a_stop_and_their_number_is_limited() {
     assert_eq!(services.api.stop().await, Some(0));
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     for mut stream in streams {
-        assert!(stream.next().await.is_none());
+        assert!(stream.0.next().await.is_none());
     }
 }
 

@@ -10,6 +10,9 @@ pub enum DbError {
     /// The database cannot be reached, or cannot work at present. The same may succeed later.
     #[error("the database cannot be used at present: {0}")]
     Unavailable(#[source] sqlx::Error),
+    /// The server cannot be reached.
+    #[error("the database cannot be reached")]
+    Away,
     /// The time limit passed.
     #[error("the database did not answer in time")]
     Slow,
@@ -61,7 +64,7 @@ impl DbError {
 
     /// Whether the same may succeed later.
     pub fn is_transient(&self) -> bool {
-        matches!(self, Self::Unavailable(_) | Self::Slow | Self::Conflict(_))
+        matches!(self, Self::Unavailable(_) | Self::Away | Self::Slow | Self::Conflict(_))
     }
 
     /// Whether this constraint is violated.

@@ -2,7 +2,7 @@
 
 /// An enum whose variants are written as these words everywhere.
 macro_rules! words {
-    ($(#[$attribute:meta])* $visibility:vis enum $name:ident { $($(#[$about:meta])* $variant:ident = $word:literal,)* }) => {
+    ($(#[$attribute:meta])* $visibility:vis enum $name:ident { $($(#[$about:meta])* $variant:ident = $word:tt,)* }) => {
         $(#[$attribute])*
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize, utoipa::ToSchema)]
         $visibility enum $name { $($(#[$about])* #[serde(rename = $word)] $variant,)* }
