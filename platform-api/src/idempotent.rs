@@ -46,9 +46,13 @@ pub(crate) async fn once(
 
 fn key(request: &HttpRequest, route: &'static str, body: &[u8]) -> Result<Option<Key>, Problem> {
     let Some(value) = request.headers().get("idempotency-key") else { return Ok(None) };
-    let text = value.to_str().ok().filter(|text| (1..=MAX_KEY).contains(&text.len()));
+    let is_visible = |text: &&str| text.bytes().all(|byte| byte.is_ascii_graphic());
+    let text = value.to_str().ok().filter(|text| (1..=MAX_KEY).contains(&text.len())).filter(is_visible);
     let expected = || {
-        Problem::invalid("idempotency-key", format!("expected 1 to {MAX_KEY} visible characters of ASCII"))
+        Problem::invalid(
+            "idempotency-key",
+            format!("expected 1 to {MAX_KEY} visible characters of ASCII, without spaces"),
+        )
     };
     let key = text.ok_or_else(expected)?.to_owned();
     let caller = caller(request).id.map_or_else(|| STRANGER.to_owned(), |id| id.to_string());

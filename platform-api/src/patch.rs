@@ -1,5 +1,8 @@
 //! Changes of documents by merge patch (RFC 7396), and the ids in paths.
 
+use std::str::FromStr;
+
+use common::ids::{NotUuid, StationId};
 use http_server::{Problem, body, input};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,6 +12,19 @@ use uuid::Uuid;
 /// The id in a path. A text that is no id is the id of nothing.
 pub(crate) fn path_id(text: &str) -> Result<Uuid, Problem> {
     text.parse().map_err(|_| not_found())
+}
+
+/// An id in a query.
+#[derive(Debug, Clone, Copy, utoipa::ToSchema)]
+#[schema(value_type = Uuid)]
+pub(crate) struct QueryId(pub(crate) Uuid);
+
+impl FromStr for QueryId {
+    type Err = NotUuid;
+
+    fn from_str(text: &str) -> Result<Self, NotUuid> {
+        text.parse::<StationId>().map(|id| Self(id.uuid()))
+    }
 }
 
 /// 404 for an id.
@@ -26,7 +42,7 @@ pub(crate) fn merged<T: Serialize + DeserializeOwned>(
         return Err(Problem::invalid("body", "expected an object"));
     };
     if let Some(name) = fixed.iter().find(|name| patch.contains_key(**name)) {
-        return Err(Problem::invalid(*name, "it cannot be changed"));
+        return Err(Problem::invalid(*name, "it cannot be changed: leave it out"));
     }
     with(before, patch)
 }

@@ -2,8 +2,8 @@
 //! `service_runtime::settings::NAMES`, and read it in `config.rs`.
 
 service_runtime::settings! {
-    PLATFORM_API_PORT = "8000", "a port",
-        "The port of platform-api; 0 for any free one";
+    PLATFORM_API_PORT = "8000", "a port; 0 asks for any free one",
+        "The port of platform-api";
     LIVE_STREAMS = "2000", "1 to 100000",
         "The maximum number of live streams of one process";
 }

@@ -23,7 +23,7 @@ pub(crate) use self::status_log::{__path_status_log, status_log};
 pub(crate) use self::view::{StationChange, StationView};
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
-use crate::patch::{self, path_id};
+use crate::patch::{self, QueryId, path_id};
 use crate::{answer, idempotent, paging};
 
 /// 64 EVSEs with 256 connectors need less.
@@ -45,7 +45,8 @@ pub(crate) struct StationPage {
 pub(crate) struct ListQuery {
     /// Stations at this location
     #[serde(default, deserialize_with = "input::optional")]
-    location_id: Option<Uuid>,
+    #[param(value_type = Option<Uuid>)]
+    location_id: Option<QueryId>,
     /// The station with this OCPP name; strangers find none
     #[serde(default, deserialize_with = "input::optional")]
     #[param(min_length = 1, max_length = 48)]
@@ -64,17 +65,17 @@ pub(crate) async fn list(db: Data<Db>, Query(query): Query<ListQuery>, request: 
     let sees = sees_chargers(&request);
     let limit = paging::limit(query.limit.as_deref())?;
     let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
+    let location = query.location_id.map(|id| id.0);
     let found = db.read(async |tx| match &query.charger {
         Some(_) if !sees => Ok(Vec::new()),
         Some(charger) => {
             let found = charging_stations::by_charger(tx, charger.as_str()).await?;
             let here = |station: &Station| {
-                query.location_id.is_none_or(|id| station.row.location_id == Some(id))
-                    && station.row.id > after
+                location.is_none_or(|id| station.row.location_id == Some(id)) && station.row.id > after
             };
             Ok(found.into_iter().filter(here).collect())
         }
-        None => charging_stations::list(tx, query.location_id, after, i64::from(limit) + 1).await,
+        None => charging_stations::list(tx, location, after, i64::from(limit) + 1).await,
     });
     let mut found: Vec<Station> = found.await?;
     let next = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.row.id));

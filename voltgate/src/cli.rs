@@ -31,10 +31,12 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run acl-service, worker and public-api in this process; needs no server unless BROKER_URL or REDIS_URL is set
+    /// Run every service in this process: public-api, acl-service, platform-api and the worker. It needs no server unless
+    /// BROKER_URL, REDIS_URL or DATABASE_URL is set
     #[command(after_help = "Example: voltgate up --data /var/lib/voltgate")]
     Up {
-        /// The directory of the embedded queue and store; excludes BROKER_URL and REDIS_URL [default: voltgate-data]
+        /// The directory of the embedded queue, store and database; excludes BROKER_URL, REDIS_URL and DATABASE_URL
+        /// [default: voltgate-data]
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
@@ -64,7 +66,7 @@ pub(crate) enum Command {
     #[command(after_help = "Exit code: 0 no check fails, warnings are possible; 1 a check fails\n\n\
         Example: voltgate doctor")]
     Doctor(DoctorArgs),
-    /// Copy the queue and the store of `voltgate up`, even while it runs, into a directory that is empty or does not
+    /// Copy the queue, the store and the database of `voltgate up`, even while it runs, into a directory that is empty or does not
     /// exist
     #[command(after_help = "Example: voltgate backup /backups/2026-11-28")]
     Backup {

@@ -36,14 +36,16 @@ pub(crate) struct KeysArgs {
 pub(crate) enum KeysCommand {
     /// Create a key and print it; it cannot be shown again
     #[command(
-        after_help = "Example: voltgate keys create --name roaming-partner --scope authorize,read --expires 90d"
+        after_help = "Example: voltgate keys create --name roaming-partner --scope authorize,read --expires 90d\n\
+            Example: voltgate keys create --name operator --scope platform:operate"
     )]
     Create {
         /// The key's owner or purpose
         #[arg(long)]
         name: String,
-        /// The key's scopes: authorize, read, acl, admin, platform:read, platform:operate, platform:admin; several separated by
-        /// commas
+        /// The key's scopes, separated by commas. authorize: request decisions; read: read requests, decisions and access
+        /// lists; acl: change access lists; admin: all of these. platform:read, platform:operate and platform:admin: read
+        /// the platform, change it, everything there
         #[arg(long)]
         scope: Scopes,
         /// When the key expires: 90d, 12h, 30m, or a timestamp such as 2027-01-31T00:00:00Z

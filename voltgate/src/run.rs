@@ -11,7 +11,9 @@ use service_runtime::settings::Settings;
 use crate::cli::{Cli, Command, Documented};
 use crate::client::Service;
 use crate::places::{Missing, Part, settle};
-use crate::{acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, settings, tables, up};
+use crate::{
+    acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, settings, tables, terminal, up,
+};
 
 const ALL_PARTS: &[Part] = &[Part::Queue, Part::Store, Part::Database];
 
@@ -128,7 +130,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
                 Documented::AclService => acl_service::openapi::document(),
                 Documented::PlatformApi => platform_api::openapi::document(),
             };
-            println!("{}", document.to_pretty_json().map_err(Failure::broken)?);
+            terminal::line(&document.to_pretty_json().map_err(Failure::broken)?);
             Ok(ExitCode::SUCCESS)
         }),
         Command::Completions { shell } => Box::pin(async move {

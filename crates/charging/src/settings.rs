@@ -3,7 +3,7 @@
 
 service_runtime::settings! {
     DATABASE_URL = "", "postgres://[user:password@]host[:port]/database or embedded:DIR",
-        "The database of the platform; a worker without it runs the authorization tasks only", url;
+        "The database of the platform. platform-api needs it, a worker without it runs the authorization tasks only, and `voltgate up` uses `platform.db` in its data directory", url;
     DATABASE_CONNECTIONS = "10", "2 to 1000",
         "The maximum number of connections that one process opens to PostgreSQL";
     EVENTS_RETENTION_HOURS = "48", "hours, 1 to 8760",

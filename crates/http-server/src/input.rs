@@ -30,6 +30,9 @@ pub fn object<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
 /// # Errors
 /// Returns 400, which names the member at fault.
 pub fn document<T: DeserializeOwned>(value: &Value) -> Result<T, Problem> {
+    if !value.is_object() {
+        return Err(Problem::invalid("body", "expected an object"));
+    }
     serde_path_to_error::deserialize(Input(Some(value))).map_err(|error| {
         let path: Vec<String> = error.path().iter().filter_map(segment).collect();
         let path = path.join(".");
@@ -343,7 +346,7 @@ mod tests {
                 value!({"place": place, "power": 7, "parts": [{"station_id": STATION}]}),
                 "parts.0.driver_token: it is missing",
             ),
-            (value!([]), "place.north: it is missing"),
+            (value!([]), "body: expected an object"),
         ] {
             assert_eq!(document::<Site>(&given).unwrap_err().to_string(), expected, "{given}");
         }

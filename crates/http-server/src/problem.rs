@@ -110,13 +110,14 @@ impl Problem {
 
     /// 412: the document has changed since the version that the client knows.
     pub fn precondition_failed() -> Self {
-        let detail = "the document has changed: read it again, and repeat the change with its ETag";
+        let detail = "If-Match is not the current ETag, which is in double quotes: the document may have changed; read it \
+                      again, and repeat the change with its ETag";
         Self::new(&kind::PRECONDITION_FAILED, "if-match", detail)
     }
 
     /// 428: the request must say which version of the document it is about (RFC 6585).
     pub fn precondition_required() -> Self {
-        let detail = "If-Match is required: the ETag of the document, as GET returned it";
+        let detail = "If-Match is required: the ETag of the document with its quotes, as GET returned it";
         Self::new(&kind::PRECONDITION_REQUIRED, "if-match", detail)
     }
 

@@ -114,7 +114,13 @@ impl Events {
         names: Names,
         seen: Option<i64>,
     ) -> Result<(Self, bool), crate::error::ApiError> {
-        let full = || Problem::unavailable("stream", "the maximum number of live streams is open", FULL_FOR);
+        let full = || {
+            Problem::unavailable(
+                "stream",
+                "the maximum number of live streams of this process is open (LIVE_STREAMS)",
+                FULL_FOR,
+            )
+        };
         let listener = live.listen().await.ok_or_else(full)?;
         let (position, lost) = match seen {
             None => (listener.position, false),

@@ -167,7 +167,12 @@ fn point(text: &str) -> Result<Coordinates, Problem> {
             (latitude.trim().parse().ok()?, longitude.trim().parse().ok()?);
         Some(Coordinates { latitude, longitude })
     };
-    parse().ok_or_else(|| Problem::invalid("near", "expected latitude,longitude such as 52.520008,13.404954"))
+    parse().ok_or_else(|| {
+        Problem::invalid(
+            "near",
+            "expected latitude,longitude such as 52.520008,13.404954, from -90 to 90 and from -180 to 180",
+        )
+    })
 }
 
 fn number(field: &'static str, text: Option<&str>, most: i64) -> Result<Option<i64>, Problem> {

@@ -29,6 +29,8 @@ const COLUMNS: [(&str, Of, &str); 19] = [
     ("power_type", Of::Connector, "power_type"),
     ("max_power_w", Of::Connector, "max_power_w"),
 ];
+/// The most lines of one location. Further ones are refused, because the location is then there twice.
+const MAX_LINES: usize = 10_000;
 const NUMBERS: [&str; 3] = ["evse_number", "connector_number", "max_power_w"];
 
 /// What a column belongs to.
@@ -60,10 +62,8 @@ struct Row {
 /// Lines that are about one location, read so far.
 #[derive(Debug, Default)]
 pub(super) struct Group {
-    /// The first of these lines.
-    first_line: u64,
-    pub(super) last_line: u64,
-    pub(super) lines: u64,
+    /// Their numbers.
+    pub(super) lines: Vec<u64>,
     pub(super) site: Site,
     /// The line of each station and connector, by its place in the site.
     places: Vec<(String, u64)>,
@@ -132,12 +132,10 @@ impl Header {
     /// Returns why the line cannot be read.
     pub(super) fn add(&self, group: &mut Group, number: u64, line: &str) -> Result<Option<Group>, Problem> {
         let row = self.row(line)?;
-        let ended = (group.lines > 0 && !group.is_about(&row)).then(|| std::mem::take(group));
-        if group.lines == 0 {
-            group.first_line = number;
-        }
-        group.lines += 1;
-        group.last_line = number;
+        let full = group.lines.len() >= MAX_LINES;
+        let ends = !group.lines.is_empty() && (full || !group.is_about(&row));
+        let ended = ends.then(|| std::mem::take(group));
+        group.lines.push(number);
         group.push(row, number);
         Ok(ended)
     }
@@ -150,7 +148,7 @@ impl Group {
             field.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let found = self.places.iter().filter(|(place, _)| of(place)).max_by_key(|(place, _)| place.len());
-        found.map_or(self.first_line, |(_, line)| *line)
+        found.map_or_else(|| self.lines.first().copied().unwrap_or_default(), |(_, line)| *line)
     }
 
     fn is_about(&self, row: &Row) -> bool {
@@ -303,8 +301,8 @@ mod tests {
         assert_eq!(site.stations.len(), 2);
         assert_eq!(site.stations[0]["evses"].as_array().unwrap().len(), 1);
         assert_eq!(site.stations[0]["evses"][0]["connectors"][1]["max_power_w"], 50000);
-        assert_eq!((groups[0].first_line, groups[0].lines), (2, 3));
-        assert_eq!((groups[1].site.stations.len(), groups[1].first_line), (0, 5));
+        assert_eq!(groups[0].lines, [2, 3, 4]);
+        assert_eq!((groups[1].site.stations.len(), &groups[1].lines[..]), (0, &[5][..]));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 //! transaction of its own, with all of its stations or not at all; the response reports what was refused.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
 use actix_web::http::header::CONTENT_TYPE;
@@ -61,6 +63,9 @@ struct Import {
     dry_run: bool,
     max_refusals: usize,
     report: Report,
+    /// What this import is about so far, as hashes: nothing may be there twice.
+    seen: HashSet<u64>,
+    hasher: RandomState,
 }
 
 /// Why an import ends before its body.
@@ -107,7 +112,8 @@ pub(crate) async fn import(
     };
     let format = format(&request)?;
     let report = Report { dry_run, ..Report::default() };
-    let mut import = Import { db, dry_run, max_refusals, report };
+    let (seen, hasher) = (HashSet::new(), RandomState::new());
+    let mut import = Import { db, dry_run, max_refusals, report, seen, hasher };
     let done = match format {
         Format::Json => {
             let text = body::read(&request, payload, MAX_JSON).await?;
@@ -133,14 +139,14 @@ impl Of<'_> {
     fn lines(self) -> u64 {
         match self {
             Self::Line(_) => 1,
-            Self::Group(group) => group.lines,
+            Self::Group(group) => group.lines.len() as u64,
         }
     }
 
     fn last_line(self) -> u64 {
         match self {
             Self::Line(line) => line,
-            Self::Group(group) => group.last_line,
+            Self::Group(group) => group.lines.last().copied().unwrap_or_default(),
         }
     }
 
@@ -164,6 +170,9 @@ struct Csv {
 impl Import {
     fn answer(mut self, done: Result<(), CutOff>) -> Answer {
         self.report.complete = done.is_ok();
+        if done.is_ok() && self.report.lines == 0 {
+            return Err(Problem::invalid("body", "it has no locations and no stations").into());
+        }
         let problem = match done {
             Ok(()) => return Ok(HttpResponse::Ok().json(self.report)),
             Err(CutOff::Body(problem)) => problem,
@@ -229,15 +238,18 @@ impl Import {
     async fn line(&mut self, line: Option<Bytes>, csv: Option<&mut Csv>) -> Result<(), CutOff> {
         self.report.lines += 1;
         let number = self.report.lines;
-        let text = line.as_deref().map(|line| {
+        let text = line.as_deref().ok_or_else(|| format!("it is longer than {MAX_LINE} bytes"));
+        let text = text.and_then(|line| {
             let line =
                 if number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
-            String::from_utf8_lossy(line)
+            std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())
         });
-        let Some(text) = text else {
-            let detail = format!("it is longer than {MAX_LINE} bytes");
-            self.refuse(number, &Problem::invalid("line", detail), csv.is_some());
-            return Ok(());
+        let text = match text {
+            Ok(text) => Cow::Borrowed(text),
+            Err(detail) => {
+                self.refuse(number, &Problem::invalid("line", detail), csv.is_some());
+                return Ok(());
+            }
         };
         match csv {
             Some(csv) => self.record(csv, number, text).await,
@@ -279,13 +291,17 @@ impl Import {
     }
 
     async fn group(&mut self, group: Group) -> Result<(), CutOff> {
-        if group.lines == 0 {
+        if group.lines.is_empty() {
             return Ok(());
         }
         self.apply(&group.site, Of::Group(&group)).await
     }
 
     async fn apply(&mut self, site: &Site, of: Of<'_>) -> Result<(), CutOff> {
+        if let Some(problem) = self.is_there_twice(site) {
+            self.refuse_all(of, &problem);
+            return Ok(());
+        }
         let mut tries = 0;
         loop {
             tries += 1;
@@ -302,10 +318,32 @@ impl Import {
             } else if error.is_transient() {
                 return Err(CutOff::Database(error));
             } else {
-                let problem = error.problem();
-                self.refuse(of.line_of(problem.field()), &problem, matches!(of, Of::Group(_)));
-                self.report.refused_with_it(of.lines() - 1);
+                self.refuse_all(of, &error.problem());
                 return Ok(());
+            }
+        }
+    }
+
+    /// Whether an earlier line has the same location, or a station with the same id or charger.
+    fn is_there_twice(&mut self, site: &Site) -> Option<Problem> {
+        for (field, identity) in site.identities() {
+            if !self.seen.insert(self.hasher.hash_one(&identity)) {
+                let detail =
+                    "an earlier line has the same one; a location has all its stations, one after another";
+                return Some(Problem::invalid(field, detail));
+            }
+        }
+        None
+    }
+
+    /// Refuses the lines of a location: the one at fault, and the others with it.
+    fn refuse_all(&mut self, of: Of<'_>, problem: &Problem) {
+        let at_fault = of.line_of(problem.field());
+        self.refuse(at_fault, problem, matches!(of, Of::Group(_)));
+        if let Of::Group(group) = of {
+            for line in group.lines.iter().filter(|line| **line != at_fault) {
+                let detail = format!("line {at_fault} of the same location is refused");
+                self.refuse(*line, &Problem::invalid("line", detail), true);
             }
         }
     }

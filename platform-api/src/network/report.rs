@@ -96,10 +96,4 @@ impl Report {
             self.refusals_not_named += 1;
         }
     }
-
-    /// Counts the other lines of a location that was refused.
-    pub(super) fn refused_with_it(&mut self, lines: u64) {
-        self.refused += lines;
-        self.refusals_not_named += lines;
-    }
 }

@@ -23,7 +23,7 @@ pub(super) struct Site {
     pub(super) stations: Vec<Members>,
 }
 
-/// What an id is made from if none is given, so that the same import again finds what it has created.
+/// What a location is recognized by if it has no id.
 const OF_LOCATION: [&str; 4] = ["name", "address", "city", "country"];
 
 impl Site {
@@ -40,6 +40,29 @@ impl Site {
         };
         let stations = stations.into_iter().enumerate().map(station).collect::<Result<_, _>>()?;
         Ok(Self { location: (!members.is_empty()).then_some(members), stations })
+    }
+
+    /// What tells the location and the stations apart from others, each with the member that it is made of.
+    pub(super) fn identities(&self) -> Vec<(String, Vec<String>)> {
+        let text = |members: &Members, name: &str| match members.get(name) {
+            Some(Value::String(text)) => text.clone(),
+            _ => String::new(),
+        };
+        let mut all = Vec::new();
+        if let Some(location) = &self.location {
+            let id = text(location, "id");
+            let by_name = OF_LOCATION.iter().map(|name| text(location, name)).collect();
+            all.push(if id.is_empty() { ("name".to_owned(), by_name) } else { ("id".to_owned(), vec![id]) });
+        }
+        for (index, station) in self.stations.iter().enumerate() {
+            for name in ["id", "charger"] {
+                let value = text(station, name);
+                if !value.is_empty() {
+                    all.push((format!("stations.{index}.{name}"), vec![name.to_owned(), value]));
+                }
+            }
+        }
+        all
     }
 
     /// Creates or changes the location and its stations: all of it or nothing.
@@ -65,7 +88,17 @@ async fn apply_location(tx: &mut Tx, members: &Members) -> Result<(Uuid, Count),
     let text = |name: &&str| members.get(*name).and_then(Value::as_str).unwrap_or_default();
     let id = match given_id(members)? {
         Some(id) => id,
-        None => derived(OF_LOCATION.iter().map(text)),
+        None => {
+            let [name, address, city, country] = OF_LOCATION.each_ref().map(|name| text(&name));
+            match locations::named(tx, name, address, city, country).await?[..] {
+                [] => Uuid::now_v7(),
+                [id] => id,
+                _ => {
+                    let detail = "several locations have this name and address; say which by its id";
+                    return Err(Problem::conflict("name", detail).into());
+                }
+            }
+        }
     };
     let Some(before) = locations::find(tx, id).await? else {
         let mut draft: LocationDraft = input::document(&Value::Object(members.clone()))?;

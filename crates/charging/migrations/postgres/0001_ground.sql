@@ -20,6 +20,7 @@ CREATE TABLE locations (
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 );
+CREATE INDEX locations_name ON locations (name, address);
 CREATE INDEX locations_place ON locations (latitude, longitude, id);
 
 CREATE TABLE stations (

@@ -20,6 +20,7 @@ CREATE TABLE locations (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
+CREATE INDEX locations_name ON locations (name, address);
 CREATE INDEX locations_place ON locations (latitude, longitude, id);
 
 CREATE TABLE stations (

@@ -12,7 +12,7 @@ const DIGITS: usize = 6;
 const EARTH_M: f64 = 6_371_008.8;
 const METRES_A_DEGREE: f64 = 111_194.9;
 
-/// A place: WGS 84, in degrees as texts with up to six decimals, as OCPI has them
+/// A place: WGS 84, in degrees as texts, as OCPI has them. Six decimals are kept, a seventh is cut off
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Coordinates {

@@ -28,6 +28,7 @@ statements! {
     TAKE = "UPDATE locations SET version = version WHERE id = $1";
     DELETE = "DELETE FROM locations WHERE id = $1 AND version = $2";
     STATIONS = "SELECT COUNT(*) FROM (SELECT 1 FROM stations WHERE location_id = $1 LIMIT 1) AS one";
+    NAMED = "SELECT id FROM locations WHERE name = $1 AND address = $2 AND city = $3 AND country = $4 ORDER BY id LIMIT 2";
     LIST = concat!("SELECT ", columns!(), " FROM locations WHERE id > $1 ORDER BY id LIMIT $2");
 }
 
@@ -183,6 +184,23 @@ pub async fn create(tx: &mut Tx, draft: &LocationDraft) -> Result<Location, Stat
 pub async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<Location>, DbError> {
     let found: Option<Stored> = on!(tx, |c| sqlx::query_as(FIND).bind(id).fetch_optional(c).await)?;
     found.map(Location::try_from).transpose()
+}
+
+/// The locations with this name and address, at most two of them.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn named(
+    tx: &mut Tx,
+    name: &str,
+    address: &str,
+    city: &str,
+    country: &str,
+) -> Result<Vec<Uuid>, DbError> {
+    let found: Vec<(Uuid,)> = on!(tx, |c| {
+        sqlx::query_as(NAMED).bind(name).bind(address).bind(city).bind(country).fetch_all(c).await
+    })?;
+    Ok(found.into_iter().map(|(id,)| id).collect())
 }
 
 /// Replaces what an operator wrote, if nothing has changed since this version.

@@ -69,6 +69,11 @@ impl OpeningTimes {
             let detail = "a location that is open at all times has no regular hours";
             return Err(Refused::new(format!("{field}.regular_hours"), detail));
         }
+        let openings = self.exceptional_openings.as_deref().unwrap_or_default();
+        if !self.twentyfourseven && hours.is_empty() && openings.is_empty() {
+            let detail = "a location that is not open at all times has regular hours or exceptional openings";
+            return Err(Refused::new(format!("{field}.regular_hours"), detail));
+        }
         few(&format!("{field}.regular_hours"), hours.len())?;
         for (index, period) in hours.iter().enumerate() {
             let place = format!("{field}.regular_hours.{index}");
@@ -194,6 +199,7 @@ mod tests {
         );
         let eighth = json!({"weekday": 8, "period_begin": "08:00", "period_end": "09:00"});
         assert_eq!(bad(json!([eighth])), "opening_times.regular_hours.0.weekday: expected 1 to 7");
+        assert!(refused(json!({"twentyfourseven": false})).starts_with("opening_times.regular_hours: "));
         let always = json!({"twentyfourseven": true, "regular_hours": [hours("08:00", "12:00")]});
         assert!(refused(always).starts_with("opening_times.regular_hours: "));
     }
