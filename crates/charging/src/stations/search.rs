@@ -46,7 +46,8 @@ macro_rules! has_evse {
 
 statements! {
     FORGET = "DELETE FROM location_words WHERE location_id = $1 AND of_charger = $2";
-    ADD = "INSERT INTO location_words (word, location_id, of_charger) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    ADD = "INSERT INTO location_words (word, location_id, of_charger) \
+           VALUES ($3, $1, $2), ($4, $1, $2), ($5, $1, $2), ($6, $1, $2), ($7, $1, $2), ($8, $1, $2) ON CONFLICT DO NOTHING";
     /// In the order of the index, so that a page costs no more than its own rows. A location that has several words with the
     /// prefix is found by the first of them.
     BY_WORD = concat!(
@@ -77,6 +78,8 @@ const MAX_WORD: usize = 40;
 const MAX_WORDS: usize = 3;
 /// The parameters of `SOME`.
 const AT_ONCE: usize = 10;
+/// The words of `ADD`.
+const WORDS_AT_ONCE: usize = 6;
 
 /// What the EVSEs of a location must have: one of them all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -164,22 +167,25 @@ pub(super) async fn set(
     words: impl Iterator<Item = String>,
     of_charger: bool,
 ) -> Result<(), DbError> {
-    let words: BTreeSet<String> = words.collect();
     on!(tx, |c| sqlx::query(FORGET).bind(location).bind(of_charger).execute(c).await.map(drop))?;
-    for word in words {
-        on!(tx, |c| sqlx::query(ADD).bind(word).bind(location).bind(of_charger).execute(c).await.map(drop))?;
-    }
-    Ok(())
+    add(tx, location, words, of_charger).await
 }
 
-/// Adds the words of a charger to its location.
+/// Adds words by which a location is found.
 pub(super) async fn add(
     tx: &mut Tx,
     location: Uuid,
     words: impl Iterator<Item = String>,
+    of_charger: bool,
 ) -> Result<(), DbError> {
-    for word in words {
-        on!(tx, |c| sqlx::query(ADD).bind(word).bind(location).bind(true).execute(c).await.map(drop))?;
+    let words: Vec<String> = words.collect::<BTreeSet<_>>().into_iter().collect();
+    for some in words.chunks(WORDS_AT_ONCE) {
+        on!(tx, |c| {
+            // A word that is there already is passed over, so the last one fills the statement.
+            let filled = some.iter().chain(some.last().into_iter().cycle()).take(WORDS_AT_ONCE);
+            let query = sqlx::query(ADD).bind(location).bind(of_charger);
+            filled.fold(query, sqlx::query::Query::bind).execute(c).await.map(drop)
+        })?;
     }
     Ok(())
 }
