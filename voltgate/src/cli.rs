@@ -11,6 +11,7 @@ use crate::dead::DeadArgs;
 use crate::doctor::DoctorArgs;
 use crate::keys::KeysArgs;
 use crate::log::LogArgs;
+use crate::seed::SeedArgs;
 use crate::settings::SettingsArgs;
 
 /// May this driver charge at this station? Everything in one command.
@@ -86,6 +87,12 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         data: PathBuf,
     },
+    /// Write a believable charging network into the platform's database, even while `voltgate up` runs
+    #[command(
+        after_help = "A second run with the same seed changes nothing. Ctrl-C leaves whole locations only.\n\n\
+        Example: voltgate seed --stations 1000"
+    )]
+    Seed(SeedArgs),
     /// Print the table of all settings, or what is in force here
     #[command(after_help = "Example: voltgate settings --effective")]
     Settings(SettingsArgs),

@@ -16,6 +16,7 @@ mod log;
 mod manual;
 mod places;
 pub mod run;
+mod seed;
 pub mod settings;
 pub mod tables;
 mod terminal;

@@ -173,7 +173,9 @@ fn both(part: Part, data: &Path, setting: &Setting, settings: &Settings) -> Fail
 
 /// An embedded part must exist in its directory, unless the command creates or diagnoses it.
 fn there(settings: Settings, parts: &[Part], missing: Missing) -> Result<Settings, Failure> {
-    for part in parts.iter().filter(|part| missing == Missing::Refused && !part.is_new()) {
+    // A directory of an earlier release has no database, which matters only to a command that works on nothing else.
+    let is_needed = |part: &&Part| !part.is_new() || parts.len() == 1;
+    for part in parts.iter().filter(|part| missing == Missing::Refused && is_needed(part)) {
         let Some(directory) = part.directory(&settings)? else { continue };
         let (file, shown) = (part.file(), directory.display());
         if !file.is_in(&directory) {
@@ -260,6 +262,10 @@ mod tests {
         }
         assert!(!nowhere.exists());
         settle(&Settings::default(), Some(directory.path()), &[Part::Queue], Missing::Refused).unwrap();
+        let both = &[Part::Queue, Part::Database];
+        settle(&Settings::default(), Some(directory.path()), both, Missing::Refused).unwrap();
+        let why = refused(&[], Some(directory.path()), &[Part::Database], Missing::Refused);
+        assert!(why.contains("contains no platform.db"), "{why}");
     }
 
     #[test]

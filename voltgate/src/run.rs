@@ -12,7 +12,7 @@ use crate::cli::{Cli, Command, Documented};
 use crate::client::Service;
 use crate::places::{Missing, Part, settle};
 use crate::{
-    acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, settings, tables, terminal, up,
+    acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, seed, settings, tables, terminal, up,
 };
 
 const ALL_PARTS: &[Part] = &[Part::Queue, Part::Store, Part::Database];
@@ -67,6 +67,7 @@ impl Command {
             Self::Doctor(_) => "doctor",
             Self::Backup { .. } => "backup",
             Self::Restore { .. } => "restore",
+            Self::Seed(_) => "seed",
             Self::Settings(_) => "settings",
             Self::Openapi { .. } => "openapi",
             Self::Completions { .. } => "completions",
@@ -91,6 +92,7 @@ impl Command {
             Self::Doctor(args) => (args.data.as_deref(), ALL_PARTS, Missing::Reported),
             Self::Backup { data, .. } => (data.as_deref(), ALL_PARTS, Missing::Refused),
             Self::Dead(args) => (args.data.as_deref(), &[Part::Queue], Missing::Refused),
+            Self::Seed(args) => (args.data.as_deref(), &[Part::Database], Missing::Refused),
             Self::Keys(args) => (args.data.as_deref(), &[Part::Store], Missing::Refused),
             _ => (None, &[], Missing::Reported),
         }
@@ -120,6 +122,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Dead(args) => Box::pin(dead::run(settings, args)),
         Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
         Command::Keys(args) => Box::pin(keys::run(settings, args)),
+        Command::Seed(args) => Box::pin(seed::run(settings, args)),
         Command::Log(args) => Box::pin(log::run(settings, args)),
         Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),
         Command::Restore { backup, data } => Box::pin(backup::restore(backup, data)),

@@ -34,6 +34,7 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("stations::charging_stations::evses", stations::charging_stations::evses::STATEMENTS),
     ("stations::locations", stations::locations::STATEMENTS),
     ("stations::search", stations::search::STATEMENTS),
+    ("stations::search::near", stations::search::near::STATEMENTS),
     ("stations::charging_stations", stations::charging_stations::STATEMENTS),
     ("stations::status_log", stations::status_log::STATEMENTS),
 ];

@@ -30,7 +30,7 @@ statements! {
     BY_CHARGER = concat!("SELECT ", columns!(), " FROM stations WHERE charger = $1");
     UPDATE = "UPDATE stations SET location_id = $3, charger = $4, name = $5, access = $6, tariff_id = $7, \
               version = version + 1, updated_at = $8 WHERE id = $1 AND version = $2";
-    TAKE = "UPDATE stations SET version = version WHERE id = $1";
+    TAKE = "UPDATE stations SET version = version WHERE id = $1 RETURNING location_id";
     DELETE = "DELETE FROM stations WHERE id = $1 AND version = $2";
     LIST = concat!("SELECT ", columns!(), " FROM stations WHERE id > $1 ORDER BY id LIMIT $2");
     AT_LOCATION = concat!("SELECT ", columns!(),
@@ -129,6 +129,14 @@ impl Station {
 }
 
 impl StationDraft {
+    /// Checks what the types do not.
+    ///
+    /// # Errors
+    /// Returns the part at fault.
+    pub fn check(&self) -> Result<(), Refused> {
+        evses::check(self.evses.as_deref().unwrap_or_default())
+    }
+
     /// The draft with the ids of another version of the same station, where it names none: an EVSE or a connector is the one
     /// with the same number.
     #[must_use]
@@ -147,7 +155,7 @@ impl StationDraft {
 /// Returns an error if the draft is refused, its id or its charger's name is taken, its location does not exist, or the
 /// database cannot be used.
 pub async fn create(tx: &mut Tx, draft: &StationDraft) -> Result<Station, StationError> {
-    evses::check(draft.evses.as_deref().unwrap_or_default())?;
+    draft.check()?;
     let (id, now) = (draft.id.unwrap_or_else(Uuid::now_v7), At::now());
     at_location(tx, draft.location_id).await?;
     let created = on!(tx, |c| {
@@ -167,10 +175,10 @@ pub async fn create(tx: &mut Tx, draft: &StationDraft) -> Result<Station, Statio
             charger_taken()
         });
     }
-    evses::set(tx, id, draft.evses.as_deref().unwrap_or_default()).await?;
+    evses::add(tx, id, draft.evses.as_deref().unwrap_or_default()).await?;
     if let Some(location) = draft.location_id {
         let charger = draft.charger.as_ref().map(ChargerName::as_str);
-        search::add(tx, location, charger.into_iter().flat_map(search::words)).await?;
+        search::add(tx, location, charger.into_iter().flat_map(search::words), true).await?;
     }
     happened(tx, "station.created", id, draft.location_id, serde_json::json!({})).await?;
     find(tx, id).await?.ok_or(StationError::NotFound)
@@ -211,7 +219,7 @@ pub async fn update(
     version: i64,
     draft: &StationDraft,
 ) -> Result<Station, StationError> {
-    evses::check(draft.evses.as_deref().unwrap_or_default())?;
+    draft.check()?;
     let before = find_version(tx, id, version).await?;
     // In one order, and both: chargers that leave a location at once would leave each other's words behind.
     let locations = BTreeSet::from([before.location_id, draft.location_id]);
@@ -317,19 +325,17 @@ pub async fn without_location(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Ve
 /// # Errors
 /// Returns an error if the station does not exist, or the database cannot be used.
 pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), StationError> {
-    let taken = on!(tx, |c| sqlx::query(TAKE).bind(id).execute(c).await.map(|done| done.rows_affected()));
-    if taken.map_err(DbError::from)? == 0 {
-        return Err(StationError::NotFound);
-    }
+    let taken: Option<(Option<Uuid>,)> =
+        on!(tx, |c| sqlx::query_as(TAKE).bind(id).fetch_optional(c).await).map_err(DbError::from)?;
+    let (location,) = taken.ok_or(StationError::NotFound)?;
     let changed = evses::set_status(tx, id, sent).await?;
     status_log::add(tx, id, changed.as_ref().map(|changed| changed.evse), sent).await?;
     let Some(changed) = changed else { return Ok(()) };
-    let row = find_row(tx, id).await?.ok_or(StationError::NotFound)?;
     let more = serde_json::json!({
         "evse_id": changed.evse, "connector_number": sent.connector_number, "status": sent.status,
         "evse_status": changed.status,
     });
-    happened(tx, "charger.connector_status", id, row.location_id, more).await?;
+    happened(tx, "charger.connector_status", id, location, more).await?;
     Ok(())
 }
 

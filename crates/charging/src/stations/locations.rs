@@ -171,7 +171,7 @@ pub async fn create(tx: &mut Tx, draft: &LocationDraft) -> Result<Location, Stat
     if created == 0 {
         return Err(StationError::conflict("id", "there is a location with this id"));
     }
-    search::set(tx, id, draft.words(), false).await?;
+    search::add(tx, id, draft.words(), false).await?;
     happened(tx, "station.location_created", id).await?;
     let draft = LocationDraft { id: None, ..draft.clone() };
     Ok(Location { id, draft, version: 1, created_at: now, updated_at: now })

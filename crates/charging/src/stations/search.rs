@@ -1,6 +1,8 @@
 //! Finding locations: by words, and near a point.
 
-use std::collections::{BTreeSet, HashMap};
+pub(crate) mod near;
+
+use std::collections::BTreeSet;
 
 use sqlx::{ColumnIndex, Decode, FromRow, Row, Type};
 use unicode_normalization::UnicodeNormalization;
@@ -8,9 +10,10 @@ use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
 use super::connectors::{EvseStatus, Standard};
-use super::coordinates::Coordinates;
 use super::locations::{Location, Stored, columns};
 use crate::db::{DbError, Tx, on, statements};
+
+pub use self::near::near;
 
 /// Which of its EVSEs a location is found by. A parameter that is not given is null, and the condition true.
 macro_rules! has_evse {
@@ -46,7 +49,8 @@ macro_rules! has_evse {
 
 statements! {
     FORGET = "DELETE FROM location_words WHERE location_id = $1 AND of_charger = $2";
-    ADD = "INSERT INTO location_words (word, location_id, of_charger) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
+    ADD = "INSERT INTO location_words (word, location_id, of_charger) \
+           VALUES ($3, $1, $2), ($4, $1, $2), ($5, $1, $2), ($6, $1, $2), ($7, $1, $2), ($8, $1, $2) ON CONFLICT DO NOTHING";
     /// In the order of the index, so that a page costs no more than its own rows. A location that has several words with the
     /// prefix is found by the first of them.
     BY_WORD = concat!(
@@ -64,19 +68,14 @@ statements! {
     );
     BY_ID = concat!("SELECT ", columns!(), " FROM locations WHERE id > $1 AND ",
         has_evse!("locations.id", "$2", "$3", "$4"), " ORDER BY id LIMIT $5");
-    NEAR = concat!("SELECT l.id, l.latitude, l.longitude FROM locations l WHERE l.latitude BETWEEN $1 AND $2 \
-         AND (l.longitude BETWEEN $3 AND $4 OR l.longitude BETWEEN $5 AND $6) AND ", has_evse!("l.id", "$7", "$8", "$9"));
-    SOME = concat!("SELECT ", columns!(), " FROM locations WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
-    HAS_WORD = "SELECT COUNT(*) FROM (SELECT 1 FROM location_words WHERE location_id = $1 AND word >= $2 AND word < $3 \
-         AND (NOT of_charger OR $4) LIMIT 1) AS one";
 }
 
 /// The longest prefix of a word that is stored. Longer words are found by their beginning.
 const MAX_WORD: usize = 40;
 /// The maximum words of a query; further ones are not needed to tell places apart.
 const MAX_WORDS: usize = 3;
-/// The parameters of `SOME`.
-const AT_ONCE: usize = 10;
+/// The words of `ADD`.
+const WORDS_AT_ONCE: usize = 6;
 
 /// What the EVSEs of a location must have: one of them all of it.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -165,22 +164,25 @@ pub(super) async fn set(
     words: impl Iterator<Item = String>,
     of_charger: bool,
 ) -> Result<(), DbError> {
-    let words: BTreeSet<String> = words.collect();
     on!(tx, |c| sqlx::query(FORGET).bind(location).bind(of_charger).execute(c).await.map(drop))?;
-    for word in words {
-        on!(tx, |c| sqlx::query(ADD).bind(word).bind(location).bind(of_charger).execute(c).await.map(drop))?;
-    }
-    Ok(())
+    add(tx, location, words, of_charger).await
 }
 
-/// Adds the words of a charger to its location.
+/// Adds words by which a location is found.
 pub(super) async fn add(
     tx: &mut Tx,
     location: Uuid,
     words: impl Iterator<Item = String>,
+    of_charger: bool,
 ) -> Result<(), DbError> {
-    for word in words {
-        on!(tx, |c| sqlx::query(ADD).bind(word).bind(location).bind(true).execute(c).await.map(drop))?;
+    let words: Vec<String> = words.collect::<BTreeSet<_>>().into_iter().collect();
+    for some in words.chunks(WORDS_AT_ONCE) {
+        on!(tx, |c| {
+            // A word that is there already is passed over, so the last one fills the statement.
+            let filled = some.iter().chain(some.last().into_iter().cycle()).take(WORDS_AT_ONCE);
+            let query = sqlx::query(ADD).bind(location).bind(of_charger);
+            filled.fold(query, sqlx::query::Query::bind).execute(c).await.map(drop)
+        })?;
     }
     Ok(())
 }
@@ -226,82 +228,6 @@ pub async fn by_id(tx: &mut Tx, wanted: Wanted, after: Uuid, limit: i64) -> Resu
         query.bind(wanted.status()).bind(limit).fetch_all(c).await
     })?;
     found.into_iter().map(Location::try_from).collect()
-}
-
-/// Locations within a distance, nearest first, with their distances in metres.
-///
-/// # Errors
-/// Returns an error if the database cannot be used.
-#[expect(clippy::too_many_arguments, reason = "each narrows the search")]
-pub async fn near(
-    tx: &mut Tx,
-    place: Coordinates,
-    radius_m: i64,
-    words: Option<&Words>,
-    sees_chargers: bool,
-    wanted: Wanted,
-    after: (i64, Uuid),
-    limit: usize,
-) -> Result<Vec<(i64, Location)>, DbError> {
-    let around = place.surroundings(radius_m);
-    let [one_side, other_side] = around.longitudes;
-    let boxed: Vec<(Uuid, i64, i64)> = on!(tx, |c| {
-        let query = sqlx::query_as(NEAR).bind(around.latitudes.0).bind(around.latitudes.1);
-        let query = query.bind(one_side.0).bind(one_side.1).bind(other_side.0).bind(other_side.1);
-        let query = query.bind(wanted.standard).bind(wanted.min_power_w).bind(wanted.status());
-        query.fetch_all(c).await
-    })?;
-    let distance =
-        |(id, latitude, longitude)| (place.metres_to(Coordinates::from_micros(latitude, longitude)), id);
-    let mut near: Vec<(i64, Uuid)> = boxed.into_iter().map(distance).collect();
-    near.retain(|found| found.0 <= radius_m && *found > after);
-    near.sort_unstable();
-    let mut chosen = Vec::new();
-    for found in near {
-        if chosen.len() == limit {
-            break;
-        }
-        let good = match words {
-            Some(words) => has_all(tx, found.1, words, sees_chargers).await?,
-            None => true,
-        };
-        if good {
-            chosen.push(found);
-        }
-    }
-    with_locations(tx, &chosen).await
-}
-
-async fn has_all(tx: &mut Tx, location: Uuid, words: &Words, sees_chargers: bool) -> Result<bool, DbError> {
-    for index in 0..words.0.len() {
-        let (from, to) = words.range(index);
-        let (found,): (i64,) = on!(tx, |c| {
-            let query = sqlx::query_as(HAS_WORD).bind(location).bind(from).bind(to).bind(sees_chargers);
-            query.fetch_one(c).await
-        })?;
-        if found == 0 {
-            return Ok(false);
-        }
-    }
-    Ok(true)
-}
-
-async fn with_locations(tx: &mut Tx, chosen: &[(i64, Uuid)]) -> Result<Vec<(i64, Location)>, DbError> {
-    let mut locations = HashMap::with_capacity(chosen.len());
-    for some in chosen.chunks(AT_ONCE) {
-        let found: Vec<Stored> = on!(tx, |c| {
-            let ids = some.iter().map(|(_, id)| *id).chain(std::iter::repeat(Uuid::nil())).take(AT_ONCE);
-            ids.fold(sqlx::query_as(SOME), sqlx::query::QueryAs::bind).fetch_all(c).await
-        })?;
-        for location in found.into_iter().map(Location::try_from) {
-            let location = location?;
-            locations.insert(location.id, location);
-        }
-    }
-    Ok(chosen
-        .iter()
-        .filter_map(|(metres, id)| locations.remove(id).map(|location| (*metres, location)))
-        .collect())
 }
 
 #[cfg(test)]

@@ -276,6 +276,20 @@ pub(super) async fn of(tx: &mut Tx, stations: &[Uuid]) -> Result<HashMap<Uuid, V
 /// Replaces the EVSEs of a station. The drafts are checked, and the transaction holds the station's row.
 pub(super) async fn set(tx: &mut Tx, station: Uuid, drafts: &[EvseDraft]) -> Result<(), StationError> {
     let before = of(tx, &[station]).await?.remove(&station).unwrap_or_default();
+    replace(tx, station, drafts, &before).await
+}
+
+/// Adds the EVSEs of a new station. The drafts are checked.
+pub(super) async fn add(tx: &mut Tx, station: Uuid, drafts: &[EvseDraft]) -> Result<(), StationError> {
+    replace(tx, station, drafts, &[]).await
+}
+
+async fn replace(
+    tx: &mut Tx,
+    station: Uuid,
+    drafts: &[EvseDraft],
+    before: &[Evse],
+) -> Result<(), StationError> {
     let mut drafts = drafts.to_vec();
     name_as(&mut drafts, &before.iter().map(Evse::draft).collect::<Vec<_>>());
     if !before.is_empty() {
@@ -316,7 +330,7 @@ pub(super) async fn set(tx: &mut Tx, station: Uuid, drafts: &[EvseDraft]) -> Res
             on!(tx, |c| sqlx::query(statement).bind(station).execute(c).await.map(drop))
                 .map_err(DbError::from)?;
         }
-        follow_connectors(tx, station, &before).await?;
+        follow_connectors(tx, station, before).await?;
     }
     Ok(())
 }

@@ -1,0 +1,150 @@
+//! Locations near a point.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{Wanted, Words};
+use crate::db::{DbError, Tx, on, statements};
+use crate::stations::coordinates::Coordinates;
+use crate::stations::locations::{Location, Stored, columns};
+
+/// The parameters from `$4` on.
+macro_rules! locations {
+    () => {
+        "$4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, \
+         $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39, $40, $41, $42, $43, \
+         $44, $45, $46, $47, $48, $49, $50, $51, $52, $53, $54, $55, $56, $57, $58, $59, $60, $61, $62, $63, \
+         $64, $65, $66, $67, $68, $69, $70, $71, $72, $73, $74, $75, $76, $77, $78, $79, $80, $81, $82, $83, \
+         $84, $85, $86, $87, $88, $89, $90, $91, $92, $93, $94, $95, $96, $97, $98, $99, $100, $101, $102, $103"
+    };
+}
+
+statements! {
+    BOXED = "SELECT id, latitude, longitude FROM locations WHERE latitude BETWEEN $1 AND $2 \
+             AND (longitude BETWEEN $3 AND $4 OR longitude BETWEEN $5 AND $6)";
+    WITH_EVSE = concat!("SELECT DISTINCT s.location_id FROM stations s JOIN evses e ON e.station_id = s.id \
+                LEFT JOIN connectors k ON k.evse_id = e.id WHERE (CAST($1 AS text) IS NULL OR k.standard = $1) \
+                AND (CAST($2 AS bigint) IS NULL OR k.max_power_w >= $2) AND (CAST($3 AS text) IS NULL OR e.status = $3) \
+                AND s.location_id IN (", locations!(), ")");
+    WITH_WORD = concat!("SELECT DISTINCT location_id FROM location_words WHERE word >= $1 AND word < $2 \
+                AND (NOT of_charger OR $3) AND location_id IN (", locations!(), ")");
+    SOME = concat!("SELECT ", columns!(), " FROM locations WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
+}
+
+/// The parameters of `SOME`.
+const AT_ONCE: usize = 10;
+/// The locations of `WITH_EVSE` and `WITH_WORD`.
+const CHECKED_AT_ONCE: usize = 100;
+
+/// What a location near the point must have.
+struct Conditions<'a> {
+    words: Option<&'a Words>,
+    sees_chargers: bool,
+    wanted: Wanted,
+}
+
+/// Locations within a distance, nearest first, with their distances in metres.
+///
+/// The box around the point is read from the index alone. What else is asked for is looked up for the nearest locations
+/// first, until the page is full: around a large city there may be thousands of them.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+#[expect(clippy::too_many_arguments, reason = "each narrows the search")]
+pub async fn near(
+    tx: &mut Tx,
+    place: Coordinates,
+    radius_m: i64,
+    words: Option<&Words>,
+    sees_chargers: bool,
+    wanted: Wanted,
+    after: (i64, Uuid),
+    limit: usize,
+) -> Result<Vec<(i64, Location)>, DbError> {
+    let around = place.surroundings(radius_m);
+    let [one_side, other_side] = around.longitudes;
+    let boxed: Vec<(Uuid, i64, i64)> = on!(tx, |c| {
+        let query = sqlx::query_as(BOXED).bind(around.latitudes.0).bind(around.latitudes.1);
+        let query = query.bind(one_side.0).bind(one_side.1).bind(other_side.0).bind(other_side.1);
+        query.fetch_all(c).await
+    })?;
+    let distance =
+        |(id, latitude, longitude)| (place.metres_to(Coordinates::from_micros(latitude, longitude)), id);
+    let mut near: Vec<(i64, Uuid)> = boxed.into_iter().map(distance).collect();
+    near.retain(|found| found.0 <= radius_m && *found > after);
+    near.sort_unstable();
+    let conditions = Conditions { words, sees_chargers, wanted };
+    let mut chosen = Vec::new();
+    for some in near.chunks(CHECKED_AT_ONCE) {
+        chosen.extend(conditions.met_by(tx, some).await?);
+        if chosen.len() >= limit {
+            break;
+        }
+    }
+    chosen.truncate(limit);
+    with_locations(tx, &chosen).await
+}
+
+impl Conditions<'_> {
+    /// Those of these locations that meet the conditions, in the same order.
+    async fn met_by(&self, tx: &mut Tx, some: &[(i64, Uuid)]) -> Result<Vec<(i64, Uuid)>, DbError> {
+        let mut some = some.to_vec();
+        if !self.wanted.anything() {
+            let found = self.with_evse(tx, &some).await?;
+            some.retain(|(_, id)| found.contains(id));
+        }
+        for index in 0..self.words.map_or(0, |words| words.0.len()) {
+            let found = self.with_word(tx, &some, index).await?;
+            some.retain(|(_, id)| found.contains(id));
+        }
+        Ok(some)
+    }
+
+    async fn with_evse(&self, tx: &mut Tx, some: &[(i64, Uuid)]) -> Result<HashSet<Uuid>, DbError> {
+        let Wanted { standard, min_power_w, .. } = self.wanted;
+        let found: Vec<(Uuid,)> = on!(tx, |c| {
+            let query = sqlx::query_as(WITH_EVSE).bind(standard).bind(min_power_w).bind(self.wanted.status());
+            filled::<CHECKED_AT_ONCE>(some).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
+        })?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+
+    async fn with_word(
+        &self,
+        tx: &mut Tx,
+        some: &[(i64, Uuid)],
+        index: usize,
+    ) -> Result<HashSet<Uuid>, DbError> {
+        let Some(words) = self.words.filter(|_| !some.is_empty()) else { return Ok(HashSet::new()) };
+        let (from, to) = words.range(index);
+        let found: Vec<(Uuid,)> = on!(tx, |c| {
+            let query = sqlx::query_as(WITH_WORD).bind(from).bind(to).bind(self.sees_chargers);
+            filled::<CHECKED_AT_ONCE>(some).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
+        })?;
+        Ok(found.into_iter().map(|(id,)| id).collect())
+    }
+}
+
+/// The ids, filled up with one that no location has.
+fn filled<const COUNT: usize>(some: &[(i64, Uuid)]) -> impl Iterator<Item = Uuid> {
+    some.iter().map(|(_, id)| *id).chain(std::iter::repeat(Uuid::nil())).take(COUNT)
+}
+
+async fn with_locations(tx: &mut Tx, chosen: &[(i64, Uuid)]) -> Result<Vec<(i64, Location)>, DbError> {
+    let mut locations = HashMap::with_capacity(chosen.len());
+    for some in chosen.chunks(AT_ONCE) {
+        let found: Vec<Stored> = on!(tx, |c| {
+            let query = sqlx::query_as(SOME);
+            filled::<AT_ONCE>(some).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
+        })?;
+        for location in found.into_iter().map(Location::try_from) {
+            let location = location?;
+            locations.insert(location.id, location);
+        }
+    }
+    Ok(chosen
+        .iter()
+        .filter_map(|(metres, id)| locations.remove(id).map(|location| (*metres, location)))
+        .collect())
+}
