@@ -32,9 +32,18 @@ impl ApiError {
         self.database().is_some_and(DbError::is_transient)
     }
 
+    /// Whether the document was changed between reading and writing it.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self, Self::Station(StationError::Stale))
+    }
+
     /// The same about a part of a larger document.
     pub(crate) fn below(self, place: &str) -> Self {
-        if self.database().is_some() { self } else { Self::Request(self.problem().below(place)) }
+        if self.database().is_some() || self.is_stale() {
+            self
+        } else {
+            Self::Request(self.problem().below(place))
+        }
     }
 
     /// The problem that the client receives.

@@ -34,7 +34,7 @@ pub(crate) struct Live {
     sender: broadcast::Sender<Arc<Shown>>,
     /// The position up to which events were sent to the streams; `None` until the outbox was read for the first time.
     position: watch::Sender<Option<i64>>,
-    places: Arc<Semaphore>,
+    permits: Arc<Semaphore>,
     /// Notified when this process has written an event.
     written: Arc<Written>,
     stopping: CancellationToken,
@@ -47,18 +47,18 @@ pub(crate) struct Listener {
     /// Events up to this position were sent before the stream began.
     pub(crate) position: i64,
     pub(crate) stopping: CancellationToken,
-    _place: Place,
+    _permit: Permit,
 }
 
-/// A place among the streams, counted in the metrics.
-struct Place(OwnedSemaphorePermit);
+/// A permit for one stream, counted in the metrics.
+struct Permit(OwnedSemaphorePermit);
 
 impl Live {
     pub(crate) fn new(db: Db, streams: usize, stopping: CancellationToken) -> Self {
         let (sender, _) = broadcast::channel(BEHIND);
         let (position, _) = watch::channel(None);
-        let (places, written) = (Arc::new(Semaphore::new(streams)), Arc::new(Written::new()));
-        Self { db, sender, position, places, written, stopping }
+        let (permits, written) = (Arc::new(Semaphore::new(streams)), Arc::new(Written::new()));
+        Self { db, sender, position, permits, written, stopping }
     }
 
     /// What wakes the relay.
@@ -73,7 +73,7 @@ impl Live {
 
     /// A new stream; `None` if the maximum number of streams is open. Waits until the outbox can be read.
     pub(crate) async fn listen(&self) -> Option<Listener> {
-        let place = Place::new(Arc::clone(&self.places).try_acquire_owned().ok()?);
+        let permit = Permit::new(Arc::clone(&self.permits).try_acquire_owned().ok()?);
         // First: no event after the position is missed then.
         let events = self.sender.subscribe();
         let mut position = self.position.subscribe();
@@ -83,7 +83,7 @@ impl Live {
             events,
             position,
             stopping: self.stopping.clone(),
-            _place: place,
+            _permit: permit,
         })
     }
 
@@ -112,22 +112,25 @@ impl Live {
         let more = i64::try_from(found.len()).is_ok_and(|found| found == AT_ONCE);
         for event in found {
             let position = event.position;
-            // An error means that there is no stream.
-            let _ = self.sender.send(Arc::new(Shown::of(&event)));
+            // First: a stream that begins in between would otherwise miss the event. It drops what it gets twice.
             self.position.send_replace(Some(position));
+            if let Some(shown) = Shown::of(&event) {
+                // An error means that there is no stream.
+                let _ = self.sender.send(Arc::new(shown));
+            }
         }
         Ok(more)
     }
 }
 
-impl Place {
+impl Permit {
     fn new(permit: OwnedSemaphorePermit) -> Self {
         gauge!(LIVE_STREAMS).increment(1.0);
         Self(permit)
     }
 }
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         gauge!(LIVE_STREAMS).decrement(1.0);
         let _ = &self.0;

@@ -21,8 +21,12 @@ pub(crate) fn limit(text: Option<&str>) -> Result<u16, Problem> {
 pub(crate) fn after<T: DeserializeOwned>(cursor: Option<&str>) -> Result<Option<T>, Problem> {
     let Some(cursor) = cursor.filter(|cursor| !cursor.is_empty()) else { return Ok(None) };
     let place = URL_SAFE_NO_PAD.decode(cursor).ok().and_then(|json| serde_json::from_slice(&json).ok());
-    let detail = "expected the cursor of a page of the same search";
-    place.map(Some).ok_or_else(|| Problem::invalid("cursor", detail))
+    place.map(Some).ok_or_else(bad_cursor)
+}
+
+/// 400 for a cursor.
+pub(crate) fn bad_cursor() -> Problem {
+    Problem::invalid("cursor", "expected the cursor of a page of the same search")
 }
 
 /// The cursor of the page after this place.

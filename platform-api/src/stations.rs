@@ -141,7 +141,8 @@ pub(crate) async fn change(
         let before = charging_stations::find(tx, id).await?.ok_or_else(patch::not_found)?;
         let (version, draft) = (before.row.version, before.draft());
         IfMatch::of(&request)?.check(version)?;
-        let changed: StationDraft = patch::merged(&draft, &body, &["id"])?;
+        let mut changed: StationDraft = patch::merged(&draft, &body, &["id"])?;
+        changed.evses.get_or_insert_default();
         let changed = changed.with_ids_of(&draft);
         if changed == draft {
             return Ok(before);

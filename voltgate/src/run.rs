@@ -12,7 +12,8 @@ use crate::cli::{Cli, Command, Documented};
 use crate::client::Service;
 use crate::places::{Missing, Part, settle};
 use crate::{
-    acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, seed, settings, tables, terminal, up,
+    acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, seed, settings, tables, terminal,
+    up,
 };
 
 const ALL_PARTS: &[Part] = &[Part::Queue, Part::Store, Part::Database];

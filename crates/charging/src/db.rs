@@ -20,7 +20,7 @@ use ::metrics::{gauge, histogram};
 use embedded_db::{DataFile, DirectoryLock};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{Postgres, Sqlite, SqlitePool, Transaction};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 
 pub use self::at::At;
 pub use self::error::{DbError, OpenError};
@@ -93,7 +93,9 @@ impl Db {
         let pool = pool.connect_lazy_with(options);
         let began = Instant::now();
         loop {
-            match migrations::postgres(&pool).await {
+            let migrating =
+                tokio::time::timeout(limit.max(Duration::from_secs(1)), migrations::postgres(&pool));
+            match migrating.await.unwrap_or_else(|_| Err(DbError::Slow.into())) {
                 Err(error) if error.is_transient() && began.elapsed() < limit => {
                     tracing::warn!(%error, "the database cannot be reached yet; trying again");
                     tokio::time::sleep(Duration::from_millis(500)).await;
@@ -166,7 +168,7 @@ impl Db {
                 }
             }
         });
-        let ran = ran.instrument(tracing::info_span!("transaction", kind = kind.name()));
+        let ran = ran.instrument(kind.span());
         let ran = ran.await.unwrap_or_else(|_| Err(DbError::Slow.into()));
         histogram!(DATABASE_TRANSACTION, "kind" => kind.name()).record(began.elapsed().as_secs_f64());
         ran
@@ -254,6 +256,14 @@ impl Tx {
 }
 
 impl Kind {
+    /// A part of the trace of a request; what runs by itself makes no traces.
+    fn span(self) -> Span {
+        match Span::current().is_none() {
+            true => Span::none(),
+            false => tracing::info_span!("transaction", kind = self.name()),
+        }
+    }
+
     fn name(self) -> &'static str {
         match self {
             Self::Read => "read",

@@ -136,7 +136,7 @@ pub async fn write(tx: &mut Tx, event: &Happened) -> Result<(), DbError> {
     Ok(())
 }
 
-/// Gives positions to committed events, at most 500. Returns how many.
+/// Assigns positions to committed events, at most 500. Returns how many.
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.

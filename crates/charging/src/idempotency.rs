@@ -2,6 +2,8 @@
 //! transaction of the effect, so neither exists without the other. A repeat that comes while the first is at work waits
 //! for it, because it needs the same row.
 
+use std::time::Duration;
+
 use serde_json::Value;
 use sqlx::types::Json;
 
@@ -9,7 +11,8 @@ use crate::db::{At, DbError, Tx, on, row, statements};
 
 statements! {
     RESERVE = "INSERT INTO idempotency_keys (caller, route, key, request, at) VALUES ($1, $2, $3, $4, $5) \
-               ON CONFLICT (caller, route, key) DO NOTHING";
+               ON CONFLICT (caller, route, key) DO UPDATE SET request = excluded.request, at = excluded.at, status = NULL, \
+               headers = NULL, body = NULL WHERE idempotency_keys.at < $6";
     FIND = "SELECT request, status, headers, body FROM idempotency_keys WHERE caller = $1 AND route = $2 AND key = $3";
     ANSWER = "UPDATE idempotency_keys SET status = $4, headers = $5, body = $6 \
               WHERE caller = $1 AND route = $2 AND key = $3";
@@ -17,7 +20,10 @@ statements! {
              (SELECT caller, route, key FROM idempotency_keys WHERE at < $1 ORDER BY at LIMIT $2)";
 }
 
-/// A key as presented, with what tells its uses apart.
+/// How long a key refers to the same request.
+pub const KEPT: Duration = Duration::from_secs(24 * 3600);
+
+/// A key as presented, with what distinguishes its uses.
 #[derive(Debug, Clone)]
 pub struct Key {
     /// The caller. Two callers may use the same key.
@@ -66,9 +72,10 @@ row! {
 /// # Errors
 /// Returns an error if the database cannot be used.
 pub async fn reserve(tx: &mut Tx, key: &Key) -> Result<Known, DbError> {
+    let now = At::now();
     let taken = on!(tx, |c| {
         let query = sqlx::query(RESERVE).bind(&key.caller).bind(key.route).bind(&key.key).bind(&key.request);
-        query.bind(At::now()).execute(c).await.map(|done| done.rows_affected())
+        query.bind(now).bind(now.minus(KEPT)).execute(c).await.map(|done| done.rows_affected())
     })?;
     if taken > 0 {
         return Ok(Known::New);

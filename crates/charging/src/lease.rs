@@ -37,7 +37,7 @@ impl Holder {
         Ok(taken > 0)
     }
 
-    /// Gives the lease up, so that another process need not wait until it runs out.
+    /// Releases the lease, so that another process need not wait until it runs out.
     ///
     /// # Errors
     /// Returns an error if the database cannot be used.

@@ -19,17 +19,19 @@ pub(super) struct Missed {
 impl Listener {
     /// What a client has missed since this position.
     pub(super) async fn missed(&self, seen: i64) -> Result<Missed, DbError> {
-        let state = self.db.read(async |tx| events::state(tx).await).await?;
+        let state = self.db.read(async move |tx| events::state(tx).await).await?;
         let next_is_stored =
-            state.first.is_some_and(|first| first <= seen + 1) || seen == state.last_position;
+            state.first.is_some_and(|first| first <= seen.saturating_add(1)) || seen == state.last_position;
         let lost = seen > state.last_position || !next_is_stored;
         Ok(Missed { position: if lost { self.position } else { seen }, lost })
     }
 
-    /// The stored events after this position, up to where the stream began.
-    pub(super) async fn stored(&self, after: i64) -> Result<Vec<Arc<Shown>>, DbError> {
-        let found = self.db.read(async |tx| events::after(tx, after, AT_ONCE).await).await?;
-        let found = found.iter().filter(|event| event.position <= self.position);
-        Ok(found.map(|event| Arc::new(Shown::of(event))).collect())
+    /// The stored events after this position, up to where the stream began, and the position of the last one; `None` if there
+    /// are none left.
+    pub(super) async fn stored(&self, after: i64) -> Result<Option<(i64, Vec<Arc<Shown>>)>, DbError> {
+        let found = self.db.read(async move |tx| events::after(tx, after, AT_ONCE).await).await?;
+        let found: Vec<_> = found.into_iter().filter(|event| event.position <= self.position).collect();
+        let shown = found.iter().filter_map(Shown::of).map(Arc::new).collect();
+        Ok(found.last().map(|last| (last.position, shown)))
     }
 }

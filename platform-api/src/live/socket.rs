@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use ::metrics::counter;
+
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, rt};
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
@@ -13,12 +15,11 @@ use utoipa::IntoParams;
 
 use super::Live;
 use super::event::{Names, reset_message};
-use super::stream::{Events, Next, position};
+use super::stream::{Events, Next, WRITE_LIMIT, position};
 use crate::error::Answer;
+use crate::metrics::LIVE_DROPPED;
 
 const PING_EVERY: Duration = Duration::from_secs(15);
-/// A client that takes no message for this long is dropped.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// Clients have nothing to say.
 const MAX_FRAME: usize = 4096;
 
@@ -74,6 +75,7 @@ async fn talk(mut events: Events, lost: bool, mut session: Session, mut incoming
                         sent(session.ping(b"")).await
                     }
                     Next::TooSlow => {
+                        counter!(LIVE_DROPPED).increment(1);
                         let _ = sent(session.text(reset_message(events.position))).await;
                         break Some(CloseCode::Policy);
                     }

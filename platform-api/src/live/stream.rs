@@ -1,18 +1,19 @@
 //! `GET /api/v1/live`: events as server-sent events.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use ::metrics::counter;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, rt};
 use futures_util::stream;
 use http_server::openapi::refusals::{Invalid, Unavailable};
 use http_server::{Problem, Query};
 use serde::Deserialize;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
 use utoipa::IntoParams;
 
 use super::event::{Names, Shown, reset};
@@ -22,6 +23,10 @@ use crate::metrics::LIVE_DROPPED;
 
 /// Keeps proxies from closing a quiet stream.
 const HEARTBEAT: Duration = Duration::from_secs(15);
+/// A client that takes no text for this long is dropped.
+pub(super) const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// How many texts may wait for a client, apart from what the connection holds.
+const AHEAD: usize = 4;
 const FULL_FOR: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize, IntoParams)]
@@ -41,8 +46,8 @@ pub(super) struct Events {
     pub(super) position: i64,
     /// Stored events that are still to be sent.
     stored: VecDeque<Arc<Shown>>,
-    /// Whether stored events are left.
-    behind: bool,
+    /// The position up to which stored events were read; `None` if none are left.
+    read: Option<i64>,
 }
 
 /// What comes next on a stream.
@@ -71,18 +76,18 @@ pub(crate) async fn stream(live: Data<Live>, Query(query): Query<LiveQuery>, req
     let seen = last_event_id(&request)?;
     let (events, lost) = Events::begin(&live, names, seen).await?;
     let first = if lost { reset(events.position) } else { format!(": live\nid: {}\n\n", events.position) };
-    let state = (Some(Bytes::from(first)), Some(events));
-    let body = stream::unfold(state, |(first, events)| async move {
-        if let Some(first) = first {
-            return Some((Ok::<_, actix_web::Error>(first), (None, events)));
+    let (sender, receiver) = mpsc::channel(AHEAD);
+    let dropped = Arc::new(OnceLock::new());
+    let _ = sender.try_send(Bytes::from(first));
+    // Ends with the client, or when the service stops.
+    rt::spawn(send(events, sender, Arc::clone(&dropped)));
+    let body = stream::unfold((receiver, dropped), |(mut receiver, dropped)| async move {
+        if let Some(text) = receiver.recv().await {
+            return Some((Ok::<_, actix_web::Error>(text), (receiver, dropped)));
         }
-        let mut events = events?;
-        Some(match events.next(HEARTBEAT).await {
-            Next::Event(shown) => (Ok(shown.sse.clone()), (None, Some(events))),
-            Next::Quiet => (Ok(Bytes::from_static(b": quiet\n\n")), (None, Some(events))),
-            Next::TooSlow => (Ok(reset(events.position).into()), (None, None)),
-            Next::End => return None,
-        })
+        // A client that was too slow learns it when it reads again.
+        let position = dropped.get().copied()?;
+        Some((Ok(Bytes::from(reset(position))), (receiver, Arc::default())))
     });
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/event-stream"))
@@ -90,6 +95,31 @@ pub(crate) async fn stream(live: Data<Live>, Query(query): Query<LiveQuery>, req
         // Keeps nginx from buffering events.
         .insert_header(("x-accel-buffering", "no"))
         .streaming(body))
+}
+
+/// Sends events, until the client leaves or is too slow. A task of its own, because the server asks for no more while the
+/// client does not read.
+async fn send(mut events: Events, sender: mpsc::Sender<Bytes>, dropped: Arc<OnceLock<i64>>) {
+    loop {
+        let next = tokio::select! {
+            next = events.next(HEARTBEAT) => next,
+            () = sender.closed() => return,
+        };
+        let text = match next {
+            Next::Event(shown) => shown.sse.clone(),
+            // With the position, so that a client that reconnects need not read everything that it did not want.
+            Next::Quiet => Bytes::from(format!(": quiet\nid: {}\n\n", events.position)),
+            Next::TooSlow => break,
+            Next::End => return,
+        };
+        match tokio::time::timeout(WRITE_LIMIT, sender.send(text)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(_)) => return,
+            Err(_) => break,
+        }
+    }
+    counter!(LIVE_DROPPED).increment(1);
+    let _ = dropped.set(events.position);
 }
 
 /// The position in a text; `None` if it is empty.
@@ -129,8 +159,8 @@ impl Events {
                 (missed.position, missed.lost)
             }
         };
-        let behind = position < listener.position;
-        Ok((Self { listener, names, position, stored: VecDeque::new(), behind }, lost))
+        let read = (position < listener.position).then_some(position);
+        Ok((Self { listener, names, position, stored: VecDeque::new(), read }, lost))
     }
 
     /// Waits for the next event, at most this long.
@@ -161,12 +191,13 @@ impl Events {
 
     /// Waits for any event: the stored ones first.
     async fn any(&mut self) -> Next {
-        while self.behind && self.stored.is_empty() {
-            match self.listener.stored(self.position).await {
-                Ok(stored) => {
-                    self.behind = !stored.is_empty();
+        while let (Some(read), true) = (self.read, self.stored.is_empty()) {
+            match self.listener.stored(read).await {
+                Ok(Some((last, stored))) => {
+                    self.read = Some(last);
                     self.stored = stored.into();
                 }
+                Ok(None) => self.read = None,
                 Err(error) => {
                     tracing::warn!(%error, "missed events cannot be read at present");
                     tokio::time::sleep(AFTER_A_FAILURE).await;
@@ -178,10 +209,7 @@ impl Events {
         }
         match self.listener.events.recv().await {
             Ok(shown) => Next::Event(shown),
-            Err(RecvError::Lagged(_)) => {
-                counter!(LIVE_DROPPED).increment(1);
-                Next::TooSlow
-            }
+            Err(RecvError::Lagged(_)) => Next::TooSlow,
             Err(RecvError::Closed) => Next::End,
         }
     }

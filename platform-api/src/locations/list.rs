@@ -99,7 +99,10 @@ pub(crate) async fn list(db: Data<Db>, Query(query): Query<ListQuery>, request: 
             LocationPage { items: found.iter().map(LocationView::of).collect(), cursor: next }
         }
         Search::Words(words) => {
-            let (word, location_id) = paging::after(cursor)?.unwrap_or_default();
+            let (word, location_id): (String, Uuid) = paging::after(cursor)?.unwrap_or_default();
+            if !word.chars().all(char::is_alphanumeric) {
+                return Err(paging::bad_cursor().into());
+            }
             let after = Found { word, location_id };
             let found = db
                 .read(async |tx| search::by_words(tx, &words, sees_chargers, wanted, &after, one_more).await);

@@ -30,7 +30,7 @@ const COLUMNS: [(&str, Of, &str); 19] = [
     ("max_power_w", Of::Connector, "max_power_w"),
 ];
 /// The most lines of one location. Further ones are refused, because the location is then there twice.
-const MAX_LINES: usize = 10_000;
+const MAX_LINES: usize = 1000;
 const NUMBERS: [&str; 3] = ["evse_number", "connector_number", "max_power_w"];
 
 /// What a column belongs to.
@@ -67,6 +67,8 @@ pub(super) struct Group {
     pub(super) site: Site,
     /// The line of each station and connector, by its place in the site.
     places: Vec<(String, u64)>,
+    /// Whether a line among them could not be read.
+    pub(super) is_broken: bool,
 }
 
 impl Header {
@@ -152,13 +154,18 @@ impl Group {
     }
 
     fn is_about(&self, row: &Row) -> bool {
-        let given = (!row.location.is_empty()).then_some(&row.location);
-        match (&self.site.location, given) {
-            (Some(known), Some(given)) => match (known.get("id"), given.get("id")) {
+        match &self.site.location {
+            // Stations without a location have nothing in common.
+            None => {
+                row.location.is_empty()
+                    && self.site.stations.last().is_some_and(|last| is_same(last, &row.station))
+            }
+            Some(known) => match (known.get("id"), row.location.get("id")) {
                 (Some(known), Some(given)) => known == given,
-                _ => ["name", "address", "city"].iter().all(|name| known.get(*name) == given.get(*name)),
+                _ => ["name", "address", "city", "country"]
+                    .iter()
+                    .all(|name| known.get(*name) == row.location.get(*name)),
             },
-            (known, given) => known.is_none() && given.is_none(),
         }
     }
 
@@ -169,10 +176,7 @@ impl Group {
         if row.station.is_empty() && row.connector.is_empty() {
             return;
         }
-        let same = |station: &Members| {
-            ["id", "charger", "name"].iter().all(|name| station.get(*name) == row.station.get(*name))
-        };
-        if !self.site.stations.last().is_some_and(same) {
+        if !self.site.stations.last().is_some_and(|last| is_same(last, &row.station)) {
             self.places.push((format!("stations.{}", self.site.stations.len()), line));
             self.site.stations.push(row.station);
         }
@@ -194,6 +198,10 @@ impl Group {
         self.places.push((format!("stations.{nth}.evses.{place}.connectors.{}", connectors.len()), line));
         connectors.push(Value::Object(row.connector));
     }
+}
+
+fn is_same(one: &Members, other: &Members) -> bool {
+    ["id", "charger", "name"].iter().all(|name| one.get(*name) == other.get(*name))
 }
 
 /// The column of a member at fault, such as `longitude` for `coordinates.longitude`.

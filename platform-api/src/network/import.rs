@@ -35,6 +35,8 @@ const MAX_RECORD: usize = 64 * 1024;
 const MAX_JSON: usize = 16 * 1024 * 1024;
 /// Time limit for the next chunk of the body.
 const PIECE_LIMIT: Duration = Duration::from_secs(30);
+/// How long the rest of a body is still read that cannot be parsed.
+const PASSED_OVER: Duration = Duration::from_secs(5);
 /// How often a location is tried while the database is away.
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -98,7 +100,7 @@ pub(crate) async fn import(
     live: Data<Live>,
     Query(query): Query<ImportQuery>,
     request: HttpRequest,
-    payload: Payload,
+    mut payload: Payload,
 ) -> Answer {
     let dry_run = match query.dry_run.as_deref() {
         None | Some("false") => false,
@@ -117,12 +119,14 @@ pub(crate) async fn import(
     let done = match format {
         Format::Json => {
             let text = body::read(&request, payload, MAX_JSON).await?;
-            let sites = json::sites(&text)?;
-            import.sites(sites).await
+            return import.whole(&text, &live).await;
         }
-        Format::Ndjson => import.lines(payload, None).await,
-        Format::Csv => import.lines(payload, Some(Csv::default())).await,
+        Format::Ndjson => import.lines(&mut payload, None).await,
+        Format::Csv => import.lines(&mut payload, Some(Csv::default())).await,
     };
+    if matches!(done, Err(CutOff::Body(_))) {
+        pass_over(payload).await;
+    }
     live.wake();
     import.answer(done)
 }
@@ -187,6 +191,13 @@ impl Import {
         Err(problem.with_report(report).into())
     }
 
+    /// A body of JSON, which was read as a whole.
+    async fn whole(mut self, text: &[u8], live: &Live) -> Answer {
+        let done = self.sites(json::sites(text)?).await;
+        live.wake();
+        self.answer(done)
+    }
+
     async fn sites(&mut self, sites: Vec<Result<Site, Problem>>) -> Result<(), CutOff> {
         for site in sites {
             self.report.lines += 1;
@@ -199,7 +210,7 @@ impl Import {
         Ok(())
     }
 
-    async fn lines(&mut self, mut payload: Payload, mut csv: Option<Csv>) -> Result<(), CutOff> {
+    async fn lines(&mut self, payload: &mut Payload, mut csv: Option<Csv>) -> Result<(), CutOff> {
         let mut lines = Lines::new(MAX_LINE);
         let mut begun: Vec<Option<Bytes>> = Vec::new();
         let keep = |line: Line<'_>| match line {
@@ -248,6 +259,9 @@ impl Import {
             Ok(text) => Cow::Borrowed(text),
             Err(detail) => {
                 self.refuse(number, &Problem::invalid("line", detail), csv.is_some());
+                if let Some(csv) = csv {
+                    csv.group.is_broken = true;
+                }
                 return Ok(());
             }
         };
@@ -285,6 +299,8 @@ impl Import {
             Ok(None) => Ok(()),
             Err(problem) => {
                 self.refuse(number, &problem, true);
+                // It may be about the location that is being read.
+                csv.group.is_broken = true;
                 Ok(())
             }
         }
@@ -292,6 +308,13 @@ impl Import {
 
     async fn group(&mut self, group: Group) -> Result<(), CutOff> {
         if group.lines.is_empty() {
+            return Ok(());
+        }
+        if group.is_broken {
+            let detail = "a line next to it cannot be read, and may be about the same location";
+            for line in &group.lines {
+                self.refuse(*line, &Problem::invalid("line", detail), true);
+            }
             return Ok(());
         }
         self.apply(&group.site, Of::Group(&group)).await
@@ -313,7 +336,9 @@ impl Import {
                 }
                 Err(NotApplied::Refused(error)) => error,
             };
-            if error.is_transient() && tries < TRIES {
+            if error.is_stale() && tries < TRIES {
+                // It was changed between reading and writing.
+            } else if error.is_transient() && tries < TRIES {
                 tokio::time::sleep(BETWEEN_TRIES).await;
             } else if error.is_transient() {
                 return Err(CutOff::Database(error));
@@ -382,6 +407,12 @@ impl TxError for NotApplied {
             Self::DryRun(_) => None,
         }
     }
+}
+
+/// Reads on for a moment, since many clients read the response only after they have sent everything.
+async fn pass_over(mut payload: Payload) {
+    let rest = async { while let Some(Ok(_)) = payload.next().await {} };
+    let _ = tokio::time::timeout(PASSED_OVER, rest).await;
 }
 
 fn format(request: &HttpRequest) -> Result<Format, Problem> {

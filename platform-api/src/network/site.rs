@@ -2,7 +2,7 @@
 
 use charging::Tx;
 use charging::stations::charging_stations::{self, Station};
-use charging::stations::{LocationDraft, StationDraft, locations};
+use charging::stations::{EvseDraft, LocationDraft, StationDraft, locations};
 use http_server::{Problem, input};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
@@ -89,7 +89,7 @@ async fn apply_location(tx: &mut Tx, members: &Members) -> Result<(Uuid, Count),
     let id = match given_id(members)? {
         Some(id) => id,
         None => {
-            let [name, address, city, country] = OF_LOCATION.each_ref().map(|name| text(&name));
+            let [name, address, city, country] = OF_LOCATION.each_ref().map(|name| text(name));
             match locations::named(tx, name, address, city, country).await?[..] {
                 [] => Uuid::now_v7(),
                 [id] => id,
@@ -146,6 +146,7 @@ async fn apply_station(
         return Ok(Count::Created);
     };
     let known = before.draft();
+    keep_tariffs(&mut members, &known);
     let draft: StationDraft = patch::with(&known, without_id(&members))?;
     let draft = draft.with_ids_of(&known);
     if draft == known {
@@ -153,6 +154,24 @@ async fn apply_station(
     }
     charging_stations::update(tx, id, before.row.version, &draft).await?;
     Ok(Count::Changed)
+}
+
+/// Fills in the tariffs of EVSEs that are not given: the list of EVSEs is replaced as a whole, and CSV has no tariffs.
+fn keep_tariffs(members: &mut Members, known: &StationDraft) {
+    let evses = members.get_mut("evses").and_then(Value::as_array_mut);
+    for (place, evse) in (1..).zip(evses.into_iter().flatten()) {
+        let Value::Object(evse) = evse else { continue };
+        let (id, number) =
+            (evse.get("id").and_then(Value::as_str), evse.get("number").and_then(Value::as_i64));
+        let is_it = |known: &&EvseDraft| match id {
+            Some(id) => known.id.is_some_and(|known| known.to_string() == id),
+            None => known.number == Some(number.unwrap_or(place)),
+        };
+        let tariff = known.evses.iter().flatten().find(is_it).and_then(|known| known.tariff_id);
+        if let Some(tariff) = tariff.filter(|_| !evse.contains_key("tariff_id")) {
+            evse.insert("tariff_id".to_owned(), tariff.to_string().into());
+        }
+    }
 }
 
 fn given_id(members: &Members) -> Result<Option<Uuid>, Problem> {

@@ -7,7 +7,7 @@ use service_runtime::settings::Settings;
 
 use super::finding::Finding;
 
-/// The oldest version that its makers still mend (2026).
+/// The oldest version with security fixes (2026).
 const OLDEST: i64 = 14;
 /// Ends of leases pass from one machine to another.
 const MAX_SKEW_MS: i64 = 500;
@@ -44,7 +44,7 @@ fn judge(facts: &PostgresFacts, at: &str, settings: &Settings) -> Vec<Finding> {
         (false, major) if major < OLDEST => Finding::warning(
             "database",
             format!("PostgreSQL {version} at {at} is older than {OLDEST}"),
-            "upgrade it: its makers no longer mend it",
+            "upgrade it: it gets no more security fixes",
         ),
         _ => Finding::ok("database", format!("PostgreSQL {version} at {at}")),
     }];

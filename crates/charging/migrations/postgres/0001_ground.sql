@@ -77,9 +77,10 @@ CREATE TABLE location_words (
 );
 CREATE INDEX location_words_location ON location_words (location_id, word);
 
+-- Without a reference to the station: the log of a deleted one is long, and is pruned in pieces like that of others.
 CREATE TABLE status_log (
     id uuid PRIMARY KEY,
-    station_id uuid NOT NULL REFERENCES stations (id) ON DELETE CASCADE,
+    station_id uuid NOT NULL,
     evse_id uuid,
     connector_number bigint,
     status text NOT NULL,

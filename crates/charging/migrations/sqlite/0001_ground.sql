@@ -77,9 +77,10 @@ CREATE TABLE location_words (
 ) STRICT;
 CREATE INDEX location_words_location ON location_words (location_id, word);
 
+-- Without a reference to the station: the log of a deleted one is long, and is pruned in pieces like that of others.
 CREATE TABLE status_log (
     id BLOB NOT NULL PRIMARY KEY,
-    station_id BLOB NOT NULL REFERENCES stations (id) ON DELETE CASCADE,
+    station_id BLOB NOT NULL,
     evse_id BLOB,
     connector_number INTEGER,
     status TEXT NOT NULL,

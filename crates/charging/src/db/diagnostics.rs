@@ -53,7 +53,7 @@ pub async fn examine(config: &DatabaseConfig) -> Result<DatabaseFacts, OpenError
     let examining = async {
         let mut connection = options.application_name("voltgate doctor").connect().await?;
         let facts = postgres(&mut connection).await?;
-        // Nothing depends on a goodbye.
+        // The server notices it anyway.
         let _ = connection.close().await;
         Ok::<_, sqlx::Error>(facts)
     };

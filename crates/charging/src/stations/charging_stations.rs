@@ -137,14 +137,14 @@ impl StationDraft {
         evses::check(self.evses.as_deref().unwrap_or_default())
     }
 
-    /// The draft with the ids of another version of the same station, where it names none: an EVSE or a connector is the one
+    /// The draft with its defaults, and with the ids of another version of the same station, where it names none: an EVSE or a connector is the one
     /// with the same number.
     #[must_use]
     pub fn with_ids_of(mut self, before: &Self) -> Self {
         if let Some(evses) = &mut self.evses {
             evses::name_as(evses, before.evses.as_deref().unwrap_or_default());
         }
-        self.access = self.access.or(before.access);
+        self.access.get_or_insert(Access::Public);
         self
     }
 }
@@ -325,6 +325,8 @@ pub async fn without_location(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Ve
 /// # Errors
 /// Returns an error if the station does not exist, or the database cannot be used.
 pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), StationError> {
+    // A charger whose clock is ahead must not silence itself until then.
+    let sent = &Sent { at: sent.at.min(At::now()), ..sent.clone() };
     let taken: Option<(Option<Uuid>,)> =
         on!(tx, |c| sqlx::query_as(TAKE).bind(id).fetch_optional(c).await).map_err(DbError::from)?;
     let (location,) = taken.ok_or(StationError::NotFound)?;
