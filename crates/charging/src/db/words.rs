@@ -60,3 +60,18 @@ macro_rules! words {
 }
 
 pub(crate) use words;
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use utoipa::PartialSchema;
+
+    use crate::stations::connectors::Access;
+
+    #[test]
+    fn the_schema_has_the_words_that_json_has() {
+        let schema = serde_json::to_value(Access::schema()).unwrap();
+        assert_eq!(schema["enum"], json!(["public", "list"]));
+        assert_eq!(json!(Access::ALL), schema["enum"]);
+    }
+}
