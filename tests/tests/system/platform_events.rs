@@ -94,7 +94,7 @@ async fn a_bound_queue_has_each_change_persistently_and_in_order() {
 }
 
 #[tokio::test]
-async fn changes_go_on_while_the_broker_is_away_and_their_events_follow() {
+async fn changes_while_the_broker_is_away_have_their_events_later() {
     let deployment = Deployment::new().await;
     let mut neighbour = Neighbour::bound(&deployment, "station.#").await;
     let link = tests::link::Link::to(&deployment.environment["BROKER_URL"]).await;

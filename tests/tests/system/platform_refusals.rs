@@ -148,6 +148,7 @@ async fn other_methods_and_paths_are_refused_with_what_is_allowed() {
     let platform = Platform::start().await;
     for (path, allow) in [
         ("/api/v1/locations", "GET, POST"),
+        ("/api/v1/locations?near=1,2", "GET, POST"),
         ("/api/v1/stations/7", "GET, PATCH, DELETE"),
         ("/api/v1/live", "GET"),
     ] {
