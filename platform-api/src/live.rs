@@ -24,7 +24,7 @@ use crate::metrics::LIVE_STREAMS;
 const POLL_EVERY: Duration = Duration::from_millis(100);
 const AFTER_A_FAILURE: Duration = Duration::from_secs(1);
 const AT_ONCE: i64 = 500;
-/// How many events a stream may lag behind. One that lags further is dropped.
+/// How many events a stream may lag behind. One that lags further reads them from the outbox.
 const BEHIND: usize = 1024;
 
 /// The live events of this process. Cheap to clone.
@@ -44,8 +44,9 @@ pub(crate) struct Live {
 pub(crate) struct Listener {
     pub(crate) db: Db,
     pub(crate) events: broadcast::Receiver<Arc<Shown>>,
-    /// Events up to this position were sent before the stream began.
+    /// Events up to this position were sent before the stream began, or while it was behind: they are read from the outbox.
     pub(crate) position: i64,
+    latest: watch::Receiver<Option<i64>>,
     pub(crate) stopping: CancellationToken,
     _permit: Permit,
 }
@@ -76,12 +77,13 @@ impl Live {
         let permit = Permit::new(Arc::clone(&self.permits).try_acquire_owned().ok()?);
         // First: no event after the position is missed then.
         let events = self.sender.subscribe();
-        let mut position = self.position.subscribe();
-        let position = position.wait_for(Option::is_some).await.ok().and_then(|position| *position)?;
+        let mut latest = self.position.subscribe();
+        let position = latest.wait_for(Option::is_some).await.ok().and_then(|position| *position)?;
         Some(Listener {
             db: self.db.clone(),
             events,
             position,
+            latest,
             stopping: self.stopping.clone(),
             _permit: permit,
         })

@@ -26,7 +26,12 @@ impl Listener {
         Ok(Missed { position: if lost { self.position } else { seen }, lost })
     }
 
-    /// The stored events after this position, up to where the stream began, and the position of the last one; `None` if there
+    /// Lets the stream read from the outbox what was sent up to now.
+    pub(super) fn lagged(&mut self) {
+        self.position = self.latest.borrow().unwrap_or(self.position);
+    }
+
+    /// The stored events after this position, up to where the stream began or lagged, and the position of the last one; `None` if there
     /// are none left.
     pub(super) async fn stored(&self, after: i64) -> Result<Option<(i64, Vec<Arc<Shown>>)>, DbError> {
         let found = self.db.read(async move |tx| events::after(tx, after, AT_ONCE).await).await?;

@@ -74,11 +74,6 @@ async fn talk(mut events: Events, lost: bool, mut session: Session, mut incoming
                         answered = false;
                         sent(session.ping(b"")).await
                     }
-                    Next::TooSlow => {
-                        counter!(LIVE_DROPPED).increment(1);
-                        let _ = sent(session.text(reset_message(events.position))).await;
-                        break Some(CloseCode::Policy);
-                    }
                     Next::End => break Some(CloseCode::Away),
                 };
                 if !went_out {
@@ -101,6 +96,13 @@ async fn talk(mut events: Events, lost: bool, mut session: Session, mut incoming
     let _ = tokio::time::timeout(WRITE_LIMIT, session.close(reason)).await;
 }
 
+/// Whether the client has taken it.
 async fn sent(sending: impl Future<Output = Result<(), actix_ws::Closed>>) -> bool {
-    matches!(tokio::time::timeout(WRITE_LIMIT, sending).await, Ok(Ok(())))
+    match tokio::time::timeout(WRITE_LIMIT, sending).await {
+        Ok(sent) => sent.is_ok(),
+        Err(_) => {
+            counter!(LIVE_DROPPED).increment(1);
+            false
+        }
+    }
 }

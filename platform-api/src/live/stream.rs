@@ -55,8 +55,6 @@ pub(super) enum Next {
     Event(Arc<Shown>),
     /// Nothing has happened for a while.
     Quiet,
-    /// The client reads too slowly. The stream ends.
-    TooSlow,
     /// The service stops.
     End,
 }
@@ -109,7 +107,6 @@ async fn send(mut events: Events, sender: mpsc::Sender<Bytes>, dropped: Arc<Once
             Next::Event(shown) => shown.sse.clone(),
             // With the position, so that a client that reconnects need not read everything that it did not want.
             Next::Quiet => Bytes::from(format!(": quiet\nid: {}\n\n", events.position)),
-            Next::TooSlow => break,
             Next::End => return,
         };
         match tokio::time::timeout(WRITE_LIMIT, sender.send(text)).await {
@@ -191,26 +188,37 @@ impl Events {
 
     /// Waits for any event: the stored ones first.
     async fn any(&mut self) -> Next {
-        while let (Some(read), true) = (self.read, self.stored.is_empty()) {
-            match self.listener.stored(read).await {
-                Ok(Some((last, stored))) => {
-                    self.read = Some(last);
-                    self.stored = stored.into();
+        loop {
+            if let Some(shown) = self.stored.pop_front() {
+                return Next::Event(shown);
+            }
+            if let Some(read) = self.read {
+                self.read_stored(read).await;
+                continue;
+            }
+            match self.listener.events.recv().await {
+                Ok(shown) => return Next::Event(shown),
+                // Many events at once, or a client that reads slowly. What was sent twice is dropped by its position.
+                Err(RecvError::Lagged(_)) => {
+                    self.listener.lagged();
+                    self.read = Some(self.position);
                 }
-                Ok(None) => self.read = None,
-                Err(error) => {
-                    tracing::warn!(%error, "missed events cannot be read at present");
-                    tokio::time::sleep(AFTER_A_FAILURE).await;
-                }
+                Err(RecvError::Closed) => return Next::End,
             }
         }
-        if let Some(shown) = self.stored.pop_front() {
-            return Next::Event(shown);
-        }
-        match self.listener.events.recv().await {
-            Ok(shown) => Next::Event(shown),
-            Err(RecvError::Lagged(_)) => Next::TooSlow,
-            Err(RecvError::Closed) => Next::End,
+    }
+
+    async fn read_stored(&mut self, after: i64) {
+        match self.listener.stored(after).await {
+            Ok(Some((last, stored))) => {
+                self.read = Some(last);
+                self.stored = stored.into();
+            }
+            Ok(None) => self.read = None,
+            Err(error) => {
+                tracing::warn!(%error, "missed events cannot be read at present");
+                tokio::time::sleep(AFTER_A_FAILURE).await;
+            }
         }
     }
 }

@@ -89,7 +89,7 @@ async fn apply_location(tx: &mut Tx, members: &Members) -> Result<(Uuid, Count),
     let id = match given_id(members)? {
         Some(id) => id,
         None => {
-            let [name, address, city, country] = OF_LOCATION.each_ref().map(|name| text(name));
+            let [name, address, city, country] = OF_LOCATION.each_ref().map(text);
             match locations::named(tx, name, address, city, country).await?[..] {
                 [] => Uuid::now_v7(),
                 [id] => id,
