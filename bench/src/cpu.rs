@@ -94,9 +94,19 @@ fn stat_cpu(path: &str) -> Duration {
     TICK * ticks().unwrap_or_default()
 }
 
+/// The memory that a process uses now, in KiB.
+pub(crate) fn resident_kib(pid: u32) -> std::io::Result<f64> {
+    let resident = status_kib(pid, "VmRSS:");
+    resident.ok_or_else(|| std::io::Error::other(format!("there is no process {pid}")))
+}
+
 fn peak_kib(pid: u32) -> Option<f64> {
+    status_kib(pid, "VmHWM:")
+}
+
+fn status_kib(pid: u32, name: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     line.split_whitespace().next()?.parse().ok()
 }
 

@@ -1,6 +1,6 @@
 //! `bench`: measures everything in one run, or one scenario. `make bench` builds and runs it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use bench::bare;
 use bench::scenario::backlog::backlog;
 use bench::scenario::everything::{PREFETCH, everything};
 use bench::scenario::hosts::hosts;
+use bench::scenario::platform::{self, Size};
 use bench::scenario::profile::profile;
 use bench::scenario::skeleton::skeleton;
 use bench::scenario::workers::workers;
@@ -80,6 +81,21 @@ enum Command {
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
         results: PathBuf,
     },
+    /// The charging platform with many stations, on SQLite and on PostgreSQL: queries, and live streams
+    Platform {
+        /// Number of stations
+        #[arg(long, default_value_t = 100_000)]
+        stations: u32,
+        /// Number of requests of each kind
+        #[arg(long, default_value_t = 1_000)]
+        requests: usize,
+        /// Number of live streams
+        #[arg(long, default_value_t = 1_000)]
+        streams: usize,
+        /// Directory for `platform.md` and `platform.json`
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+        results: PathBuf,
+    },
     /// Two workers compared with one, with access lists that answer late
     Workers,
     /// Memory of a worker that calls ten thousand hosts, compared with one host
@@ -113,10 +129,32 @@ async fn measured(cli: Cli) -> Result<ExitCode> {
         unloaded_rate: 50.0,
         looked_up: 5000,
     };
+    if let Command::Platform { stations, requests, streams, results } = &cli.command {
+        // It needs neither RabbitMQ nor Redis.
+        let size = Size { stations: *stations, requests: *requests, streams: *streams, changes: 100 };
+        return platform(size, results).await;
+    }
     let servers = Servers::start()?;
     let faults = run(cli.command, &servers, &effort).await?;
     for fault in &faults {
         eprintln!("WORTH NOTHING: {fault}");
+    }
+    Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures the charging platform. Here a limit that is not kept is a failure.
+async fn platform(size: Size, results: &Path) -> Result<ExitCode> {
+    let directory = tempfile::Builder::new().prefix("voltgate-bench-").tempdir()?;
+    let measured = platform::both(directory.path(), size, |what| eprintln!("bench: {what}")).await?;
+    let text: Vec<String> = measured.iter().map(platform::OnDatabase::markdown).collect();
+    let text = text.join("\n");
+    print!("{text}");
+    std::fs::create_dir_all(results)?;
+    std::fs::write(results.join("platform.md"), text)?;
+    std::fs::write(results.join("platform.json"), serde_json::to_string_pretty(&measured)?)?;
+    let faults: Vec<String> = measured.iter().flat_map(platform::OnDatabase::faults).collect();
+    for fault in &faults {
+        eprintln!("NOT KEPT: {fault}");
     }
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -180,6 +218,8 @@ async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec
             std::fs::write(results.join("profile.md"), profile)?;
             Ok(Vec::new())
         }
+        // Measured without these servers.
+        Command::Platform { .. } => Ok(Vec::new()),
         Command::Workers => {
             let (one, two) = (workers(servers, 1, effort).await?, workers(servers, 2, effort).await?);
             show_load(&one);

@@ -65,6 +65,7 @@ mod system {
     mod records_live;
     mod refusals;
     mod retries;
+    mod seed;
     mod slow_streams;
     mod starting;
     mod stopping;

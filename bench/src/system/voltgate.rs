@@ -1,8 +1,11 @@
 //! Voltgate: its three services as processes, or all of it in one process with files instead of servers.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use common::api_key::ApiKey;
+use serde_json::Value;
 use test_servers::free_port;
 
 use super::process::{Program, Ready, Started};
@@ -78,6 +81,91 @@ pub async fn embedded(directory: &Path) -> Result<System> {
     Ok(System { processes: vec![started], ..System::at(api, acl, false) })
 }
 
+/// `voltgate up` with the charging platform, and how to call it.
+#[derive(Debug)]
+pub struct Platform {
+    /// The URL of platform-api.
+    pub url: String,
+    /// A key that may do everything.
+    pub key: String,
+    /// The environment of commands that work on the same database.
+    pub environment: Vec<(&'static str, String)>,
+    http: reqwest::Client,
+    process: Started,
+}
+
+/// Starts `voltgate up` with its queue and its store in this directory, and with this database, or one in the same directory.
+///
+/// # Errors
+/// Returns an error if it is not built or does not start.
+pub async fn platform(directory: &Path, database: Option<String>) -> Result<Platform> {
+    let (port, key) = (free_port()?, ApiKey::generate()?.reveal());
+    let embedded = format!("embedded:{}", directory.join("data").display());
+    let environment = vec![
+        ("BROKER_URL", embedded.clone()),
+        ("REDIS_URL", embedded.clone()),
+        ("DATABASE_URL", database.unwrap_or(embedded)),
+        ("PUBLIC_API_PORT", "0".to_owned()),
+        ("AUTHORIZATION_SERVICE_PORT", "0".to_owned()),
+        ("PLATFORM_API_PORT", port.to_string()),
+        ("API_KEY_BOOTSTRAP", key.clone()),
+    ];
+    let (path, url) = (program("voltgate")?, local(port));
+    let program = Program {
+        name: "voltgate up",
+        path: &path,
+        arguments: &["up"],
+        environment: &environment,
+        directory,
+    };
+    let process = Started::start(&program, &Ready::Url(format!("{url}/readyz"))).await?;
+    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+    Ok(Platform { url, key, environment, http, process })
+}
+
+impl Platform {
+    /// The host and the port of platform-api.
+    pub(crate) fn authority(&self) -> &str {
+        self.url.trim_start_matches("http://")
+    }
+
+    /// The process id.
+    pub(crate) fn process(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The JSON at a path below `/api/v1`.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value> {
+        Ok(self.send("GET", path, None, &Value::Null).await?.0)
+    }
+
+    /// Sends a request with the key; returns the JSON of the answer and its ETag.
+    pub(crate) async fn send(
+        &self,
+        method: &str,
+        path: &str,
+        if_match: Option<&str>,
+        body: &Value,
+    ) -> Result<(Value, Option<String>)> {
+        let url = format!("{}/api/v1/{path}", self.url);
+        let mut request = self.http.request(method.parse()?, url).header("x-api-key", &self.key);
+        if let Some(etag) = if_match {
+            request = request.header("if-match", etag);
+        }
+        if !body.is_null() {
+            request = request.json(body);
+        }
+        let answer = request.send().await?;
+        let status = answer.status();
+        let etag = answer.headers().get("etag").and_then(|etag| etag.to_str().ok()).map(str::to_owned);
+        let shown: Value = answer.json().await?;
+        if !status.is_success() {
+            bail!("{method} {path}: {status} {shown}");
+        }
+        Ok((shown, etag))
+    }
+}
+
 impl System {
     /// Starts one more worker.
     ///
@@ -100,7 +188,7 @@ impl System {
 }
 
 /// The path of one of our programs, built next to this one.
-fn program(name: &str) -> Result<PathBuf> {
+pub(crate) fn program(name: &str) -> Result<PathBuf> {
     let beside = std::env::current_exe()?.with_file_name(name);
     let built = beside.exists().then_some(beside);
     built.with_context(|| format!("{name} is not built beside this program: run `make bench`"))

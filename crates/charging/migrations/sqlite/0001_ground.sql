@@ -66,7 +66,7 @@ CREATE TABLE connectors (
     status_at INTEGER,
     UNIQUE (station_id, number)
 ) STRICT;
-CREATE INDEX connectors_evse ON connectors (evse_id);
+CREATE INDEX connectors_evse ON connectors (evse_id, standard, max_power_w);
 
 -- What a location and its stations are found by. A word of a charger's name is found by operators only.
 CREATE TABLE location_words (
@@ -75,7 +75,9 @@ CREATE TABLE location_words (
     of_charger INTEGER NOT NULL,
     PRIMARY KEY (word, location_id, of_charger)
 ) STRICT;
-CREATE INDEX location_words_location ON location_words (location_id, word);
+CREATE INDEX location_words_location ON location_words (location_id, word, of_charger);
+-- Strangers need not pass over the names of chargers, of which many begin alike.
+CREATE INDEX location_words_open ON location_words (word, location_id) WHERE NOT of_charger;
 
 -- Without a reference to the station: the log of a deleted one is long, and is pruned in pieces like that of others.
 CREATE TABLE status_log (

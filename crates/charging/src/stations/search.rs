@@ -47,25 +47,42 @@ macro_rules! has_evse {
     };
 }
 
+/// In the order of the index, so that a page costs no more than its own rows. A location that has several words with the prefix
+/// is found by the first of them. Strangers have a statement of their own, for which there is an index.
+macro_rules! by_word {
+    ($found:literal, $other:literal, $before:literal) => {
+        concat!(
+            "SELECT w.word, ",
+            columns!(),
+            " FROM location_words w JOIN locations ON locations.id = w.location_id WHERE \
+             (w.word, w.location_id) > ($3, $4) AND w.word < $2 AND ",
+            $found,
+            " AND NOT EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id AND o.word >= $1 AND ",
+            $other,
+            " AND ",
+            $before,
+            ") AND (CAST($5 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
+             AND o.word >= $5 AND o.word < $6 AND ",
+            $other,
+            ")) AND (CAST($7 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
+             AND o.word >= $7 AND o.word < $8 AND ",
+            $other,
+            ")) AND ",
+            has_evse!("w.location_id", "$9", "$10", "$11"),
+            " ORDER BY w.word, w.location_id LIMIT $12"
+        )
+    };
+}
+
 statements! {
     FORGET = "DELETE FROM location_words WHERE location_id = $1 AND of_charger = $2";
     ADD = "INSERT INTO location_words (word, location_id, of_charger) \
            VALUES ($3, $1, $2), ($4, $1, $2), ($5, $1, $2), ($6, $1, $2), ($7, $1, $2), ($8, $1, $2) ON CONFLICT DO NOTHING";
-    /// In the order of the index, so that a page costs no more than its own rows. A location that has several words with the
-    /// prefix is found by the first of them.
-    BY_WORD = concat!(
-        "SELECT w.word, ", columns!(), " FROM location_words w JOIN locations ON locations.id = w.location_id WHERE w.word >= $1 AND w.word < $2 \
-         AND (w.word > $3 OR (w.word = $3 AND w.location_id > $4)) AND (NOT w.of_charger OR $5) \
-         AND NOT EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id AND o.word >= $1 \
-           AND (NOT o.of_charger OR $5) \
-           AND (o.word < w.word OR (o.word = w.word AND w.of_charger AND NOT o.of_charger))) \
-         AND (CAST($6 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
-           AND o.word >= $6 AND o.word < $7 AND (NOT o.of_charger OR $5))) \
-         AND (CAST($8 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
-           AND o.word >= $8 AND o.word < $9 AND (NOT o.of_charger OR $5))) AND ",
-        has_evse!("w.location_id", "$10", "$11", "$12"),
-        " ORDER BY w.word, w.location_id LIMIT $13"
-    );
+    BY_WORD = by_word!("TRUE", "TRUE", "(o.word < w.word OR (o.word = w.word AND w.of_charger AND NOT o.of_charger))");
+    BY_OPEN_WORD = by_word!("NOT w.of_charger", "NOT o.of_charger", "o.word < w.word");
+    /// Bounded: among many, the difference matters little.
+    HOW_OFTEN = "SELECT COUNT(*) FROM (SELECT 1 FROM location_words WHERE word >= $1 AND word < $2 AND (NOT of_charger OR $3) \
+                 LIMIT 5000) AS found";
     BY_ID = concat!("SELECT ", columns!(), " FROM locations WHERE id > $1 AND ",
         has_evse!("locations.id", "$2", "$3", "$4"), " ORDER BY id LIMIT $5");
 }
@@ -95,7 +112,7 @@ pub struct Words(Vec<String>);
 /// A place in the results of a search by words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Found {
-    /// The word that the location was found by.
+    /// The word that the location was found by; empty at the beginning.
     pub word: String,
     /// The location.
     pub location_id: Uuid,
@@ -129,12 +146,36 @@ impl Wanted {
 }
 
 impl Words {
-    /// The words of a text; `None` if it has none. The longest comes first, as it is the rarest as a rule.
+    /// The words of a text; `None` if it has none. The longest comes first. A word with which another one begins is left
+    /// out: it asks for nothing more.
     pub fn of(text: &str) -> Option<Self> {
-        let mut all: Vec<String> = words(text).collect::<BTreeSet<_>>().into_iter().collect();
+        let all: BTreeSet<String> = words(text).collect();
+        let begins_another =
+            |word: &&String| all.iter().any(|other| other != *word && other.starts_with(word.as_str()));
+        let mut all: Vec<String> = all.iter().filter(|word| !begins_another(word)).cloned().collect();
         all.sort_by_key(|word| std::cmp::Reverse(word.len()));
         all.truncate(MAX_WORDS);
         (!all.is_empty()).then_some(Self(all))
+    }
+
+    /// The same with the word first that the fewest locations have: the search goes through its locations. A later page goes
+    /// on with the word of the page before.
+    async fn rarest_first(&self, tx: &mut Tx, sees_chargers: bool, after: &Found) -> Result<Self, DbError> {
+        let mut rarest = self.0.iter().position(|word| after.word.starts_with(word.as_str()));
+        if rarest.is_none() && self.0.len() > 1 {
+            let mut counts = Vec::with_capacity(self.0.len());
+            for index in 0..self.0.len() {
+                let (from, to) = self.range(index);
+                let (count,): (i64,) = on!(tx, |c| {
+                    sqlx::query_as(HOW_OFTEN).bind(from).bind(to).bind(sees_chargers).fetch_one(c).await
+                })?;
+                counts.push(count);
+            }
+            rarest = (0..counts.len()).min_by_key(|index| counts[*index]);
+        }
+        let mut words = self.0.clone();
+        words.swap(0, rarest.unwrap_or_default());
+        Ok(Self(words))
     }
 
     /// The first words that are stored with this prefix and the first that are not.
@@ -200,11 +241,15 @@ pub async fn by_words(
     after: &Found,
     limit: i64,
 ) -> Result<Vec<(Found, Location)>, DbError> {
+    let words = words.rarest_first(tx, sees_chargers, after).await?;
     let ((first, end), (second, second_end), (third, third_end)) =
         (words.range(0), words.range(1), words.range(2));
+    // An index is read from here on, so it must not be before the prefix.
+    let from = first.max(Some(after.word.as_str()));
     let found: Vec<FoundRow> = on!(tx, |c| {
-        let query = sqlx::query_as(BY_WORD).bind(first).bind(end).bind(&after.word).bind(after.location_id);
-        let query = query.bind(sees_chargers).bind(second).bind(second_end).bind(third).bind(third_end);
+        let statement = if sees_chargers { BY_WORD } else { BY_OPEN_WORD };
+        let query = sqlx::query_as(statement).bind(first).bind(end).bind(from).bind(after.location_id);
+        let query = query.bind(second).bind(second_end).bind(third).bind(third_end);
         let query = query.bind(wanted.standard).bind(wanted.min_power_w).bind(wanted.status());
         query.bind(limit).fetch_all(c).await
     })?;
@@ -241,5 +286,10 @@ mod tests {
         assert_eq!(of(" ... "), Vec::<String>::new());
         assert_eq!(Words::of("a Hauptbahnhof an der Brücke"), Words::of("brucke HAUPTBAHNHOF der"));
         assert_eq!(Words::of("-"), None);
+    }
+
+    #[test]
+    fn a_word_that_begins_another_one_asks_for_nothing_more() {
+        assert_eq!(Words::of("ber Berlin be 12"), Words::of("berlin 12"));
     }
 }
