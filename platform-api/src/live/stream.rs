@@ -98,6 +98,8 @@ pub(crate) async fn stream(live: Data<Live>, Query(query): Query<LiveQuery>, req
 /// Sends events, until the client leaves or is too slow. A task of its own, because the server asks for no more while the
 /// client does not read.
 async fn send(mut events: Events, sender: mpsc::Sender<Bytes>, dropped: Arc<OnceLock<i64>>) {
+    // Up to here the client has all events that it wants.
+    let mut taken = events.position;
     loop {
         let next = tokio::select! {
             next = events.next(HEARTBEAT) => next,
@@ -110,13 +112,13 @@ async fn send(mut events: Events, sender: mpsc::Sender<Bytes>, dropped: Arc<Once
             Next::End => return,
         };
         match tokio::time::timeout(WRITE_LIMIT, sender.send(text)).await {
-            Ok(Ok(())) => {}
+            Ok(Ok(())) => taken = events.position,
             Ok(Err(_)) => return,
             Err(_) => break,
         }
     }
     counter!(LIVE_DROPPED).increment(1);
-    let _ = dropped.set(events.position);
+    let _ = dropped.set(taken);
 }
 
 /// The position in a text; `None` if it is empty.

@@ -121,13 +121,13 @@ async fn a_backup_under_load_restores_every_accepted_request() {
     }
     assert!(before.len() > 100, "{}", before.len());
     process.kill().await;
-    assert_eq!(names(&backup), ["queue.db", "store.db"]);
+    assert_eq!(names(&backup), ["platform.db", "queue.db", "store.db"]);
 
     let restored = tempfile::tempdir().unwrap();
     let target = restored.path().join("data");
     let (code, out, err) = voltgate(&["restore", text(&backup), "--data", text(&target)], &[]).await;
     assert_eq!(code, Some(0), "{out}{err}");
-    assert_eq!(names(&target), ["queue.db", "store.db"]);
+    assert_eq!(names(&target), ["platform.db", "queue.db", "store.db"]);
     let _process = up(restored.path(), port).await;
     for request in &before {
         let shown = record_once(&http, &api_url, request, "delivered").await;
@@ -157,7 +157,7 @@ async fn backup_and_restore_overwrite_nothing_and_refuse_broken_files() {
     // An empty directory, such as a mount point, is accepted.
     std::fs::create_dir(place("empty")).unwrap();
     assert_eq!(backed_up(&place("empty")).await.0, Some(0));
-    assert_eq!(names(&place("empty")), ["queue.db", "store.db"]);
+    assert_eq!(names(&place("empty")), ["platform.db", "queue.db", "store.db"]);
 
     let (code, _, err) = restored(&backup, &data).await;
     assert!(code == Some(69) && err.contains("a process works with it"), "{code:?} {err}");

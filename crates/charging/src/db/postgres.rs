@@ -43,8 +43,19 @@ impl Pg {
     ) -> Result<Transaction<'static, Postgres>, DbError> {
         tokio::select! {
             biased;
-            begun = self.pool.begin_with(statement.into_sql_str()) => Ok(begun?),
+            begun = self.pool.begin_with(statement.into_sql_str()) => {
+                let begun = begun?;
+                self.is_back();
+                Ok(begun)
+            }
             () = self.away() => Err(DbError::Away),
+        }
+    }
+
+    /// A look that found it away counts no longer.
+    fn is_back(&self) {
+        if let Ok(mut looked) = self.looked.try_lock() {
+            *looked = None;
         }
     }
 
