@@ -195,7 +195,8 @@ impl Events {
                 return Next::Event(shown);
             }
             if let Some(read) = self.read {
-                self.read_stored(read).await;
+                // On the heap, because it is rare and large, and there are many streams.
+                Box::pin(self.read_stored(read)).await;
                 continue;
             }
             match self.listener.events.recv().await {
@@ -222,5 +223,19 @@ impl Events {
                 tokio::time::sleep(AFTER_A_FAILURE).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stream_takes_little_memory() {
+        fn size<F: Future>(_: &impl Fn(Events, mpsc::Sender<Bytes>, Arc<OnceLock<i64>>) -> F) -> usize {
+            size_of::<F>()
+        }
+        let bytes = size(&send);
+        assert!(bytes < 1024, "{bytes} bytes");
     }
 }

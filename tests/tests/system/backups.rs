@@ -165,7 +165,7 @@ async fn backup_and_restore_overwrite_nothing_and_refuse_broken_files() {
     let (code, _, err) = restored(&backup, &data).await;
     assert!(code == Some(64) && err.contains("holds "), "{code:?} {err}");
     // The state after an operator has removed the files.
-    for name in ["queue.db", "store.db"] {
+    for name in ["platform.db", "queue.db", "store.db"] {
         std::fs::remove_file(data.join(name)).unwrap();
     }
     assert_eq!(restored(&backup, &data).await.0, Some(0));

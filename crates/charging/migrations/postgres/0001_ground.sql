@@ -66,6 +66,7 @@ CREATE TABLE connectors (
     status_at timestamptz,
     UNIQUE (station_id, number)
 );
+CREATE INDEX connectors_standard ON connectors (standard, station_id);
 CREATE INDEX connectors_evse ON connectors (evse_id, standard, max_power_w);
 
 -- What a location and its stations are found by. A word of a charger's name is found by operators only.

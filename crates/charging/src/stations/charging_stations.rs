@@ -325,12 +325,12 @@ pub async fn without_location(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Ve
 /// # Errors
 /// Returns an error if the station does not exist, or the database cannot be used.
 pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), StationError> {
-    // A charger whose clock is ahead must not silence itself until then.
-    let sent = &Sent { at: sent.at.min(At::now()), ..sent.clone() };
     let taken: Option<(Option<Uuid>,)> =
         on!(tx, |c| sqlx::query_as(TAKE).bind(id).fetch_optional(c).await).map_err(DbError::from)?;
     let (location,) = taken.ok_or(StationError::NotFound)?;
-    let changed = evses::set_status(tx, id, sent).await?;
+    // A charger whose clock is ahead must not silence itself until then. The log has its own words.
+    let known = Sent { at: sent.at.min(At::now()), ..sent.clone() };
+    let changed = evses::set_status(tx, id, &known).await?;
     status_log::add(tx, id, changed.as_ref().map(|changed| changed.evse), sent).await?;
     let Some(changed) = changed else { return Ok(()) };
     let more = serde_json::json!({

@@ -116,10 +116,6 @@ async fn a_status_of_a_station_that_is_not_there_is_refused() {
     each_database(async |db| {
         let nowhere = record(db, Uuid::now_v7(), &sent(1, ConnectorStatus::Available, At::now())).await;
         assert!(matches!(nowhere, Err(StationError::NotFound)), "{nowhere:?}");
-        let station = create_station(db, &drafts::station("A", None, &[&[1]])).await;
-        record(db, station.row.id, &sent(1, ConnectorStatus::Available, At::now())).await.unwrap();
-        db.write(async |tx| charging_stations::delete(tx, station.row.id, 1).await).await.unwrap();
-        assert_eq!(log(db, station.row.id).await, []);
     })
     .await;
 }

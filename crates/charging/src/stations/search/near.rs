@@ -23,6 +23,11 @@ macro_rules! locations {
 statements! {
     BOXED = "SELECT id, latitude, longitude FROM locations WHERE latitude BETWEEN $1 AND $2 \
              AND (longitude BETWEEN $3 AND $4 OR longitude BETWEEN $5 AND $6)";
+    /// Those that a rare word or connector leaves, wherever they are.
+    FEW_WITH_WORD = "SELECT l.id, l.latitude, l.longitude FROM location_words w JOIN locations l ON l.id = w.location_id \
+                     WHERE w.word >= $1 AND w.word < $2 AND (NOT w.of_charger OR $3) LIMIT $4";
+    FEW_WITH_CONNECTOR = "SELECT l.id, l.latitude, l.longitude FROM connectors k JOIN stations s ON s.id = k.station_id \
+                          JOIN locations l ON l.id = s.location_id WHERE k.standard = $1 LIMIT $2";
     WITH_EVSE = concat!("SELECT DISTINCT s.location_id FROM stations s JOIN evses e ON e.station_id = s.id \
                 LEFT JOIN connectors k ON k.evse_id = e.id WHERE (CAST($1 AS text) IS NULL OR k.standard = $1) \
                 AND (CAST($2 AS bigint) IS NULL OR k.max_power_w >= $2) AND (CAST($3 AS text) IS NULL OR e.status = $3) \
@@ -36,6 +41,12 @@ statements! {
 const AT_ONCE: usize = 10;
 /// The locations of `WITH_EVSE` and `WITH_WORD`.
 const CHECKED_AT_ONCE: usize = 100;
+
+/// How many locations are few, so that it is cheaper to look at each than at all around the point.
+const FEW: usize = 500;
+
+/// A location and its place, in millionths of a degree.
+type Placed = (Uuid, i64, i64);
 
 /// What a location near the point must have.
 struct Conditions<'a> {
@@ -62,19 +73,17 @@ pub async fn near(
     after: (i64, Uuid),
     limit: usize,
 ) -> Result<Vec<(i64, Location)>, DbError> {
-    let around = place.surroundings(radius_m);
-    let [one_side, other_side] = around.longitudes;
-    let boxed: Vec<(Uuid, i64, i64)> = on!(tx, |c| {
-        let query = sqlx::query_as(BOXED).bind(around.latitudes.0).bind(around.latitudes.1);
-        let query = query.bind(one_side.0).bind(one_side.1).bind(other_side.0).bind(other_side.1);
-        query.fetch_all(c).await
-    })?;
+    let conditions = Conditions { words, sees_chargers, wanted };
+    let boxed = match conditions.few(tx).await? {
+        Some(few) => few,
+        None => boxed(tx, place, radius_m).await?,
+    };
     let distance =
         |(id, latitude, longitude)| (place.metres_to(Coordinates::from_micros(latitude, longitude)), id);
     let mut near: Vec<(i64, Uuid)> = boxed.into_iter().map(distance).collect();
     near.retain(|found| found.0 <= radius_m && *found > after);
     near.sort_unstable();
-    let conditions = Conditions { words, sees_chargers, wanted };
+    near.dedup();
     let mut chosen = Vec::new();
     for some in near.chunks(CHECKED_AT_ONCE) {
         chosen.extend(conditions.met_by(tx, some).await?);
@@ -86,7 +95,35 @@ pub async fn near(
     with_locations(tx, &chosen).await
 }
 
+/// The locations in the box around the point.
+async fn boxed(tx: &mut Tx, place: Coordinates, radius_m: i64) -> Result<Vec<Placed>, DbError> {
+    let around = place.surroundings(radius_m);
+    let [one_side, other_side] = around.longitudes;
+    Ok(on!(tx, |c| {
+        let query = sqlx::query_as(BOXED).bind(around.latitudes.0).bind(around.latitudes.1);
+        let query = query.bind(one_side.0).bind(one_side.1).bind(other_side.0).bind(other_side.1);
+        query.fetch_all(c).await
+    })?)
+}
+
 impl Conditions<'_> {
+    /// The locations that a word or a connector leaves; `None` if they are not few, or nothing of the kind is asked for.
+    async fn few(&self, tx: &mut Tx) -> Result<Option<Vec<Placed>>, DbError> {
+        let limit = i64::try_from(FEW).unwrap_or_default() + 1;
+        let found: Vec<Placed> = if let Some(words) = self.words {
+            let (from, to) = words.range(0);
+            on!(tx, |c| {
+                let query = sqlx::query_as(FEW_WITH_WORD).bind(from).bind(to).bind(self.sees_chargers);
+                query.bind(limit).fetch_all(c).await
+            })?
+        } else if let Some(standard) = self.wanted.standard {
+            on!(tx, |c| sqlx::query_as(FEW_WITH_CONNECTOR).bind(standard).bind(limit).fetch_all(c).await)?
+        } else {
+            return Ok(None);
+        };
+        Ok(Some(found).filter(|found| found.len() <= FEW))
+    }
+
     /// Those of these locations that meet the conditions, in the same order.
     async fn met_by(&self, tx: &mut Tx, some: &[(i64, Uuid)]) -> Result<Vec<(i64, Uuid)>, DbError> {
         let mut some = some.to_vec();
