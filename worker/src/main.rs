@@ -27,7 +27,8 @@ async fn serve(process: Process) -> Result<(), Failure> {
     let connecting = async {
         let store = config.store.open(&[Writes::Records]).await?;
         let db = match &config.platform {
-            Some(platform) => Some(platform.database.open().await?),
+            // Authorizations need no database, and must not wait for it.
+            Some(platform) => Some(platform.database.open_later().await?),
             None => None,
         };
         Ok((store, db, config.broker.connect("worker").await?))

@@ -79,6 +79,19 @@ impl DatabaseConfig {
         opened.map_err(|error| self.failure(&error))
     }
 
+    /// Opens the database without waiting for PostgreSQL, for a process that has other work too.
+    ///
+    /// # Errors
+    /// Returns an error that names the database if an embedded one cannot be used.
+    pub async fn open_later(&self) -> Result<Db, Failure> {
+        match self.directory() {
+            Some(_) => self.open().await,
+            None => {
+                Db::connect_later(self.url.expose(), self.connections).map_err(|error| self.failure(&error))
+            }
+        }
+    }
+
     /// Opens the database while another process may own the embedded directory.
     ///
     /// # Errors

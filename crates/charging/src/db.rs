@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use ::metrics::{gauge, histogram};
 use embedded_db::{DataFile, DirectoryLock};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use sqlx::{Postgres, Sqlite, SqlitePool, Transaction};
+use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tracing::{Instrument, Span};
 
 pub use self::at::At;
@@ -87,22 +87,32 @@ impl Db {
     /// # Errors
     /// Returns an error if it cannot be reached within `limit`, or its tables are of another version.
     pub async fn connect(url: &str, connections: u32, limit: Duration) -> Result<Self, OpenError> {
-        let options: PgConnectOptions = url.parse().map_err(|_| OpenError::BadUrl)?;
-        let options = options.application_name("voltgate");
-        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(STATEMENT_LIMIT);
-        let pool = pool.connect_lazy_with(options);
+        let pg = Pg::new(Self::pool(url, connections)?);
         let began = Instant::now();
         loop {
-            let migrating =
-                tokio::time::timeout(limit.max(Duration::from_secs(1)), migrations::postgres(&pool));
+            let migrating = tokio::time::timeout(limit.max(Duration::from_secs(1)), pg.migrate());
             match migrating.await.unwrap_or_else(|_| Err(DbError::Slow.into())) {
                 Err(error) if error.is_transient() && began.elapsed() < limit => {
                     tracing::warn!(%error, "the database cannot be reached yet; trying again");
                     tokio::time::sleep(Duration::from_millis(500)).await;
                 }
-                migrated => return migrated.map(|()| Self::Pg(Pg::new(pool))),
+                migrated => return migrated.map(|()| Self::Pg(pg)),
             }
         }
+    }
+
+    /// The same without waiting for PostgreSQL: the first transaction that reaches it brings the tables up to date.
+    ///
+    /// # Errors
+    /// Returns an error if the URL is malformed.
+    pub fn connect_later(url: &str, connections: u32) -> Result<Self, OpenError> {
+        Ok(Self::Pg(Pg::new(Self::pool(url, connections)?)))
+    }
+
+    fn pool(url: &str, connections: u32) -> Result<PgPool, OpenError> {
+        let options: PgConnectOptions = url.parse().map_err(|_| OpenError::BadUrl)?;
+        let pool = PgPoolOptions::new().max_connections(connections).acquire_timeout(STATEMENT_LIMIT);
+        Ok(pool.connect_lazy_with(options.application_name("voltgate")))
     }
 
     /// Opens the file in this directory, which belongs to this process from now on, and brings its tables up to date.

@@ -9,8 +9,7 @@ use std::time::Duration;
 use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use charging::db::TxError;
-use charging::{Db, DbError};
+use charging::Db;
 use futures_util::StreamExt;
 use http_server::body::lines::{Line, Lines};
 use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
@@ -18,8 +17,9 @@ use http_server::{Problem, Query, body};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
+use super::apply::{NotApplied, apply};
 use super::csv::{self, Group, Header};
-use super::report::{Counts, Report};
+use super::report::Report;
 use super::site::Site;
 use super::{Format, json};
 use crate::error::{Answer, ApiError};
@@ -74,13 +74,6 @@ struct Import {
 enum CutOff {
     Body(Problem),
     Database(ApiError),
-}
-
-/// Why a location is not applied.
-enum NotApplied {
-    /// Nothing is wrong, and the transaction is rolled back, as it was asked for.
-    DryRun(Counts),
-    Refused(ApiError),
 }
 
 /// Import locations and stations
@@ -328,7 +321,7 @@ impl Import {
         let mut tries = 0;
         loop {
             tries += 1;
-            let error = match self.try_apply(site).await {
+            let error = match apply(&self.db, site, self.dry_run).await {
                 Ok(counts) | Err(NotApplied::DryRun(counts)) => {
                     self.report.applied(of.lines(), counts);
                     self.report.applied_through_line = of.last_line();
@@ -373,39 +366,9 @@ impl Import {
         }
     }
 
-    async fn try_apply(&self, site: &Site) -> Result<Counts, NotApplied> {
-        self.db
-            .write(async |tx| {
-                let counts = site.apply(tx).await?;
-                if self.dry_run { Err(NotApplied::DryRun(counts)) } else { Ok(counts) }
-            })
-            .await
-    }
-
     fn refuse(&mut self, line: u64, problem: &Problem, is_csv: bool) {
         let field = if is_csv { csv::column(problem.field()) } else { problem.field().to_owned() };
         self.report.refuse(line, field, problem.detail().to_owned(), self.max_refusals);
-    }
-}
-
-impl From<ApiError> for NotApplied {
-    fn from(error: ApiError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<DbError> for NotApplied {
-    fn from(error: DbError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-impl TxError for NotApplied {
-    fn database(&self) -> Option<&DbError> {
-        match self {
-            Self::Refused(error) => error.database(),
-            Self::DryRun(_) => None,
-        }
     }
 }
 

@@ -22,6 +22,9 @@ pub enum DbError {
     /// A row violates this constraint, which is named as PostgreSQL names it: `stations_charger_key`.
     #[error("the constraint {0} is violated")]
     Constraint(String),
+    /// The tables cannot be brought up to date.
+    #[error(transparent)]
+    Tables(Box<OpenError>),
     /// A statement or a row is not as expected: a defect in Voltgate, or a database that was changed by hand.
     #[error("the database refused a statement: {0}")]
     Defect(#[source] sqlx::Error),
@@ -76,6 +79,15 @@ impl DbError {
 impl super::TxError for DbError {
     fn database(&self) -> Option<&DbError> {
         Some(self)
+    }
+}
+
+impl From<OpenError> for DbError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Database(error) => error,
+            other => Self::Tables(Box::new(other)),
+        }
     }
 }
 

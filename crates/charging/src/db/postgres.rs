@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgPool, Postgres, SqlSafeStr, Transaction};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell};
 
-use super::DbError;
+use super::{DbError, OpenError, migrations};
 
 /// How long a connection may take before the server is looked at. It may only be busy.
 const LOOK_AFTER: Duration = Duration::from_millis(300);
@@ -22,6 +22,8 @@ const COUNTS_FOR: Duration = Duration::from_millis(500);
 pub struct Pg {
     pub(super) pool: PgPool,
     looked: Arc<Mutex<Option<Look>>>,
+    /// Whether the tables are up to date.
+    migrated: Arc<OnceCell<()>>,
 }
 
 /// A look at the server.
@@ -32,8 +34,14 @@ struct Look {
 }
 
 impl Pg {
+    /// Brings the tables up to date before the first transaction.
     pub(super) fn new(pool: PgPool) -> Self {
-        Self { pool, looked: Arc::default() }
+        Self { pool, looked: Arc::default(), migrated: Arc::default() }
+    }
+
+    /// Brings the tables up to date, unless that was done before.
+    pub(super) async fn migrate(&self) -> Result<(), OpenError> {
+        self.migrated.get_or_try_init(|| migrations::postgres(&self.pool)).await.copied()
     }
 
     /// Begins a transaction, unless the server is away.
@@ -43,13 +51,21 @@ impl Pg {
     ) -> Result<Transaction<'static, Postgres>, DbError> {
         tokio::select! {
             biased;
-            begun = self.pool.begin_with(statement.into_sql_str()) => {
+            begun = self.try_begin(statement) => {
                 let begun = begun?;
                 self.is_back();
                 Ok(begun)
             }
             () = self.away() => Err(DbError::Away),
         }
+    }
+
+    async fn try_begin(&self, statement: &'static str) -> Result<Transaction<'static, Postgres>, DbError> {
+        if !self.migrated.initialized() {
+            // On the heap: it happens once.
+            Box::pin(self.migrate()).await.map_err(DbError::from)?;
+        }
+        Ok(self.pool.begin_with(statement.into_sql_str()).await?)
     }
 
     /// A look that found it away counts no longer.
