@@ -42,7 +42,9 @@ macro_rules! has_evse {
             $available,
             " AS text) IS NULL OR e.status = ",
             $available,
-            ")))"
+            // The OFFSET keeps PostgreSQL from looking at all EVSEs of the network first: 0.4 ms instead of 61 with 30,000
+            // stations.
+            ") LIMIT 1 OFFSET 0))"
         )
     };
 }
@@ -64,10 +66,10 @@ macro_rules! by_word {
             ") AND (CAST($5 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
              AND o.word >= $5 AND o.word < $6 AND ",
             $other,
-            ")) AND (CAST($7 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
+            " LIMIT 1 OFFSET 0)) AND (CAST($7 AS text) IS NULL OR EXISTS (SELECT 1 FROM location_words o WHERE o.location_id = w.location_id \
              AND o.word >= $7 AND o.word < $8 AND ",
             $other,
-            ")) AND ",
+            " LIMIT 1 OFFSET 0)) AND ",
             has_evse!("w.location_id", "$9", "$10", "$11"),
             " ORDER BY w.word, w.location_id LIMIT $12"
         )

@@ -43,7 +43,7 @@ const AT_ONCE: usize = 10;
 const CHECKED_AT_ONCE: usize = 100;
 
 /// How many locations are few, so that it is cheaper to look at each than at all around the point.
-const FEW: usize = 500;
+const FEW: usize = 2000;
 
 /// A location and its place, in millionths of a degree.
 type Placed = (Uuid, i64, i64);
