@@ -58,6 +58,7 @@ impl Live {
     pub(crate) fn new(db: Db, streams: usize, stopping: CancellationToken) -> Self {
         let (sender, _) = broadcast::channel(BEHIND);
         let (position, _) = watch::channel(None);
+        gauge!(LIVE_STREAMS).set(0.0);
         let (permits, written) = (Arc::new(Semaphore::new(streams)), Arc::new(Written::new()));
         Self { db, sender, position, permits, written, stopping }
     }
