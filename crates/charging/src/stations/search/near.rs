@@ -44,6 +44,8 @@ const CHECKED_AT_ONCE: usize = 100;
 
 /// How many locations are few, so that it is cheaper to look at each than at all around the point.
 const FEW: usize = 2000;
+/// The same for a connector. A common one has more, and reading them for nothing takes ten milliseconds.
+const FEW_CONNECTORS: usize = 200;
 
 /// A location and its place, in millionths of a degree.
 type Placed = (Uuid, i64, i64);
@@ -109,7 +111,8 @@ async fn boxed(tx: &mut Tx, place: Coordinates, radius_m: i64) -> Result<Vec<Pla
 impl Conditions<'_> {
     /// The locations that a word or a connector leaves; `None` if they are not few, or nothing of the kind is asked for.
     async fn few(&self, tx: &mut Tx) -> Result<Option<Vec<Placed>>, DbError> {
-        let limit = i64::try_from(FEW).unwrap_or_default() + 1;
+        let few = if self.words.is_some() { FEW } else { FEW_CONNECTORS };
+        let limit = i64::try_from(few).unwrap_or_default() + 1;
         let found: Vec<Placed> = if let Some(words) = self.words {
             let (from, to) = words.range(0);
             on!(tx, |c| {
@@ -121,7 +124,7 @@ impl Conditions<'_> {
         } else {
             return Ok(None);
         };
-        Ok(Some(found).filter(|found| found.len() <= FEW))
+        Ok(Some(found).filter(|found| found.len() <= few))
     }
 
     /// Those of these locations that meet the conditions, in the same order.
