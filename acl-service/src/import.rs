@@ -6,14 +6,13 @@ mod line;
 
 use std::time::Duration;
 
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{NotUuid, RequestId, StationId};
 use futures_util::StreamExt;
 use http_server::body::lines::{Line, Lines};
 use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
-use http_server::{Problem, Query, body};
+use http_server::{Problem, Query, body, query};
 use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Counts, StoreError};
 use utoipa::openapi::RefOr;
@@ -32,8 +31,6 @@ const MAX_LINE: usize = 4096;
 /// How many rejected lines are listed by default, and at most; the rest is only counted.
 const NAMED: usize = 100;
 const MAX_NAMED: usize = 10_000;
-/// How long the rest of a body is still read that cannot be parsed.
-const PASSED_OVER: Duration = Duration::from_secs(5);
 /// Time limit for the next chunk of the body.
 const PIECE_LIMIT: Duration = Duration::from_secs(30);
 
@@ -72,11 +69,7 @@ impl ImportQuery {
                 Some("remove") => Mode::Remove,
                 Some(_) => return Err(bad("mode", "expected add or remove")),
             },
-            dry_run: match self.dry_run.as_deref() {
-                None | Some("false") => false,
-                Some("true") => true,
-                Some(_) => return Err(bad("dry_run", "expected true or false")),
-            },
+            dry_run: query::flag("dry_run", self.dry_run.as_deref())?,
             change_id: match self.change_id.as_deref().map(str::parse) {
                 None => None,
                 Some(Ok(id)) => Some(id),
@@ -263,7 +256,7 @@ impl Import {
             0 => "nothing was done",
             _ => "the lines before it are done",
         };
-        pass_over(payload).await;
+        body::pass_over(payload).await;
         Err(CutOff::Body(Problem::invalid("header", format!("line {}: {bad}; {done}", self.report.lines))))
     }
 
@@ -320,21 +313,11 @@ impl Report {
     }
 }
 
-/// Reads on for a moment, since many clients read the response only after they have sent everything.
-async fn pass_over(mut payload: Payload) {
-    let rest = async { while let Some(Ok(_)) = payload.next().await {} };
-    let _ = tokio::time::timeout(PASSED_OVER, rest).await;
-}
-
 fn format(request: &HttpRequest) -> Result<Format, Problem> {
     body::not_compressed(request)?;
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if kind.eq_ignore_ascii_case("text/csv") {
-        Ok(Format::Csv(Csv::default()))
-    } else if kind.eq_ignore_ascii_case("application/x-ndjson") {
-        Ok(Format::Ndjson)
-    } else {
-        Err(Problem::unsupported_media_type("expected application/x-ndjson or text/csv"))
+    match body::media_type(request).as_str() {
+        "text/csv" => Ok(Format::Csv(Csv::default())),
+        "application/x-ndjson" => Ok(Format::Ndjson),
+        _ => Err(Problem::unsupported_media_type("expected application/x-ndjson or text/csv")),
     }
 }

@@ -11,8 +11,6 @@ use crate::error::{Answer, ApiError};
 use crate::live::Live;
 
 const MAX_KEY: usize = 255;
-/// The caller of requests without an API key.
-const STRANGER: &str = "";
 
 /// Runs `effect` once for each key of the caller, in one transaction with the key.
 pub(crate) async fn once(
@@ -55,6 +53,6 @@ fn key(request: &HttpRequest, route: &'static str, body: &[u8]) -> Result<Option
         )
     };
     let key = text.ok_or_else(expected)?.to_owned();
-    let caller = caller(request).id.map_or_else(|| STRANGER.to_owned(), |id| id.to_string());
+    let caller = caller(request).id.map(|id| id.to_string()).unwrap_or_default();
     Ok(Some(Key { caller, route, key, request: Sha256::digest(body).to_vec() }))
 }

@@ -1,20 +1,10 @@
-//! Pages of lists: `limit`, and a cursor that only the server reads.
+//! Pages of lists: a cursor that only the server reads.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http_server::Problem;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-
-const DEFAULT_LIMIT: u16 = 50;
-const MAX_LIMIT: u16 = 500;
-
-/// The number of items of a page.
-pub(crate) fn limit(text: Option<&str>) -> Result<u16, Problem> {
-    let Some(text) = text else { return Ok(DEFAULT_LIMIT) };
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| Problem::invalid("limit", format!("expected 1 to {MAX_LIMIT}")))
-}
 
 /// The place that a cursor names; that of the first page if there is none, or it is empty, for clients that always send
 /// the parameter.

@@ -63,7 +63,7 @@ pub(crate) struct ListQuery {
     responses((status = 200, description = "A page of stations", body = StationPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<ListQuery>, request: HttpRequest) -> Answer {
     let sees = sees_chargers(&request);
-    let limit = paging::limit(query.limit.as_deref())?;
+    let limit = http_server::query::limit(query.limit.as_deref())?;
     let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
     let location = query.location_id.map(|id| id.0);
     let found = db.read(async |tx| match &query.charger {

@@ -22,7 +22,7 @@ use service_runtime::settings::Settings;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::sites::Seeded;
-use crate::terminal;
+use crate::terminal::{self, Progress};
 
 /// How a shell reports a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
@@ -42,9 +42,6 @@ pub(crate) struct SeedArgs {
     #[arg(long)]
     json: bool,
 }
-
-/// Clears the bar however the command ends.
-struct Progress(ProgressBar);
 
 pub(crate) async fn run(settings: &Settings, args: SeedArgs) -> Result<ExitCode, Failure> {
     let without =
@@ -85,12 +82,6 @@ impl Seeded {
                 "{stations} stations, {new_stations} new; {locations} locations, {new_locations} new"
             ));
         }
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
     }
 }
 

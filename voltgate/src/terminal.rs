@@ -3,6 +3,22 @@
 use std::io::{IsTerminal, Write};
 
 use anstyle::{AnsiColor, Style};
+use indicatif::ProgressBar;
+
+/// A bar on standard error, which is cleared however the command ends.
+pub(crate) struct Progress(pub(crate) ProgressBar);
+
+impl Progress {
+    pub(crate) fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
 
 fn only_on_terminal(style: Style) -> Style {
     let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());

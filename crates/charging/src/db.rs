@@ -26,7 +26,7 @@ pub use self::at::At;
 pub use self::error::{DbError, OpenError};
 pub use self::migrations::VERSION;
 pub use self::postgres::Pg;
-pub(crate) use self::row::{on, row, statements};
+pub(crate) use self::row::{filled, on, row, statements};
 pub(crate) use self::words::words;
 use crate::metrics::{DATABASE_REACHABLE, DATABASE_TRANSACTION};
 

@@ -33,26 +33,19 @@ statements! {
              AND position IS NOT NULL ORDER BY id LIMIT $2)";
 }
 
-/// How many events get a position in one transaction.
-const AT_ONCE: u64 = 500;
-
 /// Notified when this process has written an event, so that readers in the same process need not wait for their next look.
 pub type Written = Notify;
 
 /// Something that happened. It carries ids, never personal data.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone)]
 pub struct Happened {
     /// The routing key: the subject and what happened to it, such as `station.updated`.
-    #[serde(skip)]
     pub routing_key: &'static str,
     /// The station that it is about.
-    #[serde(skip)]
     pub station_id: Option<Uuid>,
     /// The location that it is about.
-    #[serde(skip)]
     pub location_id: Option<Uuid>,
     /// What else is to be known.
-    #[serde(flatten)]
     pub more: Value,
 }
 
@@ -158,11 +151,6 @@ pub async fn number(tx: &mut Tx) -> Result<u64, DbError> {
 pub async fn are_unnumbered(tx: &mut Tx) -> Result<bool, DbError> {
     let (some,): (i64,) = on!(tx, |c| sqlx::query_as(UNNUMBERED).fetch_one(c).await)?;
     Ok(some > 0)
-}
-
-/// Whether [`number`] may have left some.
-pub fn may_have_left_some(numbered: u64) -> bool {
-    numbered == AT_ONCE
 }
 
 /// How far the outbox is.

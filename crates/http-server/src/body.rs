@@ -6,7 +6,7 @@ pub mod lines;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, BytesMut, Payload};
 use futures_util::StreamExt;
 
@@ -14,6 +14,8 @@ pub use self::json::{document, json, value};
 use crate::Problem;
 
 const TIME_LIMIT: Duration = Duration::from_secs(10);
+/// How long the rest of a body is still read that cannot be parsed.
+const PASSED_OVER: Duration = Duration::from_secs(5);
 /// Some programs put this before a UTF-8 text. It is not part of the text.
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 /// Every gzip stream begins with these two bytes, and no text does.
@@ -47,6 +49,18 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> 
         return Err(Problem::unsupported_content_encoding("the body is compressed (gzip)"));
     }
     Ok(if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body })
+}
+
+/// Reads on for a moment, since many clients read the response only after they have sent everything.
+pub async fn pass_over(mut payload: Payload) {
+    let rest = async { while let Some(Ok(_)) = payload.next().await {} };
+    let _ = tokio::time::timeout(PASSED_OVER, rest).await;
+}
+
+/// The media type of the body, in lower case and without parameters; empty if the request names none.
+pub fn media_type(request: &HttpRequest) -> String {
+    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
 
 /// Rejects a request whose header says that the body is compressed.

@@ -9,7 +9,7 @@ use charging::stations::coordinates::Degrees;
 use charging::stations::search::{self, Found, Wanted, Words};
 use common::api_key::Scope;
 use http_server::openapi::refusals::{Invalid, Unavailable};
-use http_server::{Problem, Query, caller, input};
+use http_server::{Problem, Query, caller, input, query};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -83,11 +83,11 @@ enum Search {
 /// In the order of their creation; with `q` in the order of the word that was found; with `near` by distance.
 #[utoipa::path(get, path = "/api/v1/locations", operation_id = "list_locations", tag = "locations", params(ListQuery),
     responses((status = 200, description = "A page of locations", body = LocationPage), Invalid, Unavailable))]
-pub(crate) async fn list(db: Data<Db>, Query(query): Query<ListQuery>, request: HttpRequest) -> Answer {
+pub(crate) async fn list(db: Data<Db>, Query(given): Query<ListQuery>, request: HttpRequest) -> Answer {
     let sees_chargers = caller(&request).may(&[Scope::PlatformRead, Scope::PlatformOperate]);
-    let limit = paging::limit(query.limit.as_deref())?;
-    let wanted = wanted(&query)?;
-    let (cursor, search) = (query.cursor.as_deref(), search(&query)?);
+    let limit = query::limit(given.limit.as_deref())?;
+    let wanted = wanted(&given)?;
+    let (cursor, search) = (given.cursor.as_deref(), search(&given)?);
     let one_more = i64::from(limit) + 1;
     let page = match search {
         Search::Nothing => LocationPage { items: Vec::new(), cursor: None },
@@ -134,14 +134,10 @@ pub(crate) async fn list(db: Data<Db>, Query(query): Query<ListQuery>, request: 
     Ok::<_, ApiError>(HttpResponse::Ok().json(page))
 }
 
-fn wanted(query: &ListQuery) -> Result<Wanted, Problem> {
-    let available = match query.available.as_deref() {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(Problem::invalid("available", "expected true or false")),
-    };
-    let min_power_w = number("min_power_w", query.min_power_w.as_deref(), MAX_POWER_W)?;
-    Ok(Wanted { standard: query.connector, min_power_w, available })
+fn wanted(given: &ListQuery) -> Result<Wanted, Problem> {
+    let available = query::flag("available", given.available.as_deref())?;
+    let min_power_w = number("min_power_w", given.min_power_w.as_deref(), MAX_POWER_W)?;
+    Ok(Wanted { standard: given.connector, min_power_w, available })
 }
 
 fn search(query: &ListQuery) -> Result<Search, Problem> {

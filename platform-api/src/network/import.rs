@@ -6,14 +6,13 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::{Bytes, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::Db;
 use futures_util::StreamExt;
 use http_server::body::lines::{Line, Lines};
 use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
-use http_server::{Problem, Query, body};
+use http_server::{Problem, Query, body, query};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -35,8 +34,6 @@ const MAX_RECORD: usize = 64 * 1024;
 const MAX_JSON: usize = 16 * 1024 * 1024;
 /// Time limit for the next chunk of the body.
 const PIECE_LIMIT: Duration = Duration::from_secs(30);
-/// How long the rest of a body is still read that cannot be parsed.
-const PASSED_OVER: Duration = Duration::from_secs(5);
 /// How often a location is tried while the database is away.
 const TRIES: u32 = 3;
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
@@ -91,16 +88,12 @@ enum CutOff {
 pub(crate) async fn import(
     db: Data<Db>,
     live: Data<Live>,
-    Query(query): Query<ImportQuery>,
+    Query(given): Query<ImportQuery>,
     request: HttpRequest,
     mut payload: Payload,
 ) -> Answer {
-    let dry_run = match query.dry_run.as_deref() {
-        None | Some("false") => false,
-        Some("true") => true,
-        Some(_) => return Err(Problem::invalid("dry_run", "expected true or false").into()),
-    };
-    let max_refusals = match query.max_refusals.as_deref().map(str::parse) {
+    let dry_run = query::flag("dry_run", given.dry_run.as_deref())?;
+    let max_refusals = match given.max_refusals.as_deref().map(str::parse) {
         None => NAMED,
         Some(Ok(count)) if count <= MAX_NAMED => count,
         Some(_) => return Err(Problem::invalid("max_refusals", "expected a number, at most 10000").into()),
@@ -118,7 +111,7 @@ pub(crate) async fn import(
         Format::Csv => import.lines(&mut payload, Some(Csv::default())).await,
     };
     if matches!(done, Err(CutOff::Body(_))) {
-        pass_over(payload).await;
+        body::pass_over(payload).await;
     }
     live.wake();
     import.answer(done)
@@ -372,18 +365,10 @@ impl Import {
     }
 }
 
-/// Reads on for a moment, since many clients read the response only after they have sent everything.
-async fn pass_over(mut payload: Payload) {
-    let rest = async { while let Some(Ok(_)) = payload.next().await {} };
-    let _ = tokio::time::timeout(PASSED_OVER, rest).await;
-}
-
 fn format(request: &HttpRequest) -> Result<Format, Problem> {
     body::not_compressed(request)?;
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    let known = [Format::Json, Format::Ndjson, Format::Csv];
-    let format = known.into_iter().find(|format| kind.eq_ignore_ascii_case(format.content_type()));
+    let (kind, known) = (body::media_type(request), [Format::Json, Format::Ndjson, Format::Csv]);
+    let format = known.into_iter().find(|format| format.content_type() == kind);
     let expected = "expected application/x-ndjson, text/csv or application/json";
     format.ok_or_else(|| Problem::unsupported_media_type(expected))
 }

@@ -69,7 +69,7 @@ pub(crate) struct LogQuery {
     responses((status = 200, description = "A page of the log", body = LogPage), Invalid, NotFound, Unavailable))]
 pub(crate) async fn status_log(db: Data<Db>, path: Path<String>, Query(query): Query<LogQuery>) -> Answer {
     let id = path_id(&path)?;
-    let limit = paging::limit(query.limit.as_deref())?;
+    let limit = http_server::query::limit(query.limit.as_deref())?;
     let before: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_else(Uuid::max);
     let found = db.read(async |tx| {
         charging_stations::find(tx, id).await?.ok_or_else(not_found)?;

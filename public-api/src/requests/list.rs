@@ -15,9 +15,6 @@ use super::{RequestView, timestamp};
 use crate::acceptance::Acceptance;
 use crate::error::ApiError;
 
-const DEFAULT_LIMIT: usize = 50;
-const MAX_LIMIT: usize = 500;
-
 /// A page of requests. It may be shorter than its limit, or empty, and have a next page: the work for a page is bounded
 #[derive(Serialize, ToSchema)]
 #[schema(as = Requests)]
@@ -59,7 +56,7 @@ pub(crate) async fn list(
     acceptance: Data<Acceptance>,
     Query(query): Query<ListQuery>,
 ) -> Result<HttpResponse, ApiError> {
-    let limit = query.limit.as_deref().map_or(Ok(DEFAULT_LIMIT), parse_limit)?;
+    let limit = usize::from(http_server::query::limit(query.limit.as_deref())?);
     // Empty as on the first page, for clients that always send the parameter.
     let after = query.cursor.as_deref().filter(|cursor| !cursor.is_empty()).map(cursor).transpose()?;
     let filter = Filter {
@@ -75,11 +72,6 @@ pub(crate) async fn list(
         requests: listing.records.into_iter().map(RequestView::from).collect(),
         cursor: listing.next.map(|next| next.to_string()),
     }))
-}
-
-fn parse_limit(text: &str) -> Result<usize, Problem> {
-    let limit = text.parse().ok().filter(|limit| (1..=MAX_LIMIT).contains(limit));
-    limit.ok_or_else(|| Problem::invalid("limit", format!("expected 1 to {MAX_LIMIT}")))
 }
 
 fn cursor(text: &str) -> Result<Place, Problem> {

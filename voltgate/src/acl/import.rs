@@ -16,6 +16,7 @@ use self::parts::{LINES, parts};
 use self::report::{Answer, Report};
 use super::args::{Format, ImportArgs};
 use crate::client::Service;
+use crate::terminal::Progress;
 
 /// How a shell reports a process that SIGINT ended.
 const INTERRUPTED: u8 = 130;
@@ -100,21 +101,6 @@ pub(super) async fn run(acl: &Service, args: &ImportArgs, as_json: bool) -> Resu
     let refused = report.refused;
     report.print(as_json)?;
     Ok(ExitCode::from(u8::from(refused > 0)))
-}
-
-/// Clears the bar however the import ends.
-struct Progress(ProgressBar);
-
-impl Progress {
-    fn clear(&self) {
-        self.0.finish_and_clear();
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.clear();
-    }
 }
 
 /// By the file's name; of another name by its first character, because no line of CSV begins with a brace.

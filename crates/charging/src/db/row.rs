@@ -1,5 +1,7 @@
 //! Macros that compile one text for both databases.
 
+use uuid::Uuid;
+
 /// Runs an expression on the connection of a transaction, whichever database it is: `on!(tx, |c|
 /// sqlx::query(DELETE).bind(id).execute(c).await)`.
 macro_rules! on {
@@ -41,6 +43,11 @@ macro_rules! statements {
         $($(#[$about])* const $name: &str = $text;)*
         pub(crate) const STATEMENTS: $crate::db::Statements = &[$((stringify!($name), $name)),*];
     };
+}
+
+/// The ids, filled up with one that no row has: for a statement with a fixed number of parameters, `IN ($1, …)`.
+pub(crate) fn filled<const COUNT: usize>(ids: impl Iterator<Item = Uuid>) -> impl Iterator<Item = Uuid> {
+    ids.chain(std::iter::repeat(Uuid::nil())).take(COUNT)
 }
 
 pub(crate) use {on, row, statements};

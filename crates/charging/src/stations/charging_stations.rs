@@ -13,7 +13,7 @@ use super::connectors::Access;
 use super::error::{Refused, StationError};
 use super::status_log::{self, Sent};
 use super::{ChargerName, Label, id, locations, search};
-use crate::db::{At, DbError, Tx, on, row, statements};
+use crate::db::{At, DbError, Tx, filled, on, row, statements};
 use crate::events::{self, Happened};
 
 macro_rules! columns {
@@ -137,8 +137,8 @@ impl StationDraft {
         evses::check(self.evses.as_deref().unwrap_or_default())
     }
 
-    /// The draft with its defaults, and with the ids of another version of the same station, where it names none: an EVSE or a connector is the one
-    /// with the same number.
+    /// The draft with its defaults, and with the ids of another version of the same station, where it names none: an EVSE or a
+    /// connector is the one with the same number.
     #[must_use]
     pub fn with_ids_of(mut self, before: &Self) -> Self {
         if let Some(evses) = &mut self.evses {
@@ -247,8 +247,11 @@ pub async fn update(
     if let Some(wanted) = &draft.evses {
         evses::set(tx, id, wanted).await?;
     }
-    for location in locations.into_iter().flatten() {
-        set_words(tx, location).await?;
+    let charger = draft.charger.as_ref().map(ChargerName::as_str);
+    if before.location_id != draft.location_id || before.charger.as_deref() != charger {
+        for location in locations.into_iter().flatten() {
+            set_words(tx, location).await?;
+        }
     }
     happened(tx, "station.updated", id, draft.location_id, serde_json::json!({})).await?;
     find(tx, id).await?.ok_or(StationError::NotFound)
@@ -301,7 +304,7 @@ pub async fn list(
 pub async fn at_locations(tx: &mut Tx, locations: &[Uuid]) -> Result<Vec<Station>, DbError> {
     let mut rows: Vec<StationRow> = Vec::new();
     for some in locations.chunks(AT_ONCE) {
-        let ids = some.iter().copied().chain(std::iter::repeat(Uuid::nil())).take(AT_ONCE);
+        let ids = filled::<AT_ONCE>(some.iter().copied());
         let found: Vec<StationRow> = on!(tx, |c| {
             ids.fold(sqlx::query_as(AT_LOCATIONS), sqlx::query::QueryAs::bind).fetch_all(c).await
         })?;

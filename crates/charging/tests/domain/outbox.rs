@@ -147,9 +147,9 @@ async fn many_events_are_numbered_in_several_steps() {
         .await
         .unwrap();
         let first = number(db).await;
-        assert!((first, events::may_have_left_some(first)) == (500, true));
+        assert_eq!(first, 500);
         let second = number(db).await;
-        assert!((second, events::may_have_left_some(second)) == (1, false));
+        assert_eq!(second, 1);
         let all = after(db, 0, 1000).await;
         assert!(all.iter().zip(1..).all(|(event, position)| event.position == position));
         assert!(all.iter().zip(0..).all(|(event, number)| event.data.0["number"] == number));

@@ -16,8 +16,6 @@ use super::{PlatformParts, failed};
 const PIECE: u16 = 500;
 /// How long one run may take. The next one continues.
 const LIMIT: Duration = Duration::from_secs(30);
-/// How long an idempotency key is kept.
-const KEYS_KEPT_FOR: Duration = Duration::from_secs(86_400);
 
 /// No arguments.
 #[derive(Debug, Deserialize)]
@@ -54,7 +52,7 @@ impl Task for PruneIdempotencyKeys {
     type Args = NoArguments;
 
     async fn run(&self, _: NoArguments, context: TaskContext) -> Outcome {
-        let before = At::now().minus(KEYS_KEPT_FOR);
+        let before = At::now().minus(idempotency::KEPT);
         let piece =
             || self.0.db.write(async move |tx| idempotency::prune(tx, before, i64::from(PIECE)).await);
         prune(Self::NAME, &context, piece).await

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::db::{At, DbError, Tx, on, row, statements};
+use crate::db::{At, DbError, Tx, filled, on, row, statements};
 use crate::stations::connectors::{ConnectorStatus, EvseStatus, Format, PowerType, Standard};
 use crate::stations::error::{Refused, StationError, within};
 use crate::stations::id;
@@ -254,7 +254,7 @@ pub(super) fn check(drafts: &[EvseDraft]) -> Result<(), Refused> {
 pub(super) async fn of(tx: &mut Tx, stations: &[Uuid]) -> Result<HashMap<Uuid, Vec<Evse>>, DbError> {
     let mut all: HashMap<Uuid, Vec<Evse>> = HashMap::with_capacity(stations.len());
     for some in stations.chunks(AT_ONCE) {
-        let ids = || some.iter().copied().chain(std::iter::repeat(Uuid::nil())).take(AT_ONCE);
+        let ids = || filled::<AT_ONCE>(some.iter().copied());
         let evses: Vec<EvseRow> =
             on!(tx, |c| ids().fold(sqlx::query_as(EVSES), sqlx::query::QueryAs::bind).fetch_all(c).await)?;
         let connectors: Vec<Connector> = on!(tx, |c| ids()

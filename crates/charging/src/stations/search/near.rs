@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 use super::{Wanted, Words};
-use crate::db::{DbError, Tx, on, statements};
+use crate::db::{DbError, Tx, filled, on, statements};
 use crate::stations::coordinates::Coordinates;
 use crate::stations::locations::{Location, Stored, columns};
 
@@ -145,7 +145,7 @@ impl Conditions<'_> {
         let Wanted { standard, min_power_w, .. } = self.wanted;
         let found: Vec<(Uuid,)> = on!(tx, |c| {
             let query = sqlx::query_as(WITH_EVSE).bind(standard).bind(min_power_w).bind(self.wanted.status());
-            filled::<CHECKED_AT_ONCE>(some).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
+            filled::<CHECKED_AT_ONCE>(ids(some)).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
         })?;
         Ok(found.into_iter().map(|(id,)| id).collect())
     }
@@ -160,15 +160,14 @@ impl Conditions<'_> {
         let (from, to) = words.range(index);
         let found: Vec<(Uuid,)> = on!(tx, |c| {
             let query = sqlx::query_as(WITH_WORD).bind(from).bind(to).bind(self.sees_chargers);
-            filled::<CHECKED_AT_ONCE>(some).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
+            filled::<CHECKED_AT_ONCE>(ids(some)).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
         })?;
         Ok(found.into_iter().map(|(id,)| id).collect())
     }
 }
 
-/// The ids, filled up with one that no location has.
-fn filled<const COUNT: usize>(some: &[(i64, Uuid)]) -> impl Iterator<Item = Uuid> {
-    some.iter().map(|(_, id)| *id).chain(std::iter::repeat(Uuid::nil())).take(COUNT)
+fn ids(some: &[(i64, Uuid)]) -> impl Iterator<Item = Uuid> {
+    some.iter().map(|(_, id)| *id)
 }
 
 async fn with_locations(tx: &mut Tx, chosen: &[(i64, Uuid)]) -> Result<Vec<(i64, Location)>, DbError> {
@@ -176,7 +175,7 @@ async fn with_locations(tx: &mut Tx, chosen: &[(i64, Uuid)]) -> Result<Vec<(i64,
     for some in chosen.chunks(AT_ONCE) {
         let found: Vec<Stored> = on!(tx, |c| {
             let query = sqlx::query_as(SOME);
-            filled::<AT_ONCE>(some).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
+            filled::<AT_ONCE>(ids(some)).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
         })?;
         for location in found.into_iter().map(Location::try_from) {
             let location = location?;
