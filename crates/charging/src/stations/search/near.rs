@@ -47,6 +47,12 @@ const FEW: usize = 2000;
 /// The same for a connector. A common one has more, and reading them for nothing takes ten milliseconds.
 const FEW_CONNECTORS: usize = 200;
 
+/// The first box is this part of the radius, and each further one reaches a multiple of the one before.
+const FIRST_PART: i64 = 64;
+const WIDER: i64 = 4;
+/// A smaller box saves nothing.
+const MIN_REACH_M: i64 = 500;
+
 /// A location and its place, in millionths of a degree.
 type Placed = (Uuid, i64, i64);
 
@@ -59,8 +65,8 @@ struct Conditions<'a> {
 
 /// Locations within a distance, nearest first, with their distances in metres.
 ///
-/// The box around the point is read from the index alone. What else is asked for is looked up for the nearest locations
-/// first, until the page is full: around a large city there may be thousands of them.
+/// The box around the point is read from the index alone, a small one first, and a larger one only while the page is not
+/// full: around a large city there may be thousands of locations. What else is asked for is looked up for the nearest first.
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.
@@ -76,25 +82,45 @@ pub async fn near(
     limit: usize,
 ) -> Result<Vec<(i64, Location)>, DbError> {
     let conditions = Conditions { words, sees_chargers, wanted };
-    let boxed = match conditions.few(tx).await? {
-        Some(few) => few,
-        None => boxed(tx, place, radius_m).await?,
-    };
-    let distance =
-        |(id, latitude, longitude)| (place.metres_to(Coordinates::from_micros(latitude, longitude)), id);
-    let mut near: Vec<(i64, Uuid)> = boxed.into_iter().map(distance).collect();
-    near.retain(|found| found.0 <= radius_m && *found > after);
-    near.sort_unstable();
-    near.dedup();
+    let few = conditions.few(tx).await?;
     let mut chosen = Vec::new();
-    for some in near.chunks(CHECKED_AT_ONCE) {
-        chosen.extend(conditions.met_by(tx, some).await?);
-        if chosen.len() >= limit {
+    let mut reach = if few.is_some() { radius_m } else { first_reach(radius_m, after.0) };
+    // Locations up to this distance are chosen or passed over already.
+    let mut passed = None;
+    loop {
+        let placed = match &few {
+            Some(few) => few.clone(),
+            None => boxed(tx, place, reach).await?,
+        };
+        let distance =
+            |(id, latitude, longitude)| (place.metres_to(Coordinates::from_micros(latitude, longitude)), id);
+        let mut near: Vec<(i64, Uuid)> = placed.into_iter().map(distance).collect();
+        near.retain(|found| found.0 <= reach && Some(found.0) > passed && *found > after);
+        near.sort_unstable();
+        near.dedup();
+        for some in near.chunks(CHECKED_AT_ONCE) {
+            chosen.extend(conditions.met_by(tx, some).await?);
+            if chosen.len() >= limit {
+                break;
+            }
+        }
+        if chosen.len() >= limit || reach >= radius_m {
             break;
         }
+        passed = Some(reach);
+        reach = reach.saturating_mul(WIDER).min(radius_m);
     }
     chosen.truncate(limit);
     with_locations(tx, &chosen).await
+}
+
+/// How far the first box reaches: not far, but beyond where the page begins.
+fn first_reach(radius_m: i64, begins_at: i64) -> i64 {
+    let mut reach = (radius_m / FIRST_PART).max(MIN_REACH_M);
+    while reach <= begins_at {
+        reach = reach.saturating_mul(WIDER);
+    }
+    reach.min(radius_m)
 }
 
 /// The locations in the box around the point.
