@@ -1,4 +1,4 @@
-//! The vocabulary that two or more of Voltgate's processes must agree on: identifiers, the decision, the clock, API keys,
+//! The vocabulary that two or more of Voltgate's processes must agree on: identifiers, the decision, the clock, API keys, roles,
 //! callback URLs and which addresses may be called back, webhook signatures. No I/O, no settings, few dependencies.
 #![warn(missing_docs)]
 
@@ -10,4 +10,5 @@ pub mod decision;
 pub mod error_chain;
 pub mod ids;
 pub mod key_store;
+pub mod role;
 pub mod webhook_signature;

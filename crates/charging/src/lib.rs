@@ -20,6 +20,7 @@ pub mod sessions;
 pub mod settings;
 pub mod stations;
 pub mod tariffs;
+mod text;
 pub mod tokens;
 
 pub use config::DatabaseConfig;
@@ -27,6 +28,13 @@ pub use db::{At, Db, DbError, Tx};
 
 /// Every statement of this crate, by module, for the test that prepares each on both databases.
 pub const STATEMENTS: &[(&str, db::Statements)] = &[
+    ("accounts", accounts::STATEMENTS),
+    ("accounts::audit", accounts::audit::STATEMENTS),
+    ("accounts::codes", accounts::codes::STATEMENTS),
+    ("accounts::roles", accounts::roles::STATEMENTS),
+    ("accounts::second_factor", accounts::second_factor::STATEMENTS),
+    ("accounts::sign_ins", accounts::sign_ins::STATEMENTS),
+    ("accounts::signing_keys", accounts::signing_keys::STATEMENTS),
     ("events", events::STATEMENTS),
     ("idempotency", idempotency::STATEMENTS),
     ("lease", lease::STATEMENTS),
