@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use authorization::config::BrokerConfig;
 
+use crate::accounts::{self, Parts};
 use crate::config::Config;
 use crate::live::Live;
 use crate::openapi;
@@ -28,17 +29,27 @@ pub struct App {
     broker: Arc<dyn Broker>,
     broker_config: BrokerConfig,
     live_streams: usize,
+    accounts: Parts,
     grace: Duration,
 }
 
 impl App {
-    /// Binds.
+    /// Binds, and prepares the sign-in of accounts: the first one, and the keys of access tokens.
     ///
     /// # Errors
-    /// Returns an error if the port is taken.
-    pub fn build(config: &Config, db: Db, store: &Store, broker: Arc<dyn Broker>) -> Result<Self, Failure> {
+    /// Returns an error if the port is taken, or the database cannot be used.
+    pub async fn build(
+        config: &Config,
+        db: Db,
+        store: &Store,
+        broker: Arc<dyn Broker>,
+    ) -> Result<Self, Failure> {
+        accounts::first_admin(&config.accounts, &db).await?;
+        let parts = Parts::new(&config.accounts, &db).await;
+        let parts = parts.map_err(|error| Failure::broken(format!("the keys of access tokens: {error}")))?;
+        let verified = Arc::new(parts.verified(&db));
         let bound = Bound::to(config.bind, config.port)?
-            .guarded(&config.server, Arc::clone(store.keys()))
+            .guarded_with_accounts(&config.server, Arc::clone(store.keys()), verified)
             .documented(&openapi::document());
         Ok(Self {
             bound,
@@ -46,6 +57,7 @@ impl App {
             broker,
             broker_config: config.broker.clone(),
             live_streams: config.live_streams,
+            accounts: parts,
             grace: config.grace,
         })
     }
@@ -78,7 +90,7 @@ impl App {
         // On the heap: the futures of transactions are too deep for the compiler inside that of `voltgate up`.
         let relaying = Box::pin(relay::run(&self.db, publisher, live.written(), relay_stops.clone()));
         let serving = async {
-            let routes = routes(self.db.clone(), live.clone());
+            let routes = routes(self.db.clone(), live.clone(), self.accounts.clone());
             let serving = self.bound.serve("platform-api", routes, self.grace, shutdown);
             let served = tokio::select! {
                 served = serving => served,

@@ -1,11 +1,14 @@
 //! The settings of platform-api.
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use authorization::config::BrokerConfig;
 use authorization::settings::BROKER_URL;
 use charging::DatabaseConfig;
+use charging::accounts::signing_keys::SigningKey;
+use charging::accounts::{Password, TermsVersion, Username};
 use charging::settings::DATABASE_URL;
 use http_server::config::ServerConfig;
 use http_server::settings::{API_KEY_BOOTSTRAP, BIND_ADDRESS};
@@ -15,7 +18,10 @@ use service_runtime::settings::{SHUTDOWN_GRACE_SEC, Setting, SettingError, Setti
 use store::config::StoreConfig;
 use store::settings::REDIS_URL;
 
-use crate::settings::{LIVE_STREAMS, PLATFORM_API_PORT};
+use crate::settings::{
+    ACCESS_TOKEN_SEC, AUTH_RATE_PER_MIN, JWT_KEY_FILE, LIVE_STREAMS, PLATFORM_ADMIN_PASSWORD,
+    PLATFORM_ADMIN_USERNAME, PLATFORM_API_PORT, REFRESH_GRACE_SEC, TERMS_VERSION,
+};
 
 /// The service, as it starts.
 pub static SERVICE: Service = Service {
@@ -72,8 +78,27 @@ pub struct Config {
     pub server: ServerConfig,
     /// The maximum number of live streams.
     pub live_streams: usize,
+    /// How accounts sign in.
+    pub accounts: AccountsConfig,
     /// How long shutdown may take.
     pub grace: Duration,
+}
+
+/// How accounts sign in.
+#[derive(Debug, Clone)]
+pub struct AccountsConfig {
+    /// The keys of access tokens; none if the database keeps them.
+    pub signing_keys: Vec<SigningKey>,
+    /// How long an access token is valid.
+    pub access_token: Duration,
+    /// How long a refresh token that was used returns the same successor again.
+    pub refresh_grace: Duration,
+    /// How often an address may try in a minute; `None` for no limit.
+    pub rate_per_minute: Option<NonZeroU32>,
+    /// The version of the terms that must be accepted.
+    pub terms: Option<TermsVersion>,
+    /// The first administrator.
+    pub admin: Option<(Username, Password)>,
 }
 
 impl Config {
@@ -90,8 +115,45 @@ impl Config {
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&PLATFORM_API_PORT)?,
             server: ServerConfig::from_settings(settings)?.requiring_keys(),
+            accounts: AccountsConfig::from_settings(settings)?,
             live_streams: usize::try_from(streams).unwrap_or(usize::MAX),
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
         })
     }
+}
+
+impl AccountsConfig {
+    fn from_settings(settings: &Settings) -> Result<Self, SettingError> {
+        let keys = settings.file(&JWT_KEY_FILE)?;
+        let keys =
+            keys.map(|pem| std::str::from_utf8(&pem).ok().and_then(|pem| SigningKey::all_from_pem(pem).ok()));
+        let signing_keys = match keys {
+            None => Vec::new(),
+            Some(keys) => keys.ok_or_else(|| settings.bad(&JWT_KEY_FILE))?,
+        };
+        let rate = settings.number(&AUTH_RATE_PER_MIN, 0..=1_000_000)?;
+        let username: Option<Username> = optional(settings, &PLATFORM_ADMIN_USERNAME)?;
+        let password: Option<Password> = optional(settings, &PLATFORM_ADMIN_PASSWORD)?;
+        let admin = match (username, password) {
+            (None, None) => None,
+            (Some(username), Some(password)) => Some((username, password)),
+            (None, Some(_)) => return Err(settings.bad(&PLATFORM_ADMIN_USERNAME)),
+            (Some(_), None) => return Err(settings.bad(&PLATFORM_ADMIN_PASSWORD)),
+        };
+        Ok(Self {
+            signing_keys,
+            access_token: settings.seconds(&ACCESS_TOKEN_SEC, 86_400)?,
+            refresh_grace: Duration::from_secs(settings.number(&REFRESH_GRACE_SEC, 0..=3600)?),
+            rate_per_minute: NonZeroU32::new(u32::try_from(rate).unwrap_or(u32::MAX)),
+            terms: optional(settings, &TERMS_VERSION)?,
+            admin,
+        })
+    }
+}
+
+fn optional<T: std::str::FromStr>(settings: &Settings, setting: &Setting) -> Result<Option<T>, SettingError> {
+    settings.parse_with(setting, |text| match text {
+        "" => Some(None),
+        text => text.parse().ok().map(Some),
+    })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use charging::DbError;
+use charging::accounts::AccountError;
 use charging::db::TxError;
 use charging::stations::{Refused, StationError};
 use http_server::Problem;
@@ -21,6 +22,9 @@ pub(crate) enum ApiError {
     /// The document is refused by the domain.
     #[error(transparent)]
     Station(#[from] StationError),
+    /// The account, or what belongs to it, is refused by the domain.
+    #[error(transparent)]
+    Account(#[from] AccountError),
     /// The database failed.
     #[error(transparent)]
     Database(#[from] DbError),
@@ -34,7 +38,7 @@ impl ApiError {
 
     /// Whether the document was changed between reading and writing it.
     pub(crate) fn is_stale(&self) -> bool {
-        matches!(self, Self::Station(StationError::Stale))
+        matches!(self, Self::Station(StationError::Stale) | Self::Account(AccountError::Stale))
     }
 
     /// The same about a part of a larger document.
@@ -50,15 +54,23 @@ impl ApiError {
     pub(crate) fn problem(&self) -> Problem {
         match self {
             Self::Request(problem) => problem.clone(),
-            Self::Station(StationError::Refused(Refused { field, detail })) => {
+            Self::Station(StationError::Refused(Refused { field, detail }))
+            | Self::Account(AccountError::Refused(Refused { field, detail })) => {
                 Problem::invalid(field.clone(), detail.clone())
             }
-            Self::Station(StationError::Conflict(Refused { field, detail })) => {
+            Self::Station(StationError::Conflict(Refused { field, detail }))
+            | Self::Account(AccountError::Conflict(Refused { field, detail })) => {
                 Problem::conflict(field.clone(), detail.clone())
             }
-            Self::Station(StationError::Stale) => Problem::precondition_failed(),
-            Self::Station(StationError::NotFound) => Problem::not_found("id", "there is none with this id"),
-            Self::Station(StationError::Database(error)) | Self::Database(error) => of_database(error),
+            Self::Station(StationError::Stale) | Self::Account(AccountError::Stale) => {
+                Problem::precondition_failed()
+            }
+            Self::Station(StationError::NotFound) | Self::Account(AccountError::NotFound) => {
+                Problem::not_found("id", "there is none with this id")
+            }
+            Self::Station(StationError::Database(error))
+            | Self::Account(AccountError::Database(error))
+            | Self::Database(error) => of_database(error),
         }
     }
 }
@@ -79,6 +91,7 @@ impl TxError for ApiError {
         match self {
             Self::Database(error) => Some(error),
             Self::Station(error) => error.database(),
+            Self::Account(error) => error.database(),
             Self::Request(_) => None,
         }
     }

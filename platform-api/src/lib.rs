@@ -1,18 +1,22 @@
-//! platform-api: the charging platform over HTTP: locations, stations, and a live stream of what happens.
+//! platform-api: the charging platform over HTTP: accounts, locations, stations, and a live stream of what happens.
 
+mod accounts;
 mod answer;
 pub mod app;
+mod auth;
 pub mod config;
 mod error;
 mod idempotent;
 mod live;
 mod locations;
+mod me;
 pub mod metrics;
 mod network;
-
 pub mod openapi;
 mod paging;
 mod patch;
+mod permissions;
 mod routes;
 pub mod settings;
 mod stations;
+mod users;

@@ -16,7 +16,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::event::LiveEvent;
-use self::event::Shown;
+use self::event::{AccountChange, Shown};
 pub(crate) use self::socket::{__path_socket, socket};
 pub(crate) use self::stream::{__path_stream, stream};
 use crate::metrics::LIVE_STREAMS;
@@ -32,6 +32,7 @@ const BEHIND: usize = 1024;
 pub(crate) struct Live {
     db: Db,
     sender: broadcast::Sender<Arc<Shown>>,
+    accounts: broadcast::Sender<AccountChange>,
     /// The position up to which events were sent to the streams; `None` until the outbox was read for the first time.
     position: watch::Sender<Option<i64>>,
     permits: Arc<Semaphore>,
@@ -57,10 +58,11 @@ struct Permit(OwnedSemaphorePermit);
 impl Live {
     pub(crate) fn new(db: Db, streams: usize, stopping: CancellationToken) -> Self {
         let (sender, _) = broadcast::channel(BEHIND);
+        let (accounts, _) = broadcast::channel(BEHIND);
         let (position, _) = watch::channel(None);
         gauge!(LIVE_STREAMS).set(0.0);
         let (permits, written) = (Arc::new(Semaphore::new(streams)), Arc::new(Written::new()));
-        Self { db, sender, position, permits, written, stopping }
+        Self { db, sender, accounts, position, permits, written, stopping }
     }
 
     /// What wakes the relay.
@@ -74,20 +76,15 @@ impl Live {
     }
 
     /// A new stream; `None` if the maximum number of streams is open. Waits until the outbox can be read.
-    pub(crate) async fn listen(&self) -> Option<Listener> {
+    pub(super) async fn listen(&self) -> Option<(Listener, broadcast::Receiver<AccountChange>)> {
         let permit = Permit::new(Arc::clone(&self.permits).try_acquire_owned().ok()?);
         // First: no event after the position is missed then.
         let events = self.sender.subscribe();
+        let accounts = self.accounts.subscribe();
         let mut latest = self.position.subscribe();
         let position = latest.wait_for(Option::is_some).await.ok().and_then(|position| *position)?;
-        Some(Listener {
-            db: self.db.clone(),
-            events,
-            position,
-            latest,
-            stopping: self.stopping.clone(),
-            _permit: permit,
-        })
+        let (db, stopping) = (self.db.clone(), self.stopping.clone());
+        Some((Listener { db, events, position, latest, stopping, _permit: permit }, accounts))
     }
 
     /// Reads the outbox and sends its events to the streams, until dropped.
@@ -117,6 +114,9 @@ impl Live {
             let position = event.position;
             // First: a stream that begins in between would otherwise miss the event. It drops what it gets twice.
             self.position.send_replace(Some(position));
+            if let Some(change) = AccountChange::of(&event) {
+                let _ = self.accounts.send(change);
+            }
             if let Some(shown) = Shown::of(&event) {
                 // An error means that there is no stream.
                 let _ = self.sender.send(Arc::new(shown));

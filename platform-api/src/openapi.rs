@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::routes::{self, resources};
-use crate::{live, locations, network, stations};
+use crate::{auth, live, locations, me, network, stations, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,9 +35,30 @@ use crate::{live, locations, network, stations};
         network::export,
         network::import,
         live::stream,
-        live::socket
+        live::socket,
+        auth::register,
+        auth::login,
+        auth::refresh,
+        auth::logout,
+        auth::public_keys,
+        me::show,
+        me::change,
+        me::password,
+        me::terms,
+        me::sign_ins::list,
+        me::sign_ins::end_others,
+        me::sign_ins::end,
+        me::second_factor::begin,
+        me::second_factor::confirm,
+        me::second_factor::remove,
+        users::list,
+        users::show,
+        users::change
     ),
     tags(
+        (name = "auth", description = "Registration, sign-in, and sign-out"),
+        (name = "me", description = "The own account"),
+        (name = "users", description = "All accounts, for operators and administrators"),
         (name = "locations", description = "Sites with charging stations"),
         (name = "stations", description = "Charging stations with their EVSEs and connectors"),
         (name = "network", description = "Export and import of everything"),

@@ -8,17 +8,18 @@ use charging::Db;
 use http_server::openapi::refusals::Unavailable;
 use http_server::{Access, Problem, Resource, Status, healthz, resource, slow_resource};
 
+use crate::accounts::Parts;
 use crate::error::Answer;
 use crate::live::Live;
-use crate::{live, locations, network, stations};
+use crate::{auth, live, locations, me, network, permissions, stations, users};
 
 /// An import limits each of its steps instead.
 const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
 
-pub(crate) fn routes(db: Db, live: Live) -> impl Fn(&mut ServiceConfig) + Clone {
-    let (db, live) = (Data::new(db), Data::new(live));
+pub(crate) fn routes(db: Db, live: Live, parts: Parts) -> impl Fn(&mut ServiceConfig) + Clone {
+    let (db, live, parts) = (Data::new(db), Data::new(live), Data::new(parts));
     move |config| {
-        config.app_data(db.clone()).app_data(live.clone());
+        config.app_data(db.clone()).app_data(live.clone()).app_data(parts.clone());
         for resource in resources() {
             config.service(resource);
         }
@@ -29,12 +30,14 @@ pub(crate) fn routes(db: Db, live: Live) -> impl Fn(&mut ServiceConfig) + Clone 
 pub(crate) fn resources() -> Vec<Resource> {
     let readyz =
         resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
-    [healthz(), readyz].into_iter().chain(places()).chain(of_network()).chain(lively()).collect()
+    let service = [healthz(), readyz].into_iter().chain(places()).chain(of_network()).chain(lively());
+    service.chain(auth::resources()).chain(me::resources()).chain(users::resources()).collect()
 }
 
 fn places() -> [Resource; 5] {
-    let many = &[("GET", Access::Public), ("POST", Access::PLATFORM_OPERATE)];
-    let one = &[("GET", Access::Public), ("PATCH, DELETE", Access::PLATFORM_OPERATE)];
+    let many = &[("GET", Access::Public), ("POST", Access::Granted(permissions::EDIT_NETWORK))];
+    let one = &[("GET", Access::Public), ("PATCH, DELETE", Access::Granted(permissions::EDIT_NETWORK))];
+    let log = &[("GET", Access::Granted(permissions::SEE_STATUS_LOG))];
     [
         resource("/api/v1/locations", many)
             .without_query()
@@ -54,22 +57,25 @@ fn places() -> [Resource; 5] {
             .route(get().to(stations::show))
             .route(patch().to(stations::change))
             .route(delete().to(stations::remove)),
-        resource("/api/v1/stations/{station_id:[^/]*}/status-log", &[("GET", Access::PLATFORM_READ)])
-            .route(get().to(stations::status_log)),
+        resource("/api/v1/stations/{station_id:[^/]*}/status-log", log).route(get().to(stations::status_log)),
     ]
 }
 
 fn of_network() -> [Resource; 1] {
-    let methods = &[("GET", Access::PLATFORM_READ), ("POST", Access::PLATFORM_OPERATE)];
+    let methods = &[
+        ("GET", Access::Granted(permissions::EXPORT_NETWORK)),
+        ("POST", Access::Granted(permissions::EDIT_NETWORK)),
+    ];
     [slow_resource("/api/v1/network", methods, OF_ANY_LENGTH)
         .route(get().to(network::export))
         .route(post().to(network::import))]
 }
 
 fn lively() -> [Resource; 2] {
+    let see = &[("GET", Access::Granted(permissions::SEE_LIVE))];
     [
-        resource("/api/v1/live", &[("GET", Access::PLATFORM_READ)]).route(get().to(live::stream)),
-        resource("/ws/live", &[("GET", Access::PLATFORM_READ)]).route(get().to(live::socket)),
+        resource("/api/v1/live", see).route(get().to(live::stream)),
+        resource("/ws/live", see).route(get().to(live::socket)),
     ]
 }
 

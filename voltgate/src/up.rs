@@ -71,7 +71,7 @@ impl System {
         // Of the worker, because its queues are those of the platform too.
         let broker = worker_config.broker.connect("up").await?;
         let db = platform_config.database.open().await?;
-        let assembled = (|| {
+        let assembled = async {
             let acl = acl_service::app::App::build(&acl_config, &store)?;
             let acl_address = acl.address();
             worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
@@ -82,7 +82,7 @@ impl System {
             let worker =
                 worker::app::App::build(&worker_config, store.clone(), broker.clone(), Some(db.clone()))?;
             let platform =
-                platform_api::app::App::build(&platform_config, db.clone(), &store, broker.clone())?;
+                platform_api::app::App::build(&platform_config, db.clone(), &store, broker.clone()).await?;
             Ok(Self {
                 acl,
                 api,
@@ -95,7 +95,8 @@ impl System {
                 loopback_callbacks,
                 settings,
             })
-        })();
+        }
+        .await;
         if assembled.is_err() {
             // The file is complete then.
             db.close().await;

@@ -3,6 +3,8 @@
 use actix_web::http::Method;
 use common::api_key::Scope;
 
+use crate::accounts::Permission;
+
 /// Who may use a method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Access {
@@ -10,8 +12,12 @@ pub enum Access {
     Open,
     /// Callers whose key has one of these scopes; any caller where keys are optional or off.
     With(&'static [Scope]),
+    /// Accounts and keys that have this permission.
+    Granted(&'static Permission),
     /// Any caller, within the rate limit. A key is not required; a wrong one is rejected.
     Public,
+    /// Any caller, within the rate limit. Credentials are ignored: who signs in may still send those that have expired.
+    Anonymous,
 }
 
 impl Access {
@@ -26,11 +32,6 @@ impl Access {
     /// Changing access lists.
     pub const CHANGE_ACL: Self = Self::With(&[Scope::Acl]);
 
-    /// Reading what the platform does not show to everyone.
-    pub const PLATFORM_READ: Self = Self::With(&[Scope::PlatformRead, Scope::PlatformOperate]);
-    /// Changing what operators of the platform work with.
-    pub const PLATFORM_OPERATE: Self = Self::With(&[Scope::PlatformOperate]);
-
     /// Redelivering a decision.
     pub const ADMIN: Self = Self::With(&[Scope::Admin]);
 
@@ -40,9 +41,9 @@ impl Access {
         methods.iter().find(|(names, _)| has(names)).map(|(_, access)| *access)
     }
 
-    /// Whether a scope of the platform is required.
-    pub(crate) fn is_of_platform(self) -> bool {
-        matches!(self, Self::With(scopes) if scopes.iter().any(|scope| scope.is_of_platform()))
+    /// Whether accounts are callers too.
+    pub(crate) fn is_granted(self) -> bool {
+        matches!(self, Self::Granted(_))
     }
 
     /// The value of `Allow`.

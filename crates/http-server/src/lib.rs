@@ -2,6 +2,7 @@
 //! server that drains when it stops.
 
 mod access;
+pub mod accounts;
 pub mod body;
 pub mod caller;
 mod client_address;
@@ -30,3 +31,4 @@ pub use health::{Status, healthz};
 pub use problem::Problem;
 pub use query::Query;
 pub use resource::{Resource, resource, slow_resource};
+pub use route::OPTIONAL_SLASH;

@@ -8,6 +8,7 @@ pub mod refusals;
 use std::collections::BTreeSet;
 
 use common::api_key::Scope;
+use common::role::Role;
 use utoipa::OpenApi as _;
 use utoipa::openapi::path::{Operation, ParameterIn, PathItem};
 use utoipa::openapi::schema::{Schema, SchemaType, Type};
@@ -25,6 +26,7 @@ use crate::{Access, health, observation};
 
 const BEARER: &str = "bearer";
 const API_KEY: &str = "api_key";
+const ACCOUNT: &str = "account";
 
 /// The parts that every service shares.
 #[derive(utoipa::OpenApi)]
@@ -58,14 +60,19 @@ pub fn document(annotations: OpenApi, resources: &[Resource]) -> OpenApi {
     components.responses.extend(answers::components());
     components.headers.extend(answers::shared_headers());
     let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("vg_<id>_<secret>");
-    let of_platform = resources.iter().flat_map(Resource::methods).any(|(_, access)| access.is_of_platform());
-    let admin = if of_platform { "platform:admin" } else { "admin" };
+    let has_accounts = resources.iter().flat_map(Resource::methods).any(|(_, access)| access.is_granted());
+    let admin = if has_accounts { "platform:admin" } else { "admin" };
     let about = format!(
         "An API key, where keys are required. A key with the scope `{admin}` may be used for every call."
     );
     components.add_security_scheme(BEARER, SecurityScheme::Http(bearer.description(Some(about)).build()));
     let header = ApiKeyValue::with_description("X-API-Key", "The same key in a header of its own");
     components.add_security_scheme(API_KEY, SecurityScheme::ApiKey(ApiKey::Header(header)));
+    if has_accounts {
+        let token = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT");
+        let about = "The access token of an account. A requirement lists the roles that it accepts.";
+        components.add_security_scheme(ACCOUNT, SecurityScheme::Http(token.description(Some(about)).build()));
+    }
     document
 }
 
@@ -146,25 +153,43 @@ fn guarded(mut operation: Operation, access: Access) -> Operation {
     for kind in [&kind::UNAUTHORIZED, &kind::TOO_MANY_REQUESTS, &kind::UNAVAILABLE] {
         answers.extend(refusal(kind));
     }
-    let Access::With(scopes) = access else {
-        // No requirement: the operation has none of its own.
-        operation.security = Some(Vec::new());
-        return operation;
+    let (roles, scopes, name) = match access {
+        Access::With(scopes) => (&[][..], scopes, None),
+        Access::Granted(permission) => (permission.roles, permission.scopes, Some(permission.name)),
+        Access::Open | Access::Public | Access::Anonymous => {
+            // No requirement: the operation has none of its own.
+            operation.security = Some(Vec::new());
+            return operation;
+        }
     };
     operation.responses.responses.extend(refusal(&kind::FORBIDDEN));
     let schemes = [BEARER, API_KEY].into_iter();
     let requirement = |scheme, scope: &Scope| SecurityRequirement::new(scheme, [scope.as_str()]);
-    let any_of = schemes.flat_map(|scheme| scopes.iter().map(move |scope| requirement(scheme, scope)));
-    operation.security = Some(any_of.collect());
+    let by_account = (!roles.is_empty())
+        .then(|| SecurityRequirement::new(ACCOUNT, roles.iter().map(|role| role.as_str())));
+    let by_key = schemes.flat_map(|scheme| scopes.iter().map(move |scope| requirement(scheme, scope)));
+    operation.security = Some(by_account.into_iter().chain(by_key).collect());
+    let required = required(name, roles, scopes);
     operation.description = Some(match operation.description {
-        Some(description) => format!("{description}\n\n{}", required_scope(scopes)),
-        None => required_scope(scopes),
+        Some(description) => format!("{description}\n\n{required}"),
+        None => required,
     });
     operation
 }
 
-/// The scopes again, as a sentence: the page does not show those of the security requirement.
-fn required_scope(scopes: &[Scope]) -> String {
-    let names: Vec<String> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
-    format!("An API key needs the scope {}.", names.join(" or "))
+/// The requirement again, as sentences: the page does not show that of the security requirement.
+fn required(permission: Option<&str>, roles: &[Role], scopes: &[Scope]) -> String {
+    let mut sentences = Vec::new();
+    if let Some(name) = permission {
+        sentences.push(format!("Permission: {name}."));
+    }
+    if !roles.is_empty() {
+        let names: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
+        sentences.push(format!("For accounts with the role {}.", names.join(", ")));
+    }
+    if !scopes.is_empty() {
+        let names: Vec<String> = scopes.iter().map(|scope| format!("`{}`", scope.as_str())).collect();
+        sentences.push(format!("An API key needs the scope {}.", names.join(" or ")));
+    }
+    sentences.join(" ")
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 pub(crate) use self::kind::Kind;
+use crate::accounts::Permission;
 
 /// One error response.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,6 +90,27 @@ impl Problem {
         let detail = format!("the key lacks the scope {}", scopes.join(" or "));
         let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{}\"", scopes.join(" "));
         Self::new(&kind::FORBIDDEN, "authorization", detail).with_header(WWW_AUTHENTICATE.as_str(), challenge)
+    }
+
+    /// 403: the account has none of the roles.
+    pub fn not_permitted(permission: &Permission) -> Self {
+        let roles: Vec<&str> = permission.roles.iter().map(|role| role.as_str()).collect();
+        let detail = match roles.is_empty() {
+            true => format!("{}: only by a key", permission.name),
+            false => format!("{}: only by accounts with the role {}", permission.name, roles.join(" or ")),
+        };
+        Self::new(&kind::FORBIDDEN, "authorization", detail)
+            .with_header(WWW_AUTHENTICATE.as_str(), "Bearer error=\"insufficient_scope\"")
+    }
+
+    /// 401: sign-in, refresh or code refused. The same text whatever the reason.
+    pub fn refused_credentials(detail: &'static str) -> Self {
+        Self::unauthorized(detail, false)
+    }
+
+    /// 401: the password is right, and a one-time password is due.
+    pub fn second_factor(detail: &'static str) -> Self {
+        Self::new(&kind::SECOND_FACTOR, "otp", detail).with_header(WWW_AUTHENTICATE.as_str(), "Bearer")
     }
 
     /// 429: too many requests with this key or from this address.

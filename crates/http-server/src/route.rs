@@ -10,6 +10,9 @@ use crate::metrics;
 use ::metrics::{Counter, Histogram, counter, histogram};
 use actix_web::http::{Method, StatusCode};
 
+/// The end of a path that may have a slash there or not. Its documented name has one.
+pub const OPTIONAL_SLASH: &str = "{slash:/?}";
+
 #[derive(Clone)]
 pub(crate) struct Route(Rc<Counts>);
 
@@ -57,7 +60,7 @@ impl Route {
 
 /// The name, without the patterns of its parameters.
 pub(crate) fn name(pattern: &str) -> String {
-    pattern.replace(":[^/]*}", "}")
+    pattern.replace(":[^/]*}", "}").replace(OPTIONAL_SLASH, "/")
 }
 
 /// Clients may invent methods.

@@ -18,6 +18,7 @@ use service_runtime::metrics::Exposition;
 use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 
+use crate::accounts::Accounts;
 use crate::config::{KeyMode, ServerConfig};
 use crate::gate::Gate;
 use crate::route::Route;
@@ -65,7 +66,22 @@ impl Bound {
             let address = self.address;
             tracing::warn!(%address, "other machines can reach this address, and no API key is required (API_KEYS)");
         }
-        Self { gate: Data::new(Gate::new(config, keys)), certificate: config.tls.clone(), ..self }
+        self.with_gate(config, Gate::new(config, keys))
+    }
+
+    /// The same for a service with accounts: access tokens are accepted beside keys.
+    #[must_use]
+    pub fn guarded_with_accounts(
+        self,
+        config: &ServerConfig,
+        keys: Arc<dyn KeyStore>,
+        accounts: Arc<dyn Accounts>,
+    ) -> Self {
+        self.with_gate(config, Gate::new(config, keys).with_accounts(accounts))
+    }
+
+    fn with_gate(self, config: &ServerConfig, gate: Gate) -> Self {
+        Self { gate: Data::new(gate), certificate: config.tls.clone(), ..self }
     }
 
     /// `http` or `https`.

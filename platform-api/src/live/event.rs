@@ -5,13 +5,16 @@ use std::borrow::Cow;
 use actix_web::web::Bytes;
 use charging::At;
 use charging::events::Event;
-use http_server::Problem;
+use http_server::{Caller, Problem};
 use serde_json::json;
 use utoipa::openapi::schema::{
     KnownFormat, ObjectBuilder, OneOfBuilder, Schema, SchemaFormat, SchemaType, Type,
 };
 use utoipa::openapi::{Ref, RefOr};
 use utoipa::{PartialSchema, ToSchema};
+use uuid::Uuid;
+
+use crate::permissions::{self, Reach};
 
 /// The names of events on the stream.
 pub(super) const NAMES: [&str; 10] = [
@@ -27,12 +30,33 @@ pub(super) const NAMES: [&str; 10] = [
     "payment",
 ];
 
+/// Those that every account may see.
+const OF_EVERYONE: [&str; 2] = ["station", "connector"];
+
 /// An event as it is sent, written once for all streams.
 pub(crate) struct Shown {
     pub(super) position: i64,
     name: Name,
+    location: Option<Uuid>,
     pub(super) sse: Bytes,
     data: String,
+}
+
+/// A change of an account, which may end its streams.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct AccountChange {
+    account: Uuid,
+    /// The sign-in that has ended; `None` if the account itself was changed.
+    sign_in: Option<Uuid>,
+}
+
+/// Who reads a stream.
+#[derive(Debug, Clone)]
+pub(super) struct Viewer {
+    /// Where the viewer sees what chargers send. Everyone sees the states of stations and connectors.
+    reach: Reach,
+    /// The account and its sign-in.
+    pub(super) signed_in: Option<(Uuid, Uuid)>,
 }
 
 /// Which events a stream has.
@@ -53,12 +77,42 @@ impl Shown {
         let name = NAMES.iter().position(|name| *name == word)?;
         let (position, data) = (event.position, event.to_json());
         let sse = format!("id: {position}\nevent: {}\ndata: {data}\n\n", NAMES[name]).into();
-        Some(Self { position, name: Name(name), sse, data })
+        Some(Self { position, name: Name(name), location: event.location_id, sse, data })
     }
 
     /// The event as one message of a WebSocket.
     pub(super) fn message(&self) -> String {
         format!("{{\"id\":{},\"event\":\"{}\",\"data\":{}}}", self.position, NAMES[self.name.0], self.data)
+    }
+}
+
+impl AccountChange {
+    /// `None` for an event that ends no stream.
+    pub(super) fn of(event: &Event) -> Option<Self> {
+        if !["account.signed_out", "account.updated"].contains(&event.routing_key.as_str()) {
+            return None;
+        }
+        let id = |name: &str| event.data.get(name)?.as_str()?.parse().ok();
+        Some(Self { account: id("account_id")?, sign_in: id("sign_in_id") })
+    }
+}
+
+impl Viewer {
+    pub(super) fn of(caller: &Caller) -> Self {
+        let signed_in = caller.account.as_ref().map(|account| (account.id, account.sign_in));
+        Self { reach: Reach::of(caller, permissions::SEE_STATUS_LOG), signed_in }
+    }
+
+    /// Whether the viewer may see the event.
+    pub(super) fn sees(&self, shown: &Shown) -> bool {
+        OF_EVERYONE.contains(&NAMES[shown.name.0]) || self.reach.covers(shown.location)
+    }
+
+    /// Whether the stream ends: the sign-in has ended, or the account has other roles now.
+    pub(super) fn is_ended_by(&self, change: AccountChange) -> bool {
+        self.signed_in.is_some_and(|(account, sign_in)| {
+            change.account == account && change.sign_in.is_none_or(|ended| ended == sign_in)
+        })
     }
 }
 

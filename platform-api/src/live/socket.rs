@@ -9,12 +9,12 @@ use actix_web::{HttpRequest, HttpResponse, rt};
 use actix_ws::{CloseCode, CloseReason, Message, MessageStream, Session};
 use futures_util::StreamExt;
 use http_server::openapi::refusals::{Invalid, Unavailable};
-use http_server::{Problem, Query};
+use http_server::{Problem, Query, caller};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
 use super::Live;
-use super::event::{Names, reset_message};
+use super::event::{Names, Viewer, reset_message};
 use super::stream::{Events, Next, WRITE_LIMIT, position};
 use crate::error::Answer;
 use crate::metrics::LIVE_DROPPED;
@@ -52,14 +52,15 @@ pub(crate) async fn socket(
     let upgraded = actix_ws::handle(&request, payload);
     let (response, session, incoming) =
         upgraded.map_err(|error| Problem::invalid("upgrade", error.to_string()))?;
-    let (events, lost) = Events::begin(&live, names, seen).await?;
+    let viewer = Viewer::of(&caller(&request));
+    let (events, lost) = Events::begin(&live, names, viewer, seen).await?;
     // Ends with the connection, or when the service stops.
     rt::spawn(async move { talk(events, lost, session, incoming.max_frame_size(MAX_FRAME)).await });
     Ok::<HttpResponse, _>(response)
 }
 
 async fn talk(mut events: Events, lost: bool, mut session: Session, mut incoming: MessageStream) {
-    if lost && !sent(session.text(reset_message(events.position))).await {
+    if lost && !sent(session.text(reset_message(events.position()))).await {
         return;
     }
     let mut answered = true;

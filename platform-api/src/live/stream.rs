@@ -8,15 +8,18 @@ use ::metrics::counter;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, rt};
+use charging::accounts::sign_ins;
 use futures_util::stream;
 use http_server::openapi::refusals::{Invalid, Unavailable};
-use http_server::{Problem, Query};
+use http_server::{Problem, Query, caller};
 use serde::Deserialize;
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use utoipa::IntoParams;
 
-use super::event::{Names, Shown, reset};
+use super::event::{AccountChange, Names, Shown, Viewer, reset};
 use super::{AFTER_A_FAILURE, Listener, Live, LiveEvent};
 use crate::error::Answer;
 use crate::metrics::LIVE_DROPPED;
@@ -40,14 +43,28 @@ pub(crate) struct LiveQuery {
 
 /// One client's stream, whichever way it is sent.
 pub(super) struct Events {
+    source: Source,
+    ending: Ending,
+    stopping: CancellationToken,
+}
+
+/// Where the events of a stream come from.
+struct Source {
     listener: Listener,
     names: Names,
+    viewer: Viewer,
     /// The last position that was sent or passed over.
-    pub(super) position: i64,
+    position: i64,
     /// Stored events that are still to be sent.
     stored: VecDeque<Arc<Shown>>,
     /// The position up to which stored events were read; `None` if none are left.
     read: Option<i64>,
+}
+
+/// Waits for a change of the account that ends the stream.
+struct Ending {
+    accounts: broadcast::Receiver<AccountChange>,
+    viewer: Viewer,
 }
 
 /// What comes next on a stream.
@@ -72,8 +89,10 @@ pub(super) enum Next {
 pub(crate) async fn stream(live: Data<Live>, Query(query): Query<LiveQuery>, request: HttpRequest) -> Answer {
     let names = Names::parse(query.events.as_deref())?;
     let seen = last_event_id(&request)?;
-    let (events, lost) = Events::begin(&live, names, seen).await?;
-    let first = if lost { reset(events.position) } else { format!(": live\nid: {}\n\n", events.position) };
+    let viewer = Viewer::of(&caller(&request));
+    let (events, lost) = Events::begin(&live, names, viewer, seen).await?;
+    let position = events.position();
+    let first = if lost { reset(position) } else { format!(": live\nid: {position}\n\n") };
     let (sender, receiver) = mpsc::channel(AHEAD);
     let dropped = Arc::new(OnceLock::new());
     let _ = sender.try_send(Bytes::from(first));
@@ -99,7 +118,7 @@ pub(crate) async fn stream(live: Data<Live>, Query(query): Query<LiveQuery>, req
 /// client does not read.
 async fn send(mut events: Events, sender: mpsc::Sender<Bytes>, dropped: Arc<OnceLock<i64>>) {
     // Up to here the client has all events that it wants.
-    let mut taken = events.position;
+    let mut taken = events.position();
     loop {
         let next = tokio::select! {
             next = events.next(HEARTBEAT) => next,
@@ -108,11 +127,11 @@ async fn send(mut events: Events, sender: mpsc::Sender<Bytes>, dropped: Arc<Once
         let text = match next {
             Next::Event(shown) => shown.sse.clone(),
             // With the position, so that a client that reconnects need not read everything that it did not want.
-            Next::Quiet => Bytes::from(format!(": quiet\nid: {}\n\n", events.position)),
+            Next::Quiet => Bytes::from(format!(": quiet\nid: {}\n\n", events.position())),
             Next::End => return,
         };
         match tokio::time::timeout(WRITE_LIMIT, sender.send(text)).await {
-            Ok(Ok(())) => taken = events.position,
+            Ok(Ok(())) => taken = events.position(),
             Ok(Err(_)) => return,
             Err(_) => break,
         }
@@ -141,6 +160,7 @@ impl Events {
     pub(super) async fn begin(
         live: &Live,
         names: Names,
+        viewer: Viewer,
         seen: Option<i64>,
     ) -> Result<(Self, bool), crate::error::ApiError> {
         let full = || {
@@ -150,7 +170,12 @@ impl Events {
                 FULL_FOR,
             )
         };
-        let listener = live.listen().await.ok_or_else(full)?;
+        let (listener, accounts) = live.listen().await.ok_or_else(full)?;
+        // The sign-in may have ended between the gate and the first look for such changes.
+        if let Some((account, sign_in)) = viewer.signed_in {
+            let roles = live.db.read(async move |tx| sign_ins::roles(tx, account, sign_in).await).await?;
+            roles.ok_or_else(|| Problem::unauthorized("the sign-in has ended", true))?;
+        }
         let (position, lost) = match seen {
             None => (listener.position, false),
             Some(seen) => {
@@ -159,19 +184,40 @@ impl Events {
             }
         };
         let read = (position < listener.position).then_some(position);
-        Ok((Self { listener, names, position, stored: VecDeque::new(), read }, lost))
+        let (stopping, ending) = (listener.stopping.clone(), Ending { accounts, viewer: viewer.clone() });
+        let source = Source { listener, names, viewer, position, stored: VecDeque::new(), read };
+        Ok((Self { source, ending, stopping }, lost))
+    }
+
+    /// The last position that was sent or passed over.
+    pub(super) fn position(&self) -> i64 {
+        self.source.position
     }
 
     /// Waits for the next event, at most this long.
     pub(super) async fn next(&mut self, at_most: Duration) -> Next {
-        let stopping = self.listener.stopping.clone();
         tokio::select! {
             biased;
-            () = stopping.cancelled() => Next::End,
-            next = tokio::time::timeout(at_most, self.wanted()) => next.unwrap_or(Next::Quiet),
+            () = self.stopping.cancelled() => Next::End,
+            () = self.ending.wait() => Next::End,
+            next = tokio::time::timeout(at_most, self.source.wanted()) => next.unwrap_or(Next::Quiet),
         }
     }
+}
 
+impl Ending {
+    async fn wait(&mut self) {
+        loop {
+            match self.accounts.recv().await {
+                Ok(change) if !self.viewer.is_ended_by(change) => {}
+                // Where changes were missed too: a client that reconnects is verified again.
+                Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+            }
+        }
+    }
+}
+
+impl Source {
     /// Waits for an event that the client wants.
     async fn wanted(&mut self) -> Next {
         loop {
@@ -181,7 +227,7 @@ impl Events {
             };
             if shown.position > self.position {
                 self.position = shown.position;
-                if self.names.contain(&shown) {
+                if self.names.contain(&shown) && self.viewer.sees(&shown) {
                     return Next::Event(shown);
                 }
             }

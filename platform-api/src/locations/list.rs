@@ -7,7 +7,6 @@ use charging::stations::Coordinates;
 use charging::stations::connectors::Standard;
 use charging::stations::coordinates::Degrees;
 use charging::stations::search::{self, Found, Wanted, Words};
-use common::api_key::Scope;
 use http_server::openapi::refusals::{Invalid, Unavailable};
 use http_server::{Problem, Query, caller, input, query};
 use serde::{Deserialize, Serialize};
@@ -17,6 +16,7 @@ use uuid::Uuid;
 use super::LocationView;
 use crate::error::{Answer, ApiError};
 use crate::paging;
+use crate::permissions::is_known;
 
 const DEFAULT_RADIUS_M: i64 = 5_000;
 const MAX_RADIUS_M: i64 = 100_000;
@@ -84,7 +84,7 @@ enum Search {
 #[utoipa::path(get, path = "/api/v1/locations", operation_id = "list_locations", tag = "locations", params(ListQuery),
     responses((status = 200, description = "A page of locations", body = LocationPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(given): Query<ListQuery>, request: HttpRequest) -> Answer {
-    let sees_chargers = caller(&request).may(&[Scope::PlatformRead, Scope::PlatformOperate]);
+    let sees_chargers = is_known(&caller(&request));
     let limit = query::limit(given.limit.as_deref())?;
     let wanted = wanted(&given)?;
     let (cursor, search) = (given.cursor.as_deref(), search(&given)?);

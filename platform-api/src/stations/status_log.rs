@@ -1,13 +1,13 @@
 //! `GET /api/v1/stations/{station_id}/status-log`.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use charging::stations::charging_stations;
 use charging::stations::connectors::ConnectorStatus;
 use charging::stations::status_log::{self, Entry};
 use charging::{At, Db};
-use http_server::Query;
 use http_server::openapi::refusals::{Invalid, NotFound, Unavailable};
+use http_server::{Query, caller};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::error::{Answer, ApiError};
 use crate::paging;
 use crate::patch::{not_found, path_id};
+use crate::permissions::{Reach, SEE_STATUS_LOG};
 
 /// A page of a station's status log
 #[derive(Serialize, ToSchema)]
@@ -67,12 +68,19 @@ pub(crate) struct LogQuery {
 #[utoipa::path(get, path = "/api/v1/stations/{station_id}/status-log", operation_id = "get_status_log", tag = "stations",
     params(("station_id" = Uuid, Path, description = "The station's id"), LogQuery),
     responses((status = 200, description = "A page of the log", body = LogPage), Invalid, NotFound, Unavailable))]
-pub(crate) async fn status_log(db: Data<Db>, path: Path<String>, Query(query): Query<LogQuery>) -> Answer {
+pub(crate) async fn status_log(
+    db: Data<Db>,
+    path: Path<String>,
+    Query(query): Query<LogQuery>,
+    request: HttpRequest,
+) -> Answer {
+    let reach = Reach::of(&caller(&request), SEE_STATUS_LOG);
     let id = path_id(&path)?;
     let limit = http_server::query::limit(query.limit.as_deref())?;
     let before: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_else(Uuid::max);
     let found = db.read(async |tx| {
-        charging_stations::find(tx, id).await?.ok_or_else(not_found)?;
+        let station = charging_stations::find(tx, id).await?;
+        station.filter(|station| reach.covers(station.row.location_id)).ok_or_else(not_found)?;
         Ok::<_, ApiError>(status_log::list(tx, id, before, i64::from(limit) + 1).await?)
     });
     let mut found: Vec<Entry> = found.await?;

@@ -35,7 +35,7 @@ pub(crate) struct StationView {
     created_at: At,
     /// When it was last changed
     updated_at: At,
-    /// Its OCPP name; absent for callers without a key, like the members that follow
+    /// Its OCPP name; absent for strangers, like the members that follow
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, required = false)]
     charger: Shown<String>,

@@ -24,6 +24,7 @@ macro_rules! refusals {
 refusals! {
     Invalid = INVALID,
     Unauthorized = UNAUTHORIZED,
+    SecondFactor = SECOND_FACTOR,
     Forbidden = FORBIDDEN,
     NotFound = NOT_FOUND,
     MethodNotAllowed = METHOD_NOT_ALLOWED,

@@ -39,10 +39,12 @@ macro_rules! kinds {
 kinds! {
     Invalid = INVALID: BAD_REQUEST, "invalid-field", "A field is missing or malformed",
         "A field is missing or malformed; `field` names it.";
-    Unauthorized = UNAUTHORIZED: UNAUTHORIZED, "unauthorized", "A valid API key is required",
-        "There is no key, or it is unknown, has expired or is revoked.";
+    Unauthorized = UNAUTHORIZED: UNAUTHORIZED, "unauthorized", "Valid credentials are required",
+        "There is no key and no access token, or it is unknown, has expired or is revoked.";
+    SecondFactor = SECOND_FACTOR: UNAUTHORIZED, "second_factor", "A one-time password is required",
+        "The password is right; repeat the request with `otp`.";
     Forbidden = FORBIDDEN: FORBIDDEN, "missing-scope", "Insufficient scope",
-        "The key is valid, but lacks the required scope.";
+        "The caller is known, but lacks the required scope or role.";
     NotFound = NOT_FOUND: NOT_FOUND, "not-found", "Not found",
         "Nothing exists under this id, name or path.";
     MethodNotAllowed = METHOD_NOT_ALLOWED: METHOD_NOT_ALLOWED, "method-not-allowed", "The method is not allowed",
