@@ -123,7 +123,7 @@ pub(crate) async fn register(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let wanted: Registration = body::json(&body)?;
+    let wanted: Registration = body::document(&body)?;
     check_terms(&parts, wanted.terms_version.as_ref())?;
     parts.limits.address(&request)?;
     // Before it is known whether the name is taken, so that this takes as long.
@@ -161,7 +161,7 @@ pub(crate) async fn login(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let Login { username, password, otp } = body::json(&body)?;
+    let Login { username, password, otp } = body::document(&body)?;
     parts.limits.address(&request)?;
     parts.limits.name(&username).await;
     let found = db.read(async |tx| accounts::by_login(tx, &username).await).await?;
@@ -211,7 +211,7 @@ pub(crate) async fn refresh(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let RefreshToken { refresh } = body::json(&body)?;
+    let RefreshToken { refresh } = body::document(&body)?;
     let token: Secret = refresh.parse().map_err(|_| refused_refresh())?;
     let grace = parts.refresh_grace;
     let refreshed = db.write(async |tx| sign_ins::refresh(tx, &token, grace).await).await?;
