@@ -3,6 +3,12 @@
 
 mod system {
     mod access_stores;
+    mod accounts;
+    mod accounts_auth;
+    mod accounts_limits;
+    mod accounts_places;
+    mod accounts_sessions;
+    mod accounts_tokens;
     mod acl_administration;
     mod acl_import;
     mod acl_import_command;
@@ -45,6 +51,7 @@ mod system {
     mod limits;
     mod links;
     mod load;
+    mod login_timing;
     mod message_sizes;
     mod metrics;
     mod openapi;
@@ -65,6 +72,7 @@ mod system {
     mod records_live;
     mod refusals;
     mod retries;
+    mod role_walk;
     mod seed;
     mod slow_streams;
     mod starting;
