@@ -1,5 +1,6 @@
 //! `/api/auth`: registration, sign-in, refresh and sign-out. What is refused looks and takes the same whatever the reason.
 
+use ::metrics::counter;
 use actix_web::web::{Data, Payload, get, post};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::codes::{self, Purpose};
@@ -20,6 +21,7 @@ use utoipa::ToSchema;
 use crate::accounts::{Parts, UserView, signed_in};
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::metrics::SIGN_INS;
 use crate::permissions;
 
 pub(crate) const MAX_BODY: usize = 16 * 1024;
@@ -167,10 +169,14 @@ pub(crate) async fn login(
     let found = db.read(async |tx| accounts::by_login(tx, &username).await).await?;
     let hash = found.as_ref().map_or_else(PasswordHash::of_no_account, |account| account.password.clone());
     let is_right = parts.passwords.verify(hash, password).await?;
-    let account = found.filter(|account| is_right && account.is_active()).ok_or_else(refused)?;
+    let Some(account) = found.filter(|account| is_right && account.is_active()) else {
+        count("refused");
+        return Err(refused().into());
+    };
     let client = client(&request);
-    let (issued, account, roles) =
-        db.write(async |tx| begin(tx, &account, otp.as_deref(), client.as_deref()).await).await?;
+    let begun = db.write(async |tx| begin(tx, &account, otp.as_deref(), client.as_deref()).await).await;
+    count(if begun.is_ok() { "accepted" } else { "second_factor" });
+    let (issued, account, roles) = begun?;
     answer(&parts, HttpResponse::Ok(), "Signed in", &issued, UserView::of(&account, roles))
 }
 
@@ -223,6 +229,7 @@ pub(crate) async fn refresh(
         Refreshed::Refused => Err(refused_refresh().into()),
         Refreshed::Reused { account_id, sign_in_id } => {
             tracing::warn!(account = %account_id, sign_in = %sign_in_id, "a refresh token was used again; its sign-in has ended");
+            count("reused");
             live.wake();
             Err(refused_refresh().into())
         }
@@ -259,6 +266,10 @@ impl Registration {
             terms: self.terms_version.clone(),
         }
     }
+}
+
+fn count(outcome: &'static str) {
+    counter!(SIGN_INS, "outcome" => outcome).increment(1);
 }
 
 /// The same text for a name that does not exist, a wrong password, and a blocked account.

@@ -330,22 +330,27 @@ pub async fn set_password(
 /// Blocks the account, or unblocks it. A blocked one loses its sign-ins.
 ///
 /// # Errors
-/// Returns an error if the database cannot be used.
+/// Returns an error if it is the last administrator, or the database cannot be used.
 pub async fn set_status(
     tx: &mut Tx,
     id: Uuid,
     status: AccountStatus,
     reason: Option<&str>,
-) -> Result<(), DbError> {
+) -> Result<(), AccountError> {
+    let is_admin = roles::of(tx, id).await?.iter().any(|grant| grant.role == common::role::Role::Admin);
     on!(tx, |c| {
         let query = sqlx::query(SET_STATUS).bind(id).bind(status).bind(reason).bind(At::now());
         query.execute(c).await.map(drop)
-    })?;
+    })
+    .map_err(DbError::from)?;
+    if is_admin && roles::admins(tx).await? == 0 {
+        return Err(AccountError::conflict("status", "this is the last administrator"));
+    }
     if status == AccountStatus::Blocked {
         sign_ins::end_all(tx, id, None, sign_ins::Ending::Blocked).await?;
     }
     crate::tokens::changed_account(tx, id).await?;
-    happened(tx, "account.updated", id, None).await
+    Ok(happened(tx, "account.updated", id, None).await?)
 }
 
 /// Records that the owner has accepted the terms.

@@ -17,7 +17,8 @@ statements! {
     INSERT_TOKEN = "INSERT INTO refresh_tokens (hash, sign_in_id, created_at) VALUES ($1, $2, $3)";
     ROTATE = "UPDATE refresh_tokens SET rotated_at = $2 WHERE hash = $1 AND rotated_at IS NULL";
     BY_TOKEN = "SELECT s.id, s.account_id, s.secret, s.ended_at, s.expires_at, t.rotated_at \
-                FROM refresh_tokens t JOIN sign_ins s ON s.id = t.sign_in_id WHERE t.hash = $1";
+                FROM refresh_tokens t JOIN sign_ins s ON s.id = t.sign_in_id \
+                JOIN accounts a ON a.id = s.account_id AND a.status = 'active' WHERE t.hash = $1";
     USED = "UPDATE sign_ins SET last_used_at = $2, expires_at = $3 WHERE id = $1";
     END = "UPDATE sign_ins SET ended_at = $2, ended_because = $3 WHERE id = $1 AND ended_at IS NULL";
     LIVE = "SELECT id, client, authenticated_at, last_used_at, expires_at FROM sign_ins \
@@ -113,6 +114,8 @@ pub enum Refreshed {
 pub async fn begin(tx: &mut Tx, account: Uuid, client: Option<&str>) -> Result<Issued, DbError> {
     let (id, now) = (Uuid::now_v7(), At::now());
     let (secret, refresh) = (random()?, random()?);
+    // First: an account that is blocked at this moment ends its sign-ins before or after this one, and misses none.
+    super::take(tx, account).await?;
     let client: Option<String> =
         client.map(|client| client.chars().filter(|one| !one.is_control()).take(MAX_CLIENT).collect());
     on!(tx, |c| {
