@@ -3,7 +3,7 @@
 use actix_web::web::{Data, Path, Payload, get, patch};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::audit::{self, Act};
-use charging::accounts::{self, Account, AccountStatus, Filter, Language, roles};
+use charging::accounts::{self, Account, AccountStatus, Filter, Language, Reason, roles};
 use charging::{At, Db, Tx};
 use common::role::{Role, RoleGrant};
 use http_server::openapi::refusals::{
@@ -77,8 +77,8 @@ pub(crate) struct UserChange {
     #[schema(nullable = false)]
     status: Option<AccountStatus>,
     /// Why, for the audit trail
-    #[schema(nullable = false, max_length = 500)]
-    reason: Option<String>,
+    #[schema(nullable = false)]
+    reason: Option<Reason>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -193,7 +193,7 @@ pub(crate) async fn change(
 }
 
 async fn apply(tx: &mut Tx, id: Uuid, change: &UserChange, actor: &str) -> Result<(), ApiError> {
-    let reason = change.reason.as_deref();
+    let reason = change.reason.as_ref().map(Reason::as_str);
     let act = |action, data| Act { actor, action, subject: "account", subject_id: id, reason, data };
     if let Some(roles) = &change.roles {
         let before = roles::of(tx, id).await?;
