@@ -17,6 +17,7 @@ pub const NAMES: &[&str] = &[
     "DATABASE_URL",
     "DATABASE_CONNECTIONS",
     "EVENTS_RETENTION_HOURS",
+    "PUBLIC_URL",
     "PUBLIC_API_PORT",
     "BIND_ADDRESS",
     "CHARGE_SERVICE_API",
