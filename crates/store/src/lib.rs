@@ -32,7 +32,7 @@ use embedded_db::Database;
 pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use kv::{KeyValue, Writes};
 pub use overdue::OverdueDeliveries;
-pub use period::{EmptyPeriod, Millis, Period};
+pub use period::{EmptyPeriod, Millis, Period, parse_moment, show_moment};
 pub use records::{
     Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
 };
