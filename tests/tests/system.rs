@@ -60,6 +60,7 @@ mod system {
     mod platform_socket;
     mod platform_stopping;
     mod platform_tasks;
+    mod public_access_stores;
     mod python;
     mod records;
     mod records_live;

@@ -36,7 +36,7 @@ async fn change(store: &Store, changes: &[Change]) -> u64 {
 }
 
 async fn is_in(store: &Store, number: usize) -> bool {
-    store.access_lists().lists.contains(station(), &driver(number)).await.unwrap()
+    store.access_lists().lists.check(station(), &driver(number)).await.unwrap().is_some()
 }
 
 fn all(limit: u32) -> PageQuery<'static> {
