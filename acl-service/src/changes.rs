@@ -1,6 +1,6 @@
 //! The only code that changes a list. It writes the audit entry first, so that every change has its entry.
 
-use common::ids::{PresentedToken, RequestId, StationId};
+use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use store::{
     AccessStore, AuditEntry, AuditedChange, Change, Changed, Counts, Effect, GroupName, Stage, StoreError,
 };
@@ -109,6 +109,7 @@ impl Changes {
             change_id: self.change_id.clone(),
             at_ms: validity::now(),
             actor: self.actor.name.clone(),
+            on_behalf_of: self.actor.on_behalf_of.as_ref().map(ToString::to_string),
             address: self.actor.address.clone(),
             action: self.action.to_owned(),
             stage,
@@ -122,11 +123,25 @@ impl Changes {
 /// A change in the audit trail's form.
 pub(crate) fn audited(station: StationId, change: &Change) -> AuditedChange {
     let period = change.period();
+    let effect = if period.is_some() { Effect::Admit } else { Effect::Remove };
     AuditedChange {
-        station_id: Some(station),
-        driver_token: Some(PresentedToken::new(change.token().expose())),
-        effect: Some(if period.is_some() { Effect::Admit } else { Effect::Remove }),
         from_ms: period.and_then(store::Period::from),
         until_ms: period.and_then(store::Period::until),
+        ..about(Some(station), Some(change.token()), Some(effect))
+    }
+}
+
+/// A change that is about a station, a driver or both.
+pub(crate) fn about(
+    station: Option<StationId>,
+    token: Option<&DriverToken>,
+    effect: Option<Effect>,
+) -> AuditedChange {
+    AuditedChange {
+        station_id: station,
+        driver_token: token.map(|token| PresentedToken::new(token.expose())),
+        effect,
+        from_ms: None,
+        until_ms: None,
     }
 }

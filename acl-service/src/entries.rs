@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Entry, Grounds, Listing, Page};
 use utoipa::ToSchema;
 
-use crate::actor::actor;
+use crate::actor::{Author, actor};
 use crate::changes::Changes;
 use crate::error::{AclError, Answer};
 use crate::paging::Paging;
@@ -139,7 +139,7 @@ pub(crate) async fn check(store: Data<AccessStore>, path: Path<(String, String)>
 ///
 /// Replaces the whole entry: without a validity period, any earlier one is removed.
 #[utoipa::path(put, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "allow_driver", tag = "lists",
-    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
+    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path), Author),
     request_body(content = NewValidity),
     responses((status = 200, description = "The entry exists", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
@@ -151,14 +151,14 @@ pub(crate) async fn allow(
 ) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let period = validity::in_body(&body::read(&request, payload, validity::MAX_BODY).await?)?;
-    let changes = Changes::new(&store, actor(&request), "allow");
+    let changes = Changes::new(&store, actor(&request)?, "allow");
     let changed = changes.at(station, &[Change::Admit(Entry { token, period })]).await?;
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
 
 /// Remove a driver from the list
 #[utoipa::path(delete, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "deny_driver", tag = "lists",
-    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
+    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path), Author),
     responses((status = 200, description = "The entry does not exist", body = ChangedOne), Invalid, Unavailable))]
 pub(crate) async fn deny(
     store: Data<AccessStore>,
@@ -166,7 +166,7 @@ pub(crate) async fn deny(
     request: HttpRequest,
 ) -> Answer {
     let (station, token) = station_and_token(&path)?;
-    let changes = Changes::new(&store, actor(&request), "deny");
+    let changes = Changes::new(&store, actor(&request)?, "deny");
     let changed = changes.at(station, &[Change::Remove(token)]).await?;
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
@@ -205,7 +205,7 @@ pub(crate) async fn list_timed(
 }
 
 /// Admit many drivers, all or none
-#[utoipa::path(put, path = "/station/{station_id}/acl", operation_id = "allow_drivers", tag = "lists", params(("station_id" = StationId, Path)),
+#[utoipa::path(put, path = "/station/{station_id}/acl", operation_id = "allow_drivers", tag = "lists", params(("station_id" = StationId, Path), Author),
     request_body = DriverTokens,
     responses((status = 200, description = "The drivers are on the list", body = ChangedMany), Invalid, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
@@ -223,7 +223,7 @@ pub(crate) async fn allow_many(
         return Err(Problem::invalid("driver_tokens", why).into());
     }
     let entries: Vec<Change> = body.driver_tokens.into_iter().map(Change::admit).collect();
-    let changed = Changes::new(&store, actor(&request), "allow").at(station, &entries).await?;
+    let changed = Changes::new(&store, actor(&request)?, "allow").at(station, &entries).await?;
     let answer = ChangedMany { success: true, added: changed.changed, new_size: changed.size };
     Ok(HttpResponse::Ok().json(answer))
 }
