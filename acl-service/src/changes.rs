@@ -1,8 +1,10 @@
-//! The only code that changes a list. It writes the audit entry first, so that every change has its entry.
+//! The only code that changes a list, the public stations or the members. It writes the audit entry first, so that every
+//! change has its entry.
 
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use store::{
-    AccessStore, AuditEntry, AuditedChange, Change, Changed, Counts, Effect, GroupName, Stage, StoreError,
+    AccessStore, AuditEntry, AuditedChange, Change, Changed, Counts, Effect, GroupName, Member, SetChanged,
+    Stage, StoreError,
 };
 
 use crate::actor::Actor;
@@ -71,6 +73,48 @@ impl Changes {
         for part in changes.chunks(BATCH) {
             self.request(part.iter().map(|(station, change)| audited(*station, change)).collect()).await?;
             changed += self.witnessed(self.store.lists.change_each(part).await).await?;
+        }
+        Ok(changed)
+    }
+
+    /// Makes stations public, and others no longer public, all or none.
+    pub(crate) async fn public_stations(
+        &self,
+        add: &[StationId],
+        remove: &[StationId],
+    ) -> Result<SetChanged, StoreError> {
+        let of = |effect| move |station: &StationId| about(Some(*station), None, Some(effect));
+        let changes = add.iter().map(of(Effect::Admit)).chain(remove.iter().map(of(Effect::Remove)));
+        self.of_set(changes.collect(), self.store.public.change_stations(add, remove)).await
+    }
+
+    /// Adds, replaces and removes members, all or none.
+    pub(crate) async fn members(
+        &self,
+        add: &[Member],
+        remove: &[DriverToken],
+    ) -> Result<SetChanged, StoreError> {
+        let added = add.iter().map(|member| AuditedChange {
+            until_ms: member.until,
+            ..about(None, Some(&member.token), Some(Effect::Admit))
+        });
+        let removed = remove.iter().map(|token| about(None, Some(token), Some(Effect::Remove)));
+        self.of_set(added.chain(removed).collect(), self.store.public.change_members(add, remove)).await
+    }
+
+    async fn of_set(
+        &self,
+        changes: Vec<AuditedChange>,
+        change: impl Future<Output = Result<SetChanged, StoreError>>,
+    ) -> Result<SetChanged, StoreError> {
+        let count = changes.len() as u64;
+        for part in changes.chunks(BATCH) {
+            self.request(part.to_vec()).await?;
+        }
+        let changed = self.witnessed(change.await).await?;
+        if count > 1 {
+            let applied = changed.added + changed.removed;
+            self.applied(Counts { applied, unchanged: count.saturating_sub(applied), refused: 0 }).await;
         }
         Ok(changed)
     }

@@ -6,6 +6,7 @@ mod system {
     mod acl_administration;
     mod acl_import;
     mod acl_import_command;
+    mod acl_public;
     mod acl_service;
     mod authorize_command;
     mod backups;
