@@ -3,6 +3,7 @@
 
 mod system {
     mod access_stores;
+    mod acl_admin_client;
     mod acl_administration;
     mod acl_import;
     mod acl_import_command;
