@@ -47,6 +47,7 @@ mod system {
     mod limits;
     mod links;
     mod load;
+    mod mails;
     mod message_sizes;
     mod metrics;
     mod openapi;
