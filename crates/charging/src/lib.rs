@@ -23,7 +23,7 @@ pub mod tariffs;
 mod text;
 pub mod tokens;
 
-pub use config::DatabaseConfig;
+pub use config::{DatabaseConfig, PublicUrl};
 pub use db::{At, Db, DbError, Tx};
 
 /// Every statement of this crate, by module, for the test that prepares each on both databases.
@@ -38,6 +38,8 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("events", events::STATEMENTS),
     ("idempotency", idempotency::STATEMENTS),
     ("lease", lease::STATEMENTS),
+    ("notifications", notifications::STATEMENTS),
+    ("notifications::delivery", notifications::delivery::STATEMENTS),
     ("periodic", periodic::STATEMENTS),
     ("stations::charging_stations::evses", stations::charging_stations::evses::STATEMENTS),
     ("stations::locations", stations::locations::STATEMENTS),

@@ -7,6 +7,7 @@ mod idempotency;
 mod leases;
 mod locations;
 mod near;
+mod notifications;
 mod opening;
 mod outage;
 mod outbox;
