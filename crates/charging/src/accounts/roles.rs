@@ -40,8 +40,11 @@ pub async fn of(tx: &mut Tx, account: Uuid) -> Result<Vec<RoleGrant>, DbError> {
 /// Returns an error if a location does not exist, a role needs locations or takes none, the last administrator would be
 /// lost, or the database cannot be used.
 pub async fn set(tx: &mut Tx, account: Uuid, roles: &[RoleGrant]) -> Result<(), AccountError> {
-    super::take(tx, account).await?;
     let was_admin = of(tx, account).await?.iter().any(|grant| grant.role == Role::Admin);
+    if was_admin {
+        take_admins(tx).await?;
+    }
+    super::take(tx, account).await?;
     on!(tx, |c| sqlx::query(REMOVE).bind(account).execute(c).await.map(drop)).map_err(DbError::from)?;
     on!(tx, |c| sqlx::query(REMOVE_LOCATIONS).bind(account).execute(c).await.map(drop))
         .map_err(DbError::from)?;
@@ -99,15 +102,23 @@ pub async fn admins(tx: &mut Tx) -> Result<i64, DbError> {
     Ok(count)
 }
 
+/// Holds the rows of all administrators, so that of two who leave at once one sees that the other has left. It goes before
+/// any other row, and all take them in the same order.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub(super) async fn take_admins(tx: &mut Tx) -> Result<(), DbError> {
+    for admin in holders(tx, Role::Admin).await? {
+        super::take(tx, admin).await?;
+    }
+    Ok(())
+}
+
 /// The accounts with a role, or this role, at one of these locations.
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.
-pub(super) async fn at(
-    tx: &mut Tx,
-    locations: &[Uuid],
-    role: Option<Role>,
-) -> Result<BTreeSet<Uuid>, DbError> {
+pub async fn at(tx: &mut Tx, locations: &[Uuid], role: Option<Role>) -> Result<BTreeSet<Uuid>, DbError> {
     let mut found = BTreeSet::new();
     for location in locations {
         let rows: Vec<(Uuid, String)> = on!(tx, |c| sqlx::query_as(AT).bind(*location).fetch_all(c).await)?;

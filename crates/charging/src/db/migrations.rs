@@ -19,7 +19,11 @@ macro_rules! steps {
         [
             (1, "ground", include_str!(concat!("../../migrations/", $folder, "/0001_ground.sql"))),
             (2, "accounts", include_str!(concat!("../../migrations/", $folder, "/0002_accounts.sql"))),
-            (3, "notifications", include_str!(concat!("../../migrations/", $folder, "/0003_notifications.sql"))),
+            (
+                3,
+                "notifications",
+                include_str!(concat!("../../migrations/", $folder, "/0003_notifications.sql")),
+            ),
         ]
     };
 }

@@ -3,6 +3,7 @@
 
 mod databases;
 mod drafts;
+mod erasure;
 mod idempotency;
 mod leases;
 mod locations;
@@ -16,3 +17,4 @@ mod search;
 mod stations;
 mod statuses;
 mod transactions;
+mod verification;
