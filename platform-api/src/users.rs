@@ -1,15 +1,15 @@
 //! `/api/v1/users`: all accounts. Staff see the accounts that work at their sites.
 
-use actix_web::web::{Data, Path, Payload, get, patch};
+use actix_web::web::{Data, Path, Payload, delete, get, patch};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::audit::{self, Act};
-use charging::accounts::{self, Account, AccountStatus, Filter, Language, roles};
+use charging::accounts::{self, Account, AccountStatus, Filter, Language, erasure, roles};
 use charging::{At, Db, Tx};
 use common::role::{Role, RoleGrant};
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Conflict, Invalid, NotFound, Unavailable, UnsupportedMediaType,
 };
-use http_server::{Access, Query, Resource, body, caller, input, resource};
+use http_server::{Access, Problem, Query, Resource, body, caller, input, resource};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -18,19 +18,23 @@ use uuid::Uuid;
 use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::me::erasure::ErasedView;
 use crate::patch::{not_found, path_id};
 use crate::permissions::{self, Reach, actor};
 use crate::{answer, paging};
+
+const MAX_REASON: usize = 500;
 
 pub(crate) fn resources() -> Vec<Resource> {
     const SEE: Access = Access::Granted(permissions::SEE_USERS);
     const EDIT: Access = Access::Granted(permissions::EDIT_USERS);
     vec![
         resource("/api/v1/users", &[("GET", SEE)]).route(get().to(list)),
-        resource("/api/v1/users/{user_id:[^/]*}", &[("GET", SEE), ("PATCH", EDIT)])
+        resource("/api/v1/users/{user_id:[^/]*}", &[("GET", SEE), ("PATCH", EDIT), ("DELETE", EDIT)])
             .without_query()
             .route(get().to(show))
-            .route(patch().to(change)),
+            .route(patch().to(change))
+            .route(delete().to(erase)),
     ]
 }
 
@@ -79,6 +83,15 @@ pub(crate) struct UserChange {
     /// Why, for the audit trail
     #[schema(nullable = false, max_length = 500)]
     reason: Option<String>,
+}
+
+/// Why an account is erased
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ErasureReason {
+    /// Why, for the audit trail, where it stays: without names
+    #[schema(min_length = 1, max_length = 500)]
+    reason: String,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -190,6 +203,36 @@ pub(crate) async fn change(
         .await?;
     live.wake();
     Ok(answer::document(version, &view))
+}
+
+/// Erase an account
+///
+/// Everything goes that law does not keep, and the name is free again. What is open must be settled first: `field` names it.
+#[utoipa::path(delete, path = "/api/v1/users/{user_id}", operation_id = "erase_user", tag = "users",
+    request_body = ErasureReason, params(("user_id" = Uuid, Path, description = "The account's id")),
+    responses((status = 200, description = "The account is erased", body = ErasedView),
+        Invalid, NotFound, Conflict, BodyTooLarge, BodyTooSlow, UnsupportedMediaType, Unavailable))]
+pub(crate) async fn erase(
+    db: Data<Db>,
+    live: Data<Live>,
+    path: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
+    let body = body::read(&request, payload, MAX_BODY).await?;
+    let id = path_id(&path)?;
+    let actor = actor(&caller(&request));
+    db.write(async |tx| {
+        accounts::find(tx, id).await?.ok_or_else(not_found)?;
+        let ErasureReason { reason } = body::json(&body)?;
+        if reason.trim().is_empty() || reason.chars().count() > MAX_REASON {
+            return Err(Problem::invalid("reason", format!("expected 1 to {MAX_REASON} characters")).into());
+        }
+        Ok::<_, ApiError>(erasure::erase(tx, id, &actor, Some(&reason)).await?)
+    })
+    .await?;
+    live.wake();
+    Ok(HttpResponse::Ok().json(ErasedView::DONE))
 }
 
 async fn apply(tx: &mut Tx, id: Uuid, change: &UserChange, actor: &str) -> Result<(), ApiError> {
