@@ -113,7 +113,8 @@ async fn create_admin(
     }
     let hash = password.hash().map_err(|error| Problem::internal(error.to_string()))?;
     db.write(async |tx| {
-        // Two replicas may start at once.
+        // Two replicas may start at once: one waits here for the other.
+        roles::hold(tx).await?;
         if roles::admins(tx).await? > 0 {
             return Ok(None);
         }

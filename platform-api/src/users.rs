@@ -3,13 +3,13 @@
 use actix_web::web::{Data, Path, Payload, delete, get, patch};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::audit::{self, Act};
-use charging::accounts::{self, Account, AccountStatus, Filter, Language, erasure, roles};
+use charging::accounts::{self, Account, AccountStatus, Filter, Language, Reason, erasure, roles};
 use charging::{At, Db, Tx};
 use common::role::{Role, RoleGrant};
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Conflict, Invalid, NotFound, Unavailable, UnsupportedMediaType,
 };
-use http_server::{Access, Problem, Query, Resource, body, caller, input, resource};
+use http_server::{Access, Query, Resource, body, caller, input, resource};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
@@ -22,8 +22,6 @@ use crate::me::erasure::ErasedView;
 use crate::patch::{not_found, path_id};
 use crate::permissions::{self, Reach, actor};
 use crate::{answer, paging};
-
-const MAX_REASON: usize = 500;
 
 pub(crate) fn resources() -> Vec<Resource> {
     const SEE: Access = Access::Granted(permissions::SEE_USERS);
@@ -81,8 +79,8 @@ pub(crate) struct UserChange {
     #[schema(nullable = false)]
     status: Option<AccountStatus>,
     /// Why, for the audit trail
-    #[schema(nullable = false, max_length = 500)]
-    reason: Option<String>,
+    #[schema(nullable = false)]
+    reason: Option<Reason>,
 }
 
 /// Why an account is erased
@@ -90,8 +88,7 @@ pub(crate) struct UserChange {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ErasureReason {
     /// Why, for the audit trail, where it stays: without names
-    #[schema(min_length = 1, max_length = 500)]
-    reason: String,
+    reason: Reason,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -225,10 +222,7 @@ pub(crate) async fn erase(
     db.write(async |tx| {
         accounts::find(tx, id).await?.ok_or_else(not_found)?;
         let ErasureReason { reason } = body::json(&body)?;
-        if reason.trim().is_empty() || reason.chars().count() > MAX_REASON {
-            return Err(Problem::invalid("reason", format!("expected 1 to {MAX_REASON} characters")).into());
-        }
-        Ok::<_, ApiError>(erasure::erase(tx, id, &actor, Some(&reason)).await?)
+        Ok::<_, ApiError>(erasure::erase(tx, id, &actor, Some(reason.as_str())).await?)
     })
     .await?;
     live.wake();
@@ -236,7 +230,7 @@ pub(crate) async fn erase(
 }
 
 async fn apply(tx: &mut Tx, id: Uuid, change: &UserChange, actor: &str) -> Result<(), ApiError> {
-    let reason = change.reason.as_deref();
+    let reason = change.reason.as_ref().map(Reason::as_str);
     let act = |action, data| Act { actor, action, subject: "account", subject_id: id, reason, data };
     if let Some(roles) = &change.roles {
         let before = roles::of(tx, id).await?;

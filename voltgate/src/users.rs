@@ -9,7 +9,7 @@ mod show;
 
 use std::process::ExitCode;
 
-use charging::accounts::{self, Account, AccountError, retention};
+use charging::accounts::{self, Account, AccountError, Reason, retention};
 use charging::{DatabaseConfig, Db, DbError, Tx};
 use service_runtime::exit::Failure;
 use service_runtime::settings::Settings;
@@ -86,18 +86,18 @@ impl Users<'_> {
             UsersCommand::Create(args) => self.create(args).await,
             UsersCommand::List { role, begins } => self.list(role, begins).await,
             UsersCommand::Show { user } => self.show(&user).await,
-            UsersCommand::Block { user, reason } => self.block(&user, &reason, true).await,
-            UsersCommand::Unblock { user, reason } => self.block(&user, &reason, false).await,
+            UsersCommand::Block { user, reason } => self.block(&user, reason.as_str(), true).await,
+            UsersCommand::Unblock { user, reason } => self.block(&user, reason.as_str(), false).await,
             UsersCommand::Roles { user, role, location, reason } => {
-                self.set_roles(&user, &role, &location, reason.as_deref()).await
+                self.set_roles(&user, &role, &location, reason.as_ref().map(Reason::as_str)).await
             }
             UsersCommand::ResetSecondFactor { user, reason } => {
-                self.reset_second_factor(&user, &reason).await
+                self.reset_second_factor(&user, reason.as_str()).await
             }
             UsersCommand::SignOut { user } => self.sign_out(&user).await,
             UsersCommand::Erase { again: Some(file), .. } => self.erase_again(&file).await,
             UsersCommand::Erase { user, reason, .. } => {
-                self.erase(&user.unwrap_or_default(), reason.as_deref()).await
+                self.erase(&user.unwrap_or_default(), reason.as_ref().map(Reason::as_str)).await
             }
             UsersCommand::Erased => self.erased().await,
             UsersCommand::Retention => Ok(ExitCode::SUCCESS),

@@ -28,7 +28,7 @@ use uuid::Uuid;
 
 pub use self::address::Address;
 pub use self::error::AccountError;
-pub use self::names::{Email, PersonName, TermsVersion, Username};
+pub use self::names::{Email, PersonName, Reason, TermsVersion, Username, comparable};
 pub use self::passwords::{Password, PasswordHash};
 pub use self::secret::Secret;
 use crate::db::{At, DbError, Tx, on, row, statements, words};
@@ -62,6 +62,7 @@ statements! {
     SET_STATUS = "UPDATE accounts SET status = $2, status_reason = $3, version = version + 1, updated_at = $4 WHERE id = $1";
     SET_TERMS = "UPDATE accounts SET terms_version = $2, terms_at = $3, version = version + 1, updated_at = $3 WHERE id = $1";
     TAKE = "UPDATE accounts SET version = version WHERE id = $1";
+    CHANGED = "UPDATE accounts SET version = version + 1, updated_at = $2 WHERE id = $1";
 }
 
 words! {
@@ -330,22 +331,27 @@ pub async fn set_password(
 /// Blocks the account, or unblocks it. A blocked one loses its sign-ins.
 ///
 /// # Errors
-/// Returns an error if the database cannot be used.
+/// Returns an error if the last administrator would be blocked, or the database cannot be used.
 pub async fn set_status(
     tx: &mut Tx,
     id: Uuid,
     status: AccountStatus,
     reason: Option<&str>,
-) -> Result<(), DbError> {
+) -> Result<(), AccountError> {
+    roles::hold(tx).await?;
     on!(tx, |c| {
         let query = sqlx::query(SET_STATUS).bind(id).bind(status).bind(reason).bind(At::now());
         query.execute(c).await.map(drop)
-    })?;
+    })
+    .map_err(DbError::from)?;
     if status == AccountStatus::Blocked {
+        if roles::of(tx, id).await?.iter().any(|grant| grant.role == common::role::Role::Admin) {
+            roles::keep_one_admin(tx, "status").await?;
+        }
         sign_ins::end_all(tx, id, None, sign_ins::Ending::Blocked).await?;
     }
     crate::tokens::changed_account(tx, id).await?;
-    happened(tx, "account.updated", id, None).await
+    Ok(happened(tx, "account.updated", id, None).await?)
 }
 
 /// Records that the owner has accepted the terms.
@@ -363,6 +369,11 @@ pub async fn accept_terms(tx: &mut Tx, id: Uuid, terms: &TermsVersion) -> Result
 pub(crate) async fn take(tx: &mut Tx, id: Uuid) -> Result<bool, DbError> {
     let taken = on!(tx, |c| sqlx::query(TAKE).bind(id).execute(c).await.map(|done| done.rows_affected()))?;
     Ok(taken > 0)
+}
+
+/// Makes the account a new version, where what is shown of it stands in other tables too. Holds its row.
+pub(crate) async fn changed(tx: &mut Tx, id: Uuid) -> Result<(), DbError> {
+    Ok(on!(tx, |c| sqlx::query(CHANGED).bind(id).bind(At::now()).execute(c).await.map(drop))?)
 }
 
 /// Writes an event of an account. The transaction holds its row.

@@ -133,6 +133,9 @@ impl Gate {
         let sufficient = match required {
             Required::Nothing => None,
             Required::Scope(scopes) => Some(scopes),
+            Required::Permission(permission) if permission.scopes.is_empty() => {
+                return Err(Problem::not_permitted(permission));
+            }
             Required::Permission(permission) => Some(permission.scopes),
         };
         if let Some(sufficient) = sufficient

@@ -7,6 +7,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use actix_web::HttpRequest;
+use charging::accounts::comparable;
 use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::NoOpMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
@@ -52,7 +53,7 @@ impl Limits {
     /// Counts an attempt on a name, whether it exists or not, and pauses if there are too many.
     pub(crate) async fn name(&self, name: &str) {
         let Some(buckets) = &self.0 else { return };
-        if let Some(wait) = wait(buckets.bucket(&buckets.names, &name.to_lowercase())) {
+        if let Some(wait) = wait(buckets.bucket(&buckets.names, &comparable(name))) {
             tokio::time::sleep(wait.min(MAX_PAUSE)).await;
         }
     }

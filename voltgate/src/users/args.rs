@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use charging::accounts::Username;
+use charging::accounts::{Reason, Username};
 use clap::{Args, Subcommand};
 use common::role::Role;
 use uuid::Uuid;
@@ -58,7 +58,7 @@ pub(crate) enum UsersCommand {
         user: String,
         /// Why, for the audit trail
         #[arg(long)]
-        reason: String,
+        reason: Reason,
     },
     /// Unblock an account
     #[command(after_help = "Example: voltgate users unblock ada --reason 'new phone'")]
@@ -67,7 +67,7 @@ pub(crate) enum UsersCommand {
         user: String,
         /// Why, for the audit trail
         #[arg(long)]
-        reason: String,
+        reason: Reason,
     },
     /// Replace the roles of an account; that of a driver remains
     #[command(after_help = "Example: voltgate users roles ada --role operator\n\
@@ -83,7 +83,7 @@ pub(crate) enum UsersCommand {
         location: Vec<Uuid>,
         /// Why, for the audit trail
         #[arg(long)]
-        reason: Option<String>,
+        reason: Option<Reason>,
     },
     /// Remove the second factor of an account whose owner has lost it
     #[command(
@@ -94,7 +94,7 @@ pub(crate) enum UsersCommand {
         user: String,
         /// Why, for the audit trail
         #[arg(long)]
-        reason: String,
+        reason: Reason,
     },
     /// End all sign-ins of an account
     #[command(after_help = "Example: voltgate users sign-out ada")]
@@ -114,7 +114,7 @@ pub(crate) enum UsersCommand {
         user: Option<String>,
         /// Why, for the audit trail, where it stays: without names
         #[arg(long)]
-        reason: Option<String>,
+        reason: Option<Reason>,
         /// A file with the output of `voltgate users erased --json`
         #[arg(long, value_name = "FILE", conflicts_with_all = ["user", "reason"])]
         again: Option<PathBuf>,

@@ -98,6 +98,10 @@ pub(super) async fn is_recent(
 /// # Errors
 /// Returns an error if the database cannot be used.
 pub async fn cancel(tx: &mut Tx, account: Uuid, purpose: Purpose) -> Result<(), DbError> {
+    if purpose == Purpose::VerifyEmail {
+        // The owner sees the address that is to be verified as a part of the account.
+        super::changed(tx, account).await?;
+    }
     on!(tx, |c| sqlx::query(REMOVE_OTHERS).bind(account).bind(purpose).execute(c).await.map(drop))?;
     Ok(())
 }

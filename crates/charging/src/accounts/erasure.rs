@@ -38,10 +38,7 @@ row! {
 /// Returns an error if there is no such account, something of it is open, it is the last administrator, or the database
 /// cannot be used.
 pub async fn erase(tx: &mut Tx, id: Uuid, actor: &str, reason: Option<&str>) -> Result<(), AccountError> {
-    let was_admin = roles::of(tx, id).await?.iter().any(|grant| grant.role == Role::Admin);
-    if was_admin {
-        roles::take_admins(tx).await?;
-    }
+    roles::hold(tx).await?;
     if !super::take(tx, id).await? {
         return Err(AccountError::NotFound);
     }
@@ -49,11 +46,12 @@ pub async fn erase(tx: &mut Tx, id: Uuid, actor: &str, reason: Option<&str>) -> 
     if let Some(open) = open_matter(tx, id).await? {
         return Err(AccountError::Conflict(open));
     }
+    let was_admin = roles::of(tx, id).await?.iter().any(|grant| grant.role == Role::Admin);
     carry_out(tx, &account, actor, reason).await?;
-    if was_admin && account.is_active() && roles::admins(tx).await? == 0 {
-        return Err(AccountError::conflict("roles", "this is the last administrator"));
+    match was_admin && account.is_active() {
+        true => roles::keep_one_admin(tx, "roles").await,
+        false => Ok(()),
     }
-    Ok(())
 }
 
 /// Erases an account that a restored backup has brought back. Returns whether it was there.

@@ -5,11 +5,11 @@ use unicode_normalization::UnicodeNormalization;
 use crate::text::text;
 
 text! {
-    /// The name of an account: 3 to 64 characters without `@`, spaces and control characters. Upper and lower case are one.
-    Username, "expected 3 to 64 characters, without `@`, spaces and control characters",
+    /// The name of an account: 3 to 64 visible characters without `@` and spaces. Upper and lower case are one.
+    Username, "expected 3 to 64 visible characters, without `@` and spaces",
     [min_length = 3, max_length = 64, pattern = r"^[^\s@]+$", example = "ada"],
     |text| (3..=64).contains(&text.chars().count())
-        && !text.chars().any(|one| one == '@' || one.is_whitespace() || one.is_control())
+        && text.chars().chain(key(text).chars()).all(is_of_a_name)
         && (3..=128).contains(&key(text).chars().count())
 }
 
@@ -34,6 +34,13 @@ text! {
     |text| (1..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
+text! {
+    /// Why something was done, in the words of who did it: 1 to 500 characters.
+    Reason, "expected 1 to 500 characters, without control characters",
+    [min_length = 1, max_length = 500, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$", example = "unpaid invoices"],
+    |text| (1..=500).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
 impl Username {
     /// The name as it is compared.
     pub(crate) fn key(&self) -> String {
@@ -46,6 +53,11 @@ impl Email {
     pub(crate) fn key(&self) -> String {
         key(self.as_str())
     }
+}
+
+/// A name or an address as it is compared, whether an account has it or not.
+pub fn comparable(name: &str) -> String {
+    key(name)
 }
 
 pub(super) fn key(text: &str) -> String {
@@ -63,6 +75,15 @@ pub(super) fn prefix_pattern(prefix: &str) -> String {
     }
     pattern.push('%');
     pattern
+}
+
+/// Characters that are not seen would make a name that looks like another's.
+fn is_of_a_name(one: char) -> bool {
+    let is_unseen = matches!(one, '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}'
+        | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
+        | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
+        | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}');
+    one != '@' && !one.is_whitespace() && !one.is_control() && !is_unseen
 }
 
 fn is_email(text: &str) -> bool {
@@ -93,7 +114,11 @@ mod tests {
         assert_eq!(key("Ada"), key("ada"));
         assert_eq!(key("ａｄａ"), key("ada"));
         assert_ne!(key("ada"), key("adam"));
-        for bad in ["ad", "a b c", "a@b", "", &"a".repeat(65), "ab\u{7}c"] {
+        let unseen = ["ad\u{200b}a", "\u{feff}ada", "ada\u{ad}", "ad\u{202e}a", "a\u{2060}da"];
+        // Compatibility forms of `@` and of a letter with a space.
+        let hidden = ["ada\u{ff20}b", "ada\u{fe6b}b", "ada\u{b4}"];
+        let others = ["ad", "a b c", "a@b", "", &"a".repeat(65), "ab\u{7}c"];
+        for bad in others.into_iter().chain(unseen).chain(hidden) {
             assert!(bad.parse::<Username>().is_err(), "{bad:?}");
         }
     }

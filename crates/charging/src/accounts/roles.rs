@@ -19,6 +19,8 @@ statements! {
     ADMINS = "SELECT COUNT(*) FROM account_roles r JOIN accounts a ON a.id = r.account_id \
               WHERE r.role = 'admin' AND a.status = 'active'";
     AT = "SELECT account_id, role FROM role_locations WHERE location_id = $1";
+    /// So that of two administrators who leave at once one stays. Before the row of any account, so that no two transactions wait for each other.
+    HOLD = "UPDATE core_state SET version = version";
     HOLDERS = "SELECT account_id FROM account_roles WHERE role = $1 ORDER BY account_id";
 }
 
@@ -40,11 +42,9 @@ pub async fn of(tx: &mut Tx, account: Uuid) -> Result<Vec<RoleGrant>, DbError> {
 /// Returns an error if a location does not exist, a role needs locations or takes none, the last administrator would be
 /// lost, or the database cannot be used.
 pub async fn set(tx: &mut Tx, account: Uuid, roles: &[RoleGrant]) -> Result<(), AccountError> {
+    hold(tx).await?;
+    super::changed(tx, account).await?;
     let was_admin = of(tx, account).await?.iter().any(|grant| grant.role == Role::Admin);
-    if was_admin {
-        take_admins(tx).await?;
-    }
-    super::take(tx, account).await?;
     on!(tx, |c| sqlx::query(REMOVE).bind(account).execute(c).await.map(drop)).map_err(DbError::from)?;
     on!(tx, |c| sqlx::query(REMOVE_LOCATIONS).bind(account).execute(c).await.map(drop))
         .map_err(DbError::from)?;
@@ -53,8 +53,8 @@ pub async fn set(tx: &mut Tx, account: Uuid, roles: &[RoleGrant]) -> Result<(), 
         add(tx, account, grant.role).await?;
         add_locations(tx, account, place, grant).await?;
     }
-    if was_admin && admins(tx).await? == 0 {
-        return Err(AccountError::conflict("roles", "this is the last administrator"));
+    if was_admin {
+        keep_one_admin(tx, "roles").await?;
     }
     Ok(happened(tx, "account.updated", account, None).await?)
 }
@@ -93,6 +93,22 @@ async fn add_locations(
     Ok(())
 }
 
+/// Holds the list of administrators until the end of the transaction: a change of roles and a block wait for it.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn hold(tx: &mut Tx) -> Result<(), DbError> {
+    Ok(on!(tx, |c| sqlx::query(HOLD).execute(c).await.map(drop))?)
+}
+
+/// Refuses a change that has left no administrator, in a transaction that holds them.
+pub(super) async fn keep_one_admin(tx: &mut Tx, field: &'static str) -> Result<(), AccountError> {
+    match admins(tx).await? {
+        0 => Err(AccountError::conflict(field, "this is the last administrator")),
+        _ => Ok(()),
+    }
+}
+
 /// How many active administrators there are.
 ///
 /// # Errors
@@ -100,18 +116,6 @@ async fn add_locations(
 pub async fn admins(tx: &mut Tx) -> Result<i64, DbError> {
     let (count,): (i64,) = on!(tx, |c| sqlx::query_as(ADMINS).fetch_one(c).await)?;
     Ok(count)
-}
-
-/// Holds the rows of all administrators, so that of two who leave at once one sees that the other has left. It goes before
-/// any other row, and all take them in the same order.
-///
-/// # Errors
-/// Returns an error if the database cannot be used.
-pub(super) async fn take_admins(tx: &mut Tx) -> Result<(), DbError> {
-    for admin in holders(tx, Role::Admin).await? {
-        super::take(tx, admin).await?;
-    }
-    Ok(())
 }
 
 /// The accounts with a role, or this role, at one of these locations.

@@ -91,3 +91,24 @@ async fn find(tx: &mut Tx, account: Uuid) -> Result<Option<(String, Option<Vec<u
 fn builder(secret: Secret) -> Builder {
     Builder::new().with_step_duration(STEP_SECONDS).with_secret(secret)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_time_passwords_are_those_of_rfc_6238() {
+        let totp = || builder(Secret::from(b"12345678901234567890".to_vec())).build_noncompliant();
+        // Appendix B, the last six of eight digits.
+        for (seconds, otp) in
+            [(59, "287082"), (1_111_111_109, "081804"), (1_234_567_890, "005924"), (20_000_000_000, "353130")]
+        {
+            let step = seconds / STEP_SECONDS;
+            assert_eq!(totp().check(otp, seconds), Some(step));
+            for near in [seconds - STEP_SECONDS, seconds + STEP_SECONDS] {
+                assert_eq!(totp().check(otp, near), Some(step), "a clock that is a step off");
+            }
+            assert_eq!(totp().check(otp, seconds + 2 * STEP_SECONDS), None);
+        }
+    }
+}

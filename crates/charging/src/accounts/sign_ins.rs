@@ -141,11 +141,13 @@ pub enum Refreshed {
     },
 }
 
-/// Begins a sign-in.
+/// Begins a sign-in. The transaction holds the row of the account from here on, so that what is read of it afterwards still
+/// counts when the sign-in does: a block or a new password waits, and ends it, or was first.
 ///
 /// # Errors
 /// Returns an error if the database cannot be used, or there are no random bytes.
 pub async fn begin(tx: &mut Tx, account: Uuid, client: Option<&str>) -> Result<Issued, DbError> {
+    super::take(tx, account).await?;
     let (id, now) = (Uuid::now_v7(), At::now());
     let (secret, refresh) = (random()?, random()?);
     let client: Option<String> =

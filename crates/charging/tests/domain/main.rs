@@ -1,6 +1,7 @@
 //! The domain's promises, on PostgreSQL and on SQLite.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod accounts;
 mod databases;
 mod drafts;
 mod erasure;
@@ -12,8 +13,12 @@ mod notifications;
 mod opening;
 mod outage;
 mod outbox;
+mod people;
+mod roles;
 mod schema;
 mod search;
+mod second_factors;
+mod sign_ins;
 mod stations;
 mod statuses;
 mod transactions;
