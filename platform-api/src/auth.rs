@@ -1,13 +1,15 @@
 //! `/api/auth`: registration, sign-in, refresh and sign-out. What is refused looks and takes the same whatever the reason.
 
+pub(crate) mod by_mail;
+pub(crate) mod pages;
+
 use ::metrics::counter;
 use actix_web::web::{Data, Payload, get, post};
 use actix_web::{HttpRequest, HttpResponse};
-use charging::accounts::codes::{self, Purpose};
 use charging::accounts::sign_ins::{self, Ending, Issued, Refreshed};
 use charging::accounts::{
     self, Account, Email, Language, NewAccount, Password, PasswordHash, Secret, TermsVersion, Username,
-    roles, second_factor,
+    roles, second_factor, verification,
 };
 use charging::{Db, Tx};
 use http_server::openapi::refusals::{
@@ -35,8 +37,20 @@ pub(crate) fn resources() -> Vec<Resource> {
         resource(&path("login"), anonymous).without_query().route(post().to(login)),
         resource(&path("refresh"), anonymous).without_query().route(post().to(refresh)),
         resource(&path("logout"), own).without_query().route(post().to(logout)),
+        resource(&path("verify"), anonymous).without_query().route(post().to(by_mail::verify)),
+        resource(&path("verify/resend"), own).without_query().route(post().to(by_mail::resend)),
+        resource(&path("reset"), anonymous).without_query().route(post().to(by_mail::request_reset)),
+        resource(&path("reset/confirm"), anonymous).without_query().route(post().to(by_mail::confirm_reset)),
+        page("/verify").route(get().to(pages::verify_page)).route(post().to(pages::verify)),
+        page("/reset").route(get().to(pages::reset_page)).route(post().to(pages::reset_by_form)),
+        resource("/auth.js", &[("GET", Access::Open)]).route(get().to(pages::script)),
+        resource("/auth.css", &[("GET", Access::Open)]).route(get().to(pages::style)),
         resource("/.well-known/jwks.json", &[("GET", Access::Open)]).route(get().to(public_keys)),
     ]
+}
+
+fn page(path: &str) -> Resource {
+    resource(path, &[("GET", Access::Open), ("POST", Access::Anonymous)]).without_query()
 }
 
 /// A new account
@@ -135,7 +149,7 @@ pub(crate) async fn register(
         .write(async |tx| {
             let account = accounts::create(tx, &wanted.account(&password)).await?;
             if let Some(email) = &wanted.email {
-                codes::create(tx, account.id, Purpose::VerifyEmail, email).await?;
+                verification::request_verification(tx, &account, email).await?;
             }
             let issued = sign_ins::begin(tx, account.id, client.as_deref()).await?;
             Ok::<_, ApiError>((account, issued))

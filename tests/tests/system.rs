@@ -3,6 +3,9 @@
 
 mod system {
     mod access_stores;
+    mod accounts_erasure;
+    mod accounts_mails;
+    mod accounts_privacy;
     mod acl_admin_client;
     mod acl_administration;
     mod acl_import;

@@ -1,6 +1,7 @@
 //! The platform's tasks. They have no client: what fails is logged, and the next run of a periodic task does its work.
 
 mod prune;
+mod prune_accounts;
 mod send_mails;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use task_queue::{Broker, Failure, Outcome, Retry, Tasks};
 use crate::config::PlatformConfig;
 use crate::mail::Mailer;
 pub(crate) use prune::{PruneEvents, PruneIdempotencyKeys, PruneMails, PruneStatusLog};
+pub(crate) use prune_accounts::PruneAccounts;
 pub(crate) use send_mails::SendMails;
 
 /// How long a task waits for a database that is away, before it is tried again.
@@ -45,6 +47,7 @@ pub(super) fn register(tasks: Tasks, parts: &Arc<PlatformParts>) -> Result<Tasks
         .register(PruneIdempotencyKeys(Arc::clone(parts)))?
         .register(PruneStatusLog(Arc::clone(parts)))?
         .register(PruneMails(Arc::clone(parts)))?
+        .register(PruneAccounts(Arc::clone(parts)))?
         .register(SendMails(Arc::clone(parts)))
 }
 

@@ -4,6 +4,7 @@
 mod accounts;
 mod databases;
 mod drafts;
+mod erasure;
 mod idempotency;
 mod leases;
 mod locations;
@@ -21,3 +22,4 @@ mod sign_ins;
 mod stations;
 mod statuses;
 mod transactions;
+mod verification;
