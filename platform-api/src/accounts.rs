@@ -2,6 +2,7 @@
 
 mod limits;
 mod passwords;
+mod resets;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +21,9 @@ use uuid::Uuid;
 
 pub(crate) use self::limits::Limits;
 pub(crate) use self::passwords::Passwords;
+pub(crate) use self::resets::{Resets, WaitingResets};
 use crate::config::AccountsConfig;
 use crate::error::ApiError;
-
-/// The issuer of access tokens.
-const ISSUER: &str = "voltgate";
 
 /// What the handlers of accounts share.
 #[derive(Clone)]
@@ -32,6 +31,7 @@ pub(crate) struct Parts {
     pub(crate) access_tokens: Arc<AccessTokens>,
     pub(crate) passwords: Passwords,
     pub(crate) limits: Arc<Limits>,
+    pub(crate) resets: Resets,
     pub(crate) refresh_grace: Duration,
     pub(crate) terms: Option<TermsVersion>,
 }
@@ -44,19 +44,23 @@ pub(crate) struct VerifiedAccounts {
 }
 
 impl Parts {
-    /// Reads the keys of access tokens, or creates the first one.
-    pub(crate) async fn new(config: &AccountsConfig, db: &Db) -> Result<Self, DbError> {
+    /// Reads the keys of access tokens, or creates the first one. The requests for new passwords that the handlers take come
+    /// out at the other end.
+    pub(crate) async fn new(config: &AccountsConfig, db: &Db) -> Result<(Self, WaitingResets), DbError> {
         let keys = match config.signing_keys.is_empty() {
             true => signing_keys::stored(db).await?,
             false => config.signing_keys.clone(),
         };
-        Ok(Self {
-            access_tokens: Arc::new(AccessTokens::new(&keys, ISSUER, config.access_token)),
+        let (resets, waiting) = resets::queue();
+        let parts = Self {
+            access_tokens: Arc::new(AccessTokens::new(&keys, &config.issuer, config.access_token)),
             passwords: Passwords::new(),
             limits: Arc::new(Limits::new(config.rate_per_minute)),
+            resets,
             refresh_grace: config.refresh_grace,
             terms: config.terms.clone(),
-        })
+        };
+        Ok((parts, waiting))
     }
 
     /// The accounts for the gate.

@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use authorization::config::BrokerConfig;
 
-use crate::accounts::{self, Parts};
+use crate::accounts::{self, Parts, WaitingResets};
 use crate::config::Config;
 use crate::live::Live;
 use crate::openapi;
@@ -30,6 +30,7 @@ pub struct App {
     broker_config: BrokerConfig,
     live_streams: usize,
     accounts: Parts,
+    resets: WaitingResets,
     grace: Duration,
 }
 
@@ -46,7 +47,8 @@ impl App {
     ) -> Result<Self, Failure> {
         accounts::first_admin(&config.accounts, &db).await?;
         let parts = Parts::new(&config.accounts, &db).await;
-        let parts = parts.map_err(|error| Failure::broken(format!("the keys of access tokens: {error}")))?;
+        let (parts, resets) =
+            parts.map_err(|error| Failure::broken(format!("the keys of access tokens: {error}")))?;
         let verified = Arc::new(parts.verified(&db));
         let bound = Bound::to(config.bind, config.port)?
             .guarded_with_accounts(&config.server, Arc::clone(store.keys()), verified)
@@ -58,6 +60,7 @@ impl App {
             broker_config: config.broker.clone(),
             live_streams: config.live_streams,
             accounts: parts,
+            resets,
             grace: config.grace,
         })
     }
@@ -89,6 +92,8 @@ impl App {
         let publisher = EventPublisher::on(&*self.broker);
         // On the heap: the futures of transactions are too deep for the compiler inside that of `voltgate up`.
         let relaying = Box::pin(relay::run(&self.db, publisher, live.written(), relay_stops.clone()));
+        let resets_stop = CancellationToken::new();
+        let resetting = Box::pin(self.resets.carry_out(&self.db, resets_stop.clone()));
         let serving = async {
             let routes = routes(self.db.clone(), live.clone(), self.accounts.clone());
             let serving = self.bound.serve("platform-api", routes, self.grace, shutdown);
@@ -99,9 +104,10 @@ impl App {
                 lost = self.broker_config.lost(&self.broker) => Err(lost),
             };
             relay_stops.cancel();
+            resets_stop.cancel();
             served
         };
-        let (served, ()) = tokio::join!(serving, relaying);
+        let (served, (), ()) = tokio::join!(serving, relaying, resetting);
         served
     }
 }

@@ -1,12 +1,15 @@
 //! `/api/auth`: registration, sign-in, refresh and sign-out. What is refused looks and takes the same whatever the reason.
 
+pub(crate) mod by_mail;
+pub(crate) mod pages;
+
+use ::metrics::counter;
 use actix_web::web::{Data, Payload, get, post};
 use actix_web::{HttpRequest, HttpResponse};
-use charging::accounts::codes::{self, Purpose};
 use charging::accounts::sign_ins::{self, Ending, Issued, Refreshed};
 use charging::accounts::{
     self, Account, Email, Language, NewAccount, Password, PasswordHash, Secret, TermsVersion, Username,
-    roles, second_factor,
+    roles, second_factor, verification,
 };
 use charging::{Db, Tx};
 use http_server::openapi::refusals::{
@@ -20,6 +23,7 @@ use utoipa::ToSchema;
 use crate::accounts::{Parts, UserView, signed_in};
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::metrics::SIGN_INS;
 use crate::permissions;
 
 pub(crate) const MAX_BODY: usize = 16 * 1024;
@@ -33,8 +37,20 @@ pub(crate) fn resources() -> Vec<Resource> {
         resource(&path("login"), anonymous).without_query().route(post().to(login)),
         resource(&path("refresh"), anonymous).without_query().route(post().to(refresh)),
         resource(&path("logout"), own).without_query().route(post().to(logout)),
+        resource(&path("verify"), anonymous).without_query().route(post().to(by_mail::verify)),
+        resource(&path("verify/resend"), own).without_query().route(post().to(by_mail::resend)),
+        resource(&path("reset"), anonymous).without_query().route(post().to(by_mail::request_reset)),
+        resource(&path("reset/confirm"), anonymous).without_query().route(post().to(by_mail::confirm_reset)),
+        page("/verify").route(get().to(pages::verify_page)).route(post().to(pages::verify)),
+        page("/reset").route(get().to(pages::reset_page)).route(post().to(pages::reset_by_form)),
+        resource("/auth.js", &[("GET", Access::Open)]).route(get().to(pages::script)),
+        resource("/auth.css", &[("GET", Access::Open)]).route(get().to(pages::style)),
         resource("/.well-known/jwks.json", &[("GET", Access::Open)]).route(get().to(public_keys)),
     ]
+}
+
+fn page(path: &str) -> Resource {
+    resource(path, &[("GET", Access::Open), ("POST", Access::Anonymous)]).without_query()
 }
 
 /// A new account
@@ -44,13 +60,10 @@ pub(crate) struct Registration {
     username: Username,
     password: Password,
     /// An address for mail. It belongs to the account once it is verified
-    #[schema(nullable = false)]
     email: Option<Email>,
     /// The language of mails; `en` unless given
-    #[schema(nullable = false)]
     language: Option<Language>,
     /// The version of the terms that is accepted; required where the operator has terms
-    #[schema(nullable = false)]
     terms_version: Option<TermsVersion>,
 }
 
@@ -64,7 +77,7 @@ pub(crate) struct Login {
     #[schema(max_length = 256, format = "password")]
     password: String,
     /// The one-time password of the second factor, where the account has one
-    #[schema(pattern = "^[0-9]{6}$", nullable = false)]
+    #[schema(pattern = "^[0-9]{6}$")]
     otp: Option<String>,
 }
 
@@ -133,7 +146,7 @@ pub(crate) async fn register(
         .write(async |tx| {
             let account = accounts::create(tx, &wanted.account(&password)).await?;
             if let Some(email) = &wanted.email {
-                codes::create(tx, account.id, Purpose::VerifyEmail, email).await?;
+                verification::request_verification(tx, &account, email).await?;
             }
             let issued = sign_ins::begin(tx, account.id, client.as_deref()).await?;
             Ok::<_, ApiError>((account, issued))
@@ -167,10 +180,14 @@ pub(crate) async fn login(
     let found = db.read(async |tx| accounts::by_login(tx, &username).await).await?;
     let hash = found.as_ref().map_or_else(PasswordHash::of_no_account, |account| account.password.clone());
     let is_right = parts.passwords.verify(hash, password).await?;
-    let account = found.filter(|account| is_right && account.is_active()).ok_or_else(refused)?;
+    let Some(account) = found.filter(|account| is_right && account.is_active()) else {
+        count("refused");
+        return Err(refused().into());
+    };
     let client = client(&request);
-    let (issued, account, roles) =
-        db.write(async |tx| begin(tx, &account, otp.as_deref(), client.as_deref()).await).await?;
+    let begun = db.write(async |tx| begin(tx, &account, otp.as_deref(), client.as_deref()).await).await;
+    count(if begun.is_ok() { "accepted" } else { "second_factor" });
+    let (issued, account, roles) = begun?;
     answer(&parts, HttpResponse::Ok(), "Signed in", &issued, UserView::of(&account, roles))
 }
 
@@ -223,6 +240,7 @@ pub(crate) async fn refresh(
         Refreshed::Refused => Err(refused_refresh().into()),
         Refreshed::Reused { account_id, sign_in_id } => {
             tracing::warn!(account = %account_id, sign_in = %sign_in_id, "a refresh token was used again; its sign-in has ended");
+            count("reused");
             live.wake();
             Err(refused_refresh().into())
         }
@@ -259,6 +277,10 @@ impl Registration {
             terms: self.terms_version.clone(),
         }
     }
+}
+
+fn count(outcome: &'static str) {
+    counter!(SIGN_INS, "outcome" => outcome).increment(1);
 }
 
 /// The same text for a name that does not exist, a wrong password, and a blocked account.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use authorization::config::BrokerConfig;
 use authorization::settings::BROKER_URL;
-use charging::DatabaseConfig;
 use charging::accounts::signing_keys::SigningKey;
 use charging::accounts::{Password, TermsVersion, Username};
 use charging::settings::DATABASE_URL;
+use charging::{DatabaseConfig, PublicUrl};
 use http_server::config::ServerConfig;
 use http_server::settings::{API_KEY_BOOTSTRAP, BIND_ADDRESS};
 use service_runtime::Service;
@@ -87,6 +87,8 @@ pub struct Config {
 /// How accounts sign in.
 #[derive(Debug, Clone)]
 pub struct AccountsConfig {
+    /// The issuer of access tokens: where people reach the platform.
+    pub issuer: String,
     /// The keys of access tokens; none if the database keeps them.
     pub signing_keys: Vec<SigningKey>,
     /// How long an access token is valid.
@@ -141,6 +143,7 @@ impl AccountsConfig {
             (Some(_), None) => return Err(settings.bad(&PLATFORM_ADMIN_PASSWORD)),
         };
         Ok(Self {
+            issuer: PublicUrl::from_settings(settings)?.to_string(),
             signing_keys,
             access_token: settings.seconds(&ACCESS_TOKEN_SEC, 86_400)?,
             refresh_grace: Duration::from_secs(settings.number(&REFRESH_GRACE_SEC, 0..=3600)?),

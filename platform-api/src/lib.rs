@@ -3,6 +3,7 @@
 mod accounts;
 mod answer;
 pub mod app;
+mod audit;
 mod auth;
 pub mod config;
 mod error;

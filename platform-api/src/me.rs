@@ -1,12 +1,15 @@
 //! `/api/v1/me`: the own account.
 
+pub(crate) mod erasure;
 pub(crate) mod second_factor;
 pub(crate) mod sign_ins;
 
 use actix_web::web::{Data, Payload, delete, get, patch, post};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::codes::{self, Purpose};
-use charging::accounts::{self, Account, Address, Email, Language, Password, Profile, TermsVersion, roles};
+use charging::accounts::{
+    self, Account, Address, Email, Language, Password, Profile, TermsVersion, roles, verification,
+};
 use charging::{At, Db, Tx};
 use common::role::RoleGrant;
 use http_server::conditional::IfMatch;
@@ -30,7 +33,11 @@ pub(crate) fn resources() -> Vec<Resource> {
     const OWN: Access = Access::Granted(permissions::OWN_ACCOUNT);
     let me = |path: &str, methods| resource(&format!("/api/v1/me{path}"), methods).without_query();
     vec![
-        me("", &[("GET", OWN), ("PATCH", OWN)]).route(get().to(show)).route(patch().to(change)),
+        me("", &[("GET", OWN), ("PATCH", OWN), ("DELETE", OWN)])
+            .route(get().to(show))
+            .route(patch().to(change))
+            .route(delete().to(erasure::erase)),
+        me("/export", &[("GET", OWN)]).route(get().to(erasure::export)),
         me("/password", &[("POST", OWN)]).route(post().to(password)),
         me("/terms", &[("POST", OWN)]).route(post().to(terms)),
         me("/sign-ins", &[("GET", OWN), ("DELETE", OWN)])
@@ -157,7 +164,7 @@ pub(crate) async fn change(db: Data<Db>, request: HttpRequest, payload: Payload)
             let (old, new): (Profile, Profile) =
                 (before.profile(), patch::merged(&before.profile(), &body, &[])?);
             if new.email != old.email {
-                set_email(tx, me.id, new.email.as_ref()).await?;
+                set_email(tx, &before, new.email.as_ref()).await?;
             }
             let before = accounts::find(tx, me.id).await?.ok_or_else(gone)?;
             let account = match (Profile { email: old.email.clone(), ..new.clone() }) == old {
@@ -171,16 +178,13 @@ pub(crate) async fn change(db: Data<Db>, request: HttpRequest, payload: Payload)
 }
 
 /// A new address counts once a code that is sent there has come back; none removes the present one.
-async fn set_email(tx: &mut Tx, account: Uuid, email: Option<&Email>) -> Result<(), ApiError> {
+async fn set_email(tx: &mut Tx, account: &Account, email: Option<&Email>) -> Result<(), ApiError> {
     match email {
         None => {
-            codes::cancel(tx, account, Purpose::VerifyEmail).await?;
-            Ok(accounts::set_email(tx, account, None).await?)
+            codes::cancel(tx, account.id, Purpose::VerifyEmail).await?;
+            Ok(accounts::set_email(tx, account.id, None).await?)
         }
-        Some(email) => {
-            codes::create(tx, account, Purpose::VerifyEmail, email).await?;
-            Ok(())
-        }
+        Some(email) => Ok(verification::request_verification(tx, account, email).await?),
     }
 }
 

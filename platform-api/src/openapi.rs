@@ -9,7 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::routes::{self, resources};
-use crate::{auth, live, locations, me, network, stations, users};
+use crate::{audit, auth, live, locations, me, network, stations, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -43,11 +43,23 @@ use crate::{auth, live, locations, me, network, stations, users};
         auth::login,
         auth::refresh,
         auth::logout,
+        auth::by_mail::verify,
+        auth::by_mail::resend,
+        auth::by_mail::request_reset,
+        auth::by_mail::confirm_reset,
+        auth::pages::verify_page,
+        auth::pages::verify,
+        auth::pages::reset_page,
+        auth::pages::reset_by_form,
+        auth::pages::script,
+        auth::pages::style,
         auth::public_keys,
         me::show,
         me::change,
         me::password,
         me::terms,
+        me::erasure::export,
+        me::erasure::erase,
         me::sign_ins::list,
         me::sign_ins::end_others,
         me::sign_ins::end,
@@ -56,7 +68,9 @@ use crate::{auth, live, locations, me, network, stations, users};
         me::second_factor::remove,
         users::list,
         users::show,
-        users::change
+        users::change,
+        users::erase,
+        audit::list
     ),
     tags(
         (name = "auth", description = "Registration, sign-in, and sign-out"),
@@ -72,7 +86,9 @@ struct Annotations;
 
 /// The document that `GET /openapi.json` serves.
 pub fn document() -> utoipa::openapi::OpenApi {
-    openapi::document(Annotations::openapi(), &resources())
+    let mut document = openapi::document(Annotations::openapi(), &resources());
+    openapi::without_required_body(&mut document, &["erase_me"]);
+    document
 }
 
 /// The schema of a merge patch of a document: its members, each optional, without the id.

@@ -11,7 +11,7 @@ use http_server::{Access, Problem, Resource, Status, healthz, resource, slow_res
 use crate::accounts::Parts;
 use crate::error::Answer;
 use crate::live::Live;
-use crate::{auth, live, locations, me, network, permissions, stations, users};
+use crate::{audit, auth, live, locations, me, network, permissions, stations, users};
 
 /// An import limits each of its steps instead.
 const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
@@ -31,7 +31,8 @@ pub(crate) fn resources() -> Vec<Resource> {
     let readyz =
         resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
     let service = [healthz(), readyz].into_iter().chain(places()).chain(of_network()).chain(lively());
-    service.chain(auth::resources()).chain(me::resources()).chain(users::resources()).collect()
+    let accounts = auth::resources().into_iter().chain(me::resources()).chain(users::resources());
+    service.chain(accounts).chain(audit::resources()).collect()
 }
 
 fn places() -> [Resource; 5] {

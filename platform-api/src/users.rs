@@ -1,9 +1,9 @@
 //! `/api/v1/users`: all accounts. Staff see the accounts that work at their sites.
 
-use actix_web::web::{Data, Path, Payload, get, patch};
+use actix_web::web::{Data, Path, Payload, delete, get, patch};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::audit::{self, Act};
-use charging::accounts::{self, Account, AccountStatus, Filter, Language, Reason, roles};
+use charging::accounts::{self, Account, AccountStatus, Filter, Language, Reason, erasure, roles};
 use charging::{At, Db, Tx};
 use common::role::{Role, RoleGrant};
 use http_server::openapi::refusals::{
@@ -18,6 +18,7 @@ use uuid::Uuid;
 use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::me::erasure::ErasedView;
 use crate::patch::{not_found, path_id};
 use crate::permissions::{self, Reach, actor};
 use crate::{answer, paging};
@@ -27,10 +28,11 @@ pub(crate) fn resources() -> Vec<Resource> {
     const EDIT: Access = Access::Granted(permissions::EDIT_USERS);
     vec![
         resource("/api/v1/users", &[("GET", SEE)]).route(get().to(list)),
-        resource("/api/v1/users/{user_id:[^/]*}", &[("GET", SEE), ("PATCH", EDIT)])
+        resource("/api/v1/users/{user_id:[^/]*}", &[("GET", SEE), ("PATCH", EDIT), ("DELETE", EDIT)])
             .without_query()
             .route(get().to(show))
-            .route(patch().to(change)),
+            .route(patch().to(change))
+            .route(delete().to(erase)),
     ]
 }
 
@@ -72,13 +74,18 @@ pub(crate) struct UserView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
     /// All its roles. That of a driver remains in any case
-    #[schema(nullable = false)]
     roles: Option<Vec<RoleGrant>>,
-    #[schema(nullable = false)]
     status: Option<AccountStatus>,
     /// Why, for the audit trail
-    #[schema(nullable = false)]
     reason: Option<Reason>,
+}
+
+/// Why an account is erased
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ErasureReason {
+    /// Why, for the audit trail, where it stays: without names
+    reason: Reason,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -190,6 +197,33 @@ pub(crate) async fn change(
         .await?;
     live.wake();
     Ok(answer::document(version, &view))
+}
+
+/// Erase an account
+///
+/// Everything goes that law does not keep, and the name is free again. What is open must be settled first: `field` names it.
+#[utoipa::path(delete, path = "/api/v1/users/{user_id}", operation_id = "erase_user", tag = "users",
+    request_body = ErasureReason, params(("user_id" = Uuid, Path, description = "The account's id")),
+    responses((status = 200, description = "The account is erased", body = ErasedView),
+        Invalid, NotFound, Conflict, BodyTooLarge, BodyTooSlow, UnsupportedMediaType, Unavailable))]
+pub(crate) async fn erase(
+    db: Data<Db>,
+    live: Data<Live>,
+    path: Path<String>,
+    request: HttpRequest,
+    payload: Payload,
+) -> Answer {
+    let body = body::read(&request, payload, MAX_BODY).await?;
+    let id = path_id(&path)?;
+    let actor = actor(&caller(&request));
+    db.write(async |tx| {
+        accounts::find(tx, id).await?.ok_or_else(not_found)?;
+        let ErasureReason { reason } = body::json(&body)?;
+        Ok::<_, ApiError>(erasure::erase(tx, id, &actor, Some(reason.as_str())).await?)
+    })
+    .await?;
+    live.wake();
+    Ok(HttpResponse::Ok().json(ErasedView::DONE))
 }
 
 async fn apply(tx: &mut Tx, id: Uuid, change: &UserChange, actor: &str) -> Result<(), ApiError> {

@@ -13,6 +13,7 @@ use crate::keys::KeysArgs;
 use crate::log::LogArgs;
 use crate::seed::SeedArgs;
 use crate::settings::SettingsArgs;
+use crate::users::UsersArgs;
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -54,6 +55,8 @@ pub(crate) enum Command {
     Dead(DeadArgs),
     /// Create, list and revoke API keys
     Keys(KeysArgs),
+    /// Create, show, block and erase accounts of the platform, even while its services run
+    Users(UsersArgs),
     /// Show decisions, newest first, or as they are made
     #[command(after_help = "Example: voltgate log --decision unknown --from 2026-11-21T10:00:00Z")]
     Log(LogArgs),

@@ -22,3 +22,4 @@ pub mod tables;
 mod terminal;
 mod times;
 pub mod up;
+mod users;

@@ -13,7 +13,7 @@ use crate::client::Service;
 use crate::places::{Missing, Part, settle};
 use crate::{
     acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, seed, settings, tables, terminal,
-    up,
+    up, users,
 };
 
 const ALL_PARTS: &[Part] = &[Part::Queue, Part::Store, Part::Database];
@@ -63,6 +63,7 @@ impl Command {
             Self::Acl(_) => "acl",
             Self::Dead(_) => "dead",
             Self::Keys(_) => "keys",
+            Self::Users(_) => "users",
             Self::Log(_) => "log",
             Self::Bench(_) => "bench",
             Self::Doctor(_) => "doctor",
@@ -94,6 +95,9 @@ impl Command {
             Self::Backup { data, .. } => (data.as_deref(), ALL_PARTS, Missing::Refused),
             Self::Dead(args) => (args.data.as_deref(), &[Part::Queue], Missing::Refused),
             Self::Seed(args) => (args.data.as_deref(), &[Part::Database], Missing::Refused),
+            Self::Users(args) if args.uses_the_database() => {
+                (args.data.as_deref(), &[Part::Database], Missing::Refused)
+            }
             Self::Keys(args) => (args.data.as_deref(), &[Part::Store], Missing::Refused),
             _ => (None, &[], Missing::Reported),
         }
@@ -123,6 +127,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Dead(args) => Box::pin(dead::run(settings, args)),
         Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
         Command::Keys(args) => Box::pin(keys::run(settings, args)),
+        Command::Users(args) => Box::pin(users::run(settings, args)),
         Command::Seed(args) => Box::pin(seed::run(settings, args)),
         Command::Log(args) => Box::pin(log::run(settings, args)),
         Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),

@@ -1,14 +1,16 @@
 //! The whole system in one process. Its parts communicate over HTTP and the queue as they do as separate processes, so
 //! there is no second code path.
 
+use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
 use authorization::settings::{BROKER_URL, CALLBACK_ALLOWED_NETWORKS};
 use charging::Db;
-use charging::settings::DATABASE_URL;
+use charging::settings::{DATABASE_URL, PUBLIC_URL};
 use command_line::COMMIT;
 use common::api_key::ApiKey;
+use platform_api::settings::PLATFORM_API_PORT;
 use service_runtime::exit::Failure;
 use service_runtime::metrics::{self, Exposition};
 use service_runtime::settings::{AUTHORIZATION_SERVICE_KEY, Settings, without_password};
@@ -19,6 +21,7 @@ use store::{Store, Writes};
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
 use url::Url;
+use worker::mail::WrittenMail;
 
 use crate::{tables, terminal};
 
@@ -58,7 +61,7 @@ impl System {
     /// # Errors
     /// Returns an error if a setting is bad, a dependency cannot be reached, or a port is taken.
     pub async fn build(settings: &Settings) -> Result<Self, Failure> {
-        let settings = &admitting_the_worker(settings.clone())?;
+        let settings = &with_public_url(admitting_the_worker(settings.clone())?)?;
         // All settings are read first: a bad one must not surface when half of the system is running.
         let acl_config = acl_service::config::Config::from_settings(settings)?;
         let loopback_callbacks = acl_config.bind.is_loopback();
@@ -66,6 +69,9 @@ impl System {
         let mut api_config = public_api::config::Config::from_settings(&settings)?;
         let mut worker_config = worker::config::Config::from_settings(&settings)?;
         let platform_config = platform_api::config::Config::from_settings(&settings)?;
+        if let Some(platform) = &mut worker_config.platform {
+            platform.mail = platform.mail.clone().announcing(announce);
+        }
         let store: Store =
             api_config.store.open(&[Writes::AccessLists, Writes::Notes, Writes::Records]).await?;
         // Of the worker, because its queues are those of the platform too.
@@ -207,6 +213,23 @@ impl System {
             );
         }
     }
+}
+
+/// Prints the link of a mail that went to a folder, for the person who tries it out. Standard output may be closed.
+fn announce(mail: &WrittenMail) {
+    let (bold, file) = (terminal::bold(), mail.file.display().to_string());
+    let place = mail.link.as_ref().unwrap_or(&file);
+    let _ = writeln!(std::io::stdout(), "  {bold}{:<12}{bold:#} {} {place}", "mail", mail.kind);
+}
+
+/// The links in mails lead to platform-api, unless `PUBLIC_URL` names what stands before it.
+fn with_public_url(settings: Settings) -> Result<Settings, Failure> {
+    let port = settings.port(&PLATFORM_API_PORT)?;
+    if settings.is_given(&PUBLIC_URL) || port == 0 {
+        return Ok(settings);
+    }
+    let url = format!("{}:{port}", settings.this_machine());
+    Ok(settings.with_defaults([(&PUBLIC_URL, url)]))
 }
 
 fn allow_loopback(settings: Settings) -> Settings {

@@ -21,6 +21,7 @@ use tokio_util::sync::CancellationToken;
 use crate::callback::circuit_breaker::Breakers;
 use crate::config::{Config, PlatformConfig};
 use crate::error::WorkerError;
+use crate::mail;
 use crate::scheduler::{self, Scheduler};
 use crate::tasks::{self, Parts, PlatformParts};
 use crate::{measurements, overdue};
@@ -132,7 +133,9 @@ impl App {
         });
         let watch_database = Box::pin(async {
             match &self.platform {
-                Some(platform) => platform.db.watch().await,
+                Some(platform) => {
+                    tokio::join!(platform.db.watch(), mail::watch(&platform.db));
+                }
                 None => std::future::pending().await,
             }
         });

@@ -5,6 +5,7 @@ use service_runtime::metrics::Metric;
 use std::net::IpAddr;
 use std::time::Duration;
 
+use crate::mail::MailConfig;
 use crate::settings::{
     CALLBACK_MAX_ATTEMPTS, CALLBACK_TIMEOUT_SEC, CALLBACK_WINDOW_SEC, PLATFORM_CONCURRENCY,
     SCHEDULER_TICK_SEC, WORKER_AUTOSCALE, WORKER_CONCURRENCY, WORKER_HEALTH_PORT, WORKER_HOSTNAME,
@@ -116,6 +117,8 @@ pub struct PlatformConfig {
     pub tick: Duration,
     /// How long events are stored.
     pub events_retention: Duration,
+    /// How mails are written, and where they go.
+    pub mail: MailConfig,
 }
 
 /// How callbacks are made.
@@ -188,7 +191,8 @@ impl PlatformConfig {
         let tick = settings.seconds(&SCHEDULER_TICK_SEC, 60)?;
         let events_retention = events_retention(settings)?;
         let database = DatabaseConfig::from_settings(settings)?;
-        Ok(database.map(|database| Self { database, concurrency, tick, events_retention }))
+        let mail = MailConfig::from_settings(settings, database.as_ref())?;
+        Ok(database.map(|database| Self { database, concurrency, tick, events_retention, mail }))
     }
 }
 

@@ -5,6 +5,7 @@ pub mod app;
 mod callback;
 pub mod config;
 mod error;
+pub mod mail;
 mod measurements;
 pub mod metrics;
 mod overdue;

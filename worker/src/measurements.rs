@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::metrics;
 use ::metrics::{counter, gauge, histogram};
+use charging::notifications::MailKind;
 use common::clock::{self, Nanos};
 use service_runtime::trace_context::TraceContext;
 use task_queue::TaskContext;
@@ -14,6 +15,27 @@ use crate::callback::circuit_breaker::Breakers;
 use crate::callback::{Answered, AttemptError, UndeliverableReason, class};
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
+
+/// What became of a mail.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum MailEnd {
+    /// The server has it.
+    Sent,
+    /// The server refuses it.
+    Failed,
+    /// It is of no use any more.
+    Dropped,
+}
+
+impl MailEnd {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Failed => "failed",
+            Self::Dropped => "dropped",
+        }
+    }
+}
 
 /// All reasons of dead letters.
 pub fn dead_letter_reasons() -> impl Iterator<Item = &'static str> {
@@ -26,6 +48,12 @@ pub(crate) fn begin() {
     for reason in dead_letter_reasons() {
         counter!(authorization::metrics::DEAD_LETTERS, "reason" => reason).absolute(0);
     }
+    for kind in MailKind::ALL {
+        for end in [MailEnd::Sent, MailEnd::Failed, MailEnd::Dropped] {
+            counter!(metrics::MAILS, "kind" => kind.as_str(), "state" => end.as_str()).absolute(0);
+        }
+    }
+    gauge!(metrics::MAIL_OLDEST).set(0.0);
 }
 
 /// Adds a task's span to the trace that its message names; returns the trace context for what follows from the task.
@@ -58,6 +86,12 @@ pub(crate) fn deferred(reason: &'static str) {
 pub(crate) fn ended(delivered: bool) {
     let state = if delivered { "delivered" } else { "undeliverable" };
     counter!(metrics::DELIVERIES, "state" => state).increment(1);
+}
+
+/// A mail was sent, or never will be. Its kind may be one that only a later version knows.
+pub(crate) fn mail_ended(kind: Option<MailKind>, end: MailEnd) {
+    let kind = kind.map_or("unknown", MailKind::as_str);
+    counter!(metrics::MAILS, "kind" => kind, "state" => end.as_str()).increment(1);
 }
 
 /// Updates the number of breakers every few seconds, until dropped.

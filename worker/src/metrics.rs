@@ -14,4 +14,8 @@ service_runtime::metrics! {
         "Finished deliveries, by final state";
     BREAKERS = "voltgate_breakers", Gauge, ["state"], ["open", "half_open"],
         "Callback origins that this worker considers failing; half open ones wait for a probe";
+    MAILS = "voltgate_mails_total", Counter, ["kind", "state"], [],
+        "Mails that ended, by kind: sent, failed because the server refuses them, or dropped because they could not be sent in time";
+    MAIL_OLDEST = "voltgate_mail_oldest_seconds", Gauge, [], [],
+        "Age of the oldest mail that is not sent yet; 0 if there is none";
 }

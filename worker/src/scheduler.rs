@@ -9,7 +9,9 @@ use platform_queue::PlatformQueue;
 use task_queue::{PublishError, Task};
 use tokio_util::sync::CancellationToken;
 
-use crate::tasks::platform::{PruneEvents, PruneIdempotencyKeys, PruneStatusLog};
+use crate::tasks::platform::{
+    PruneAccounts, PruneEvents, PruneIdempotencyKeys, PruneMails, PruneStatusLog, SendMails,
+};
 
 const LEASE: &str = "scheduler";
 /// Longer than the longest tick, so that the lease is not lost between two.
@@ -21,6 +23,9 @@ pub const PERIODIC: &[Periodic] = &[
     Periodic { task: PruneEvents::NAME, every: MINUTE },
     Periodic { task: PruneIdempotencyKeys::NAME, every: MINUTE.saturating_mul(10) },
     Periodic { task: PruneStatusLog::NAME, every: MINUTE.saturating_mul(60) },
+    Periodic { task: PruneAccounts::NAME, every: MINUTE.saturating_mul(10) },
+    Periodic { task: PruneMails::NAME, every: MINUTE.saturating_mul(60) },
+    Periodic { task: SendMails::NAME, every: Duration::from_secs(2) },
 ];
 
 /// A task that runs again and again.

@@ -24,4 +24,12 @@ service_runtime::settings! {
         "The maximum number of the platform's tasks in flight in one worker, if it has a database";
     SCHEDULER_TICK_SEC = "1", "seconds, more than 0, at most 60",
         "How often the scheduler looks for periodic tasks that are due";
+    SMTP_URL = "", "smtp://[user:password@]host[:port] with ?tls=required or ?tls=off, or smtps://…; or nothing for no mail server",
+        "The mail server. smtp:// uses STARTTLS where the server offers it (port 587), smtps:// begins with TLS (port 465)", url;
+    MAIL_FROM = "Voltgate <no-reply@localhost>", "an address, alone or in angle brackets after a name",
+        "The sender of mails";
+    MAIL_FOLDER = "", "a folder, which is created",
+        "Where mails are written as .eml files if there is no SMTP_URL; by default the folder mail of an embedded database's directory";
+    MAIL_TEMPLATES = "", "a folder with files such as en/verify_email.txt, or nothing for the built-in texts",
+        "Templates of mails that replace the built-in ones";
 }

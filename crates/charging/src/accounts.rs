@@ -4,14 +4,19 @@ pub mod access_tokens;
 mod address;
 pub mod audit;
 pub mod codes;
+pub mod erasure;
 mod error;
+pub mod export;
+mod mails;
 mod names;
 pub mod passwords;
+pub mod retention;
 pub mod roles;
 pub mod second_factor;
 mod secret;
 pub mod sign_ins;
 pub mod signing_keys;
+pub mod verification;
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -28,6 +33,7 @@ pub use self::passwords::{Password, PasswordHash};
 pub use self::secret::Secret;
 use crate::db::{At, DbError, Tx, on, row, statements, words};
 use crate::events::{self, Happened};
+pub use crate::notifications::Language;
 
 macro_rules! columns {
     () => {
@@ -66,16 +72,6 @@ words! {
         Active = "active",
         /// An administrator has blocked it: it cannot be signed in to, and its tokens are blocked.
         Blocked = "blocked",
-    }
-}
-
-words! {
-    /// A language of mails and pages.
-    pub enum Language {
-        /// English.
-        En = "en",
-        /// German.
-        De = "de",
     }
 }
 
@@ -308,7 +304,7 @@ pub async fn set_email(tx: &mut Tx, id: Uuid, email: Option<&Email>) -> Result<(
     }
 }
 
-/// Sets the password, and ends all sign-ins but one.
+/// Sets the password, and ends all sign-ins but one. The owner gets a notice.
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.
@@ -325,7 +321,11 @@ pub async fn set_password(
         .execute(c)
         .await
         .map(drop))?;
-    sign_ins::end_all(tx, id, keep, sign_ins::Ending::Password).await
+    sign_ins::end_all(tx, id, keep, sign_ins::Ending::Password).await?;
+    match find(tx, id).await? {
+        Some(account) => mails::password_changed(tx, &account).await,
+        None => Ok(()),
+    }
 }
 
 /// Blocks the account, or unblocks it. A blocked one loses its sign-ins.

@@ -214,6 +214,18 @@ impl Db {
         }
     }
 
+    /// Empties the write-ahead log of an embedded database, in which deleted data would stay for a while. Does nothing while
+    /// another transaction reads, and on PostgreSQL, which does this by itself.
+    ///
+    /// # Errors
+    /// Returns an error if the database cannot be used.
+    pub async fn truncate_log(&self) -> Result<(), DbError> {
+        if let Self::Lite(lite) = self {
+            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&lite.write).await?;
+        }
+        Ok(())
+    }
+
     /// Closes the connections. The file of an embedded database is complete from then on.
     pub async fn close(&self) {
         match self {

@@ -16,6 +16,7 @@ statements! {
     FIND = "SELECT request, status, headers, body FROM idempotency_keys WHERE caller = $1 AND route = $2 AND key = $3";
     ANSWER = "UPDATE idempotency_keys SET status = $4, headers = $5, body = $6 \
               WHERE caller = $1 AND route = $2 AND key = $3";
+    ERASE = "DELETE FROM idempotency_keys WHERE caller = $1";
     PRUNE = "DELETE FROM idempotency_keys WHERE (caller, route, key) IN \
              (SELECT caller, route, key FROM idempotency_keys WHERE at < $1 ORDER BY at LIMIT $2)";
 }
@@ -101,6 +102,15 @@ pub async fn answer(tx: &mut Tx, key: &Key, answer: &Answer) -> Result<(), DbErr
         let query = sqlx::query(ANSWER).bind(&key.caller).bind(key.route).bind(&key.key).bind(answer.status);
         query.bind(Json(&answer.headers)).bind(&answer.body).execute(c).await.map(drop)
     })?;
+    Ok(())
+}
+
+/// Deletes the keys of a caller, with the answers.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub(crate) async fn erase(tx: &mut Tx, caller: &str) -> Result<(), DbError> {
+    on!(tx, |c| sqlx::query(ERASE).bind(caller).execute(c).await.map(drop))?;
     Ok(())
 }
 

@@ -23,7 +23,7 @@ pub mod tariffs;
 mod text;
 pub mod tokens;
 
-pub use config::DatabaseConfig;
+pub use config::{DatabaseConfig, PublicUrl};
 pub use db::{At, Db, DbError, Tx};
 
 /// Every statement of this crate, by module, for the test that prepares each on both databases.
@@ -31,6 +31,8 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("accounts", accounts::STATEMENTS),
     ("accounts::audit", accounts::audit::STATEMENTS),
     ("accounts::codes", accounts::codes::STATEMENTS),
+    ("accounts::erasure", accounts::erasure::STATEMENTS),
+    ("accounts::export", accounts::export::STATEMENTS),
     ("accounts::roles", accounts::roles::STATEMENTS),
     ("accounts::second_factor", accounts::second_factor::STATEMENTS),
     ("accounts::sign_ins", accounts::sign_ins::STATEMENTS),
@@ -38,7 +40,10 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("events", events::STATEMENTS),
     ("idempotency", idempotency::STATEMENTS),
     ("lease", lease::STATEMENTS),
+    ("notifications", notifications::STATEMENTS),
+    ("notifications::delivery", notifications::delivery::STATEMENTS),
     ("periodic", periodic::STATEMENTS),
+    ("tokens::personal", tokens::personal::STATEMENTS),
     ("stations::charging_stations::evses", stations::charging_stations::evses::STATEMENTS),
     ("stations::locations", stations::locations::STATEMENTS),
     ("stations::search", stations::search::STATEMENTS),

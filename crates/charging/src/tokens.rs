@@ -1,7 +1,11 @@
 //! Tokens: what drivers show to be let in. Each has three names, which are never mixed up.
 
+pub(crate) mod personal;
+
 use uuid::Uuid;
 
+pub use self::personal::StoredToken;
+pub(crate) use self::personal::{erase, stored};
 use crate::db::{DbError, Tx};
 
 /// Notes that the tokens of an account may count differently now, as the account was blocked or unblocked.

@@ -95,7 +95,7 @@ fn headers_are_text(operation: &mut Operation) {
 /// which generated clients fail on.
 pub fn without_required_body(document: &mut OpenApi, operation_ids: &[&str]) {
     let items = document.paths.paths.values_mut();
-    let operations = items.flat_map(|item| [&mut item.post, &mut item.put]).flatten();
+    let operations = items.flat_map(|item| [&mut item.post, &mut item.put, &mut item.delete]).flatten();
     for operation in operations {
         let named = operation.operation_id.as_deref().is_some_and(|id| operation_ids.contains(&id));
         if let Some(RefOr::T(body)) = operation.request_body.as_mut().filter(|_| named) {

@@ -89,7 +89,8 @@ impl Shown {
 impl AccountChange {
     /// `None` for an event that ends no stream.
     pub(super) fn of(event: &Event) -> Option<Self> {
-        if !["account.signed_out", "account.updated"].contains(&event.routing_key.as_str()) {
+        if !["account.signed_out", "account.updated", "account.erased"].contains(&event.routing_key.as_str())
+        {
             return None;
         }
         let id = |name: &str| event.data.get(name)?.as_str()?.parse().ok();

@@ -37,6 +37,10 @@ const TABLE: &[Row] = &[
             "POST /api/auth/verify/",
             "POST /api/auth/reset/",
             "POST /api/auth/reset/confirm/",
+            "* /verify",
+            "* /reset",
+            "GET /auth.js",
+            "GET /auth.css",
         ],
     },
     // See locations, stations, slots, tariffs: prices and places are public.

@@ -16,6 +16,15 @@ fn the_table_of_settings_is_that_of_the_code() {
 }
 
 #[test]
+fn the_table_of_what_is_stored_about_people_is_that_of_the_code() {
+    let table = charging::accounts::retention::markdown_table();
+    assert!(
+        document("docs/privacy.md").contains(&table),
+        "put this into docs/privacy.md (`voltgate users retention`):\n{table}"
+    );
+}
+
+#[test]
 fn only_the_retry_policy_uses_the_crate_backoff() {
     let crates = ["authorization", "embedded-db", "task-queue", "store", "http-server"]
         .map(|name| format!("crates/{name}"));

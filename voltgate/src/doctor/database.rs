@@ -1,7 +1,7 @@
 //! The platform's database: whether it answers, accepts changes, persists them, and has the same time as this machine.
 
 use charging::DatabaseConfig;
-use charging::db::diagnostics::{DatabaseFacts, PostgresFacts, examine};
+use charging::db::diagnostics::{DatabaseFacts, PostgresFacts, administrators, examine};
 use charging::settings::{DATABASE_CONNECTIONS, DATABASE_URL};
 use service_runtime::settings::Settings;
 
@@ -16,7 +16,7 @@ const MAX_SKEW_MS: i64 = 500;
 pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
     let Ok(Some(config)) = DatabaseConfig::from_settings(settings) else { return Vec::new() };
     let at = config.url().to_string();
-    match examine(&config).await {
+    let mut findings = match examine(&config).await {
         Ok(DatabaseFacts::Postgres(facts)) => judge(&facts, &at, settings),
         Ok(DatabaseFacts::Embedded { exists: true }) => {
             vec![Finding::ok("database", format!("a SQLite file, {at}"))]
@@ -30,6 +30,22 @@ pub(super) async fn look(settings: &Settings) -> Vec<Finding> {
             format!("{at} cannot be used: {error}"),
             "start PostgreSQL, or correct DATABASE_URL, its password or its database",
         )],
+    };
+    // A database without these tables is another finding.
+    if let Ok(count) = administrators(&config).await {
+        findings.push(judge_administrators(count));
+    }
+    findings
+}
+
+fn judge_administrators(count: i64) -> Finding {
+    match count {
+        0 => Finding::warning(
+            "administrators",
+            "there is none: roles can be changed by a key with platform:admin only".to_owned(),
+            "`voltgate users create --admin NAME`, or set PLATFORM_ADMIN_USERNAME and PLATFORM_ADMIN_PASSWORD",
+        ),
+        count => Finding::ok("administrators", count.to_string()),
     }
 }
 
@@ -96,6 +112,12 @@ mod tests {
             tables: Some(1),
             clock_ahead_ms: 3,
         }
+    }
+
+    #[test]
+    fn a_platform_without_an_administrator_is_named() {
+        assert_eq!(judge_administrators(0).severity, Severity::Warning);
+        assert_eq!(judge_administrators(1).severity, Severity::Ok);
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The platform's tasks. They have no client: what fails is logged, and the next run of a periodic task does its work.
 
 mod prune;
+mod prune_accounts;
+mod send_mails;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +12,10 @@ use task_queue::task::DuplicateTask;
 use task_queue::{Broker, Failure, Outcome, Retry, Tasks};
 
 use crate::config::PlatformConfig;
-pub(crate) use prune::{PruneEvents, PruneIdempotencyKeys, PruneStatusLog};
+use crate::mail::Mailer;
+pub(crate) use prune::{PruneEvents, PruneIdempotencyKeys, PruneMails, PruneStatusLog};
+pub(crate) use prune_accounts::PruneAccounts;
+pub(crate) use send_mails::SendMails;
 
 /// How long a task waits for a database that is away, before it is tried again.
 const RETRY_AFTER: Duration = Duration::from_secs(10);
@@ -21,11 +26,17 @@ pub(crate) struct PlatformParts {
     events_retention: Duration,
     /// Whether events go to an exchange. If so, only published ones may be deleted.
     events_are_published: bool,
+    mails: send_mails::Sender,
 }
 
 impl PlatformParts {
     pub(crate) fn new(config: &PlatformConfig, db: Db, broker: &dyn Broker) -> Self {
-        Self { db, events_retention: config.events_retention, events_are_published: broker.bus().is_some() }
+        Self {
+            db,
+            events_retention: config.events_retention,
+            events_are_published: broker.bus().is_some(),
+            mails: send_mails::Sender::new(Mailer::new(&config.mail)),
+        }
     }
 }
 
@@ -34,7 +45,10 @@ pub(super) fn register(tasks: Tasks, parts: &Arc<PlatformParts>) -> Result<Tasks
     tasks
         .register(PruneEvents(Arc::clone(parts)))?
         .register(PruneIdempotencyKeys(Arc::clone(parts)))?
-        .register(PruneStatusLog(Arc::clone(parts)))
+        .register(PruneStatusLog(Arc::clone(parts)))?
+        .register(PruneMails(Arc::clone(parts)))?
+        .register(PruneAccounts(Arc::clone(parts)))?
+        .register(SendMails(Arc::clone(parts)))
 }
 
 /// The outcome of a task that the database failed. It is never dead-lettered for that.

@@ -63,6 +63,7 @@ CREATE TABLE refresh_tokens (
     rotated_at timestamptz
 );
 CREATE INDEX refresh_tokens_sign_in ON refresh_tokens (sign_in_id);
+CREATE INDEX refresh_tokens_rotated ON refresh_tokens (rotated_at);
 
 -- Codes that are sent by mail. A used code is deleted.
 CREATE TABLE account_codes (
@@ -179,6 +180,7 @@ CREATE TABLE audit (
     data jsonb NOT NULL
 );
 CREATE INDEX audit_subject ON audit (subject_id, id);
+CREATE INDEX audit_at ON audit (at);
 
 -- Accounts that were erased, so that a restored backup can be cleaned of them again.
 CREATE TABLE erasures (

@@ -37,6 +37,9 @@ impl Purpose {
     }
 }
 
+/// How long another code for the same is not sent: a mailbox must not be filled.
+const PAUSE: Duration = Duration::from_secs(60);
+
 /// Creates a code, in the place of earlier ones for the same purpose.
 ///
 /// # Errors
@@ -71,6 +74,23 @@ pub async fn pending(tx: &mut Tx, account: Uuid, purpose: Purpose) -> Result<Opt
         sqlx::query_as(PENDING).bind(account).bind(purpose).bind(At::now()).fetch_optional(c).await
     })?;
     Ok(found.map(|(email,)| email))
+}
+
+/// Whether a code for this purpose was sent to this address a moment ago.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub(super) async fn is_recent(
+    tx: &mut Tx,
+    account: Uuid,
+    purpose: Purpose,
+    email: &Email,
+) -> Result<bool, DbError> {
+    let ends_after = At::now().plus(purpose.lifetime()).minus(PAUSE);
+    let found: Option<(String,)> = on!(tx, |c| {
+        sqlx::query_as(PENDING).bind(account).bind(purpose).bind(ends_after).fetch_optional(c).await
+    })?;
+    Ok(found.is_some_and(|(sent_to,)| super::names::key(&sent_to) == email.key()))
 }
 
 /// Deletes the codes of an account for this purpose.

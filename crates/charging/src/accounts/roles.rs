@@ -122,11 +122,7 @@ pub async fn admins(tx: &mut Tx) -> Result<i64, DbError> {
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.
-pub(super) async fn at(
-    tx: &mut Tx,
-    locations: &[Uuid],
-    role: Option<Role>,
-) -> Result<BTreeSet<Uuid>, DbError> {
+pub async fn at(tx: &mut Tx, locations: &[Uuid], role: Option<Role>) -> Result<BTreeSet<Uuid>, DbError> {
     let mut found = BTreeSet::new();
     for location in locations {
         let rows: Vec<(Uuid, String)> = on!(tx, |c| sqlx::query_as(AT).bind(*location).fetch_all(c).await)?;

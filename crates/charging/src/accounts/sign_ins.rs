@@ -5,10 +5,12 @@
 use std::time::Duration;
 
 use common::role::RoleGrant;
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::secret::{NoRandomness, Secret};
-use super::{happened, roles};
+use super::{happened, mails, roles};
 use crate::db::{At, DbError, Tx, on, row, statements, words};
 
 statements! {
@@ -17,9 +19,11 @@ statements! {
     INSERT_TOKEN = "INSERT INTO refresh_tokens (hash, sign_in_id, created_at) VALUES ($1, $2, $3)";
     ROTATE = "UPDATE refresh_tokens SET rotated_at = $2 WHERE hash = $1 AND rotated_at IS NULL";
     BY_TOKEN = "SELECT s.id, s.account_id, s.secret, s.ended_at, s.expires_at, t.rotated_at \
-                FROM refresh_tokens t JOIN sign_ins s ON s.id = t.sign_in_id WHERE t.hash = $1";
+                FROM refresh_tokens t JOIN sign_ins s ON s.id = t.sign_in_id \
+                JOIN accounts a ON a.id = s.account_id AND a.status = 'active' WHERE t.hash = $1";
     USED = "UPDATE sign_ins SET last_used_at = $2, expires_at = $3 WHERE id = $1";
-    END = "UPDATE sign_ins SET ended_at = $2, ended_because = $3 WHERE id = $1 AND ended_at IS NULL";
+    /// From then on it only waits for its deletion.
+    END = "UPDATE sign_ins SET ended_at = $2, ended_because = $3, expires_at = $4 WHERE id = $1 AND ended_at IS NULL";
     LIVE = "SELECT id, client, authenticated_at, last_used_at, expires_at FROM sign_ins \
             WHERE account_id = $1 AND ended_at IS NULL AND expires_at > $2 ORDER BY id";
     FIND = "SELECT id, client, authenticated_at, last_used_at, expires_at FROM sign_ins \
@@ -29,11 +33,19 @@ statements! {
              JOIN account_roles r ON r.account_id = a.id \
              LEFT JOIN role_locations l ON l.account_id = r.account_id AND l.role = r.role \
              WHERE s.id = $1 AND s.account_id = $2 AND s.ended_at IS NULL AND s.expires_at > $3";
+    STORED = "SELECT id, client, authenticated_at, last_used_at, expires_at, ended_at, ended_because FROM sign_ins \
+              WHERE account_id = $1 ORDER BY id";
     PRUNE = "DELETE FROM sign_ins WHERE id IN (SELECT id FROM sign_ins WHERE expires_at < $1 ORDER BY expires_at LIMIT $2)";
+    PRUNE_TOKENS = "DELETE FROM refresh_tokens WHERE hash IN \
+                    (SELECT hash FROM refresh_tokens WHERE rotated_at < $1 ORDER BY rotated_at LIMIT $2)";
 }
 
 /// How long a sign-in lasts after its last use.
 pub const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long a sign-in that has ended is kept.
+pub const ENDED_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
+/// How long a refresh token that was used is recognized when it comes again. After that it is unknown.
+pub const USED_KEPT_FOR: Duration = Duration::from_secs(7 * 24 * 3600);
 /// The longest description of a client that is kept.
 const MAX_CLIENT: usize = 200;
 
@@ -65,6 +77,30 @@ row! {
         pub last_used_at: At,
         /// When it ends, unless it is refreshed.
         pub expires_at: At,
+    }
+}
+
+row! {
+    /// A sign-in, as it is stored
+    #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+    pub struct StoredSignIn {
+        /// Its id
+        pub id: Uuid,
+        /// What the client called itself
+        #[schema(required)]
+        pub client: Option<String>,
+        /// When the password was entered
+        pub authenticated_at: At,
+        /// When it was last refreshed
+        pub last_used_at: At,
+        /// When it ends; for one that has ended, when it is deleted
+        pub expires_at: At,
+        /// When it ended
+        #[schema(required)]
+        pub ended_at: Option<At>,
+        /// Why it ended
+        #[schema(required)]
+        pub ended_because: Option<String>,
     }
 }
 
@@ -152,7 +188,11 @@ pub async fn refresh(tx: &mut Tx, token: &Secret, grace: Duration) -> Result<Ref
     if found.rotated_at.is_some_and(|at| at.plus(grace) >= now) {
         return Ok(Refreshed::Issued(Issued { account_id, sign_in_id, refresh }));
     }
-    end(tx, account_id, sign_in_id, Ending::Reused).await?;
+    if end(tx, account_id, sign_in_id, Ending::Reused).await?
+        && let Some(account) = super::find(tx, account_id).await?
+    {
+        mails::sign_in_reused(tx, &account, sign_in_id).await?;
+    }
     Ok(Refreshed::Reused { account_id, sign_in_id })
 }
 
@@ -163,8 +203,9 @@ pub async fn refresh(tx: &mut Tx, token: &Secret, grace: Duration) -> Result<Ref
 pub async fn end(tx: &mut Tx, account: Uuid, sign_in: Uuid, why: Ending) -> Result<bool, DbError> {
     // An event of an account is written while its row is held.
     super::take(tx, account).await?;
+    let now = At::now();
     let ended = on!(tx, |c| {
-        let query = sqlx::query(END).bind(sign_in).bind(At::now()).bind(why);
+        let query = sqlx::query(END).bind(sign_in).bind(now).bind(why).bind(now.plus(ENDED_KEPT_FOR));
         query.execute(c).await.map(|done| done.rows_affected())
     })?;
     if ended > 0 {
@@ -202,6 +243,14 @@ pub async fn find(tx: &mut Tx, account: Uuid, sign_in: Uuid) -> Result<Option<Si
     Ok(on!(tx, |c| sqlx::query_as(FIND).bind(sign_in).bind(account).bind(At::now()).fetch_optional(c).await)?)
 }
 
+/// All sign-ins of an account that are still stored, the oldest first.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn stored(tx: &mut Tx, account: Uuid) -> Result<Vec<StoredSignIn>, DbError> {
+    Ok(on!(tx, |c| sqlx::query_as(STORED).bind(account).fetch_all(c).await)?)
+}
+
 /// The roles of an account at this moment; `None` if the sign-in has ended, or the account is blocked.
 ///
 /// # Errors
@@ -220,6 +269,16 @@ pub async fn roles(tx: &mut Tx, account: Uuid, sign_in: Uuid) -> Result<Option<V
 pub async fn prune(tx: &mut Tx, before: At, limit: i64) -> Result<u64, DbError> {
     Ok(on!(tx, |c| {
         sqlx::query(PRUNE).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?)
+}
+
+/// Deletes refresh tokens that were used before this moment, at most `limit`. Returns how many.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn prune_tokens(tx: &mut Tx, before: At, limit: i64) -> Result<u64, DbError> {
+    Ok(on!(tx, |c| {
+        sqlx::query(PRUNE_TOKENS).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected())
     })?)
 }
 

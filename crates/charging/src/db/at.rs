@@ -53,7 +53,8 @@ impl At {
         Self::from_micros(self.0.saturating_sub(i64::try_from(span.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    fn time(self) -> OffsetDateTime {
+    /// As a date and a time of day, UTC.
+    pub(crate) fn time(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1000)
             .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }

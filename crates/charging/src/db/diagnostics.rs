@@ -3,12 +3,15 @@
 use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::{At, DbError, OpenError, PLATFORM_FILE};
 use crate::config::DatabaseConfig;
 
 const LIMIT: Duration = Duration::from_secs(5);
+const ADMINISTRATORS: &str = "SELECT COUNT(*) FROM account_roles r JOIN accounts a ON a.id = r.account_id \
+                              WHERE r.role = 'admin' AND a.status = 'active'";
 
 /// What is known about a database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,6 +62,31 @@ pub async fn examine(config: &DatabaseConfig) -> Result<DatabaseFacts, OpenError
     };
     let examined = tokio::time::timeout(LIMIT, examining).await.map_err(|_| DbError::Slow)?;
     Ok(DatabaseFacts::Postgres(examined.map_err(DbError::from)?))
+}
+
+/// How many active administrators there are.
+///
+/// # Errors
+/// Returns an error if the database cannot be reached, or has no tables of accounts yet.
+pub async fn administrators(config: &DatabaseConfig) -> Result<i64, OpenError> {
+    let counting = async {
+        let (count,): (i64,) = match config.directory() {
+            Some(directory) => {
+                let file = PLATFORM_FILE.within(&directory);
+                let mut connection =
+                    SqliteConnectOptions::new().filename(file).read_only(true).connect().await?;
+                sqlx::query_as(ADMINISTRATORS).fetch_one(&mut connection).await?
+            }
+            None => {
+                let options: PgConnectOptions = config.url().expose().parse()?;
+                let mut connection = options.application_name("voltgate doctor").connect().await?;
+                sqlx::query_as(ADMINISTRATORS).fetch_one(&mut connection).await?
+            }
+        };
+        Ok::<_, sqlx::Error>(count)
+    };
+    let counted = tokio::time::timeout(LIMIT, counting).await.map_err(|_| DbError::Slow)?;
+    Ok(counted.map_err(DbError::from)?)
 }
 
 async fn postgres(connection: &mut PgConnection) -> sqlx::Result<PostgresFacts> {

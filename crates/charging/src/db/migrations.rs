@@ -7,7 +7,7 @@ use sqlx::{Connection, PgPool, SqlSafeStr, SqliteConnection};
 use super::{DbError, OpenError};
 
 /// The version of the tables that this program was written for.
-pub const VERSION: i64 = 2;
+pub const VERSION: i64 = 3;
 
 /// Two processes that start together must not both create the tables. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7331001)";
@@ -19,12 +19,17 @@ macro_rules! steps {
         [
             (1, "ground", include_str!(concat!("../../migrations/", $folder, "/0001_ground.sql"))),
             (2, "accounts", include_str!(concat!("../../migrations/", $folder, "/0002_accounts.sql"))),
+            (
+                3,
+                "notifications",
+                include_str!(concat!("../../migrations/", $folder, "/0003_notifications.sql")),
+            ),
         ]
     };
 }
 
-const POSTGRES: [(i64, &str, &str); 2] = steps!("postgres");
-const SQLITE: [(i64, &str, &str); 2] = steps!("sqlite");
+const POSTGRES: [(i64, &str, &str); 3] = steps!("postgres");
+const SQLITE: [(i64, &str, &str); 3] = steps!("sqlite");
 
 /// Brings the tables of PostgreSQL up to date.
 pub(super) async fn postgres(pool: &PgPool) -> Result<(), OpenError> {

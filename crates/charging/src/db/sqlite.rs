@@ -36,6 +36,8 @@ fn options(file: &Path) -> SqliteConnectOptions {
         // A commit is on the disk when it returns.
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
+        // What is deleted is overwritten: personal data must not stay in free pages.
+        .pragma("secure_delete", "ON")
         .busy_timeout(BUSY)
 }
 

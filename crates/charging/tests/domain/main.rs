@@ -4,10 +4,12 @@
 mod accounts;
 mod databases;
 mod drafts;
+mod erasure;
 mod idempotency;
 mod leases;
 mod locations;
 mod near;
+mod notifications;
 mod opening;
 mod outage;
 mod outbox;
@@ -20,3 +22,4 @@ mod sign_ins;
 mod stations;
 mod statuses;
 mod transactions;
+mod verification;

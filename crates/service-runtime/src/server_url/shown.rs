@@ -4,7 +4,8 @@
 /// The replacement for masked text.
 pub(crate) const MASK: &str = "****";
 /// Schemes that are shown even if the rest cannot be parsed.
-const SCHEMES: [&str; 8] = ["amqp", "amqps", "redis", "rediss", "http", "https", "valkey", "valkeys"];
+const SCHEMES: [&str; 10] =
+    ["amqp", "amqps", "redis", "rediss", "http", "https", "valkey", "valkeys", "smtp", "smtps"];
 /// The characters that end a server's address.
 const BEHIND_A_SERVER: [char; 5] = ['/', '?', '#', ';', ','];
 /// Prefixes of Voltgate's own keys, and the marker of a private key in a PEM file.

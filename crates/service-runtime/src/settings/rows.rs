@@ -12,7 +12,7 @@ crate::settings! {
     TLS_KEY_FILE = "", "a PEM file with the private key; requires TLS_CERT_FILE",
         "The certificate's private key";
     TLS_CA_FILE = "", "a PEM file with certificates",
-        "Additional certificate authorities to trust for acl-service, and in the commands for public-api";
+        "Additional certificate authorities to trust for acl-service and the mail server, and in the commands for public-api";
     SHUTDOWN_GRACE_SEC = "20", "seconds, more than 0, at most 3600",
         "How long work in flight may take after SIGTERM; the rest is requeued";
     STARTUP_TIMEOUT_SEC = "10", "seconds, more than 0, at most 3600",

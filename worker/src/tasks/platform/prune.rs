@@ -1,19 +1,19 @@
-//! Deletes what is kept no longer: events, idempotency keys, the log of statuses. Each goes in small transactions, so that
-//! no other one waits for long.
+//! Deletes what is kept no longer: events, idempotency keys, the log of statuses, mails that have ended. Each goes in small
+//! transactions, so that no other one waits for long.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use charging::stations::status_log;
-use charging::{At, DbError, events, idempotency};
+use charging::{At, DbError, events, idempotency, notifications};
 use serde::Deserialize;
 use task_queue::{Outcome, Task, TaskContext};
 
 use super::{PlatformParts, failed};
 
 /// How many rows are deleted in one transaction.
-const PIECE: u16 = 500;
+pub(super) const PIECE: u16 = 500;
 /// How long one run may take. The next one continues.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -27,6 +27,8 @@ pub(crate) struct PruneEvents(pub(super) Arc<PlatformParts>);
 pub(crate) struct PruneIdempotencyKeys(pub(super) Arc<PlatformParts>);
 /// `voltgate.platform.prune_status_log`.
 pub(crate) struct PruneStatusLog(pub(super) Arc<PlatformParts>);
+/// `voltgate.platform.prune_mails`.
+pub(crate) struct PruneMails(pub(super) Arc<PlatformParts>);
 
 #[async_trait]
 impl Task for PruneEvents {
@@ -73,8 +75,23 @@ impl Task for PruneStatusLog {
     }
 }
 
+#[async_trait]
+impl Task for PruneMails {
+    const NAME: &'static str = "voltgate.platform.prune_mails";
+    const PARAMETERS: &'static [&'static str] = &[];
+    const IGNORE_RESULT: bool = true;
+    type Args = NoArguments;
+
+    async fn run(&self, _: NoArguments, context: TaskContext) -> Outcome {
+        let before = At::now().minus(notifications::KEPT_FOR);
+        let piece =
+            || self.0.db.write(async move |tx| notifications::prune(tx, before, i64::from(PIECE)).await);
+        prune(Self::NAME, &context, piece).await
+    }
+}
+
 /// Deletes piece by piece, until less than a whole piece was left, the limit is over, or the worker stops.
-async fn prune<F>(task: &'static str, context: &TaskContext, piece: impl Fn() -> F) -> Outcome
+pub(super) async fn prune<F>(task: &'static str, context: &TaskContext, piece: impl Fn() -> F) -> Outcome
 where
     F: Future<Output = Result<u64, DbError>>,
 {

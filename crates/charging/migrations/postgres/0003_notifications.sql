@@ -1,0 +1,29 @@
+-- Mails, written with their cause and sent after it. Once a mail is sent, failed or dropped, the address and the data are
+-- gone. The row stays for a while, so that a repeat is recognized.
+CREATE TABLE mails (
+    id uuid PRIMARY KEY,
+    kind text NOT NULL,
+    -- Names the cause; a kind has one mail for it. No personal data, because it stays.
+    dedupe text NOT NULL,
+    -- Without a reference: the mail about the erasure of an account outlives it.
+    account_id uuid,
+    language text NOT NULL,
+    recipient text,
+    data jsonb,
+    state text NOT NULL,
+    attempts bigint NOT NULL,
+    -- When the next attempt is due; while a worker makes one, when its claim ends.
+    due_at timestamptz NOT NULL,
+    expires_at timestamptz NOT NULL,
+    created_at timestamptz NOT NULL,
+    finished_at timestamptz,
+    UNIQUE (kind, dedupe),
+    CHECK ((state = 'queued') = (recipient IS NOT NULL)),
+    CHECK ((state = 'queued') = (data IS NOT NULL)),
+    CHECK ((state = 'queued') = (finished_at IS NULL))
+);
+CREATE INDEX mails_due ON mails (due_at, id) WHERE state = 'queued';
+CREATE INDEX mails_expiry ON mails (expires_at) WHERE state = 'queued';
+CREATE INDEX mails_age ON mails (created_at) WHERE state = 'queued';
+CREATE INDEX mails_finished ON mails (finished_at);
+CREATE INDEX mails_account ON mails (account_id);
