@@ -12,6 +12,7 @@ pub mod second_factor;
 mod secret;
 pub mod sign_ins;
 pub mod signing_keys;
+pub mod vehicles;
 
 use std::ops::Bound::{Excluded, Unbounded};
 
@@ -23,6 +24,7 @@ use uuid::Uuid;
 
 pub use self::address::Address;
 pub use self::error::AccountError;
+pub(crate) use self::names::prefix_pattern;
 pub use self::names::{Email, PersonName, TermsVersion, Username};
 pub use self::passwords::{Password, PasswordHash};
 pub use self::secret::Secret;
@@ -175,7 +177,7 @@ impl Account {
     }
 }
 
-/// Creates an account with the role of a driver.
+/// Creates an account with the role of a driver, and a token of the type `APP_USER`.
 ///
 /// # Errors
 /// Returns an error if the name is taken, or the database cannot be used.
@@ -194,6 +196,8 @@ pub async fn create(tx: &mut Tx, new: &NewAccount) -> Result<Account, AccountErr
     }
     roles::add(tx, id, common::role::Role::Driver).await?;
     happened(tx, "account.created", id, None).await?;
+    // What the account books and starts by, unless another token is named.
+    crate::tokens::create_app_token(tx, id, None).await?;
     find(tx, id).await?.ok_or(AccountError::NotFound)
 }
 
@@ -344,7 +348,7 @@ pub async fn set_status(
     if status == AccountStatus::Blocked {
         sign_ins::end_all(tx, id, None, sign_ins::Ending::Blocked).await?;
     }
-    crate::tokens::changed_account(tx, id).await?;
+    crate::tokens::changed_account(tx, id, status == AccountStatus::Blocked).await?;
     happened(tx, "account.updated", id, None).await
 }
 
