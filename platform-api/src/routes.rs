@@ -11,10 +11,10 @@ use http_server::{Access, Problem, Resource, Status, healthz, resource, slow_res
 use crate::accounts::Parts;
 use crate::error::Answer;
 use crate::live::Live;
-use crate::{auth, live, locations, me, network, permissions, stations, users};
+use crate::{auth, fleets, live, locations, me, network, permissions, stations, tokens, users};
 
 /// An import limits each of its steps instead.
-const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
+pub(crate) const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
 
 pub(crate) fn routes(db: Db, live: Live, parts: Parts) -> impl Fn(&mut ServiceConfig) + Clone {
     let (db, live, parts) = (Data::new(db), Data::new(live), Data::new(parts));
@@ -31,7 +31,8 @@ pub(crate) fn resources() -> Vec<Resource> {
     let readyz =
         resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
     let service = [healthz(), readyz].into_iter().chain(places()).chain(of_network()).chain(lively());
-    service.chain(auth::resources()).chain(me::resources()).chain(users::resources()).collect()
+    let of_accounts = auth::resources().into_iter().chain(me::resources()).chain(users::resources());
+    service.chain(of_accounts).chain(tokens::resources()).chain(fleets::resources()).collect()
 }
 
 fn places() -> [Resource; 5] {
