@@ -3,9 +3,11 @@
 
 mod system {
     mod access_stores;
+    mod acl_admin_client;
     mod acl_administration;
     mod acl_import;
     mod acl_import_command;
+    mod acl_public;
     mod acl_service;
     mod authorize_command;
     mod backups;
@@ -60,6 +62,7 @@ mod system {
     mod platform_socket;
     mod platform_stopping;
     mod platform_tasks;
+    mod public_access_stores;
     mod python;
     mod records;
     mod records_live;
