@@ -14,13 +14,28 @@ use store::Store;
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
 
+use authorization::AclAdmin;
 use authorization::config::BrokerConfig;
 
 use crate::accounts::{self, Parts};
 use crate::config::Config;
+use crate::core_sync;
 use crate::live::Live;
 use crate::openapi;
 use crate::routes::routes;
+
+/// How long acl-service may take for one change of a request.
+const ACL_LIMIT: Duration = Duration::from_secs(25);
+/// The same for the bridge, which repeats what got no answer.
+const BRIDGE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The clients of acl-service.
+struct AclClients {
+    /// Of requests.
+    requests: AclAdmin,
+    /// Of the bridge.
+    bridge: AclAdmin,
+}
 
 /// The service, bound but not yet serving.
 pub struct App {
@@ -30,6 +45,7 @@ pub struct App {
     broker_config: BrokerConfig,
     live_streams: usize,
     accounts: Parts,
+    acl: AclClients,
     grace: Duration,
 }
 
@@ -58,6 +74,10 @@ impl App {
             broker_config: config.broker.clone(),
             live_streams: config.live_streams,
             accounts: parts,
+            acl: AclClients {
+                requests: acl_admin(config, ACL_LIMIT)?,
+                bridge: acl_admin(config, BRIDGE_LIMIT)?,
+            },
             grace: config.grace,
         })
     }
@@ -89,8 +109,11 @@ impl App {
         let publisher = EventPublisher::on(&*self.broker);
         // On the heap: the futures of transactions are too deep for the compiler inside that of `voltgate up`.
         let relaying = Box::pin(relay::run(&self.db, publisher, live.written(), relay_stops.clone()));
+        let bridge = core_sync::run(&self.db, &self.acl.bridge, live.changed(), relay_stops.clone());
+        let bridging = Box::pin(bridge);
         let serving = async {
-            let routes = routes(self.db.clone(), live.clone(), self.accounts.clone());
+            let admin = self.acl.requests.clone();
+            let routes = routes(self.db.clone(), live.clone(), self.accounts.clone(), admin);
             let serving = self.bound.serve("platform-api", routes, self.grace, shutdown);
             let served = tokio::select! {
                 served = serving => served,
@@ -101,7 +124,12 @@ impl App {
             relay_stops.cancel();
             served
         };
-        let (served, ()) = tokio::join!(serving, relaying);
+        let (served, (), ()) = tokio::join!(serving, relaying, bridging);
         served
     }
+}
+
+fn acl_admin(config: &Config, limit: Duration) -> Result<AclAdmin, Failure> {
+    let admin = AclAdmin::new(config.acl_service.clone(), &config.acl_access, limit);
+    admin.map_err(|error| Failure::broken(format!("the client of acl-service: {error}")))
 }

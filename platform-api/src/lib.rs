@@ -1,10 +1,12 @@
 //! platform-api: the charging platform over HTTP: accounts, locations, stations, and a live stream of what happens.
 
+mod access;
 mod accounts;
 mod answer;
 pub mod app;
 mod auth;
 pub mod config;
+mod core_sync;
 mod error;
 mod fleets;
 mod idempotent;

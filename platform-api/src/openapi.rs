@@ -6,7 +6,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::routes::{self, resources};
-use crate::{auth, fleets, live, locations, me, network, stations, tokens, users};
+use crate::{access, auth, fleets, live, locations, me, network, stations, tokens, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -94,6 +94,19 @@ use crate::{auth, fleets, live, locations, me, network, stations, tokens, users}
         fleets::tokens::list,
         fleets::tokens::add,
         fleets::tokens::remove,
+        access::list,
+        access::allow,
+        access::deny,
+        access::groups::list,
+        access::groups::show,
+        access::groups::create,
+        access::groups::remove,
+        access::groups::stations,
+        access::groups::join,
+        access::groups::leave,
+        access::groups::tokens,
+        access::groups::admit,
+        access::groups::dismiss,
         users::list,
         users::show,
         users::change
@@ -103,6 +116,7 @@ use crate::{auth, fleets, live, locations, me, network, stations, tokens, users}
         (name = "me", description = "The own account"),
         (name = "tokens", description = "Cards and other tokens, their groups, and id tags, for operators"),
         (name = "fleets", description = "Fleets, their members and tokens, for operators and payers"),
+        (name = "access", description = "Access lists of stations, and groups of stations, for operators"),
         (name = "users", description = "All accounts, for operators and administrators"),
         (name = "locations", description = "Sites with charging stations"),
         (name = "stations", description = "Charging stations with their EVSEs and connectors"),

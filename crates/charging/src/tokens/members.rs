@@ -1,5 +1,7 @@
 //! Which tokens are members of the platform: those that acl-service admits at every public station.
 
+use std::collections::HashMap;
+
 use common::ids::DriverToken;
 use uuid::Uuid;
 
@@ -13,10 +15,12 @@ statements! {
              AND status = $1 AND NOT owner_blocked AND (expires_at IS NULL OR expires_at > $2)";
     AFTER = "SELECT id, driver_token, expires_at FROM tokens WHERE id > $3 \
              AND status = $1 AND NOT owner_blocked AND (expires_at IS NULL OR expires_at > $2) ORDER BY id LIMIT $4";
+    IDS = "SELECT id, driver_token FROM tokens WHERE driver_token IN \
+           ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)";
     OF_ACCOUNT = "SELECT driver_token FROM tokens WHERE account_id = $1";
 }
 
-/// The tokens of one question of `AMONG`.
+/// The tokens of one question of `AMONG` and `IDS`.
 const AT_ONCE: usize = 20;
 
 /// A member.
@@ -54,8 +58,7 @@ impl TryFrom<Stored> for Member {
 pub async fn among(tx: &mut Tx, tokens: &[DriverToken]) -> Result<Vec<Member>, DbError> {
     let mut members = Vec::new();
     for some in tokens.chunks(AT_ONCE) {
-        // Filled up with what is no token.
-        let texts = some.iter().map(DriverToken::expose).chain(std::iter::repeat("")).take(AT_ONCE);
+        let texts = texts(some);
         let found: Vec<Stored> = on!(tx, |c| {
             let query = sqlx::query_as(AMONG).bind(TokenStatus::Active).bind(At::now());
             texts.fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
@@ -65,6 +68,23 @@ pub async fn among(tx: &mut Tx, tokens: &[DriverToken]) -> Result<Vec<Member>, D
         }
     }
     Ok(members)
+}
+
+/// The ids of those of these tokens that are the platform's, members or not.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn ids_of(tx: &mut Tx, tokens: &[DriverToken]) -> Result<HashMap<DriverToken, Uuid>, DbError> {
+    let mut ids = HashMap::new();
+    for some in tokens.chunks(AT_ONCE) {
+        let texts = texts(some);
+        let found: Vec<(Uuid, String)> =
+            on!(tx, |c| { texts.fold(sqlx::query_as(IDS), sqlx::query::QueryAs::bind).fetch_all(c).await })?;
+        for (id, text) in found {
+            ids.insert(parse(&text)?, id);
+        }
+    }
+    Ok(ids)
 }
 
 /// The members after this id of a token, by id.
@@ -97,6 +117,11 @@ pub async fn erase(tx: &mut Tx, account: Uuid) -> Result<(), DbError> {
         core_sync::note(tx, Subject::Token(&token), None).await?;
     }
     Ok(())
+}
+
+/// The tokens as texts, filled up with what is no token.
+fn texts(tokens: &[DriverToken]) -> impl Iterator<Item = &str> {
+    tokens.iter().map(DriverToken::expose).chain(std::iter::repeat("")).take(AT_ONCE)
 }
 
 fn parse(text: &str) -> Result<DriverToken, DbError> {

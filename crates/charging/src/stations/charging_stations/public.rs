@@ -38,6 +38,6 @@ pub async fn among(tx: &mut Tx, ids: &[Uuid]) -> Result<HashSet<Uuid>, DbError> 
 /// Returns an error if the database cannot be used.
 pub async fn after(tx: &mut Tx, id: Uuid, limit: i64) -> Result<Vec<Uuid>, DbError> {
     let found: Vec<(Uuid,)> =
-        on!(tx, |c| { sqlx::query_as(AFTER).bind(Access::Public).bind(id).bind(limit).fetch_all(c).await })?;
+        on!(tx, |c| sqlx::query_as(AFTER).bind(Access::Public).bind(id).bind(limit).fetch_all(c).await)?;
     Ok(found.into_iter().map(|(id,)| id).collect())
 }
