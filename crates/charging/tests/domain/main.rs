@@ -1,8 +1,10 @@
 //! The domain's promises, on PostgreSQL and on SQLite.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod core_sync;
 mod databases;
 mod drafts;
+mod fleets;
 mod idempotency;
 mod leases;
 mod locations;
@@ -14,4 +16,5 @@ mod schema;
 mod search;
 mod stations;
 mod statuses;
+mod tokens;
 mod transactions;
