@@ -18,7 +18,7 @@ use crate::paging::Paging;
 
 /// Maximum stations or members that one call adds, and that it removes.
 pub(crate) const MAX_CHANGES: usize = 1000;
-/// A body with so many changes fits in this.
+/// A body with two thousand changes fits in this.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;
 const ACTION: &str = "public_station";
 

@@ -259,9 +259,10 @@ async fn members_that_are_over_do_not_pile_up_in_redis() {
         sets(&store).change_members(&[member(number, None)], &[]).await.unwrap();
     }
     let mut redis = deployment.servers.redis().await;
-    for (set, left) in [("members", 50), ("ends", 0)] {
-        let key = format!("{}voltgate:{{platform}}:{set}", deployment.prefix);
-        assert_eq!(redis.zcard::<_, u64>(key).await.unwrap(), left, "{set}");
+    let key = |name: &str| format!("{}voltgate:{{platform}}:{name}", deployment.prefix);
+    assert_eq!(redis.hlen::<_, u64>(key("members")).await.unwrap(), 50);
+    for (set, left) in [("order", 50), ("ends", 0)] {
+        assert_eq!(redis.zcard::<_, u64>(key(set)).await.unwrap(), left, "{set}");
     }
 }
 

@@ -60,7 +60,11 @@ impl RedisStore {
 
     /// The same slot as the set: Redis Cluster hashes the text between the braces.
     pub(super) fn times(&self, station: StationId) -> String {
-        self.key(format_args!("voltgate:acl:times:{{{}}}", self.allowlist(station)))
+        self.times_beside(&self.allowlist(station))
+    }
+
+    fn times_beside(&self, allowlist: &str) -> String {
+        self.key(format_args!("voltgate:acl:times:{{{allowlist}}}"))
     }
 
     fn change_script(&self, station: StationId, changes: &[&Change], now: Millis) -> redis::Cmd {
@@ -111,8 +115,9 @@ impl RedisStore {
     /// Adds the reads whose answers [`held`] takes.
     fn ask_held(&self, pipe: &mut Pipeline, pairs: &[(StationId, DriverToken)]) {
         for (station, token) in pairs {
-            pipe.cmd("SISMEMBER").arg(self.allowlist(*station)).arg(token.expose());
-            pipe.cmd("HGET").arg(self.times(*station)).arg(token.expose());
+            let list = self.allowlist(*station);
+            pipe.cmd("SISMEMBER").arg(&list).arg(token.expose());
+            pipe.cmd("HGET").arg(self.times_beside(&list)).arg(token.expose());
         }
     }
 

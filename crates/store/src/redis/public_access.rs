@@ -1,6 +1,6 @@
-//! Public stations and member tokens as sorted sets, whose scores are all 0, so that they are read in order:
-//! `voltgate:{platform}:public` and `voltgate:{platform}:members`. `voltgate:{platform}:ends` has the members whose
-//! membership ends, by its end. The version is `voltgate:{platform}:version`. The hash tag keeps all in one slot.
+//! Public stations are the sorted set `voltgate:{platform}:public`. Members are the hash `voltgate:{platform}:members`, with
+//! the end of the membership (0 for none) as the value; `…:order` has their tokens sorted, and `…:ends` those that end, by
+//! their end. The version is `…:version`. The scores of what is read in order are all 0. The hash tag keeps all in one slot.
 
 use async_trait::async_trait;
 use common::ids::{DriverToken, StationId};
@@ -10,16 +10,19 @@ use super::access::now_ms;
 use super::{RedisStore, unavailable};
 use crate::{Listing, Member, Millis, PageQuery, PlatformVersion, PublicAccess, SetChanged, StoreError};
 
-/// KEYS: the members, the ends. ARGV: now, the number of members to add, the token and the end (0 for none) of each,
-/// then the tokens to remove. It also clears away members whose end has passed, more of them than it adds, so that they
-/// do not pile up.
+/// KEYS: the members, their order, the ends. ARGV: now, the number of members to add, the token and the end of each, then
+/// the tokens to remove. It also clears away members whose end has passed, more of them than it adds, so that they do not
+/// pile up.
 const CHANGE_MEMBERS: &str = r"
-local members, ends, now, added, removed = KEYS[1], KEYS[2], tonumber(ARGV[1]), 0, 0
+local members, order, ends = KEYS[1], KEYS[2], KEYS[3]
+local now, added, removed = tonumber(ARGV[1]), 0, 0
 local function drop(token)
-  local till = redis.call('ZSCORE', ends, token)
-  if till then redis.call('ZREM', ends, token) end
-  local there = redis.call('ZREM', members, token) == 1
-  return there and not (till and tonumber(till) <= now) and 1 or 0
+  local till = redis.call('HGET', members, token)
+  if not till then return 0 end
+  redis.call('HDEL', members, token)
+  redis.call('ZREM', order, token)
+  redis.call('ZREM', ends, token)
+  return (till == '0' or tonumber(till) > now) and 1 or 0
 end
 for _, token in ipairs(redis.call('ZRANGEBYSCORE', ends, '-inf', now, 'LIMIT', 0, #ARGV)) do drop(token) end
 local last = 2 + 2 * tonumber(ARGV[2])
@@ -27,12 +30,11 @@ for at = 3, last, 2 do
   local token, till = ARGV[at], ARGV[at + 1]
   if till ~= '0' and tonumber(till) <= now then
     removed = removed + drop(token)
-  else
-    local held = redis.call('ZSCORE', ends, token)
-    local new = redis.call('ZADD', members, 0, token) == 1
-    if till ~= '0' then redis.call('ZADD', ends, till, token)
-    elseif held then redis.call('ZREM', ends, token) end
-    if new or tonumber(held or 0) ~= tonumber(till) then added = added + 1 end
+  elseif redis.call('HGET', members, token) ~= till then
+    redis.call('HSET', members, token, till)
+    redis.call('ZADD', order, 0, token)
+    if till == '0' then redis.call('ZREM', ends, token) else redis.call('ZADD', ends, till, token) end
+    added = added + 1
   end
 end
 for at = last + 1, #ARGV do removed = removed + drop(ARGV[at]) end
@@ -47,6 +49,10 @@ impl RedisStore {
         self.key("voltgate:{platform}:members")
     }
 
+    fn order_of_members(&self) -> String {
+        self.key("voltgate:{platform}:order")
+    }
+
     fn ends_of_members(&self) -> String {
         self.key("voltgate:{platform}:ends")
     }
@@ -55,30 +61,29 @@ impl RedisStore {
         self.key("voltgate:{platform}:version")
     }
 
-    /// Adds the reads that [`PublicAnswers::of`] takes. They are three for any number of pairs: most stations are not
-    /// public, and their checks should not take longer.
+    /// Adds the reads that [`PublicAnswers::of`] takes. They are two for any number of pairs: most stations are not public,
+    /// and their checks should not take longer.
     pub(super) fn ask_public(&self, pipe: &mut Pipeline, pairs: &[(StationId, DriverToken)]) {
         let public = pipe.cmd("ZMSCORE").arg(self.public_stations());
         for (station, _) in pairs {
             public.arg(station.to_string());
         }
-        for key in [self.platform_members(), self.ends_of_members()] {
-            let tokens = pipe.cmd("ZMSCORE").arg(key);
-            for (_, token) in pairs {
-                tokens.arg(token.expose());
-            }
+        let members = pipe.cmd("HMGET").arg(self.platform_members());
+        for (_, token) in pairs {
+            members.arg(token.expose());
         }
     }
 
-    /// The ends of these memberships, in their order.
-    async fn ends(&self, tokens: &[DriverToken]) -> Result<Vec<Option<Millis>>, StoreError> {
+    /// The members among these tokens, in their order.
+    async fn members_of(&self, tokens: Vec<DriverToken>) -> Result<Vec<Member>, StoreError> {
         if tokens.is_empty() {
             return Ok(Vec::new());
         }
-        let mut command = redis::cmd("ZMSCORE");
-        command.arg(self.ends_of_members()).arg(tokens.iter().map(DriverToken::expose).collect::<Vec<_>>());
-        let ends: Vec<Option<f64>> = self.command(&command).await?;
-        Ok(ends.into_iter().map(|end| end.map(millis)).collect())
+        let mut command = redis::cmd("HMGET");
+        command.arg(self.platform_members()).arg(tokens.iter().map(DriverToken::expose).collect::<Vec<_>>());
+        let (ends, now): (Vec<Option<Millis>>, _) = (self.command(&command).await?, now_ms());
+        let members = tokens.into_iter().zip(ends).filter_map(|(token, end)| Some(member(token, end?)));
+        Ok(members.filter(|member| !member.is_over(now)).collect())
     }
 
     /// A page of a set whose scores are all 0.
@@ -93,26 +98,24 @@ impl RedisStore {
 /// Whether a member asks at a public station, for each pair of a check.
 pub(super) struct PublicAnswers {
     public: Vec<Option<f64>>,
-    members: Vec<Option<f64>>,
-    ends: Vec<Option<f64>>,
+    ends: Vec<Option<Millis>>,
 }
 
 impl PublicAnswers {
     /// Takes the last answers of a pipeline: those to [`RedisStore::ask_public`].
     pub(super) fn of(answers: &mut Vec<Value>) -> Result<Self, StoreError> {
-        let mut last = || -> Result<Vec<Option<f64>>, StoreError> {
-            let answer = answers.pop().unwrap_or(Value::Nil);
-            redis::from_redis_value(answer).map_err(unavailable)
-        };
-        let (ends, members, public) = (last()?, last()?, last()?);
-        Ok(Self { public, members, ends })
+        let mut last = || answers.pop().unwrap_or(Value::Nil);
+        let (ends, public) = (last(), last());
+        Ok(Self {
+            public: redis::from_redis_value(public).map_err(unavailable)?,
+            ends: redis::from_redis_value(ends).map_err(unavailable)?,
+        })
     }
 
     pub(super) fn admits(&self, pair: usize, now: Millis) -> bool {
-        let score = |scores: &[Option<f64>]| scores.get(pair).copied().flatten();
-        score(&self.public).is_some()
-            && score(&self.members).is_some()
-            && score(&self.ends).is_none_or(|end| millis(end) > now)
+        let public = self.public.get(pair).is_some_and(Option::is_some);
+        let end = self.ends.get(pair).copied().flatten();
+        public && end.is_some_and(|end| end == 0 || end > now)
     }
 }
 
@@ -162,12 +165,7 @@ impl PublicAccess for RedisStore {
     }
 
     async fn member(&self, token: &DriverToken) -> Result<Option<Member>, StoreError> {
-        let mut pipe = redis::pipe();
-        pipe.cmd("ZSCORE").arg(self.platform_members()).arg(token.expose());
-        pipe.cmd("ZSCORE").arg(self.ends_of_members()).arg(token.expose());
-        let (there, end): (Option<f64>, Option<f64>) = self.pipeline(&pipe).await?;
-        let member = Member { token: token.clone(), until: end.map(millis) };
-        Ok((there.is_some() && !member.is_over(now_ms())).then_some(member))
+        Ok(self.members_of(vec![token.clone()]).await?.pop())
     }
 
     async fn change_members(&self, add: &[Member], remove: &[DriverToken]) -> Result<SetChanged, StoreError> {
@@ -175,7 +173,8 @@ impl PublicAccess for RedisStore {
             return Ok(SetChanged::default());
         }
         let mut script = redis::cmd("EVAL");
-        script.arg(CHANGE_MEMBERS).arg(2).arg(self.platform_members()).arg(self.ends_of_members());
+        script.arg(CHANGE_MEMBERS).arg(3).arg(self.platform_members());
+        script.arg(self.order_of_members()).arg(self.ends_of_members());
         script.arg(now_ms()).arg(add.len());
         for member in add {
             script.arg(member.token.expose()).arg(member.until.unwrap_or(0));
@@ -191,12 +190,10 @@ impl PublicAccess for RedisStore {
         if query.cursor.is_some_and(|cursor| DriverToken::parse(cursor).is_err()) {
             return Err(StoreError::BadCursor);
         }
-        let page = self.in_order(self.platform_members(), query).await?;
+        let page = self.in_order(self.order_of_members(), query).await?;
         let next = page.last().filter(|_| page.len() == query.limit as usize).cloned();
-        let tokens: Vec<_> = page.iter().filter_map(|token| DriverToken::parse(token).ok()).collect();
-        let (ends, now) = (self.ends(&tokens).await?, now_ms());
-        let members = tokens.into_iter().zip(ends).map(|(token, until)| Member { token, until });
-        Ok(Listing { items: members.filter(|member| !member.is_over(now)).collect(), next })
+        let tokens = page.iter().filter_map(|token| DriverToken::parse(token).ok()).collect();
+        Ok(Listing { items: self.members_of(tokens).await?, next })
     }
 
     async fn version(&self) -> Result<Option<PlatformVersion>, StoreError> {
@@ -213,7 +210,7 @@ impl PublicAccess for RedisStore {
     }
 }
 
-/// A score, which holds a moment exactly.
-fn millis(score: f64) -> Millis {
-    score as Millis
+/// The member with this end; 0 means that the membership does not end.
+fn member(token: DriverToken, end: Millis) -> Member {
+    Member { token, until: (end > 0).then_some(end) }
 }
