@@ -1,7 +1,7 @@
 # Targets contain no logic: anything that needs an `if` is a Rust program.
 .DEFAULT_GOAL := help
 TARGET := $(or $(CARGO_TARGET_DIR),target)
-.PHONY: help demo up test bench hot-pieces conformance chaos fleet upgrade-test neighbours search-bench check deny deploy-check dist
+.PHONY: help demo up test bench hot-pieces conformance chaos fleet upgrade-test neighbours search-bench login-timing check deny deploy-check dist
 
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +36,10 @@ neighbours: ## Measure the latency of a healthy host while 600 callbacks hang, o
 search-bench: ## Measure searches among ten million requests in a private Redis (13 GB of memory, half an hour); RECORDS=…
 	cargo build --release --package tests --package public-api --bin search-bench --bin public-api
 	$(TARGET)/release/search-bench $(RECORDS)
+
+login-timing: ## Compare how long 500 refused sign-ins take for names that exist, that do not, and that are blocked (takes minutes)
+	cargo build --workspace --bins
+	$(TARGET)/debug/with-servers cargo test -p tests --test system -- --ignored --nocapture login_timing
 
 chaos: ## Inject faults under load and account for every 202; SEED=… repeats a run, SECONDS=… sets its length
 	cargo build --workspace

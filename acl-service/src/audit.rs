@@ -56,6 +56,9 @@ pub(crate) struct Shown {
     /// The name of the API key, or of the part of Voltgate that made the change
     #[schema(required)]
     actor: Option<String>,
+    /// For whom the actor made the change, in the actor's words
+    #[serde(skip_serializing_if = "Option::is_none")]
+    on_behalf_of: Option<String>,
     /// The address that the call came from
     #[schema(required)]
     address: Option<String>,
@@ -64,14 +67,14 @@ pub(crate) struct Shown {
     stage: Stage,
     #[serde(skip_serializing_if = "Option::is_none")]
     group: Option<String>,
-    /// The number of list entries concerned, shown or not
+    /// The number of list entries, public stations or members concerned, shown or not
     count: usize,
     changes: Vec<ShownChange>,
     #[serde(skip_serializing_if = "Option::is_none")]
     counts: Option<Counts>,
 }
 
-/// One requested change to a list entry
+/// One requested change to a list entry, a public station or a member
 #[derive(Serialize, ToSchema)]
 #[schema(as = AuditedChange)]
 pub(crate) struct ShownChange {
@@ -87,7 +90,7 @@ pub(crate) struct ShownChange {
     until: Option<String>,
 }
 
-/// List the changes of access lists, newest first
+/// List the changes of access lists, public stations and members, newest first
 #[utoipa::path(get, path = "/audit", operation_id = "list_audit_entries", tag = "audit", params(AuditQuery),
     responses((status = 200, description = "A page of the audit trail; it may be empty and have a next page", body = Page),
         Invalid, Unavailable))]
@@ -127,6 +130,7 @@ fn shown(entry: AuditEntry, filter: &AuditFilter) -> Shown {
         at: validity::show(entry.at_ms),
         change_id: entry.change_id,
         actor: entry.actor,
+        on_behalf_of: entry.on_behalf_of,
         address: entry.address,
         action: entry.action,
         stage: entry.stage,

@@ -1,8 +1,10 @@
-//! The only code that changes a list. It writes the audit entry first, so that every change has its entry.
+//! The only code that changes a list, the public stations or the members. It writes the audit entry first, so that every
+//! change has its entry.
 
-use common::ids::{PresentedToken, RequestId, StationId};
+use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use store::{
-    AccessStore, AuditEntry, AuditedChange, Change, Changed, Counts, Effect, GroupName, Stage, StoreError,
+    AccessStore, AuditEntry, AuditedChange, Change, Changed, Counts, Effect, GroupName, Member, SetChanged,
+    Stage, StoreError,
 };
 
 use crate::actor::Actor;
@@ -75,6 +77,48 @@ impl Changes {
         Ok(changed)
     }
 
+    /// Makes stations public, and others no longer public, all or none.
+    pub(crate) async fn public_stations(
+        &self,
+        add: &[StationId],
+        remove: &[StationId],
+    ) -> Result<SetChanged, StoreError> {
+        let of = |effect| move |station: &StationId| about(Some(*station), None, Some(effect));
+        let changes = add.iter().map(of(Effect::Admit)).chain(remove.iter().map(of(Effect::Remove)));
+        self.of_set(changes.collect(), self.store.public.change_stations(add, remove)).await
+    }
+
+    /// Adds, replaces and removes members, all or none.
+    pub(crate) async fn members(
+        &self,
+        add: &[Member],
+        remove: &[DriverToken],
+    ) -> Result<SetChanged, StoreError> {
+        let added = add.iter().map(|member| AuditedChange {
+            until_ms: member.until,
+            ..about(None, Some(&member.token), Some(Effect::Admit))
+        });
+        let removed = remove.iter().map(|token| about(None, Some(token), Some(Effect::Remove)));
+        self.of_set(added.chain(removed).collect(), self.store.public.change_members(add, remove)).await
+    }
+
+    async fn of_set(
+        &self,
+        changes: Vec<AuditedChange>,
+        change: impl Future<Output = Result<SetChanged, StoreError>>,
+    ) -> Result<SetChanged, StoreError> {
+        let count = changes.len() as u64;
+        for part in changes.chunks(BATCH) {
+            self.request(part.to_vec()).await?;
+        }
+        let changed = self.witnessed(change.await).await?;
+        if count > 1 {
+            let applied = changed.added + changed.removed;
+            self.applied(Counts { applied, unchanged: count.saturating_sub(applied), refused: 0 }).await;
+        }
+        Ok(changed)
+    }
+
     /// Records the requested changes.
     pub(crate) async fn request(&self, changes: Vec<AuditedChange>) -> Result<(), StoreError> {
         self.store.audit.append(&self.entry(Stage::Requested, changes, None)).await
@@ -109,6 +153,7 @@ impl Changes {
             change_id: self.change_id.clone(),
             at_ms: validity::now(),
             actor: self.actor.name.clone(),
+            on_behalf_of: self.actor.on_behalf_of.as_ref().map(ToString::to_string),
             address: self.actor.address.clone(),
             action: self.action.to_owned(),
             stage,
@@ -122,11 +167,25 @@ impl Changes {
 /// A change in the audit trail's form.
 pub(crate) fn audited(station: StationId, change: &Change) -> AuditedChange {
     let period = change.period();
+    let effect = if period.is_some() { Effect::Admit } else { Effect::Remove };
     AuditedChange {
-        station_id: Some(station),
-        driver_token: Some(PresentedToken::new(change.token().expose())),
-        effect: Some(if period.is_some() { Effect::Admit } else { Effect::Remove }),
         from_ms: period.and_then(store::Period::from),
         until_ms: period.and_then(store::Period::until),
+        ..about(Some(station), Some(change.token()), Some(effect))
+    }
+}
+
+/// A change that is about a station, a driver or both.
+pub(crate) fn about(
+    station: Option<StationId>,
+    token: Option<&DriverToken>,
+    effect: Option<Effect>,
+) -> AuditedChange {
+    AuditedChange {
+        station_id: station,
+        driver_token: token.map(|token| PresentedToken::new(token.expose())),
+        effect,
+        from_ms: None,
+        until_ms: None,
     }
 }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use store::{AccessStore, Change, Counts, Entry, Listing, Page, PageQuery, StoreError};
 use utoipa::ToSchema;
 
-use crate::actor::actor;
+use crate::actor::{Author, actor};
 use crate::changes::Changes;
 use crate::error::{AclError, Answer};
 
@@ -52,7 +52,7 @@ pub(crate) struct CopyTo {
 ///
 /// With `add`, existing entries are kept.
 #[utoipa::path(post, path = "/station/{station_id}/acl/copy", operation_id = "copy_list", tag = "lists",
-    params(("station_id" = StationId, Path)), request_body = CopyTo,
+    params(("station_id" = StationId, Path), Author), request_body = CopyTo,
     responses((status = 200, description = "The list is copied", body = CopyReport), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
 pub(crate) async fn copy(
@@ -66,7 +66,7 @@ pub(crate) async fn copy(
     if from == to {
         return Err(Problem::invalid("to", "it is the same station").into());
     }
-    let changes = Changes::new(&store, actor(&request), "copy");
+    let changes = Changes::new(&store, actor(&request)?, "copy");
     let mut copied = CopyReport::default();
     let done = run(&changes, from, to, mode.unwrap_or_default(), &mut copied).await;
     let counts = Counts { applied: copied.added + copied.removed, ..Counts::default() };

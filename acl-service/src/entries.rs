@@ -1,4 +1,4 @@
-//! One station's list: its entries, and access checks.
+//! One station's list: its entries, and access checks, which also count public stations and members.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use common::ids::{DriverToken, StationId};
 use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
 use http_server::{Problem, Query, body, input, query};
 use serde::{Deserialize, Serialize};
-use store::{AccessStore, Change, Entry, Listing, Page};
+use store::{AccessStore, Change, Entry, Grounds, Listing, Page};
 use utoipa::ToSchema;
 
-use crate::actor::actor;
+use crate::actor::{Author, actor};
 use crate::changes::Changes;
 use crate::error::{AclError, Answer};
 use crate::paging::Paging;
@@ -27,6 +27,11 @@ const MAX_PAIRS: usize = 5_000;
 #[derive(Serialize, ToSchema)]
 pub(crate) struct Allowed {
     allowed: bool,
+    /// Why the driver is allowed: an entry on the list (`list`), or the station is public and the token a member
+    /// (`public`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    source: Option<Grounds>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -117,21 +122,24 @@ impl From<Entry> for ShownEntry {
 }
 
 /// Check a driver
+///
+/// A driver may charge who is on the station's list, or a member where the station is public.
 #[utoipa::path(get, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "check_driver", tag = "lists",
     params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
     responses((status = 200, description = "Whether the driver may charge now", body = Allowed), Invalid, Unavailable))]
 pub(crate) async fn check(store: Data<AccessStore>, path: Path<(String, String)>) -> Answer {
     let (station, token) = station_and_token(&path)?;
-    let allowed = store.lists.contains(station, &token).await?;
+    let source = store.lists.check(station, &token).await?;
+    let allowed = source.is_some();
     checked(&[allowed]);
-    Ok(HttpResponse::Ok().json(Allowed { allowed }))
+    Ok(HttpResponse::Ok().json(Allowed { allowed, source }))
 }
 
 /// Admit a driver
 ///
 /// Replaces the whole entry: without a validity period, any earlier one is removed.
 #[utoipa::path(put, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "allow_driver", tag = "lists",
-    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
+    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path), Author),
     request_body(content = NewValidity),
     responses((status = 200, description = "The entry exists", body = ChangedOne), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
@@ -143,14 +151,14 @@ pub(crate) async fn allow(
 ) -> Answer {
     let (station, token) = station_and_token(&path)?;
     let period = validity::in_body(&body::read(&request, payload, validity::MAX_BODY).await?)?;
-    let changes = Changes::new(&store, actor(&request), "allow");
+    let changes = Changes::new(&store, actor(&request)?, "allow");
     let changed = changes.at(station, &[Change::Admit(Entry { token, period })]).await?;
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
 
 /// Remove a driver from the list
 #[utoipa::path(delete, path = "/station/{station_id}/driver/{driver_token}/acl", operation_id = "deny_driver", tag = "lists",
-    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path)),
+    params(("station_id" = StationId, Path), ("driver_token" = DriverToken, Path), Author),
     responses((status = 200, description = "The entry does not exist", body = ChangedOne), Invalid, Unavailable))]
 pub(crate) async fn deny(
     store: Data<AccessStore>,
@@ -158,7 +166,7 @@ pub(crate) async fn deny(
     request: HttpRequest,
 ) -> Answer {
     let (station, token) = station_and_token(&path)?;
-    let changes = Changes::new(&store, actor(&request), "deny");
+    let changes = Changes::new(&store, actor(&request)?, "deny");
     let changed = changes.at(station, &[Change::Remove(token)]).await?;
     Ok(HttpResponse::Ok().json(ChangedOne { success: true, new_size: changed.size }))
 }
@@ -197,7 +205,7 @@ pub(crate) async fn list_timed(
 }
 
 /// Admit many drivers, all or none
-#[utoipa::path(put, path = "/station/{station_id}/acl", operation_id = "allow_drivers", tag = "lists", params(("station_id" = StationId, Path)),
+#[utoipa::path(put, path = "/station/{station_id}/acl", operation_id = "allow_drivers", tag = "lists", params(("station_id" = StationId, Path), Author),
     request_body = DriverTokens,
     responses((status = 200, description = "The drivers are on the list", body = ChangedMany), Invalid, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
@@ -215,12 +223,14 @@ pub(crate) async fn allow_many(
         return Err(Problem::invalid("driver_tokens", why).into());
     }
     let entries: Vec<Change> = body.driver_tokens.into_iter().map(Change::admit).collect();
-    let changed = Changes::new(&store, actor(&request), "allow").at(station, &entries).await?;
+    let changed = Changes::new(&store, actor(&request)?, "allow").at(station, &entries).await?;
     let answer = ChangedMany { success: true, added: changed.changed, new_size: changed.size };
     Ok(HttpResponse::Ok().json(answer))
 }
 
 /// Check many drivers and stations
+///
+/// A driver may charge who is on the station's list, or a member where the station is public.
 #[utoipa::path(post, path = "/acl/check", operation_id = "check_drivers", tag = "lists", request_body = Pairs,
     responses((status = 200, description = "The answers", body = AllowedEach), Invalid, BodyTooSlow, BodyTooLarge,
         UnsupportedMediaType, Unavailable))]
@@ -230,7 +240,8 @@ pub(crate) async fn check_many(store: Data<AccessStore>, request: HttpRequest, p
         return Err(Problem::invalid("pairs", format!("at most {MAX_PAIRS} in one call")).into());
     }
     let pairs: Vec<_> = body.pairs.into_iter().map(|pair| (pair.station_id, pair.driver_token)).collect();
-    let allowed = store.lists.contains_many(&pairs).await?;
+    let grounds = store.lists.check_many(&pairs).await?;
+    let allowed: Vec<bool> = grounds.iter().map(Option::is_some).collect();
     checked(&allowed);
     Ok(HttpResponse::Ok().json(AllowedEach { allowed }))
 }

@@ -8,19 +8,17 @@
 
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use common::ids::{DriverToken, PresentedToken, StationId};
+use common::ids::{DriverToken, StationId};
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Invalid, NotFound, Unavailable, UnsupportedMediaType,
 };
 use http_server::{Problem, Query, body};
 use serde::{Deserialize, Serialize};
-use store::{
-    AccessStore, AuditedChange, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, StoreError,
-};
+use store::{AccessStore, Change, Counts, Effect, Entry, GroupName, Listing, PageQuery, StoreError};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::actor::actor;
-use crate::changes::Changes;
+use crate::actor::{Author, actor};
+use crate::changes::{Changes, about};
 use crate::entries::ShownEntry;
 use crate::error::{AclError, Answer};
 use crate::paging::Paging;
@@ -99,22 +97,22 @@ pub(crate) async fn show(store: Data<AccessStore>, path: Path<NamePath>) -> Answ
 }
 
 /// Create a group, unless it exists
-#[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NamePath),
+#[utoipa::path(put, path = "/groups/{name}", operation_id = "create_group", tag = "groups", params(NamePath, Author),
     responses((status = 200, description = "The group exists", body = Group), Invalid, NotFound, Unavailable))]
 pub(crate) async fn create(store: Data<AccessStore>, path: Path<NamePath>, request: HttpRequest) -> Answer {
     let name = name(&path.name)?;
-    let changes = Changes::new(&store, actor(&request), "group_create").of_group(&name);
+    let changes = Changes::new(&store, actor(&request)?, "group_create").of_group(&name);
     changes.request(Vec::new()).await?;
     changes.witnessed(store.groups.create(&name).await).await?;
     answer(&store, &name).await
 }
 
 /// Delete a group; the lists of its stations are unchanged
-#[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NamePath),
+#[utoipa::path(delete, path = "/groups/{name}", operation_id = "delete_group", tag = "groups", params(NamePath, Author),
     responses((status = 200, description = "The group does not exist", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn remove(store: Data<AccessStore>, path: Path<NamePath>, request: HttpRequest) -> Answer {
     let name = existing(&store, &path.name).await?;
-    let changes = Changes::new(&store, actor(&request), "group_delete").of_group(&name);
+    let changes = Changes::new(&store, actor(&request)?, "group_delete").of_group(&name);
     changes.request(Vec::new()).await?;
     changes.witnessed(store.groups.delete(&name).await).await?;
     Ok(HttpResponse::Ok().json(GroupChangeReport { success: true, ..GroupChangeReport::default() }))
@@ -144,7 +142,7 @@ pub(crate) async fn drivers(store: Data<AccessStore>, path: Path<NamePath>, pagi
 }
 
 /// Add a station to a group; the group's drivers are added to its list, existing entries are unchanged
-#[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path)),
+#[utoipa::path(put, path = "/groups/{name}/stations/{station_id}", operation_id = "join_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path), Author),
     responses((status = 200, description = "The station is in the group", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn join(
     store: Data<AccessStore>,
@@ -152,7 +150,7 @@ pub(crate) async fn join(
     request: HttpRequest,
 ) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
-    let changes = Changes::new(&store, actor(&request), "group_join").of_group(&name);
+    let changes = Changes::new(&store, actor(&request)?, "group_join").of_group(&name);
     changes.request(vec![about(Some(station), None, None)]).await?;
     // The station first, then the drivers' entries: a driver who is added to the group meanwhile finds the station in
     // it.
@@ -163,7 +161,7 @@ pub(crate) async fn join(
 }
 
 /// Remove a station from a group; its list is unchanged
-#[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path)),
+#[utoipa::path(delete, path = "/groups/{name}/stations/{station_id}", operation_id = "leave_group", tag = "groups", params(NamePath, ("station_id" = StationId, Path), Author),
     responses((status = 200, description = "The station is not in the group", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn leave(
     store: Data<AccessStore>,
@@ -171,14 +169,14 @@ pub(crate) async fn leave(
     request: HttpRequest,
 ) -> Answer {
     let (name, station) = (existing(&store, &path.0).await?, path.1.parse()?);
-    let changes = Changes::new(&store, actor(&request), "group_leave").of_group(&name);
+    let changes = Changes::new(&store, actor(&request)?, "group_leave").of_group(&name);
     changes.request(vec![about(Some(station), None, None)]).await?;
     changes.witnessed(store.groups.leave(&name, station).await).await?;
     Ok(HttpResponse::Ok().json(GroupChangeReport { success: true, ..GroupChangeReport::default() }))
 }
 
 /// Admit a driver at each station of a group
-#[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path)),
+#[utoipa::path(put, path = "/groups/{name}/drivers/{driver_token}", operation_id = "allow_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path), Author),
     request_body(content = NewValidity),
     responses((status = 200, description = "Each station has the entry", body = GroupChangeReport), Invalid, NotFound, BodyTooSlow,
         BodyTooLarge, UnsupportedMediaType, Unavailable))]
@@ -191,14 +189,14 @@ pub(crate) async fn admit(
     let (name, token) = (existing(&store, &path.0).await?, DriverToken::parse(&path.1)?);
     let period = validity::in_body(&body::read(&request, payload, validity::MAX_BODY).await?)?;
     let entry = Entry { token, period };
-    let changes = Changes::new(&store, actor(&request), "group_allow").of_group(&name);
+    let changes = Changes::new(&store, actor(&request)?, "group_allow").of_group(&name);
     changes.request(vec![about(None, Some(&entry.token), Some(Effect::Admit))]).await?;
     changes.witnessed(store.groups.put_driver(&name, &entry).await).await?;
     apply_everywhere(&changes, &name, &Change::Admit(entry)).await
 }
 
 /// Remove a driver from a group and from the lists of its stations
-#[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path)),
+#[utoipa::path(delete, path = "/groups/{name}/drivers/{driver_token}", operation_id = "deny_group_driver", tag = "groups", params(NamePath, ("driver_token" = DriverToken, Path), Author),
     responses((status = 200, description = "No station of the group has the entry", body = GroupChangeReport), Invalid, NotFound, Unavailable))]
 pub(crate) async fn dismiss(
     store: Data<AccessStore>,
@@ -206,7 +204,7 @@ pub(crate) async fn dismiss(
     request: HttpRequest,
 ) -> Answer {
     let (name, token) = (existing(&store, &path.0).await?, DriverToken::parse(&path.1)?);
-    let changes = Changes::new(&store, actor(&request), "group_deny").of_group(&name);
+    let changes = Changes::new(&store, actor(&request)?, "group_deny").of_group(&name);
     changes.request(vec![about(None, Some(&token), Some(Effect::Remove))]).await?;
     changes.witnessed(store.groups.remove_driver(&name, &token).await).await?;
     apply_everywhere(&changes, &name, &Change::Remove(token)).await
@@ -293,14 +291,4 @@ async fn existing(store: &AccessStore, text: &str) -> Result<GroupName, AclError
 
 fn unknown(name: &GroupName) -> Problem {
     Problem::not_found("name", format!("there is no group {name}; PUT /groups/{name} creates it"))
-}
-
-fn about(station: Option<StationId>, token: Option<&DriverToken>, effect: Option<Effect>) -> AuditedChange {
-    AuditedChange {
-        station_id: station,
-        driver_token: token.map(|token| PresentedToken::new(token.expose())),
-        effect,
-        from_ms: None,
-        until_ms: None,
-    }
 }

@@ -21,7 +21,7 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use self::csv::{BadHeader, Csv};
 use self::line::{Format, Refusal, Rejected};
-use crate::actor::actor;
+use crate::actor::{Author, actor};
 use crate::changes::{BATCH, Changes};
 use crate::error::{AclError, Answer};
 use crate::validity;
@@ -148,7 +148,7 @@ enum CutOff {
 ///
 /// CSV: `station_id,driver_token[,from[,until]]`, or other columns named by a header; NDJSON: objects with these
 /// fields. Valid lines are applied, invalid ones reported. An invalid header ends the import.
-#[utoipa::path(post, path = "/acl/import", operation_id = "import_entries", tag = "lists", params(ImportQuery),
+#[utoipa::path(post, path = "/acl/import", operation_id = "import_entries", tag = "lists", params(ImportQuery, Author),
     request_body(content((inline(Body) = "application/x-ndjson"), (inline(Body) = "text/csv"))),
     responses((status = 200, description = "The whole body was read", body = Report), Invalid, BodyTooSlow,
         UnsupportedMediaType, Internal, Unavailable))]
@@ -163,7 +163,7 @@ pub(crate) async fn import(
         Mode::Add => "import",
         Mode::Remove => "import_remove",
     };
-    let changes = Changes::new(&store, actor(&request), action);
+    let changes = Changes::new(&store, actor(&request)?, action);
     let import = Import {
         format: format(&request)?,
         changes: match options.change_id {

@@ -10,7 +10,7 @@ use http_server::{Problem, Resource, Status, healthz, resource, slow_resource};
 use store::AccessStore;
 
 use crate::error::Answer;
-use crate::{audit, copy, entries, groups, import};
+use crate::{audit, copy, entries, groups, import, members, platform_version, public_stations};
 
 /// Operations on a whole list, or on a body of any length, limit each of their steps instead.
 const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
@@ -29,7 +29,7 @@ pub(crate) fn routes(store: AccessStore) -> impl Fn(&mut ServiceConfig) + Clone 
 pub(crate) fn resources() -> Vec<Resource> {
     let readyz =
         resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
-    [healthz(), readyz].into_iter().chain(lists()).chain(of_groups()).collect()
+    [healthz(), readyz].into_iter().chain(lists()).chain(of_groups()).chain(of_platform()).collect()
 }
 
 fn lists() -> [Resource; 7] {
@@ -81,6 +81,31 @@ fn of_groups() -> [Resource; 6] {
             .without_query()
             .route(put().to(groups::admit))
             .route(delete().to(groups::dismiss)),
+    ]
+}
+
+fn of_platform() -> [Resource; 5] {
+    let one = &[("GET", Access::SEE_ACL), ("PUT, DELETE", Access::CHANGE_ACL)];
+    let all = &[("GET", Access::SEE_ACL), ("POST", Access::CHANGE_ACL)];
+    [
+        resource("/public-stations", all)
+            .route(get().to(public_stations::list))
+            .route(post().to(public_stations::change)),
+        resource("/public-stations/{station_id:[^/]*}", one)
+            .without_query()
+            .route(get().to(public_stations::show))
+            .route(put().to(public_stations::put))
+            .route(delete().to(public_stations::remove)),
+        resource("/members", all).route(get().to(members::list)).route(post().to(members::change)),
+        resource("/members/{driver_token:[^/]*}", one)
+            .without_query()
+            .route(get().to(members::show))
+            .route(put().to(members::put))
+            .route(delete().to(members::remove)),
+        resource("/platform-version", &[("GET", Access::SEE_ACL), ("PUT", Access::CHANGE_ACL)])
+            .without_query()
+            .route(get().to(platform_version::show))
+            .route(put().to(platform_version::put)),
     ]
 }
 

@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use common::ids::PresentedToken;
 use store::{AccessStore, AuditedChange, Claim, Counts, Due, Effect, Step, StoreError};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::actor::Actor;
-use crate::changes::Changes;
+use crate::changes::{Changes, about};
 use crate::validity;
 
 /// An entry is added or removed within a second of its time.
@@ -69,11 +68,5 @@ fn audited(due: &Due) -> Option<AuditedChange> {
         Step::Begin => Effect::Admit,
         Step::End => Effect::Remove,
     };
-    Some(AuditedChange {
-        station_id: Some(due.station),
-        driver_token: Some(PresentedToken::new(due.token.expose())),
-        effect: Some(effect),
-        from_ms: None,
-        until_ms: None,
-    })
+    Some(about(Some(due.station), Some(&due.token), Some(effect)))
 }

@@ -1,12 +1,11 @@
-//! RFC 3339 timestamps, and the validity of an entry in a body.
+//! The validity of an entry in a body.
 
 use common::clock;
 use http_server::Problem;
 use http_server::body;
 use serde::{Deserialize, Serialize};
 use store::{Millis, Period};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
+pub(crate) use store::{parse_moment as moment, show_moment as show};
 use utoipa::ToSchema;
 
 /// A body with a validity fits in this.
@@ -57,17 +56,6 @@ impl ShownValidity {
     }
 }
 
-/// Parses a timestamp after 1970, to the millisecond.
-pub(crate) fn moment(text: &str) -> Option<Millis> {
-    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
-    Millis::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().filter(|moment| *moment > 0)
-}
-
-pub(crate) fn show(moment: Millis) -> String {
-    let shown = OffsetDateTime::from_unix_timestamp_nanos(i128::from(moment) * 1_000_000);
-    shown.ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
-}
-
 /// Parses a validity period. An empty text is invalid; it does not mean that there is no limit.
 pub(crate) fn period(from: Option<&str>, until: Option<&str>, now: Millis) -> Result<Period, BadTimes> {
     let read = |field, text: Option<&str>| {
@@ -98,15 +86,6 @@ pub(crate) fn now() -> Millis {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_moment_is_read_and_shown() {
-        assert_eq!(moment("1970-01-01T01:00:01.5+01:00"), Some(1500));
-        assert_eq!(show(1500), "1970-01-01T00:00:01.5Z");
-        for text in ["", "1969-12-31T23:59:59Z", "2026-12-31", "2026-12-31T18:00:00", "tomorrow"] {
-            assert_eq!(moment(text), None, "{text}");
-        }
-    }
 
     #[test]
     fn times_that_cannot_be_are_refused_by_field() {

@@ -3,6 +3,7 @@
 pub(crate) mod by_mail;
 pub(crate) mod pages;
 
+use ::metrics::counter;
 use actix_web::web::{Data, Payload, get, post};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::sign_ins::{self, Ending, Issued, Refreshed};
@@ -22,6 +23,7 @@ use utoipa::ToSchema;
 use crate::accounts::{Parts, UserView, signed_in};
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::metrics::SIGN_INS;
 use crate::permissions;
 
 pub(crate) const MAX_BODY: usize = 16 * 1024;
@@ -58,13 +60,10 @@ pub(crate) struct Registration {
     username: Username,
     password: Password,
     /// An address for mail. It belongs to the account once it is verified
-    #[schema(nullable = false)]
     email: Option<Email>,
     /// The language of mails; `en` unless given
-    #[schema(nullable = false)]
     language: Option<Language>,
     /// The version of the terms that is accepted; required where the operator has terms
-    #[schema(nullable = false)]
     terms_version: Option<TermsVersion>,
 }
 
@@ -78,7 +77,7 @@ pub(crate) struct Login {
     #[schema(max_length = 256, format = "password")]
     password: String,
     /// The one-time password of the second factor, where the account has one
-    #[schema(pattern = "^[0-9]{6}$", nullable = false)]
+    #[schema(pattern = "^[0-9]{6}$")]
     otp: Option<String>,
 }
 
@@ -137,7 +136,7 @@ pub(crate) async fn register(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let wanted: Registration = body::json(&body)?;
+    let wanted: Registration = body::document(&body)?;
     check_terms(&parts, wanted.terms_version.as_ref())?;
     parts.limits.address(&request)?;
     // Before it is known whether the name is taken, so that this takes as long.
@@ -175,16 +174,20 @@ pub(crate) async fn login(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let Login { username, password, otp } = body::json(&body)?;
+    let Login { username, password, otp } = body::document(&body)?;
     parts.limits.address(&request)?;
     parts.limits.name(&username).await;
     let found = db.read(async |tx| accounts::by_login(tx, &username).await).await?;
     let hash = found.as_ref().map_or_else(PasswordHash::of_no_account, |account| account.password.clone());
     let is_right = parts.passwords.verify(hash, password).await?;
-    let account = found.filter(|account| is_right && account.is_active()).ok_or_else(refused)?;
+    let Some(account) = found.filter(|account| is_right && account.is_active()) else {
+        count("refused");
+        return Err(refused().into());
+    };
     let client = client(&request);
-    let (issued, account, roles) =
-        db.write(async |tx| begin(tx, &account, otp.as_deref(), client.as_deref()).await).await?;
+    let begun = db.write(async |tx| begin(tx, &account, otp.as_deref(), client.as_deref()).await).await;
+    count(if begun.is_ok() { "accepted" } else { "second_factor" });
+    let (issued, account, roles) = begun?;
     answer(&parts, HttpResponse::Ok(), "Signed in", &issued, UserView::of(&account, roles))
 }
 
@@ -225,7 +228,7 @@ pub(crate) async fn refresh(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let RefreshToken { refresh } = body::json(&body)?;
+    let RefreshToken { refresh } = body::document(&body)?;
     let token: Secret = refresh.parse().map_err(|_| refused_refresh())?;
     let grace = parts.refresh_grace;
     let refreshed = db.write(async |tx| sign_ins::refresh(tx, &token, grace).await).await?;
@@ -237,6 +240,7 @@ pub(crate) async fn refresh(
         Refreshed::Refused => Err(refused_refresh().into()),
         Refreshed::Reused { account_id, sign_in_id } => {
             tracing::warn!(account = %account_id, sign_in = %sign_in_id, "a refresh token was used again; its sign-in has ended");
+            count("reused");
             live.wake();
             Err(refused_refresh().into())
         }
@@ -273,6 +277,10 @@ impl Registration {
             terms: self.terms_version.clone(),
         }
     }
+}
+
+fn count(outcome: &'static str) {
+    counter!(SIGN_INS, "outcome" => outcome).increment(1);
 }
 
 /// The same text for a name that does not exist, a wrong password, and a blocked account.

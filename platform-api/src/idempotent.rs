@@ -53,6 +53,11 @@ fn key(request: &HttpRequest, route: &'static str, body: &[u8]) -> Result<Option
         )
     };
     let key = text.ok_or_else(expected)?.to_owned();
-    let caller = caller(request).id.map(|id| id.to_string()).unwrap_or_default();
+    let caller = caller(request);
+    let caller = match (&caller.account, &caller.id) {
+        (Some(account), _) => format!("account:{}", account.id),
+        (None, Some(key)) => key.to_string(),
+        (None, None) => String::new(),
+    };
     Ok(Some(Key { caller, route, key, request: Sha256::digest(body).to_vec() }))
 }

@@ -202,7 +202,7 @@ pub(crate) async fn password(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let PasswordChange { password, new_password } = body::json(&body)?;
+    let PasswordChange { password, new_password } = body::document(&body)?;
     let me = signed_in(&request)?;
     let before = confirmed(&db, &parts, &request, password).await?;
     let hash = parts.passwords.hash(new_password).await?;
@@ -227,7 +227,7 @@ pub(crate) async fn terms(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let TermsAcceptance { terms_version } = body::json(&body)?;
+    let TermsAcceptance { terms_version } = body::document(&body)?;
     let me = signed_in(&request)?;
     if parts.terms.as_ref() != Some(&terms_version) {
         return Err(Problem::conflict("terms_version", "this is not the current version of the terms").into());

@@ -1,5 +1,8 @@
 //! The OpenAPI document of platform-api. Every annotated handler is listed here.
 
+#[cfg(test)]
+mod rights;
+
 use http_server::openapi;
 use utoipa::OpenApi;
 use utoipa::openapi::RefOr;

@@ -74,12 +74,9 @@ pub(crate) struct UserView {
 #[serde(deny_unknown_fields)]
 pub(crate) struct UserChange {
     /// All its roles. That of a driver remains in any case
-    #[schema(nullable = false)]
     roles: Option<Vec<RoleGrant>>,
-    #[schema(nullable = false)]
     status: Option<AccountStatus>,
     /// Why, for the audit trail
-    #[schema(nullable = false)]
     reason: Option<Reason>,
 }
 

@@ -39,9 +39,9 @@ def generated(name, url):
     return package, document
 
 
-def client(package, url, **options):
+def client(package, url, token=key, **options):
     return importlib.import_module(package).AuthenticatedClient(
-        base_url=url, token=key, raise_on_unexpected_status=True, **options
+        base_url=url, token=token, raise_on_unexpected_status=True, **options
     )
 
 
@@ -201,4 +201,35 @@ with httpx.stream("GET", f"{platform_url}/api/v1/live", headers=headers, timeout
 fields = {name: fields[name] for name in ("id", "event", "data")}
 assert conforms(document, {"$ref": "#/components/schemas/LiveEvent"}, fields), fields
 assert conforms(document, {"$ref": "#/components/schemas/Happened"}, json.loads(fields["data"])), fields
+
+password = "correct horse battery"
+registration = shapes.Registration(username="Ada", password=password, email="ada@example.com")
+registered = call(platform, "auth.register", client=to_platform, body=registration)
+assert (registered.message, registered.user.username, registered.user.email) == ("Registered", "Ada", None), registered
+assert [grant.role for grant in registered.user.roles] == [shapes.Role.DRIVER], registered
+problem = call(platform, "auth.register", client=to_platform, body=registration)
+assert isinstance(problem, shapes.Problem) and (problem.status, problem.field) == (409, "username"), problem
+signed_in = call(platform, "auth.login", client=to_platform, body=shapes.Login(username="ada", password=password))
+assert signed_in.user == registered.user, signed_in
+problem = call(platform, "auth.login", client=to_platform, body=shapes.Login(username="ada", password="wrong horse"))
+assert isinstance(problem, shapes.Problem) and problem.status == 401, problem
+tokens = call(platform, "auth.refresh", client=to_platform, body=shapes.RefreshToken(refresh=signed_in.refresh))
+as_ada = client(platform, platform_url, token=tokens.access)
+shown = call_detailed(platform, "me.get_me", client=as_ada)
+assert (shown.parsed.id, shown.parsed.email_pending) == (registered.user.id, "ada@example.com"), shown
+address = shapes.Address(line1="Kai 1", city="Hamburg", country="DEU")
+change = shapes.ProfileChange(name="Ada Lovelace", address=address)
+changed = call(platform, "me.change_me", client=as_ada, body=change, if_match=shown.headers["etag"])
+assert (changed.name, changed.address.city) == ("Ada Lovelace", "Hamburg"), changed
+sign_ins = call(platform, "me.list_sign_ins", client=as_ada)
+assert [one.current for one in sign_ins.items] == [False, True], sign_ins
+grants = [shapes.RoleGrant(role=shapes.Role.HOST, location_ids=[location.id])]
+user = dict(client=to_platform, user_id=registered.user.id)
+granted = call(platform, "users.change_user", **user, body=shapes.UserChange(roles=grants, reason="owns the garage"))
+assert granted.roles[1].location_ids == [location.id], granted
+found = call(platform, "users.list_users", client=to_platform, q="AD", role=shapes.Role.HOST)
+assert [one.id for one in found.items] == [registered.user.id], found
+assert call(platform, "auth.logout", client=as_ada).message == "Signed out"
+problem = call(platform, "me.get_me", client=as_ada)
+assert isinstance(problem, shapes.Problem) and problem.status == 401, problem
 print("done")

@@ -15,6 +15,7 @@ pub mod event_stream;
 pub mod fleet;
 pub mod link;
 pub mod load;
+pub mod people;
 pub mod platform;
 pub mod process;
 pub mod python;

@@ -3,12 +3,20 @@
 
 mod system {
     mod access_stores;
+    mod accounts;
+    mod accounts_auth;
     mod accounts_erasure;
+    mod accounts_limits;
     mod accounts_mails;
+    mod accounts_places;
     mod accounts_privacy;
+    mod accounts_sessions;
+    mod accounts_tokens;
+    mod acl_admin_client;
     mod acl_administration;
     mod acl_import;
     mod acl_import_command;
+    mod acl_public;
     mod acl_service;
     mod authorize_command;
     mod backups;
@@ -48,6 +56,8 @@ mod system {
     mod limits;
     mod links;
     mod load;
+    mod login_timing;
+    mod mails;
     mod message_sizes;
     mod metrics;
     mod openapi;
@@ -63,11 +73,13 @@ mod system {
     mod platform_socket;
     mod platform_stopping;
     mod platform_tasks;
+    mod public_access_stores;
     mod python;
     mod records;
     mod records_live;
     mod refusals;
     mod retries;
+    mod role_walk;
     mod seed;
     mod slow_streams;
     mod starting;

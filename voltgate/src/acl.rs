@@ -53,6 +53,8 @@ pub(crate) async fn run(settings: &Settings, args: AclArgs) -> Result<ExitCode, 
             print(as_json, &copied, &text);
         }
         AclCommand::Group(command) => group::run(&acl, command, as_json).await?,
+        AclCommand::Public => items(&acl, &["public-stations"], "station_ids", as_json).await?,
+        AclCommand::Members => items(&acl, &["members"], "members", as_json).await?,
         AclCommand::Audit(args) => audit::run(&acl, &args, as_json).await?,
     }
     Ok(ExitCode::SUCCESS)
@@ -99,6 +101,24 @@ async fn timed(acl: &Service, station: &str, as_json: bool) -> Result<(), Failur
     while let Some(page) = pages.next().await? {
         for shown in page["entries"].as_array().into_iter().flatten() {
             if !entry(station, &shown["driver_token"], shown, as_json) {
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Prints the items of a list, one a line.
+async fn items(acl: &Service, path: &[&str], what: &str, as_json: bool) -> Result<(), Failure> {
+    let mut pages = Pages::of(acl, path);
+    while let Some(page) = pages.next().await? {
+        for item in page[what].as_array().into_iter().flatten() {
+            let line = match item {
+                item if as_json => item.to_string(),
+                Value::String(text) => text.clone(),
+                driver => with_times(driver["driver_token"].as_str().unwrap_or_default(), driver),
+            };
+            if !terminal::line(&line) {
                 return Ok(());
             }
         }

@@ -4,6 +4,7 @@
 mod answers;
 mod page;
 pub mod refusals;
+pub mod rights;
 
 use std::collections::BTreeSet;
 

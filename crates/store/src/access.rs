@@ -5,17 +5,23 @@
 
 use async_trait::async_trait;
 use common::ids::{DriverToken, StationId};
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::{Period, StoreError};
 
 /// The lists of all stations. Changes are durable when the call returns.
 #[async_trait]
 pub trait AccessLists: Send + Sync {
-    /// Whether the driver is on the station's list and its entry has not ended.
-    async fn contains(&self, station: StationId, token: &DriverToken) -> Result<bool, StoreError>;
+    /// Why the driver may charge at the station now; `None` if it may not. The driver needs an entry that has not ended
+    /// on the station's list, or a membership of [`PublicAccess`](crate::PublicAccess) where the station is public.
+    async fn check(&self, station: StationId, token: &DriverToken) -> Result<Option<Grounds>, StoreError>;
 
     /// The same for many pairs at one moment. Answers come in the order of the pairs.
-    async fn contains_many(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError>;
+    async fn check_many(
+        &self,
+        pairs: &[(StationId, DriverToken)],
+    ) -> Result<Vec<Option<Grounds>>, StoreError>;
 
     /// Whether these entries exist. Entries that have yet to begin count.
     async fn has_entries(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError>;
@@ -34,6 +40,16 @@ pub trait AccessLists: Send + Sync {
 
     /// One page of the station's entries that have a validity period, including those that have yet to begin.
     async fn timed(&self, station: StationId, query: &PageQuery<'_>) -> Result<Listing<Entry>, StoreError>;
+}
+
+/// Why a driver may charge at a station.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Grounds {
+    /// The driver is on the station's list.
+    List,
+    /// The station is public, and the token a member.
+    Public,
 }
 
 /// One driver's entry on a list.

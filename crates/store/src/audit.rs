@@ -1,5 +1,5 @@
-//! The audit trail: who changed which access list, when and how. Entries are only appended, and expire; none is
-//! altered.
+//! The audit trail: who changed which access list, public station or member, when and how. Entries are only appended,
+//! and expire; none is altered.
 
 use async_trait::async_trait;
 use common::ids::{PresentedToken, StationId};
@@ -33,6 +33,9 @@ pub struct AuditEntry {
     pub at_ms: Millis,
     /// The name of the API key, or of the part of Voltgate that made the change.
     pub actor: Option<String>,
+    /// For whom the actor made the change, in the actor's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<String>,
     /// The address that the call came from.
     pub address: Option<String>,
     /// The requested action, such as `allow` or `import`.
@@ -42,7 +45,7 @@ pub struct AuditEntry {
     /// The group that was changed, or through which the lists were changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// The list entries concerned.
+    /// The list entries, public stations or members concerned.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<AuditedChange>,
     /// The result of a call with many changes.
@@ -62,7 +65,7 @@ pub enum Stage {
     Failed,
 }
 
-/// One requested change to a list entry.
+/// One requested change to a list entry, a public station or a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditedChange {
     /// The station.
@@ -71,7 +74,7 @@ pub struct AuditedChange {
     /// The driver.
     #[serde(rename = "d", default, skip_serializing_if = "Option::is_none")]
     pub driver_token: Option<PresentedToken>,
-    /// The effect on the driver's entry.
+    /// The effect on the entry, the station or the member.
     #[serde(rename = "e", default, skip_serializing_if = "Option::is_none")]
     pub effect: Option<Effect>,
     /// When the entry's validity begins.
@@ -82,13 +85,13 @@ pub struct AuditedChange {
     pub until_ms: Option<Millis>,
 }
 
-/// The effect on an entry.
+/// The effect of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
-    /// The entry is created or replaced.
+    /// It is created or replaced; the station becomes public.
     Admit,
-    /// The entry is removed.
+    /// It is removed; the station is no longer public.
     Remove,
 }
 
@@ -128,5 +131,36 @@ impl AuditFilter {
             && self.to_ms.is_none_or(|to| entry.at_ms < to);
         let about_all = self.station_id.is_none() && self.driver_token.is_none();
         in_time && (about_all || entry.changes.iter().any(|change| self.fits_change(change)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An entry as earlier versions wrote it.
+    const EARLIER: &str = r#"{"change_id":"1","at_ms":5,"actor":"north","address":"127.0.0.1","action":"allow",
+        "stage":"requested","changes":[{"s":"123e4567-e89b-12d3-a456-426614174000","d":"valid_driver_token_12345","e":"admit"}]}"#;
+
+    #[test]
+    fn an_entry_of_an_earlier_version_is_read() {
+        let entry: AuditEntry = serde_json::from_str(EARLIER).unwrap();
+        assert_eq!((entry.actor.as_deref(), entry.on_behalf_of), (Some("north"), None));
+    }
+
+    #[test]
+    fn an_earlier_version_reads_an_entry_with_members_that_it_does_not_know() {
+        #[derive(Deserialize)]
+        struct Earlier {
+            actor: Option<String>,
+            changes: Vec<AuditedChange>,
+        }
+        let mut entry: AuditEntry = serde_json::from_str(EARLIER).unwrap();
+        assert!(!serde_json::to_string(&entry).unwrap().contains("on_behalf_of"));
+        entry.on_behalf_of = Some("user:1".to_owned());
+        let text = serde_json::to_string(&entry).unwrap();
+        let read: Earlier = serde_json::from_str(&text).unwrap();
+        assert_eq!((read.actor, read.changes), (entry.actor.clone(), entry.changes.clone()));
+        assert_eq!(serde_json::from_str::<AuditEntry>(&text).unwrap(), entry);
     }
 }

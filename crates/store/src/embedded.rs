@@ -6,6 +6,7 @@ mod groups;
 mod keys;
 mod kv;
 mod overdue;
+mod public_access;
 mod records;
 mod schedule;
 mod search;
@@ -54,6 +55,16 @@ const SCHEMA: &str = "
         period       TEXT NOT NULL,
         PRIMARY KEY (name, driver_token)
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS public_station (station_id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE IF NOT EXISTS member (
+        driver_token TEXT    PRIMARY KEY,
+        until_ms     INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS member_expiry ON member (until_ms) WHERE until_ms > 0;
+    CREATE TABLE IF NOT EXISTS platform_version (
+        one     INTEGER PRIMARY KEY CHECK (one = 1),
+        version INTEGER NOT NULL
+    ) STRICT;
     CREATE TABLE IF NOT EXISTS audit (
         id         INTEGER PRIMARY KEY AUTOINCREMENT,
         entry      TEXT    NOT NULL,
@@ -197,6 +208,11 @@ async fn sweep(db: Database) {
                     [now_ms(), SWEEP_ROWS],
                 )?;
             }
+            let ended = "SELECT driver_token FROM member WHERE until_ms > 0 AND until_ms < ?1 LIMIT ?2";
+            tx.execute(
+                &format!("DELETE FROM member WHERE driver_token IN ({ended})"),
+                [now_ms(), SWEEP_ROWS],
+            )?;
             tx.execute("DELETE FROM api_key WHERE gone_ms < ?1", [now_ms()]).map(drop)
         });
         match swept.await {

@@ -12,6 +12,7 @@ mod kv;
 pub mod metrics;
 mod overdue;
 mod period;
+mod public_access;
 mod reachability;
 mod records;
 mod redis;
@@ -22,7 +23,7 @@ pub mod settings;
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use access::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery};
+pub use access::{AccessLists, Change, Changed, Entry, Grounds, Listing, Page, PageQuery};
 pub use attempt_outcome::AttemptOutcome;
 pub use audit::{AuditEntry, AuditFilter, AuditTrail, AuditedChange, Counts, Effect, Stage};
 use common::error_chain::BoxError;
@@ -32,7 +33,8 @@ use embedded_db::Database;
 pub use groups::{GroupName, GroupSize, Groups, MalformedGroupName};
 pub use kv::{KeyValue, Writes};
 pub use overdue::OverdueDeliveries;
-pub use period::{EmptyPeriod, Millis, Period};
+pub use period::{EmptyPeriod, Millis, Period, parse_moment, show_moment};
+pub use public_access::{Member, PlatformVersion, PublicAccess, SetChanged};
 pub use records::{
     Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
 };
@@ -62,6 +64,8 @@ pub struct AccessStore {
     pub schedule: Arc<dyn Schedule>,
     /// Groups of stations.
     pub groups: Arc<dyn Groups>,
+    /// Public stations and member tokens.
+    pub public: Arc<dyn PublicAccess>,
     /// The audit trail of list changes.
     pub audit: Arc<dyn AuditTrail>,
     key_values: Arc<dyn KeyValue>,
@@ -195,6 +199,7 @@ impl Store {
         S: AccessLists
             + Schedule
             + Groups
+            + PublicAccess
             + AuditTrail
             + Records
             + OverdueDeliveries
@@ -208,6 +213,7 @@ impl Store {
             lists: store.clone(),
             schedule: store.clone(),
             groups: store.clone(),
+            public: store.clone(),
             audit: store.clone(),
             key_values: store.clone(),
         };

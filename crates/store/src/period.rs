@@ -1,4 +1,7 @@
-//! The validity period of an access list's entry.
+//! The validity period of an access list's entry, and moments as text.
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Milliseconds since 1970-01-01T00:00:00Z: a score of a Redis sorted set holds them exactly.
 pub type Millis = u64;
@@ -68,9 +71,30 @@ impl Period {
     }
 }
 
+/// Parses an RFC 3339 timestamp after 1970, to the millisecond.
+pub fn parse_moment(text: &str) -> Option<Millis> {
+    let moment = OffsetDateTime::parse(text, &Rfc3339).ok()?;
+    Millis::try_from(moment.unix_timestamp_nanos() / 1_000_000).ok().filter(|moment| *moment > 0)
+}
+
+/// The moment as an RFC 3339 timestamp.
+pub fn show_moment(moment: Millis) -> String {
+    let shown = OffsetDateTime::from_unix_timestamp_nanos(i128::from(moment) * 1_000_000);
+    shown.ok().and_then(|moment| moment.format(&Rfc3339).ok()).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_moment_is_read_and_shown() {
+        assert_eq!(parse_moment("1970-01-01T01:00:01.5+01:00"), Some(1500));
+        assert_eq!(show_moment(1500), "1970-01-01T00:00:01.5Z");
+        for text in ["", "1969-12-31T23:59:59Z", "2026-12-31", "2026-12-31T18:00:00", "tomorrow"] {
+            assert_eq!(parse_moment(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_span_holds_from_its_beginning_until_before_its_end() {

@@ -10,6 +10,7 @@ mod index;
 mod keys;
 mod kv;
 mod overdue;
+mod public_access;
 mod records;
 mod schedule;
 mod scripts;

@@ -52,7 +52,7 @@ pub(super) struct Events {
 struct Source {
     listener: Listener,
     names: Names,
-    viewer: Viewer,
+    viewer: Arc<Viewer>,
     /// The last position that was sent or passed over.
     position: i64,
     /// Stored events that are still to be sent.
@@ -64,7 +64,7 @@ struct Source {
 /// Waits for a change of the account that ends the stream.
 struct Ending {
     accounts: broadcast::Receiver<AccountChange>,
-    viewer: Viewer,
+    viewer: Arc<Viewer>,
 }
 
 /// What comes next on a stream.
@@ -184,7 +184,9 @@ impl Events {
             }
         };
         let read = (position < listener.position).then_some(position);
-        let (stopping, ending) = (listener.stopping.clone(), Ending { accounts, viewer: viewer.clone() });
+        let viewer = Arc::new(viewer);
+        let ending = Ending { accounts, viewer: Arc::clone(&viewer) };
+        let stopping = listener.stopping.clone();
         let source = Source { listener, names, viewer, position, stored: VecDeque::new(), read };
         Ok((Self { source, ending, stopping }, lost))
     }

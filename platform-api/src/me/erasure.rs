@@ -30,7 +30,7 @@ const RECENT: Duration = Duration::from_secs(600);
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Confirmation {
-    #[schema(max_length = 256, format = "password", nullable = false)]
+    #[schema(max_length = 256, format = "password")]
     password: Option<String>,
 }
 

@@ -56,7 +56,7 @@ pub(crate) async fn begin(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let PasswordConfirmation { password } = body::json(&body)?;
+    let PasswordConfirmation { password } = body::document(&body)?;
     let account = confirmed(&db, &parts, &request, password).await?;
     let begun = db.write(async |tx| second_factor::begin(tx, account.id).await).await?;
     let Enrolment { secret, url } = begun;
@@ -76,7 +76,7 @@ pub(crate) async fn confirm(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let OneTimePassword { otp } = body::json(&body)?;
+    let OneTimePassword { otp } = body::document(&body)?;
     let me = signed_in(&request)?;
     parts.limits.address(&request)?;
     if !db.write(async |tx| second_factor::accept(tx, me.id, &otp, true).await).await? {
@@ -97,7 +97,7 @@ pub(crate) async fn remove(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let PasswordConfirmation { password } = body::json(&body)?;
+    let PasswordConfirmation { password } = body::document(&body)?;
     let account = confirmed(&db, &parts, &request, password).await?;
     db.write(async |tx| Ok::<_, ApiError>(second_factor::remove(tx, account.id).await?)).await?;
     Ok(HttpResponse::Ok().json(MessageView { message: "Second factor removed" }))

@@ -36,7 +36,7 @@ async fn change(store: &Store, changes: &[Change]) -> u64 {
 }
 
 async fn is_in(store: &Store, number: usize) -> bool {
-    store.access_lists().lists.contains(station(), &driver(number)).await.unwrap()
+    store.access_lists().lists.check(station(), &driver(number)).await.unwrap().is_some()
 }
 
 fn all(limit: u32) -> PageQuery<'static> {
@@ -179,6 +179,7 @@ fn audited(number: usize, at_ms: Millis) -> AuditEntry {
         change_id: format!("{number}"),
         at_ms,
         actor: None,
+        on_behalf_of: (number % 2 == 0).then(|| format!("user:{number}")),
         address: Some("127.0.0.1".to_owned()),
         action: "allow".to_owned(),
         stage: Stage::Requested,

@@ -38,17 +38,25 @@ pub(super) async fn each() -> Vec<Acl> {
 }
 
 impl Acl {
-    fn at(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+    pub(super) fn at(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         self.deployment.http.request(method, format!("{}{path}", self.base))
     }
 
-    async fn ok(&self, request: reqwest::RequestBuilder) -> Value {
+    pub(super) async fn ok(&self, request: reqwest::RequestBuilder) -> Value {
         let response = request.send().await.unwrap();
         let status = response.status();
         let body: Value = response.json().await.unwrap();
         assert!(status.is_success(), "{}: {status}: {body}", self.kind);
         body
+    }
+
+    /// What `voltgate acl` prints.
+    pub(super) async fn command(&self, arguments: &[&str]) -> String {
+        let mut command = Command::new(program("voltgate"));
+        command.args(["acl", "--acl", &self.base]).args(arguments);
+        let output = command.env_clear().current_dir(std::env::temp_dir()).output().await.unwrap();
+        String::from_utf8(output.stdout).unwrap()
     }
 
     /// Kills it and starts another one; on Redis it starts two.
@@ -88,7 +96,7 @@ impl Acl {
     }
 }
 
-fn entry(station: &str, driver: &str) -> String {
+pub(super) fn entry(station: &str, driver: &str) -> String {
     format!("/station/{station}/driver/{driver}/acl")
 }
 

@@ -19,7 +19,7 @@ async fn a_driver_is_added_answered_and_removed() {
     assert_eq!(answer(http.put(entry(DRIVER))).await, json!({"success": true, "new_size": 1}));
     assert_eq!(answer(http.put(entry(DRIVER))).await, json!({"success": true, "new_size": 1}));
     assert_eq!(answer(http.put(entry(STRANGER))).await, json!({"success": true, "new_size": 2}));
-    assert_eq!(answer(http.get(entry(DRIVER))).await, json!({"allowed": true}));
+    assert_eq!(answer(http.get(entry(DRIVER))).await, json!({"allowed": true, "source": "list"}));
     let mut redis = deployment.servers.redis().await;
     let set: BTreeSet<String> =
         redis.smembers(format!("{}station:{STATION}:allowlist", deployment.prefix)).await.unwrap();

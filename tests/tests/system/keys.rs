@@ -99,13 +99,15 @@ async fn each_scope_opens_what_it_says() {
         http.get(format!("{acl}/station/{STATION}/acl")),
         http.put(&entry),
         http.delete(&entry),
+        http.get(format!("{acl}/members")),
+        http.put(format!("{acl}/public-stations/{STATION}")),
     ];
     for (scope, expected) in [
-        ("authorize", [202, 403, 200, 403, 403, 403]),
-        ("read", [403, 404, 200, 200, 403, 403]),
-        ("acl", [403, 403, 200, 200, 200, 200]),
-        ("authorize,read", [202, 404, 200, 200, 403, 403]),
-        ("admin", [202, 404, 200, 200, 200, 200]),
+        ("authorize", [202, 403, 200, 403, 403, 403, 403, 403]),
+        ("read", [403, 404, 200, 200, 403, 403, 200, 403]),
+        ("acl", [403, 403, 200, 200, 200, 200, 200, 200]),
+        ("authorize,read", [202, 404, 200, 200, 403, 403, 200, 403]),
+        ("admin", [202, 404, 200, 200, 200, 200, 200, 200]),
     ] {
         let (key, _) = created(&deployment, scope, &["--expires", "1h"]).await;
         for (call, expected) in calls.iter().zip(expected) {

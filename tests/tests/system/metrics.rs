@@ -89,6 +89,8 @@ async fn a_scrape_after_three_requests_counts_three() {
         (&worker, "voltgate_store_reachable{writes=\"records\"}", 1.0),
         (&acl, "voltgate_store_reachable{writes=\"access_lists\"}", 1.0),
         (&worker, "voltgate_database_reachable", 1.0),
+        (&worker, "voltgate_mail_oldest_seconds", 0.0),
+        (&worker, "voltgate_mails_total{kind=\"verify_email\",state=\"sent\"}", 0.0),
         (&api, "voltgate_publish_seconds_count", 3.0),
         (&acl, "voltgate_acl_checks_total{result=\"allowed\"}", 1.0),
         (&acl, "voltgate_acl_checks_total{result=\"not_allowed\"}", 1.0),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use reqwest::Method;
 use serde_json::Value;
 use tests::deployment::Deployment;
+use tests::people::PASSWORD;
 use tests::platform::{KEY, Platform};
 use tests::python::Python;
 
@@ -96,22 +97,37 @@ async fn schemathesis_finds_no_answer_that_is_not_in_the_document() {
     let services = deployment.start().await;
     let platform = Platform::of(deployment.clone()).await;
     tokio::join!(
-        examine(&deployment, "public-api", &services.api_url),
-        examine(&deployment, "acl-service", &services.acl_url),
-        examine(&deployment, "platform-api", &platform.url)
+        examine(&deployment, "public-api", &services.api_url, KEY, &[]),
+        examine(&deployment, "acl-service", &services.acl_url, KEY, &[]),
+        examine(&deployment, "platform-api", &platform.url, KEY, &[])
     );
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn schemathesis_finds_no_answer_that_is_not_in_the_document_for_an_administrator_either() {
+    let deployment =
+        Deployment::new().await.with("RATE_LIMIT_ADDRESS_PER_SEC", 0).with("AUTH_RATE_PER_MIN", 0);
+    let deployment = deployment.with("ACCESS_TOKEN_SEC", 86_400);
+    let deployment =
+        deployment.with("PLATFORM_ADMIN_USERNAME", "root").with("PLATFORM_ADMIN_PASSWORD", PASSWORD);
+    let platform = Platform::of(deployment).await;
+    let root = platform.sign_in("root").await;
+    let ending = ["logout", "end_sign_in", "erase_me"];
+    let without = ending.map(|id| ["--exclude-operation-id", id]).concat();
+    examine(&platform.deployment, "platform-api", &platform.url, &root.access, &without).await;
+    assert_eq!(root.status(&platform).await, 200, "the administrator was signed in to the end");
+}
+
 /// Every check and phase, with few examples; the seed makes them the same in each run.
-async fn examine(deployment: &Deployment, service: &str, base: &str) {
+async fn examine(deployment: &Deployment, service: &str, base: &str, token: &str, more: &[&str]) {
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
-    let (key, url) = (format!("Authorization: Bearer {KEY}"), format!("{base}/openapi.json"));
+    let (key, url) = (format!("Authorization: Bearer {token}"), format!("{base}/openapi.json"));
     let config = file("tests/schemathesis.toml");
     let arguments =
         [directory.path().to_str().unwrap(), "--config-file", config.to_str().unwrap(), "run", &url];
-    let more = ["--max-examples", "5", "--seed", "1", "--no-color", "--header", &key];
-    let arguments = [&arguments[..], &more].concat();
+    let few = ["--max-examples", "5", "--seed", "1", "--no-color", "--header", &key];
+    let arguments = [&arguments[..], &few, more].concat();
     let mut python = Python::start(&deployment.servers.python, SCHEMATHESIS, &arguments, &log);
     let ended_well = python.ended_well().await;
     assert!(ended_well, "{service}:\n{}", std::fs::read_to_string(log).unwrap());

@@ -10,6 +10,7 @@ use lapin::types::FieldTable;
 use lapin::{Connection, ConnectionProperties, Consumer, ExchangeKind};
 use reqwest::Method;
 use serde_json::{Value, json};
+use test_servers::Postgres;
 use tests::deployment::Deployment;
 use tests::platform::{Answer, Platform};
 use tests::{PATIENCE, eventually};
@@ -137,8 +138,22 @@ async fn rename(platform: &Platform, station: &str, answered: &AtomicUsize) -> u
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn after_kill_9_every_answered_change_has_its_event_in_order() {
-    let mut platform = Platform::start().await;
+async fn after_kill_9_every_answered_change_has_its_event_in_order_on_sqlite() {
+    every_answered_change_has_its_event(Platform::start().await).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_kill_9_every_answered_change_has_its_event_in_order_on_postgresql() {
+    let directory = tempfile::tempdir().unwrap();
+    let place = directory.path().to_owned();
+    let postgres = tokio::task::spawn_blocking(move || Postgres::start(&place).unwrap()).await.unwrap();
+    let url = format!("{}/postgres", postgres.url());
+    let platform = Platform::of(Deployment::new().await.with("DATABASE_URL", url)).await;
+    every_answered_change_has_its_event(platform).await;
+}
+
+/// Kills platform-api in the middle of changes, several times.
+async fn every_answered_change_has_its_event(mut platform: Platform) {
     let mut neighbour = Neighbour::bound(&platform.deployment, "station.#").await;
     let mut stations = Vec::new();
     for n in 0..4 {

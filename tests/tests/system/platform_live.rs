@@ -136,7 +136,7 @@ async fn an_id_without_events_gets_one_reset_and_what_follows() {
 }
 
 /// Writes events of this size at once, as many changes would.
-async fn burst(db: &Db, count: usize, size: usize) {
+pub(crate) async fn burst(db: &Db, count: usize, size: usize) {
     let more = json!({ "padding": "x".repeat(size) });
     db.write(async |tx| {
         for _ in 0..count {

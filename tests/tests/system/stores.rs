@@ -9,8 +9,8 @@ use common::decision::{Decision, Source};
 use common::ids::{DriverToken, PresentedToken, RequestId, StationId};
 use common::key_store::KeyRecord;
 use store::{
-    Attempt, Change, Changed, DecideOutcome, Decided, DeliveryState, OpenedRecord, PageQuery, RecordKey,
-    Store, StoreOptions,
+    Attempt, Change, Changed, DecideOutcome, Decided, DeliveryState, Grounds, OpenedRecord, PageQuery,
+    RecordKey, Store, StoreOptions,
 };
 use tempfile::TempDir;
 use tests::deployment::{Deployment, STATION};
@@ -56,19 +56,23 @@ pub(super) fn decided(request_id: RequestId, decision: Decision) -> Decided {
 async fn an_access_list_is_a_set() {
     for (kind, store, _directory) in stores().await {
         let access = &store.access_lists().lists;
-        assert!(!access.contains(station(), &driver(1)).await.unwrap(), "{kind}");
+        assert!(access.check(station(), &driver(1)).await.unwrap().is_none(), "{kind}");
         let change = async |changes: &[Change]| access.change(station(), changes).await.unwrap();
         assert_eq!(change(&[]).await, Changed { changed: 0, size: 0 }, "{kind}");
         let both = [1, 2].map(|number| Change::admit(driver(number)));
         assert_eq!(change(&both).await, Changed { changed: 2, size: 2 }, "{kind}");
         assert_eq!(change(&both[1..]).await, Changed { changed: 0, size: 2 }, "{kind}");
         let pairs: Vec<_> = [2, 3, 1].map(|number| (station(), driver(number))).into();
-        assert_eq!(access.contains_many(&pairs).await.unwrap(), [true, false, true], "{kind}");
-        assert!(access.contains_many(&[]).await.unwrap().is_empty(), "{kind}");
+        assert_eq!(
+            access.check_many(&pairs).await.unwrap(),
+            [Some(Grounds::List), None, Some(Grounds::List)],
+            "{kind}"
+        );
+        assert!(access.check_many(&[]).await.unwrap().is_empty(), "{kind}");
         let removal = [Change::Remove(driver(1))];
         assert_eq!(change(&removal).await, Changed { changed: 1, size: 1 }, "{kind}");
         assert_eq!(change(&removal).await, Changed { changed: 0, size: 1 }, "{kind}");
-        assert!(!access.contains(station(), &driver(1)).await.unwrap(), "{kind}");
+        assert!(access.check(station(), &driver(1)).await.unwrap().is_none(), "{kind}");
     }
 }
 

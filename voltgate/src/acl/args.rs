@@ -87,7 +87,13 @@ pub(crate) enum AclCommand {
     /// Show and change groups of stations, and the lists of a whole group
     #[command(subcommand)]
     Group(GroupCommand),
-    /// Show the changes of access lists, newest first
+    /// Print the public stations, where every member may charge
+    #[command(after_help = "Example: voltgate acl public")]
+    Public,
+    /// Print the members, one driver token a line, with the end of the membership if it has one
+    #[command(after_help = "Example: voltgate acl members")]
+    Members,
+    /// Show the changes of access lists, public stations and members, newest first
     #[command(after_help = "Example: voltgate acl audit --driver sample-driver-token-0001")]
     Audit(AuditArgs),
 }

@@ -1,4 +1,4 @@
-//! `voltgate acl audit`: the changes of access lists.
+//! `voltgate acl audit`: the changes of access lists, public stations and members.
 
 use serde_json::Value;
 use service_runtime::exit::Failure;
@@ -40,8 +40,12 @@ pub(super) async fn run(acl: &Service, args: &AuditArgs, as_json: bool) -> Resul
 /// Time, author, action and stage, which are aligned.
 fn head(entry: &Value) -> [String; 4] {
     let text = |name: &str| entry[name].as_str().unwrap_or_default().to_owned();
-    let author = [text("actor"), text("address")].into_iter().filter(|part| !part.is_empty());
-    [text("at"), author.collect::<Vec<_>>().join(" at "), text("action"), text("stage")]
+    let joined = |parts: [String; 2], by: &str| {
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(by)
+    };
+    let principal = entry["on_behalf_of"].as_str().map(|whom| format!("for {whom}")).unwrap_or_default();
+    let author = joined([joined([text("actor"), principal], " "), text("address")], " at ");
+    [text("at"), author, text("action"), text("stage")]
 }
 
 /// The group, the first of the entries concerned, and the counts.

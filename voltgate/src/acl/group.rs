@@ -5,19 +5,17 @@ use serde_json::{Value, json};
 use service_runtime::exit::Failure;
 
 use super::args::GroupCommand;
-use super::pages::Pages;
-use super::{print, send, with_times};
+use super::{items, print, send};
 use crate::client::Service;
-use crate::terminal;
 
 pub(super) async fn run(acl: &Service, command: GroupCommand, as_json: bool) -> Result<(), Failure> {
     let (answer, text) = match command {
-        GroupCommand::List => return list(acl, &["groups"], "groups", as_json).await,
+        GroupCommand::List => return items(acl, &["groups"], "groups", as_json).await,
         GroupCommand::Stations { name } => {
-            return list(acl, &["groups", &name, "stations"], "stations", as_json).await;
+            return items(acl, &["groups", &name, "stations"], "stations", as_json).await;
         }
         GroupCommand::Drivers { name } => {
-            return list(acl, &["groups", &name, "drivers"], "drivers", as_json).await;
+            return items(acl, &["groups", &name, "drivers"], "drivers", as_json).await;
         }
         GroupCommand::Create { name } => sized(send(acl, Method::PUT, &["groups", &name], None).await?),
         GroupCommand::Show { name } => sized(send(acl, Method::GET, &["groups", &name], None).await?),
@@ -48,23 +46,6 @@ pub(super) async fn run(acl: &Service, command: GroupCommand, as_json: bool) -> 
         }
     };
     print(as_json, &answer, &text);
-    Ok(())
-}
-
-async fn list(acl: &Service, path: &[&str], what: &str, as_json: bool) -> Result<(), Failure> {
-    let mut pages = Pages::of(acl, path);
-    while let Some(page) = pages.next().await? {
-        for item in page[what].as_array().into_iter().flatten() {
-            let line = match item {
-                item if as_json => item.to_string(),
-                Value::String(text) => text.clone(),
-                driver => with_times(driver["driver_token"].as_str().unwrap_or_default(), driver),
-            };
-            if !terminal::line(&line) {
-                return Ok(());
-            }
-        }
-    }
     Ok(())
 }
 

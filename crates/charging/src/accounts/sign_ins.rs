@@ -19,7 +19,8 @@ statements! {
     INSERT_TOKEN = "INSERT INTO refresh_tokens (hash, sign_in_id, created_at) VALUES ($1, $2, $3)";
     ROTATE = "UPDATE refresh_tokens SET rotated_at = $2 WHERE hash = $1 AND rotated_at IS NULL";
     BY_TOKEN = "SELECT s.id, s.account_id, s.secret, s.ended_at, s.expires_at, t.rotated_at \
-                FROM refresh_tokens t JOIN sign_ins s ON s.id = t.sign_in_id WHERE t.hash = $1";
+                FROM refresh_tokens t JOIN sign_ins s ON s.id = t.sign_in_id \
+                JOIN accounts a ON a.id = s.account_id AND a.status = 'active' WHERE t.hash = $1";
     USED = "UPDATE sign_ins SET last_used_at = $2, expires_at = $3 WHERE id = $1";
     /// From then on it only waits for its deletion.
     END = "UPDATE sign_ins SET ended_at = $2, ended_because = $3, expires_at = $4 WHERE id = $1 AND ended_at IS NULL";

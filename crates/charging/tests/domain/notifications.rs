@@ -16,6 +16,9 @@ use crate::databases::{SOON, each_database, on};
 const LONG: Duration = Duration::from_secs(3600);
 const ADDRESS: &str = "anna@example.com";
 
+/// The columns of a row.
+type Columns = (String, i64, Option<String>, Option<Json<Value>>);
+
 /// What is stored of a mail.
 #[derive(Debug, PartialEq)]
 struct Row {
@@ -61,9 +64,8 @@ async fn oldest(db: &Db) -> Option<At> {
 
 async fn stored(tx: &mut Tx) -> Result<Vec<Row>, DbError> {
     let all = "SELECT state, attempts, recipient, data FROM mails ORDER BY id";
-    let rows: Vec<(String, i64, Option<String>, Option<Json<Value>>)> =
-        on!(tx, |c| sqlx::query_as(all).fetch_all(c).await)?;
-    let row = |(state, attempts, recipient, data): (_, _, _, Option<Json<Value>>)| Row {
+    let rows: Vec<Columns> = on!(tx, |c| sqlx::query_as(all).fetch_all(c).await)?;
+    let row = |(state, attempts, recipient, data): Columns| Row {
         state,
         attempts,
         recipient,

@@ -4,23 +4,26 @@ use async_trait::async_trait;
 use common::ids::{DriverToken, StationId};
 use embedded_db::rusqlite::{self, Connection, OptionalExtension, Transaction, params};
 
-use super::{EmbeddedStore, now_ms, unavailable};
-use crate::{AccessLists, Change, Changed, Entry, Listing, Page, PageQuery, Period, StoreError};
+use super::{EmbeddedStore, now_ms, public_access, unavailable};
+use crate::{AccessLists, Change, Changed, Entry, Grounds, Listing, Page, PageQuery, Period, StoreError};
 
 /// Maximum rows that one page of a search may examine.
 const SEARCHED: u32 = 10_000;
 
 #[async_trait]
 impl AccessLists for EmbeddedStore {
-    async fn contains(&self, station: StationId, token: &DriverToken) -> Result<bool, StoreError> {
+    async fn check(&self, station: StationId, token: &DriverToken) -> Result<Option<Grounds>, StoreError> {
         let pair = (station.to_string(), token.clone());
-        self.db.read(move |connection| allowed(connection, &pair.0, &pair.1)).await.map_err(unavailable)
+        self.db.read(move |connection| grounds(connection, &pair.0, &pair.1)).await.map_err(unavailable)
     }
 
-    async fn contains_many(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError> {
+    async fn check_many(
+        &self,
+        pairs: &[(StationId, DriverToken)],
+    ) -> Result<Vec<Option<Grounds>>, StoreError> {
         let pairs = pairs.to_vec();
         let all = move |connection: &Connection| {
-            pairs.iter().map(|(station, token)| allowed(connection, &station.to_string(), token)).collect()
+            pairs.iter().map(|(station, token)| grounds(connection, &station.to_string(), token)).collect()
         };
         self.db.read(all).await.map_err(unavailable)
     }
@@ -202,9 +205,12 @@ pub(super) fn forget_times(tx: &Transaction<'_>, station: &str, token: &DriverTo
     tx.prepare_cached(sql)?.execute(params![station, token.expose()]).map(drop)
 }
 
-fn allowed(connection: &Connection, station: &str, token: &DriverToken) -> rusqlite::Result<bool> {
+fn grounds(connection: &Connection, station: &str, token: &DriverToken) -> rusqlite::Result<Option<Grounds>> {
     let held = StoredRows::read(connection, station, token)?;
-    Ok(held.listed && !held.times.is_some_and(|(period, _)| period.is_over(now())))
+    if held.listed && !held.times.is_some_and(|(period, _)| period.is_over(now())) {
+        return Ok(Some(Grounds::List));
+    }
+    Ok(public_access::admits(connection, station, token)?.then_some(Grounds::Public))
 }
 
 /// Reads two columns; 0 or NULL means unbounded.
@@ -228,6 +234,6 @@ fn size(connection: &Connection, station: &str) -> rusqlite::Result<u64> {
     connection.prepare_cached(sql)?.query_row([station], |row| row.get::<_, i64>(0)).map(i64::unsigned_abs)
 }
 
-fn now() -> u64 {
+pub(super) fn now() -> u64 {
     now_ms().unsigned_abs()
 }

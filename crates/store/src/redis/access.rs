@@ -4,11 +4,14 @@
 use async_trait::async_trait;
 use common::clock;
 use common::ids::{DriverToken, StationId};
-use redis::Value;
+use redis::{Pipeline, Value};
 use uuid::Uuid;
 
+use super::public_access::PublicAnswers;
 use super::{RedisStore, unavailable};
-use crate::{AccessLists, Change, Changed, Entry, Listing, Millis, Page, PageQuery, Period, StoreError};
+use crate::{
+    AccessLists, Change, Changed, Entry, Grounds, Listing, Millis, Page, PageQuery, Period, StoreError,
+};
 
 /// The work limit of one search call: the number of SSCANs, and the members of each.
 const SEARCH_SCANS: u32 = 5;
@@ -76,16 +79,19 @@ impl RedisStore {
         script
     }
 
-    /// Adds an entry to a list that belongs to no station, and removes it again: no reader sees it.
+    /// Adds an entry to a list that belongs to no station, and removes it again: no reader sees it. Then it checks the
+    /// driver, as a user of Redis may lack the right to one of the commands.
     pub(super) async fn probe_access_lists(&self) -> Result<(), StoreError> {
         let station = StationId::from_uuid(Uuid::nil());
         let token = DriverToken::parse(PROBE_TOKEN).map_err(unavailable)?;
         let now = now_ms();
         let until = Some(now.saturating_add(60_000));
         let period = Period::new(None, until).map_err(unavailable)?;
-        let there_and_gone = [Change::Admit(Entry { token: token.clone(), period }), Change::Remove(token)];
+        let admit = Change::Admit(Entry { token: token.clone(), period });
+        let there_and_gone = [admit, Change::Remove(token.clone())];
         let script = self.change_script(station, &there_and_gone.each_ref(), now);
-        self.command::<Value>(&script).await.map(drop)
+        self.command::<Value>(&script).await?;
+        self.check_many(&[(station, token)]).await.map(drop)
     }
 
     /// Whether these drivers are in the sets, and the validity of their entries, in one round trip. A check afterwards
@@ -98,17 +104,16 @@ impl RedisStore {
             return Ok(Vec::new());
         }
         let mut pipe = redis::pipe();
+        self.ask_held(&mut pipe, pairs);
+        held(&self.proven(pipe).await?)
+    }
+
+    /// Adds the reads whose answers [`held`] takes.
+    fn ask_held(&self, pipe: &mut Pipeline, pairs: &[(StationId, DriverToken)]) {
         for (station, token) in pairs {
             pipe.cmd("SISMEMBER").arg(self.allowlist(*station)).arg(token.expose());
             pipe.cmd("HGET").arg(self.times(*station)).arg(token.expose());
         }
-        let answers = self.proven(pipe).await?;
-        let held = |pair: &[Value]| {
-            let listed: bool = redis::from_redis_value_ref(&pair[0]).map_err(unavailable)?;
-            let times: Option<String> = redis::from_redis_value_ref(&pair[1]).map_err(unavailable)?;
-            Ok((listed, times.and_then(|times| Some(parse_times(&times)?.1))))
-        };
-        answers.chunks_exact(2).map(held).collect()
     }
 
     /// The validity of these drivers' entries, in their order.
@@ -129,18 +134,34 @@ impl RedisStore {
 
 #[async_trait]
 impl AccessLists for RedisStore {
-    async fn contains(&self, station: StationId, token: &DriverToken) -> Result<bool, StoreError> {
-        let allowed = self.contains_many(&[(station, token.clone())]).await?;
-        Ok(allowed.first() == Some(&true))
+    async fn check(&self, station: StationId, token: &DriverToken) -> Result<Option<Grounds>, StoreError> {
+        let grounds = self.check_many(&[(station, token.clone())]).await?;
+        Ok(grounds.first().copied().flatten())
     }
 
-    async fn contains_many(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError> {
-        let (held, now) = (self.held(pairs).await?, now_ms());
-        // The scheduler may be late in removing the driver from the set.
-        Ok(held
-            .iter()
-            .map(|(listed, times)| *listed && !times.is_some_and(|times| times.is_over(now)))
-            .collect())
+    /// One round trip for lists and sets.
+    async fn check_many(
+        &self,
+        pairs: &[(StationId, DriverToken)],
+    ) -> Result<Vec<Option<Grounds>>, StoreError> {
+        if pairs.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut pipe = redis::pipe();
+        self.ask_held(&mut pipe, pairs);
+        self.ask_public(&mut pipe, pairs);
+        let mut answers = self.proven(pipe).await?;
+        let public = PublicAnswers::of(&mut answers)?;
+        let (held, now) = (held(&answers)?, now_ms());
+        let grounds = |(pair, (listed, times)): (usize, &(bool, Option<Period>))| {
+            // The scheduler may be late in removing the driver from the set.
+            if *listed && !times.is_some_and(|times| times.is_over(now)) {
+                Some(Grounds::List)
+            } else {
+                public.admits(pair, now).then_some(Grounds::Public)
+            }
+        };
+        Ok(held.iter().enumerate().map(grounds).collect())
     }
 
     async fn has_entries(&self, pairs: &[(StationId, DriverToken)]) -> Result<Vec<bool>, StoreError> {
@@ -220,6 +241,16 @@ impl AccessLists for RedisStore {
     }
 }
 
+/// The answers to `SISMEMBER` and `HGET` for each pair.
+fn held(answers: &[Value]) -> Result<Vec<(bool, Option<Period>)>, StoreError> {
+    let held = |pair: &[Value]| {
+        let listed: bool = redis::from_redis_value_ref(&pair[0]).map_err(unavailable)?;
+        let times: Option<String> = redis::from_redis_value_ref(&pair[1]).map_err(unavailable)?;
+        Ok((listed, times.and_then(|times| Some(parse_times(&times)?.1))))
+    };
+    answers.chunks_exact(2).map(held).collect()
+}
+
 /// The cursor of SSCAN and HSCAN.
 pub(super) fn scan_cursor(cursor: Option<&str>) -> Result<u64, StoreError> {
     cursor.unwrap_or("0").parse().map_err(|_| StoreError::BadCursor)
@@ -231,6 +262,6 @@ pub(super) fn parse_times(text: &str) -> Option<(bool, Period)> {
     Some((state == "w", Period::from_text(times)?))
 }
 
-fn now_ms() -> Millis {
+pub(super) fn now_ms() -> Millis {
     clock::now() / 1_000_000
 }

@@ -1,0 +1,44 @@
+//! OCPP 1.6 (edition 2) with the security paper (edition 3): what chargers send, and how they are answered.
+
+pub mod answers;
+pub mod from_charger;
+mod id_tag;
+pub mod metering;
+mod reader;
+mod words;
+
+pub use self::from_charger::Request;
+pub use self::id_tag::IdTag;
+pub use self::words::{
+    ChargePointStatus, Context, DiagnosticsStatus, FirmwareStatus, LogStatus, Phase, SignedFirmwareStatus,
+    StopReason,
+};
+
+/// The actions that 1.6 knows and a charger may not send, as they are ours.
+pub const OURS: &[&str] = &[
+    "CancelReservation",
+    "CertificateSigned",
+    "ChangeAvailability",
+    "ChangeConfiguration",
+    "ClearCache",
+    "ClearChargingProfile",
+    "DeleteCertificate",
+    "ExtendedTriggerMessage",
+    "GetCompositeSchedule",
+    "GetConfiguration",
+    "GetDiagnostics",
+    "GetInstalledCertificateIds",
+    "GetLocalListVersion",
+    "GetLog",
+    "InstallCertificate",
+    "RemoteStartTransaction",
+    "RemoteStopTransaction",
+    "ReserveNow",
+    "Reset",
+    "SendLocalList",
+    "SetChargingProfile",
+    "SignedUpdateFirmware",
+    "TriggerMessage",
+    "UnlockConnector",
+    "UpdateFirmware",
+];
