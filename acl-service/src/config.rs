@@ -8,8 +8,8 @@ use std::time::Duration;
 use http_server::config::ServerConfig;
 use http_server::settings::{API_KEY_BOOTSTRAP, BIND_ADDRESS};
 use service_runtime::settings::{
-    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_PORT, SHUTDOWN_GRACE_SEC, Setting, SettingError,
-    Settings,
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_PORT, PLATFORM_ACL_KEY, SHUTDOWN_GRACE_SEC, Setting,
+    SettingError, Settings,
 };
 use store::config::StoreConfig;
 use store::settings::REDIS_URL;
@@ -24,6 +24,7 @@ pub static SERVICE: Service = Service {
         &BIND_ADDRESS,
         &AUTHORIZATION_SERVICE_PORT,
         &AUTHORIZATION_SERVICE_KEY,
+        &PLATFORM_ACL_KEY,
         &API_KEY_BOOTSTRAP,
     ],
     settings: SETTINGS,
@@ -64,7 +65,7 @@ impl Config {
             store: StoreConfig::from_settings(settings)?,
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&AUTHORIZATION_SERVICE_PORT)?,
-            server: ServerConfig::from_settings(settings)?.admitting_the_worker(settings)?,
+            server: ServerConfig::from_settings(settings)?.admitting_services(settings)?,
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,
         })
     }

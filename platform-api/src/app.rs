@@ -14,13 +14,28 @@ use store::Store;
 use task_queue::Broker;
 use tokio_util::sync::CancellationToken;
 
+use authorization::AclAdmin;
 use authorization::config::BrokerConfig;
 
 use crate::accounts::{self, Parts, WaitingResets};
 use crate::config::Config;
+use crate::core_sync;
 use crate::live::Live;
 use crate::openapi;
 use crate::routes::routes;
+
+/// How long acl-service may take for one change of a request.
+const ACL_LIMIT: Duration = Duration::from_secs(25);
+/// The same for the bridge, which repeats what got no answer.
+const BRIDGE_LIMIT: Duration = Duration::from_secs(5);
+
+/// The clients of acl-service.
+struct AclClients {
+    /// Of requests.
+    requests: AclAdmin,
+    /// Of the bridge.
+    bridge: AclAdmin,
+}
 
 /// The service, bound but not yet serving.
 pub struct App {
@@ -31,6 +46,7 @@ pub struct App {
     live_streams: usize,
     accounts: Parts,
     resets: WaitingResets,
+    acl: AclClients,
     grace: Duration,
 }
 
@@ -61,6 +77,10 @@ impl App {
             live_streams: config.live_streams,
             accounts: parts,
             resets,
+            acl: AclClients {
+                requests: acl_admin(config, ACL_LIMIT)?,
+                bridge: acl_admin(config, BRIDGE_LIMIT)?,
+            },
             grace: config.grace,
         })
     }
@@ -94,8 +114,11 @@ impl App {
         let relaying = Box::pin(relay::run(&self.db, publisher, live.written(), relay_stops.clone()));
         let resets_stop = CancellationToken::new();
         let resetting = Box::pin(self.resets.carry_out(&self.db, resets_stop.clone()));
+        let bridge = core_sync::run(&self.db, &self.acl.bridge, live.changed(), relay_stops.clone());
+        let bridging = Box::pin(bridge);
         let serving = async {
-            let routes = routes(self.db.clone(), live.clone(), self.accounts.clone());
+            let admin = self.acl.requests.clone();
+            let routes = routes(self.db.clone(), live.clone(), self.accounts.clone(), admin);
             let serving = self.bound.serve("platform-api", routes, self.grace, shutdown);
             let served = tokio::select! {
                 served = serving => served,
@@ -107,7 +130,12 @@ impl App {
             resets_stop.cancel();
             served
         };
-        let (served, (), ()) = tokio::join!(serving, relaying, resetting);
+        let (served, (), (), ()) = tokio::join!(serving, relaying, resetting, bridging);
         served
     }
+}
+
+fn acl_admin(config: &Config, limit: Duration) -> Result<AclAdmin, Failure> {
+    let admin = AclAdmin::new(config.acl_service.clone(), &config.acl_access, limit);
+    admin.map_err(|error| Failure::broken(format!("the client of acl-service: {error}")))
 }

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
 
+use authorization::AclAccess;
 use authorization::config::BrokerConfig;
 use authorization::settings::BROKER_URL;
 use charging::accounts::signing_keys::SigningKey;
@@ -14,9 +15,13 @@ use http_server::config::ServerConfig;
 use http_server::settings::{API_KEY_BOOTSTRAP, BIND_ADDRESS};
 use service_runtime::Service;
 use service_runtime::metrics::Metric;
-use service_runtime::settings::{SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings};
+use service_runtime::settings::{
+    AUTHORIZATION_SERVICE_URL, PLATFORM_ACL_KEY, SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
+    TLS_CA_FILE,
+};
 use store::config::StoreConfig;
 use store::settings::REDIS_URL;
+use url::Url;
 
 use crate::settings::{
     ACCESS_TOKEN_SEC, AUTH_RATE_PER_MIN, JWT_KEY_FILE, LIVE_STREAMS, PLATFORM_ADMIN_PASSWORD,
@@ -27,11 +32,14 @@ use crate::settings::{
 pub static SERVICE: Service = Service {
     name: "platform-api",
     about: "Serves the charging platform over HTTP: locations, stations, and what happens, live. It keeps everything in \
-     the database, publishes events to the broker, and asks the store for API keys. Run as many instances as you need.",
+     the database, publishes events to the broker, keeps acl-service up to date, and asks the store for API keys. Run as \
+     many instances as you need.",
     matter_most: &[
         &DATABASE_URL,
         &BROKER_URL,
         &REDIS_URL,
+        &AUTHORIZATION_SERVICE_URL,
+        &PLATFORM_ACL_KEY,
         &BIND_ADDRESS,
         &PLATFORM_API_PORT,
         &API_KEY_BOOTSTRAP,
@@ -70,6 +78,10 @@ pub struct Config {
     pub broker: BrokerConfig,
     /// The store of the API keys.
     pub store: StoreConfig,
+    /// The URL of acl-service.
+    pub acl_service: Url,
+    /// The key to present to acl-service, and the authorities that may have signed its certificate.
+    pub acl_access: AclAccess,
     /// The address to listen on.
     pub bind: IpAddr,
     /// The port; 0 for any free one.
@@ -114,6 +126,11 @@ impl Config {
             database: DatabaseConfig::from_settings(settings)?.ok_or_else(|| settings.bad(&DATABASE_URL))?,
             broker: BrokerConfig::from_settings(settings)?,
             store: StoreConfig::from_settings(settings)?,
+            acl_service: settings.acl_service()?,
+            acl_access: AclAccess {
+                key: settings.list(&PLATFORM_ACL_KEY, |text| text.parse().ok())?.pop(),
+                authorities: settings.file(&TLS_CA_FILE)?,
+            },
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&PLATFORM_API_PORT)?,
             server: ServerConfig::from_settings(settings)?.requiring_keys(),

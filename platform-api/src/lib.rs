@@ -1,12 +1,15 @@
 //! platform-api: the charging platform over HTTP: accounts, locations, stations, and a live stream of what happens.
 
+mod access;
 mod accounts;
 mod answer;
 pub mod app;
 mod audit;
 mod auth;
 pub mod config;
+mod core_sync;
 mod error;
+mod fleets;
 mod idempotent;
 mod live;
 mod locations;
@@ -20,4 +23,5 @@ mod permissions;
 mod routes;
 pub mod settings;
 mod stations;
+mod tokens;
 mod users;

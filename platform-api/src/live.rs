@@ -12,7 +12,7 @@ use std::time::Duration;
 use ::metrics::gauge;
 use charging::events::Written;
 use charging::{Db, DbError, events};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, watch};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast, watch};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::event::LiveEvent;
@@ -38,6 +38,8 @@ pub(crate) struct Live {
     permits: Arc<Semaphore>,
     /// Notified when this process has written an event.
     written: Arc<Written>,
+    /// Notified then too: what acl-service must learn may have changed.
+    changed: Arc<Notify>,
     stopping: CancellationToken,
 }
 
@@ -62,7 +64,8 @@ impl Live {
         let (position, _) = watch::channel(None);
         gauge!(LIVE_STREAMS).set(0.0);
         let (permits, written) = (Arc::new(Semaphore::new(streams)), Arc::new(Written::new()));
-        Self { db, sender, accounts, position, permits, written, stopping }
+        let changed = Arc::new(Notify::new());
+        Self { db, sender, accounts, position, permits, written, changed, stopping }
     }
 
     /// What wakes the relay.
@@ -70,9 +73,15 @@ impl Live {
         &self.written
     }
 
+    /// What wakes the bridge to acl-service.
+    pub(crate) fn changed(&self) -> &Notify {
+        &self.changed
+    }
+
     /// Says that this process has written an event, so that it need not wait for the next look at the outbox.
     pub(crate) fn wake(&self) {
         self.written.notify_one();
+        self.changed.notify_one();
     }
 
     /// A new stream; `None` if the maximum number of streams is open. Waits until the outbox can be read.

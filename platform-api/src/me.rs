@@ -1,8 +1,11 @@
 //! `/api/v1/me`: the own account.
 
 pub(crate) mod erasure;
+pub(crate) mod fleets;
 pub(crate) mod second_factor;
 pub(crate) mod sign_ins;
+pub(crate) mod tokens;
+pub(crate) mod vehicles;
 
 use actix_web::web::{Data, Payload, delete, get, patch, post};
 use actix_web::{HttpRequest, HttpResponse};
@@ -32,7 +35,7 @@ use crate::{answer, patch, permissions};
 pub(crate) fn resources() -> Vec<Resource> {
     const OWN: Access = Access::Granted(permissions::OWN_ACCOUNT);
     let me = |path: &str, methods| resource(&format!("/api/v1/me{path}"), methods).without_query();
-    vec![
+    let account = vec![
         me("", &[("GET", OWN), ("PATCH", OWN), ("DELETE", OWN)])
             .route(get().to(show))
             .route(patch().to(change))
@@ -47,7 +50,9 @@ pub(crate) fn resources() -> Vec<Resource> {
         me("/second-factor", &[("POST", OWN)]).route(post().to(second_factor::begin)),
         me("/second-factor/confirm", &[("POST", OWN)]).route(post().to(second_factor::confirm)),
         me("/second-factor/remove", &[("POST", OWN)]).route(post().to(second_factor::remove)),
-    ]
+    ];
+    let own = vehicles::resources().into_iter().chain(tokens::resources()).chain(fleets::resources());
+    account.into_iter().chain(own).collect()
 }
 
 /// The own account

@@ -8,8 +8,10 @@ mod json;
 mod report;
 mod site;
 
+pub(crate) use self::csv::fields;
 pub(crate) use self::export::{__path_export, export};
 pub(crate) use self::import::{__path_import, import};
+pub(crate) use self::report::{Count, RefusedLine, Tally};
 
 /// The form of a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::routes::{self, resources};
-use crate::{audit, auth, live, locations, me, network, stations, users};
+use crate::{access, audit, auth, fleets, live, locations, me, network, stations, tokens, users};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -66,6 +66,62 @@ use crate::{audit, auth, live, locations, me, network, stations, users};
         me::second_factor::begin,
         me::second_factor::confirm,
         me::second_factor::remove,
+        me::vehicles::list,
+        me::vehicles::create,
+        me::vehicles::show,
+        me::vehicles::change,
+        me::vehicles::remove,
+        me::tokens::list,
+        me::tokens::create,
+        me::tokens::bind,
+        me::tokens::show,
+        me::tokens::change,
+        me::tokens::remove,
+        me::fleets::list,
+        me::fleets::show,
+        me::fleets::accept,
+        me::fleets::leave,
+        tokens::list,
+        tokens::create,
+        tokens::show,
+        tokens::change,
+        tokens::remove,
+        tokens::issue_code,
+        tokens::import::import,
+        tokens::groups::list,
+        tokens::groups::create,
+        tokens::groups::show,
+        tokens::groups::change,
+        tokens::groups::remove,
+        tokens::id_tags::list,
+        tokens::id_tags::show,
+        tokens::id_tags::put,
+        tokens::id_tags::remove,
+        fleets::list,
+        fleets::create,
+        fleets::show,
+        fleets::change,
+        fleets::remove,
+        fleets::members::list,
+        fleets::members::add,
+        fleets::members::show,
+        fleets::members::remove,
+        fleets::tokens::list,
+        fleets::tokens::add,
+        fleets::tokens::remove,
+        access::list,
+        access::allow,
+        access::deny,
+        access::groups::list,
+        access::groups::show,
+        access::groups::create,
+        access::groups::remove,
+        access::groups::stations,
+        access::groups::join,
+        access::groups::leave,
+        access::groups::tokens,
+        access::groups::admit,
+        access::groups::dismiss,
         users::list,
         users::show,
         users::change,
@@ -75,6 +131,9 @@ use crate::{audit, auth, live, locations, me, network, stations, users};
     tags(
         (name = "auth", description = "Registration, sign-in, and sign-out"),
         (name = "me", description = "The own account"),
+        (name = "tokens", description = "Cards and other tokens, their groups, and id tags, for operators"),
+        (name = "fleets", description = "Fleets, their members and tokens, for operators and payers"),
+        (name = "access", description = "Access lists of stations, and groups of stations, for operators"),
         (name = "users", description = "All accounts, for operators and administrators"),
         (name = "locations", description = "Sites with charging stations"),
         (name = "stations", description = "Charging stations with their EVSEs and connectors"),
@@ -90,6 +149,27 @@ pub fn document() -> utoipa::openapi::OpenApi {
     openapi::without_required_body(&mut document, &["erase_me"]);
     document
 }
+
+/// A type that documents a merge patch of a document.
+macro_rules! merge_patch {
+    ($(#[$about:meta])* $name:ident of $document:ty) => {
+        $(#[$about])*
+        pub(crate) struct $name;
+
+        impl utoipa::PartialSchema for $name {
+            fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+                $crate::openapi::all_optional(<$document as utoipa::PartialSchema>::schema())
+            }
+        }
+
+        impl utoipa::ToSchema for $name {
+            fn schemas(schemas: &mut Vec<(String, utoipa::openapi::RefOr<utoipa::openapi::Schema>)>) {
+                <$document as utoipa::ToSchema>::schemas(schemas);
+            }
+        }
+    };
+}
+pub(crate) use merge_patch;
 
 /// The schema of a merge patch of a document: its members, each optional, without the id.
 pub(crate) fn all_optional(draft: RefOr<Schema>) -> RefOr<Schema> {

@@ -2,7 +2,9 @@
 
 use std::str::FromStr;
 
+use actix_web::HttpRequest;
 use common::ids::{NotUuid, StationId};
+use http_server::conditional::IfMatch;
 use http_server::{Problem, body, input};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,6 +32,14 @@ impl FromStr for QueryId {
 /// 404 for an id.
 pub(crate) fn not_found() -> Problem {
     Problem::not_found("id", "there is none with this id")
+}
+
+/// Checks `If-Match` where it is optional.
+pub(crate) fn if_matches(request: &HttpRequest, version: i64) -> Result<(), Problem> {
+    match IfMatch::of(request) {
+        Ok(wanted) => wanted.check(version),
+        Err(_) => Ok(()),
+    }
 }
 
 /// The document after the patch. `fixed` are the members that only a new document may name.

@@ -23,6 +23,8 @@ permissions! {
     SEE_STATUS_LOG = "see what stations have sent", &[Role::Staff, Role::Operator, Role::Admin], READ;
     EXPORT_NETWORK = "export all locations and stations", &[Role::Operator, Role::Admin], READ;
     EDIT_NETWORK = "edit locations, stations and booking terms", &[Role::Operator, Role::Admin], OPERATE;
+    EDIT_ACCESS = "edit access lists, groups, tokens and fleets", &[Role::Operator, Role::Admin], OPERATE;
+    OWN_FLEETS = "see and manage the fleets that the account pays for", EVERYONE, OPERATE;
     SEE_USERS = "see accounts and the audit trail", &[Role::Staff, Role::Operator, Role::Admin], READ;
     EDIT_USERS = "change, block and erase accounts", &[Role::Admin], ADMIN;
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::web::{Data, ServiceConfig, delete, get, head, patch, post};
+use authorization::AclAdmin;
 use charging::Db;
 use http_server::openapi::refusals::Unavailable;
 use http_server::{Access, Problem, Resource, Status, healthz, resource, slow_resource};
@@ -11,15 +12,22 @@ use http_server::{Access, Problem, Resource, Status, healthz, resource, slow_res
 use crate::accounts::Parts;
 use crate::error::Answer;
 use crate::live::Live;
-use crate::{audit, auth, live, locations, me, network, permissions, stations, users};
+use crate::{
+    access, audit, auth, fleets, live, locations, me, network, permissions, stations, tokens, users,
+};
 
 /// An import limits each of its steps instead.
-const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
+pub(crate) const OF_ANY_LENGTH: Duration = Duration::from_secs(3600);
 
-pub(crate) fn routes(db: Db, live: Live, parts: Parts) -> impl Fn(&mut ServiceConfig) + Clone {
-    let (db, live, parts) = (Data::new(db), Data::new(live), Data::new(parts));
+pub(crate) fn routes(
+    db: Db,
+    live: Live,
+    parts: Parts,
+    admin: AclAdmin,
+) -> impl Fn(&mut ServiceConfig) + Clone {
+    let (db, live, parts, admin) = (Data::new(db), Data::new(live), Data::new(parts), Data::new(admin));
     move |config| {
-        config.app_data(db.clone()).app_data(live.clone()).app_data(parts.clone());
+        config.app_data(db.clone()).app_data(live.clone()).app_data(parts.clone()).app_data(admin.clone());
         for resource in resources() {
             config.service(resource);
         }
@@ -31,8 +39,9 @@ pub(crate) fn resources() -> Vec<Resource> {
     let readyz =
         resource("/readyz", &[("GET, HEAD", Access::Open)]).route(get().to(readyz)).route(head().to(readyz));
     let service = [healthz(), readyz].into_iter().chain(places()).chain(of_network()).chain(lively());
-    let accounts = auth::resources().into_iter().chain(me::resources()).chain(users::resources());
-    service.chain(accounts).chain(audit::resources()).collect()
+    let of_accounts = auth::resources().into_iter().chain(me::resources()).chain(users::resources());
+    let of_access = tokens::resources().into_iter().chain(fleets::resources()).chain(access::resources());
+    service.chain(of_accounts).chain(of_access).chain(audit::resources()).collect()
 }
 
 fn places() -> [Resource; 5] {

@@ -6,6 +6,7 @@ mod view;
 use actix_web::web::{Data, Path, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::Db;
+use charging::core_sync::{self, Subject};
 use charging::stations::charging_stations::{self, Station};
 use charging::stations::{ChargerName, StationDraft};
 use http_server::conditional::IfMatch;
@@ -23,7 +24,7 @@ pub(crate) use self::view::{StationChange, StationView};
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
 use crate::patch::{self, QueryId, path_id};
-use crate::permissions::is_known;
+use crate::permissions::{actor, is_known};
 use crate::{answer, idempotent, paging};
 
 /// 64 EVSEs with 256 connectors need less.
@@ -94,9 +95,11 @@ pub(crate) async fn list(db: Data<Db>, Query(query): Query<ListQuery>, request: 
         Invalid, Conflict, ConflictingReuse, BodyTooLarge, BodyTooSlow, UnsupportedMediaType, Unavailable))]
 pub(crate) async fn create(db: Data<Db>, live: Data<Live>, request: HttpRequest, payload: Payload) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
+    let actor = actor(&caller(&request));
     idempotent::once(&db, &live, &request, "POST /api/v1/stations", &body, async |tx| {
         let draft: StationDraft = body::document(&body)?;
         let station = charging_stations::create(tx, &draft).await?;
+        core_sync::attribute(tx, Subject::Station(station.row.id), &actor).await?;
         let (place, version) = (format!("/api/v1/stations/{}", station.row.id), station.row.version);
         Ok(answer::created(&place, version, &StationView::of(station, true)))
     })
@@ -137,6 +140,7 @@ pub(crate) async fn change(
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
     let id = path_id(&path)?;
+    let actor = actor(&caller(&request));
     let changed = db.write(async |tx| {
         let before = charging_stations::find(tx, id).await?.ok_or_else(patch::not_found)?;
         let (version, draft) = (before.row.version, before.draft());
@@ -147,7 +151,9 @@ pub(crate) async fn change(
         if changed == draft {
             return Ok(before);
         }
-        Ok::<_, ApiError>(charging_stations::update(tx, id, version, &changed).await?)
+        let station = charging_stations::update(tx, id, version, &changed).await?;
+        core_sync::attribute(tx, Subject::Station(id), &actor).await?;
+        Ok::<_, ApiError>(station)
     });
     let station = changed.await?;
     live.wake();
@@ -169,10 +175,13 @@ pub(crate) async fn remove(
     request: HttpRequest,
 ) -> Answer {
     let id = path_id(&path)?;
+    let actor = actor(&caller(&request));
     db.write(async |tx| {
         let before = charging_stations::find(tx, id).await?.ok_or_else(patch::not_found)?;
         IfMatch::of(&request)?.check(before.row.version)?;
-        Ok::<_, ApiError>(charging_stations::delete(tx, id, before.row.version).await?)
+        charging_stations::delete(tx, id, before.row.version).await?;
+        core_sync::attribute(tx, Subject::Station(id), &actor).await?;
+        Ok::<_, ApiError>(())
     })
     .await?;
     live.wake();

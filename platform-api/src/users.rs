@@ -4,6 +4,7 @@ use actix_web::web::{Data, Path, Payload, delete, get, patch};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::accounts::audit::{self, Act};
 use charging::accounts::{self, Account, AccountStatus, Filter, Language, Reason, erasure, roles};
+use charging::core_sync::{self, Subject};
 use charging::{At, Db, Tx};
 use common::role::{Role, RoleGrant};
 use http_server::openapi::refusals::{
@@ -236,6 +237,7 @@ async fn apply(tx: &mut Tx, id: Uuid, change: &UserChange, actor: &str) -> Resul
     }
     if let Some(status) = change.status {
         accounts::set_status(tx, id, status, reason).await?;
+        core_sync::attribute(tx, Subject::Account(id), actor).await?;
         audit::write(tx, &act("account.status", json!({"status": status}))).await?;
     }
     Ok(())

@@ -62,8 +62,11 @@ mod system {
     mod metrics;
     mod openapi;
     mod places;
+    mod platform_access;
+    mod platform_cards;
     mod platform_documents;
     mod platform_events;
+    mod platform_fleets;
     mod platform_gate;
     mod platform_idempotency;
     mod platform_live;

@@ -13,7 +13,7 @@ use common::api_key::ApiKey;
 use platform_api::settings::PLATFORM_API_PORT;
 use service_runtime::exit::Failure;
 use service_runtime::metrics::{self, Exposition};
-use service_runtime::settings::{AUTHORIZATION_SERVICE_KEY, Settings, without_password};
+use service_runtime::settings::{AUTHORIZATION_SERVICE_KEY, PLATFORM_ACL_KEY, Settings, without_password};
 use service_runtime::shutdown::{self, unless_stopped};
 use service_runtime::telemetry::LogConfig;
 use store::settings::{REDIS_HOST, REDIS_PORT, REDIS_URL};
@@ -61,14 +61,14 @@ impl System {
     /// # Errors
     /// Returns an error if a setting is bad, a dependency cannot be reached, or a port is taken.
     pub async fn build(settings: &Settings) -> Result<Self, Failure> {
-        let settings = &with_public_url(admitting_the_worker(settings.clone())?)?;
+        let settings = &with_public_url(admitting_services(settings.clone())?)?;
         // All settings are read first: a bad one must not surface when half of the system is running.
         let acl_config = acl_service::config::Config::from_settings(settings)?;
         let loopback_callbacks = acl_config.bind.is_loopback();
         let settings = if loopback_callbacks { allow_loopback(settings.clone()) } else { settings.clone() };
         let mut api_config = public_api::config::Config::from_settings(&settings)?;
         let mut worker_config = worker::config::Config::from_settings(&settings)?;
-        let platform_config = platform_api::config::Config::from_settings(&settings)?;
+        let mut platform_config = platform_api::config::Config::from_settings(&settings)?;
         if let Some(platform) = &mut worker_config.platform {
             platform.mail = platform.mail.clone().announcing(announce);
         }
@@ -81,6 +81,7 @@ impl System {
             let acl = acl_service::app::App::build(&acl_config, &store)?;
             let acl_address = acl.address();
             worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
+            platform_config.acl_service = worker_config.acl_service.clone();
             if let Some(charge_service) = &mut api_config.charge_service {
                 charge_service.acl_service = worker_config.acl_service.clone();
             }
@@ -238,14 +239,16 @@ fn allow_loopback(settings: Settings) -> Settings {
     settings.with([(&CALLBACK_ALLOWED_NETWORKS, networks)])
 }
 
-/// The worker's access checks need a key wherever other callers need one. If none is set, this process generates one
-/// that only it knows.
-fn admitting_the_worker(settings: Settings) -> Result<Settings, Failure> {
-    if settings.is_given(&AUTHORIZATION_SERVICE_KEY) {
-        return Ok(settings);
+/// The worker's access checks and the changes of platform-api need a key wherever other callers need one. If none is set,
+/// this process generates one that only it knows.
+fn admitting_services(mut settings: Settings) -> Result<Settings, Failure> {
+    for setting in [&AUTHORIZATION_SERVICE_KEY, &PLATFORM_ACL_KEY] {
+        if !settings.is_given(setting) {
+            let key = ApiKey::generate().map_err(Failure::broken)?;
+            settings = settings.with([(setting, key.reveal())]);
+        }
     }
-    let key = ApiKey::generate().map_err(Failure::broken)?;
-    Ok(settings.with([(&AUTHORIZATION_SERVICE_KEY, key.reveal())]))
+    Ok(settings)
 }
 
 /// A service that listens on all addresses is reached over loopback; over TLS by the name in its certificate, which is

@@ -16,6 +16,7 @@ pub mod second_factor;
 mod secret;
 pub mod sign_ins;
 pub mod signing_keys;
+pub mod vehicles;
 pub mod verification;
 
 use std::ops::Bound::{Excluded, Unbounded};
@@ -28,6 +29,7 @@ use uuid::Uuid;
 
 pub use self::address::Address;
 pub use self::error::AccountError;
+pub(crate) use self::names::prefix_pattern;
 pub use self::names::{Email, PersonName, Reason, TermsVersion, Username, comparable};
 pub use self::passwords::{Password, PasswordHash};
 pub use self::secret::Secret;
@@ -172,7 +174,7 @@ impl Account {
     }
 }
 
-/// Creates an account with the role of a driver.
+/// Creates an account with the role of a driver, and a token of the type `APP_USER`.
 ///
 /// # Errors
 /// Returns an error if the name is taken, or the database cannot be used.
@@ -191,6 +193,8 @@ pub async fn create(tx: &mut Tx, new: &NewAccount) -> Result<Account, AccountErr
     }
     roles::add(tx, id, common::role::Role::Driver).await?;
     happened(tx, "account.created", id, None).await?;
+    // What the account books and starts by, unless another token is named.
+    crate::tokens::create_app_token(tx, id, None).await?;
     find(tx, id).await?.ok_or(AccountError::NotFound)
 }
 
@@ -350,7 +354,7 @@ pub async fn set_status(
         }
         sign_ins::end_all(tx, id, None, sign_ins::Ending::Blocked).await?;
     }
-    crate::tokens::changed_account(tx, id).await?;
+    crate::tokens::changed_account(tx, id, status == AccountStatus::Blocked).await?;
     Ok(happened(tx, "account.updated", id, None).await?)
 }
 

@@ -6,8 +6,10 @@ pub mod accounts;
 pub mod billing;
 pub mod chargers;
 pub mod config;
+pub mod core_sync;
 pub mod db;
 pub mod events;
+pub mod fleets;
 pub mod idempotency;
 pub mod lease;
 pub mod maintenance;
@@ -37,7 +39,11 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("accounts::second_factor", accounts::second_factor::STATEMENTS),
     ("accounts::sign_ins", accounts::sign_ins::STATEMENTS),
     ("accounts::signing_keys", accounts::signing_keys::STATEMENTS),
+    ("accounts::vehicles", accounts::vehicles::STATEMENTS),
+    ("core_sync", core_sync::STATEMENTS),
     ("events", events::STATEMENTS),
+    ("fleets", fleets::STATEMENTS),
+    ("fleets::members", fleets::members::STATEMENTS),
     ("idempotency", idempotency::STATEMENTS),
     ("lease", lease::STATEMENTS),
     ("notifications", notifications::STATEMENTS),
@@ -45,9 +51,14 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("periodic", periodic::STATEMENTS),
     ("tokens::personal", tokens::personal::STATEMENTS),
     ("stations::charging_stations::evses", stations::charging_stations::evses::STATEMENTS),
+    ("stations::charging_stations::public", stations::charging_stations::public::STATEMENTS),
     ("stations::locations", stations::locations::STATEMENTS),
     ("stations::search", stations::search::STATEMENTS),
     ("stations::search::near", stations::search::near::STATEMENTS),
     ("stations::charging_stations", stations::charging_stations::STATEMENTS),
     ("stations::status_log", stations::status_log::STATEMENTS),
+    ("tokens", tokens::STATEMENTS),
+    ("tokens::changes", tokens::changes::STATEMENTS),
+    ("tokens::groups", tokens::groups::STATEMENTS),
+    ("tokens::members", tokens::members::STATEMENTS),
 ];

@@ -6,7 +6,7 @@ pub mod charging_stations;
 pub mod connectors;
 pub mod coordinates;
 mod error;
-mod id;
+pub(crate) mod id;
 pub mod locations;
 pub mod opening_times;
 pub mod search;

@@ -8,7 +8,9 @@ use crate::settings::{
     RATE_LIMIT_PER_SEC,
 };
 use common::api_key::{ApiKey, KeyId, Scope, Scopes, SecretHash};
-use service_runtime::settings::{AUTHORIZATION_SERVICE_KEY, Setting, SettingError, Settings};
+use service_runtime::settings::{
+    AUTHORIZATION_SERVICE_KEY, PLATFORM_ACL_KEY, Setting, SettingError, Settings,
+};
 
 use crate::client_address::TrustedProxies;
 use crate::rate_limit::Rate;
@@ -46,7 +48,7 @@ pub(crate) struct StaticKey {
     pub(crate) name: &'static str,
     pub(crate) hash: SecretHash,
     pub(crate) scopes: Scopes,
-    /// False for the worker, which asks as often as there are requests.
+    /// False for services, which ask as often as there are requests.
     pub(crate) limited: bool,
 }
 
@@ -89,13 +91,16 @@ impl ServerConfig {
         Self { mode: KeyMode::Required, ..self }
     }
 
-    /// The same for acl-service, which admits the worker's access checks by the key that both have in their settings.
+    /// The same for acl-service, which admits the worker's access checks and the changes of platform-api by the keys that
+    /// they have in their settings too.
     ///
     /// # Errors
-    /// Returns an error if the setting is not a key.
-    pub fn admitting_the_worker(mut self, settings: &Settings) -> Result<Self, SettingError> {
+    /// Returns an error if a setting is not a key.
+    pub fn admitting_services(mut self, settings: &Settings) -> Result<Self, SettingError> {
         let keys = settings.list(&AUTHORIZATION_SERVICE_KEY, |text| text.parse().ok())?;
         self.static_keys.extend(keys.iter().map(StaticKey::worker));
+        let keys = settings.list(&PLATFORM_ACL_KEY, |text| text.parse().ok())?;
+        self.static_keys.extend(keys.iter().map(StaticKey::platform));
         Ok(self)
     }
 }
@@ -109,5 +114,10 @@ impl StaticKey {
     fn worker(key: &ApiKey) -> Self {
         let (id, hash, scopes) = (key.id().clone(), key.hash(), Scopes::one(Scope::Authorize));
         Self { id, name: "AUTHORIZATION_SERVICE_KEY", hash, scopes, limited: false }
+    }
+
+    fn platform(key: &ApiKey) -> Self {
+        let (id, hash, scopes) = (key.id().clone(), key.hash(), Scopes::one(Scope::Acl));
+        Self { id, name: "platform-api", hash, scopes, limited: false }
     }
 }

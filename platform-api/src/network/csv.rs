@@ -265,7 +265,8 @@ fn text(value: &Value) -> String {
     }
 }
 
-fn fields(line: &str, delimiter: u8) -> Result<Vec<String>, Problem> {
+/// The fields of one line.
+pub(crate) fn fields(line: &str, delimiter: u8) -> Result<Vec<String>, Problem> {
     let mut reader =
         ::csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).from_reader(line.as_bytes());
     let bad = |error: ::csv::Error| Problem::invalid("line", format!("it is not CSV: {error}"));

@@ -32,7 +32,7 @@ pub(super) struct Report {
 /// How many were created, changed, or were already as the import has them
 #[derive(Debug, Serialize, Default, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(as = ImportTally)]
-pub(super) struct Tally {
+pub(crate) struct Tally {
     created: u64,
     changed: u64,
     unchanged: u64,
@@ -41,7 +41,7 @@ pub(super) struct Tally {
 /// A line that was refused
 #[derive(Debug, Serialize, ToSchema)]
 #[schema(as = RefusedNetworkLine)]
-pub(super) struct RefusedLine {
+pub(crate) struct RefusedLine {
     /// Its number
     line: u64,
     /// The member or the column at fault
@@ -59,14 +59,14 @@ pub(super) struct Counts {
 
 /// What became of one document.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Count {
+pub(crate) enum Count {
     Created,
     Changed,
     Unchanged,
 }
 
 impl Tally {
-    pub(super) fn add(&mut self, count: Count) {
+    pub(crate) fn add(&mut self, count: Count) {
         match count {
             Count::Created => self.created += 1,
             Count::Changed => self.changed += 1,
@@ -81,6 +81,12 @@ impl Tally {
     }
 }
 
+impl RefusedLine {
+    pub(crate) fn new(line: u64, field: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self { line, field: field.into(), reason: reason.into() }
+    }
+}
+
 impl Report {
     pub(super) fn applied(&mut self, lines: u64, counts: Counts) {
         self.valid += lines;
@@ -91,7 +97,7 @@ impl Report {
     pub(super) fn refuse(&mut self, line: u64, field: String, reason: String, max_refusals: usize) {
         self.refused += 1;
         if self.refusals.len() < max_refusals {
-            self.refusals.push(RefusedLine { line, field, reason });
+            self.refusals.push(RefusedLine::new(line, field, reason));
         } else {
             self.refusals_not_named += 1;
         }

@@ -143,6 +143,10 @@ CREATE TABLE tokens (
     id_tag text,
     id_tag_key text UNIQUE,
     status text NOT NULL,
+    -- `owner`, or `operator`: a block by an operator is not lifted by the owner.
+    blocked_by text,
+    -- The account is blocked, and its tokens with it.
+    owner_blocked boolean NOT NULL,
     whitelist text NOT NULL,
     expires_at timestamptz,
     -- SHA-256 of the code that is printed on a card which has no account yet.

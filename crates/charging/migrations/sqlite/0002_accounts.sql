@@ -143,6 +143,10 @@ CREATE TABLE tokens (
     id_tag TEXT,
     id_tag_key TEXT UNIQUE,
     status TEXT NOT NULL,
+    -- `owner`, or `operator`: a block by an operator is not lifted by the owner.
+    blocked_by TEXT,
+    -- The account is blocked, and its tokens with it.
+    owner_blocked INTEGER NOT NULL,
     whitelist TEXT NOT NULL,
     expires_at INTEGER,
     -- SHA-256 of the code that is printed on a card which has no account yet.

@@ -65,7 +65,7 @@ pub(super) fn key(text: &str) -> String {
 }
 
 /// A pattern for `LIKE … ESCAPE '!'`.
-pub(super) fn prefix_pattern(prefix: &str) -> String {
+pub(crate) fn prefix_pattern(prefix: &str) -> String {
     let mut pattern = String::new();
     for one in key(prefix).chars().filter(|one| *one != '\0') {
         if matches!(one, '%' | '_' | '!') {

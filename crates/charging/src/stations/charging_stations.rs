@@ -1,6 +1,7 @@
 //! Charging stations, their EVSEs and connectors.
 
 pub mod evses;
+pub mod public;
 
 use std::collections::BTreeSet;
 
@@ -13,6 +14,7 @@ use super::connectors::Access;
 use super::error::{Refused, StationError};
 use super::status_log::{self, Sent};
 use super::{ChargerName, Label, id, locations, search};
+use crate::core_sync::{self, Subject};
 use crate::db::{At, DbError, Tx, filled, on, row, statements};
 use crate::events::{self, Happened};
 
@@ -180,6 +182,7 @@ pub async fn create(tx: &mut Tx, draft: &StationDraft) -> Result<Station, Statio
         let charger = draft.charger.as_ref().map(ChargerName::as_str);
         search::add(tx, location, charger.into_iter().flat_map(search::words), true).await?;
     }
+    core_sync::note(tx, Subject::Station(id), None).await?;
     happened(tx, "station.created", id, draft.location_id, serde_json::json!({})).await?;
     find(tx, id).await?.ok_or(StationError::NotFound)
 }
@@ -253,6 +256,9 @@ pub async fn update(
             set_words(tx, location).await?;
         }
     }
+    if draft.access.unwrap_or(Access::Public) != before.access {
+        core_sync::note(tx, Subject::Station(id), None).await?;
+    }
     happened(tx, "station.updated", id, draft.location_id, serde_json::json!({})).await?;
     find(tx, id).await?.ok_or(StationError::NotFound)
 }
@@ -274,6 +280,7 @@ pub async fn delete(tx: &mut Tx, id: Uuid, version: i64) -> Result<(), StationEr
     if let Some(location) = before.location_id {
         set_words(tx, location).await?;
     }
+    core_sync::note(tx, Subject::Station(id), None).await?;
     happened(tx, "station.deleted", id, before.location_id, serde_json::json!({})).await?;
     Ok(())
 }

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod accounts;
+mod core_sync;
 mod databases;
 mod drafts;
 mod erasure;
+mod fleets;
 mod idempotency;
 mod leases;
 mod locations;
@@ -21,5 +23,6 @@ mod second_factors;
 mod sign_ins;
 mod stations;
 mod statuses;
+mod tokens;
 mod transactions;
 mod verification;

@@ -2,11 +2,13 @@
 
 crate::settings! {
     AUTHORIZATION_SERVICE_URL = "http://127.0.0.1", "http://HOST or https://HOST; a port in it takes precedence over AUTHORIZATION_SERVICE_PORT",
-        "acl-service's URL for the worker, and for public-api with CHARGE_SERVICE_API; by default https://localhost if TLS_CERT_FILE is set", url;
+        "acl-service's URL for the worker and platform-api, and for public-api with CHARGE_SERVICE_API; by default https://localhost if TLS_CERT_FILE is set", url;
     AUTHORIZATION_SERVICE_PORT = "5000", "a port; acl-service takes 0 for any free one",
-        "The port that acl-service listens on, and that the worker calls";
+        "The port that acl-service listens on, and that the worker and platform-api call";
     AUTHORIZATION_SERVICE_KEY = "", "vg_<id>_<secret>, with a secret of at least 40 letters and digits; several separated by commas",
         "The key that the worker presents to acl-service (the last one); acl-service, with the same setting, accepts any of them", secret;
+    PLATFORM_ACL_KEY = "", "vg_<id>_<secret>, with a secret of at least 40 letters and digits; several separated by commas",
+        "The key that platform-api presents to acl-service to change access (the last one); acl-service, with the same setting, accepts any of them", secret;
     TLS_CERT_FILE = "", "a PEM file with the certificate and its chain; requires TLS_KEY_FILE",
         "Serves every listener over TLS; reloaded when it changes";
     TLS_KEY_FILE = "", "a PEM file with the private key; requires TLS_CERT_FILE",
