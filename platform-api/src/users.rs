@@ -219,7 +219,7 @@ pub(crate) async fn erase(
     let actor = actor(&caller(&request));
     db.write(async |tx| {
         accounts::find(tx, id).await?.ok_or_else(not_found)?;
-        let ErasureReason { reason } = body::json(&body)?;
+        let ErasureReason { reason } = body::document(&body)?;
         Ok::<_, ApiError>(erasure::erase(tx, id, &actor, Some(reason.as_str())).await?)
     })
     .await?;

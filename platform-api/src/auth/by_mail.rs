@@ -57,7 +57,7 @@ pub(crate) async fn verify(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let MailedCode { code } = body::json(&body)?;
+    let MailedCode { code } = body::document(&body)?;
     parts.limits.address(&request)?;
     use_code(&db, &code).await?;
     Ok(HttpResponse::Ok().json(MessageView { message: "Address verified" }))
@@ -94,7 +94,7 @@ pub(crate) async fn request_reset(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let ResetRequest { email } = body::json(&body)?;
+    let ResetRequest { email } = body::document(&body)?;
     ask_for_reset(&db, &parts, &request, email).await?;
     Ok(HttpResponse::Accepted()
         .json(MessageView { message: "If an account has this address, a mail is on its way" }))
@@ -114,7 +114,7 @@ pub(crate) async fn confirm_reset(
     payload: Payload,
 ) -> Answer {
     let body = body::read(&request, payload, MAX_BODY).await?;
-    let NewPassword { code, password } = body::json(&body)?;
+    let NewPassword { code, password } = body::document(&body)?;
     parts.limits.address(&request)?;
     reset(&db, &live, &parts, &code, password).await?;
     Ok(HttpResponse::Ok().json(MessageView { message: "Password changed" }))

@@ -72,7 +72,7 @@ pub(crate) async fn erase(
         .await?;
     IfMatch::of(&request)?.check(account.version)?;
     let Confirmation { password } =
-        if body.is_empty() { Confirmation::default() } else { body::json(&body)? };
+        if body.is_empty() { Confirmation::default() } else { body::document(&body)? };
     let is_recent = sign_in.is_some_and(|sign_in| sign_in.authenticated_at.plus(RECENT) >= At::now());
     match password {
         Some(password) => drop(confirmed(&db, &parts, &request, password).await?),

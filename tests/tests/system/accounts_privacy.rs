@@ -259,7 +259,14 @@ async fn on_servers_a_person_who_left_is_found_nowhere() {
     assert_eq!(search.with(MARK), ["mail folder"], "as the table says");
     let id = person.id.to_string();
     let ids = search.with(&id);
-    let allowed = ["database: audit", "database: erasures", "database: mails", "database: outbox", "log"];
+    let allowed = [
+        "database: audit",
+        "database: core_changes",
+        "database: erasures",
+        "database: mails",
+        "database: outbox",
+        "log",
+    ];
     assert!(ids.iter().all(|place| allowed.contains(place)), "{ids:?}");
     let pseudonyms = search.with(PSEUDONYM);
     let allowed = ["database: core_changes", "queues", "store"];
