@@ -40,7 +40,7 @@ enum SyncError {
     Database(#[from] DbError),
     #[error(transparent)]
     Core(#[from] AclAdminError),
-    #[error("acl-service was changed by somebody else meanwhile; both sets are written anew")]
+    #[error("another process has changed acl-service meanwhile; both sets are written anew")]
     Interrupted,
     #[error("the lease was lost meanwhile")]
     NotHeld,
@@ -91,6 +91,9 @@ impl CoreSync<'_> {
             if self.admin.version().await? != version(batch.version) {
                 self.compared = None;
                 self.rebuild(batch.version).await?;
+                // The batch may have states that are older than those that were written.
+                self.compared = Some(Instant::now());
+                continue;
             }
             self.compared = Some(Instant::now());
             if batch.is_empty() {

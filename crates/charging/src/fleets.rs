@@ -1,4 +1,4 @@
-//! Fleets: accounts whose charging somebody else pays for.
+//! Fleets: accounts whose charging another one pays for.
 
 pub mod members;
 

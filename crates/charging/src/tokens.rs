@@ -18,7 +18,7 @@ use uuid::Uuid;
 pub use self::bind_code::BindCode;
 pub use self::changes::{TokenTerms, bind, issue_code, remove, set_code, set_fleet, set_own_status, update};
 pub use self::groups::Group;
-pub use self::members::Member;
+pub use self::members::{Member, erase};
 pub use self::names::{IdTag, TokenUid, random_driver_token};
 pub use self::personal::StoredToken;
 pub(crate) use self::personal::{erase, stored};

@@ -15,9 +15,9 @@ pub(super) enum NotApplied {
 }
 
 /// Applies a location with its stations in a transaction. A dry run is rolled back.
-pub(super) async fn apply(db: &Db, site: &Site, dry_run: bool) -> Result<Counts, NotApplied> {
+pub(super) async fn apply(db: &Db, site: &Site, dry_run: bool, actor: &str) -> Result<Counts, NotApplied> {
     db.write(async |tx| {
-        let counts = site.apply(tx).await?;
+        let counts = site.apply(tx, actor).await?;
         if dry_run { Err(NotApplied::DryRun(counts)) } else { Ok(counts) }
     })
     .await

@@ -12,7 +12,7 @@ use charging::Db;
 use futures_util::StreamExt;
 use http_server::body::lines::{Line, Lines};
 use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
-use http_server::{Problem, Query, body, query};
+use http_server::{Problem, Query, body, caller, query};
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
@@ -23,6 +23,7 @@ use super::site::Site;
 use super::{Format, json};
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::permissions::actor;
 
 const NAMED: usize = 100;
 const MAX_NAMED: usize = 10_000;
@@ -61,6 +62,8 @@ struct Import {
     db: Data<Db>,
     dry_run: bool,
     max_refusals: usize,
+    /// Who imports, for the audit trail.
+    actor: String,
     report: Report,
     /// What this import is about so far, as hashes: nothing may be there twice.
     seen: HashSet<u64>,
@@ -101,7 +104,8 @@ pub(crate) async fn import(
     let format = format(&request)?;
     let report = Report { dry_run, ..Report::default() };
     let (seen, hasher) = (HashSet::new(), RandomState::new());
-    let mut import = Import { db, dry_run, max_refusals, report, seen, hasher };
+    let actor = actor(&caller(&request));
+    let mut import = Import { db, dry_run, max_refusals, actor, report, seen, hasher };
     let done = match format {
         Format::Json => {
             let text = body::read(&request, payload, MAX_JSON).await?;
@@ -314,7 +318,7 @@ impl Import {
         let mut tries = 0;
         loop {
             tries += 1;
-            let error = match apply(&self.db, site, self.dry_run).await {
+            let error = match apply(&self.db, site, self.dry_run, &self.actor).await {
                 Ok(counts) | Err(NotApplied::DryRun(counts)) => {
                     self.report.applied(of.lines(), counts);
                     self.report.applied_through_line = of.last_line();

@@ -1,6 +1,7 @@
 //! A location with its stations, as an import has them, and its way into the database.
 
 use charging::Tx;
+use charging::core_sync::{self, Subject};
 use charging::stations::charging_stations::{self, Station};
 use charging::stations::{EvseDraft, LocationDraft, StationDraft, locations};
 use http_server::{Problem, input};
@@ -66,7 +67,7 @@ impl Site {
     }
 
     /// Creates or changes the location and its stations: all of it or nothing.
-    pub(super) async fn apply(&self, tx: &mut Tx) -> Result<Counts, ApiError> {
+    pub(super) async fn apply(&self, tx: &mut Tx, actor: &str) -> Result<Counts, ApiError> {
         let mut counts = Counts::default();
         let location = match &self.location {
             None => None,
@@ -78,7 +79,11 @@ impl Site {
         };
         for (index, members) in self.stations.iter().enumerate() {
             let applied = apply_station(tx, location, index, members).await;
-            counts.stations.add(applied.map_err(|error| error.below(&format!("stations.{index}")))?);
+            let (id, count) = applied.map_err(|error| error.below(&format!("stations.{index}")))?;
+            if count != Count::Unchanged {
+                core_sync::attribute(tx, Subject::Station(id), actor).await?;
+            }
+            counts.stations.add(count);
         }
         Ok(counts)
     }
@@ -119,7 +124,7 @@ async fn apply_station(
     location: Option<Uuid>,
     index: usize,
     members: &Members,
-) -> Result<Count, ApiError> {
+) -> Result<(Uuid, Count), ApiError> {
     let mut members = members.clone();
     if let Some(location) = location {
         members.insert("location_id".to_owned(), location.to_string().into());
@@ -143,17 +148,17 @@ async fn apply_station(
         let mut draft: StationDraft = input::document(&Value::Object(members))?;
         draft.id = Some(id);
         charging_stations::create(tx, &draft).await?;
-        return Ok(Count::Created);
+        return Ok((id, Count::Created));
     };
     let known = before.draft();
     keep_tariffs(&mut members, &known);
     let draft: StationDraft = patch::with(&known, without_id(&members))?;
     let draft = draft.with_ids_of(&known);
     if draft == known {
-        return Ok(Count::Unchanged);
+        return Ok((id, Count::Unchanged));
     }
     charging_stations::update(tx, id, before.row.version, &draft).await?;
-    Ok(Count::Changed)
+    Ok((id, Count::Changed))
 }
 
 /// Fills in the tariffs of EVSEs that are not given: the list of EVSEs is replaced as a whole, and CSV has no tariffs.

@@ -205,7 +205,7 @@ async fn an_import_names_what_it_refuses_and_may_be_repeated() {
         json!({"id_tag": "A1", "username": "ada", "parent_id_tag": "FLEET"}).to_string(),
         json!({"id_tag": "A2", "uid": "04A2", "bind_code": true, "whitelist": "allowed"}).to_string(),
         String::new(),
-        json!({"id_tag": "A3", "username": "nobody"}).to_string(),
+        json!({"id_tag": "A3", "username": "unknown"}).to_string(),
         json!({"id_tag": "A3", "colour": "red"}).to_string(),
         "{".to_owned(),
         json!({"id_tag": "A1", "uid": "other"}).to_string(),

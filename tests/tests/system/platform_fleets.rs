@@ -59,7 +59,7 @@ async fn a_payer_manages_the_own_fleet_and_sees_no_other() {
         platform.patch(fleet.place(), "*", &json!({"vat_id": "de 1"})).await.refusal(),
         (400, "vat_id")
     );
-    let nobody = platform.post("/api/v1/fleets", &json!({"name": "X", "payer_id": fleet.id()})).await;
-    assert_eq!(nobody.refusal(), (409, "payer_id"));
+    let unknown = platform.post("/api/v1/fleets", &json!({"name": "X", "payer_id": fleet.id()})).await;
+    assert_eq!(unknown.refusal(), (409, "payer_id"));
     assert_eq!(platform.delete(fleet.place(), "*").await.status, 204);
 }

@@ -168,6 +168,7 @@ CREATE TABLE core_changes (
     key text NOT NULL,
     actor text
 );
+CREATE INDEX core_changes_key ON core_changes (key);
 -- One row: the number of the last changes that acl-service has.
 CREATE TABLE core_state (version bigint NOT NULL);
 INSERT INTO core_state VALUES (0);

@@ -168,6 +168,7 @@ CREATE TABLE core_changes (
     key TEXT NOT NULL,
     actor TEXT
 ) STRICT;
+CREATE INDEX core_changes_key ON core_changes (key);
 -- One row: the number of the last changes that acl-service has.
 CREATE TABLE core_state (version INTEGER NOT NULL) STRICT;
 INSERT INTO core_state VALUES (0);

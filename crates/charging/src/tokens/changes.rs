@@ -137,7 +137,7 @@ async fn store(
         return Err(if exists { AccountError::Stale } else { AccountError::NotFound });
     }
     if terms.user_id.is_some() {
-        // A card with an owner cannot be bound by somebody else.
+        // A card with an owner cannot be bound to another account by its code.
         on!(tx, |c| sqlx::query(FORGET_CODE).bind(before.id).execute(c).await.map(drop))
             .map_err(DbError::from)?;
     }

@@ -83,7 +83,11 @@ pub async fn create(tx: &mut Tx, name: &IdTag) -> Result<Group, AccountError> {
 pub async fn named_or_new(tx: &mut Tx, name: &IdTag) -> Result<Group, AccountError> {
     match by_name(tx, name).await? {
         Some(group) => Ok(group),
-        None => create(tx, name).await,
+        None => match create(tx, name).await {
+            // Another transaction was first.
+            Err(AccountError::Conflict(_)) => by_name(tx, name).await?.ok_or(AccountError::NotFound),
+            created => created,
+        },
     }
 }
 
@@ -115,7 +119,7 @@ pub async fn list(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Group>, Db
     found.into_iter().map(Group::try_from).collect()
 }
 
-/// Gives a group another name.
+/// Renames a group.
 ///
 /// # Errors
 /// Returns an error if the name is taken, the group is gone, or the database cannot be used.

@@ -78,8 +78,10 @@ pub async fn ids_of(tx: &mut Tx, tokens: &[DriverToken]) -> Result<HashMap<Drive
     let mut ids = HashMap::new();
     for some in tokens.chunks(AT_ONCE) {
         let texts = texts(some);
-        let found: Vec<(Uuid, String)> =
-            on!(tx, |c| { texts.fold(sqlx::query_as(IDS), sqlx::query::QueryAs::bind).fetch_all(c).await })?;
+        let found: Vec<(Uuid, String)> = on!(tx, |c| {
+            let query = sqlx::query_as(IDS);
+            texts.fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
+        })?;
         for (id, text) in found {
             ids.insert(parse(&text)?, id);
         }
