@@ -34,7 +34,6 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("accounts::audit", accounts::audit::STATEMENTS),
     ("accounts::codes", accounts::codes::STATEMENTS),
     ("accounts::erasure", accounts::erasure::STATEMENTS),
-    ("accounts::export", accounts::export::STATEMENTS),
     ("accounts::roles", accounts::roles::STATEMENTS),
     ("accounts::second_factor", accounts::second_factor::STATEMENTS),
     ("accounts::sign_ins", accounts::sign_ins::STATEMENTS),

@@ -9,13 +9,12 @@ use super::audit::{self, Act};
 use super::{Account, AccountError, happened, mails, roles};
 use crate::db::{At, DbError, Tx, on, row, statements};
 use crate::stations::Refused;
-use crate::{idempotency, notifications, tokens};
+use crate::{fleets, idempotency, notifications, tokens};
 
 statements! {
     DELETE = "DELETE FROM accounts WHERE id = $1";
     RECORD = "INSERT INTO erasures (account_id, at) VALUES ($1, $2) ON CONFLICT DO NOTHING";
     LIST = "SELECT account_id, at FROM erasures WHERE account_id > $1 ORDER BY account_id LIMIT $2";
-    PAYS_FOR = "SELECT COUNT(*) FROM fleets WHERE payer_id = $1";
 }
 
 /// The documents that are kept, as law requires.
@@ -78,8 +77,9 @@ pub async fn list(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Erasure>, 
 /// What has to be settled before the account can be erased, by the field that names it. A module that holds something of
 /// that kind adds it here: `session`, `reservation`, `invoice`, `dispute`.
 async fn open_matter(tx: &mut Tx, account: Uuid) -> Result<Option<Refused>, DbError> {
-    let (fleets,): (i64,) = on!(tx, |c| sqlx::query_as(PAYS_FOR).bind(account).fetch_one(c).await)?;
-    Ok((fleets > 0).then(|| Refused::new("fleet", "the account pays for a fleet: name another payer first")))
+    let pays_for = fleets::list(tx, Some(account), Uuid::nil(), 1).await?;
+    Ok((!pays_for.is_empty())
+        .then(|| Refused::new("fleet", "the account pays for a fleet: name another payer first")))
 }
 
 async fn carry_out(tx: &mut Tx, account: &Account, actor: &str, reason: Option<&str>) -> Result<(), DbError> {

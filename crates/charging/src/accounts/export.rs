@@ -8,15 +8,16 @@ use uuid::Uuid;
 
 use super::codes::{self, Purpose};
 use super::sign_ins::{self, StoredSignIn};
+use super::vehicles::{self, Vehicle};
 use super::{Account, Address, roles};
-use crate::db::{At, DbError, Tx, on, row, statements};
+use crate::db::{At, DbError, Tx};
+use crate::fleets::members::{self, FleetMember, MemberStatus};
 use crate::notifications::Language;
+use crate::stations::connectors::Standard;
 use crate::tokens::{self, StoredToken};
 
-statements! {
-    VEHICLES = "SELECT id, name, plate, connector, max_power_w, battery_wh, created_at, updated_at FROM vehicles \
-                WHERE account_id = $1 ORDER BY id";
-}
+/// More than an account may have.
+const ALL: i64 = 10_000;
 
 /// Everything that is stored about the owner of an account
 #[derive(Debug, Clone, Serialize, ToSchema)]
@@ -79,6 +80,8 @@ pub struct StoredProfile {
     pub second_factor: bool,
     /// What the owner has consented to
     pub consents: Vec<Consent>,
+    /// The fleets that it belongs to, or is invited to
+    pub fleets: Vec<StoredMembership>,
     /// Where the account was signed in
     pub sign_ins: Vec<StoredSignIn>,
     /// When it was created
@@ -99,30 +102,62 @@ pub struct Consent {
     pub at: Option<At>,
 }
 
-row! {
-    /// A vehicle, as it is stored
-    #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-    pub struct StoredVehicle {
-        /// Its id
-        pub id: Uuid,
-        /// Its name
-        pub name: String,
-        /// Its number plate
-        #[schema(required)]
-        pub plate: Option<String>,
-        /// Its connector
-        #[schema(required)]
-        pub connector: Option<String>,
-        /// The highest power that it takes
-        #[schema(required)]
-        pub max_power_w: Option<i64>,
-        /// The capacity of its battery
-        #[schema(required)]
-        pub battery_wh: Option<i64>,
-        /// When it was entered
-        pub created_at: At,
-        /// When it was last changed
-        pub updated_at: At,
+/// A membership of a fleet
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StoredMembership {
+    /// The fleet
+    pub fleet_id: Uuid,
+    /// Whether the account has accepted
+    pub status: MemberStatus,
+    /// Since when it has this status
+    pub since: At,
+}
+
+/// A vehicle, as it is stored
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct StoredVehicle {
+    /// Its id
+    pub id: Uuid,
+    /// Its name
+    pub name: String,
+    /// Its number plate
+    #[schema(required)]
+    pub plate: Option<String>,
+    /// Its connector
+    #[schema(required)]
+    pub connector: Option<Standard>,
+    /// The highest power that it takes
+    #[schema(required)]
+    pub max_power_w: Option<i64>,
+    /// The capacity of its battery
+    #[schema(required)]
+    pub battery_wh: Option<i64>,
+    /// When it was entered
+    pub created_at: At,
+    /// When it was last changed
+    pub updated_at: At,
+}
+
+impl From<Vehicle> for StoredVehicle {
+    fn from(vehicle: Vehicle) -> Self {
+        let Vehicle { id, draft, created_at, updated_at, .. } = vehicle;
+        Self {
+            id,
+            name: draft.name.as_str().to_owned(),
+            plate: draft.plate.map(|plate| plate.as_str().to_owned()),
+            connector: draft.connector,
+            max_power_w: draft.max_power_w,
+            battery_wh: draft.battery_wh,
+            created_at,
+            updated_at,
+        }
+    }
+}
+
+impl From<FleetMember> for StoredMembership {
+    fn from(member: FleetMember) -> Self {
+        let FleetMember { fleet_id, status, since, .. } = member;
+        Self { fleet_id, status, since }
     }
 }
 
@@ -132,8 +167,9 @@ row! {
 /// Returns an error if the database cannot be used.
 pub async fn export(tx: &mut Tx, account: Account) -> Result<Export, DbError> {
     let id = account.id;
+    let vehicles = vehicles::list(tx, id, Uuid::nil(), ALL).await?;
     Ok(Export {
-        vehicles: on!(tx, |c| sqlx::query_as(VEHICLES).bind(id).fetch_all(c).await)?,
+        vehicles: vehicles.into_iter().map(StoredVehicle::from).collect(),
         tokens: tokens::stored(tx, id).await?,
         profile: profile(tx, account).await?,
         reservations: Vec::new(),
@@ -148,6 +184,7 @@ pub async fn export(tx: &mut Tx, account: Account) -> Result<Export, DbError> {
 async fn profile(tx: &mut Tx, account: Account) -> Result<StoredProfile, DbError> {
     let (id, at) = (account.id, account.terms_at);
     let terms = account.terms_version.map(|version| Consent { to: "terms", version, at });
+    let fleets = members::of_account(tx, id, Uuid::nil(), ALL).await?;
     Ok(StoredProfile {
         id,
         username: account.username,
@@ -161,6 +198,7 @@ async fn profile(tx: &mut Tx, account: Account) -> Result<StoredProfile, DbError
         status_reason: account.status_reason,
         second_factor: account.totp_confirmed,
         consents: terms.into_iter().collect(),
+        fleets: fleets.into_iter().map(StoredMembership::from).collect(),
         sign_ins: sign_ins::stored(tx, id).await?,
         created_at: account.created_at,
         updated_at: account.updated_at,

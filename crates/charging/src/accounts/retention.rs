@@ -79,7 +79,13 @@ pub const TABLE: &[Kept] = &[
         "delivery",
         "deleted, except for the mail about the erasure until it is sent",
     ),
-    kept("database: `idempotency_keys`", "the answers to POST requests", "24 hours", "repeats", "deleted"),
+    kept(
+        "database: `idempotency_keys`",
+        "the answers to POST requests",
+        "24 hours",
+        "repeats",
+        "deleted; answers that others got about the account stay for their 24 hours",
+    ),
     kept(
         "database: `audit`",
         "ids, what was done, and the reason in the words of who did it",
@@ -113,7 +119,7 @@ pub const TABLE: &[Kept] = &[
         "driver tokens",
         "until removed, or the end of their validity",
         "decisions",
-        "tokens of accounts are removed; entries that were made by hand stay until they are removed by hand",
+        "tokens are no members any more; entries of stations and groups stay until they are removed, as pseudonyms",
     ),
     kept(
         "store: decision records",
