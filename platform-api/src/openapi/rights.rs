@@ -68,6 +68,11 @@ const TABLE: &[Row] = &[
             "* /api/v1/me/**",
         ],
     },
+    // Fleets: the account that pays for one sees and manages it, and operators create them.
+    Row {
+        who: Who::Only(&[Driver, Host, Staff, Operator, Admin], &[PlatformOperate]),
+        operations: &["GET /api/v1/fleets", "* /api/v1/fleets/**"],
+    },
     // What happens, live: each sees a part of it.
     Row {
         who: Who::Only(&[Driver, Host, Staff, Operator, Admin], &[PlatformRead, PlatformOperate]),
@@ -99,6 +104,9 @@ const TABLE: &[Row] = &[
     Row {
         who: Who::Only(&[Operator, Admin], &[PlatformOperate]),
         operations: &[
+            "POST /api/v1/fleets",
+            "PATCH /api/v1/fleets/{}",
+            "DELETE /api/v1/fleets/{}",
             "* /api/v1/tokens",
             "* /api/v1/tokens/**",
             "* /api/v1/id-tags",
