@@ -21,7 +21,7 @@ pub use self::groups::Group;
 pub use self::members::{Member, erase};
 pub use self::names::{IdTag, TokenUid, random_driver_token};
 pub use self::personal::StoredToken;
-pub(crate) use self::personal::{erase, stored};
+pub(crate) use self::personal::stored;
 pub use self::words::{BlockedBy, TokenStatus, TokenType, Whitelist};
 use crate::accounts::{self, AccountError};
 use crate::core_sync::{self, Subject};

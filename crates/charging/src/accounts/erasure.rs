@@ -84,7 +84,7 @@ async fn open_matter(tx: &mut Tx, account: Uuid) -> Result<Option<Refused>, DbEr
 
 async fn carry_out(tx: &mut Tx, account: &Account, actor: &str, reason: Option<&str>) -> Result<(), DbError> {
     let id = account.id;
-    tokens::erase(tx, id, actor).await?;
+    tokens::erase(tx, id, Some(actor)).await?;
     notifications::erase(tx, id).await?;
     // Answers that wait to be repeated hold what was sent.
     idempotency::erase(tx, &format!("account:{id}")).await?;

@@ -114,9 +114,9 @@ pub async fn of_account(tx: &mut Tx, account: Uuid) -> Result<Vec<DriverToken>, 
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.
-pub async fn erase(tx: &mut Tx, account: Uuid) -> Result<(), DbError> {
+pub async fn erase(tx: &mut Tx, account: Uuid, actor: Option<&str>) -> Result<(), DbError> {
     for token in of_account(tx, account).await? {
-        core_sync::note(tx, Subject::Token(&token), None).await?;
+        core_sync::note(tx, Subject::Token(&token), actor).await?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the tokens are about a person: for the export and the erasure of an account.
+//! What the tokens are about a person: for the export of an account.
 
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -9,7 +9,6 @@ use crate::db::{At, DbError, Tx, on, row, statements};
 statements! {
     STORED = "SELECT id, type AS kind, uid, driver_token, id_tag, status, whitelist, expires_at, created_at, updated_at FROM tokens \
               WHERE account_id = $1 ORDER BY id";
-    CHANGED = "INSERT INTO core_changes (kind, key, actor) SELECT 'token', driver_token, $2 FROM tokens WHERE account_id = $1";
 }
 
 row! {
@@ -48,13 +47,4 @@ row! {
 /// Returns an error if the database cannot be used.
 pub(crate) async fn stored(tx: &mut Tx, account: Uuid) -> Result<Vec<StoredToken>, DbError> {
     Ok(on!(tx, |c| sqlx::query_as(STORED).bind(account).fetch_all(c).await)?)
-}
-
-/// Notes that the tokens of an account are gone, before they go with it: acl-service has to forget them.
-///
-/// # Errors
-/// Returns an error if the database cannot be used.
-pub(crate) async fn erase(tx: &mut Tx, account: Uuid, actor: &str) -> Result<(), DbError> {
-    on!(tx, |c| sqlx::query(CHANGED).bind(account).bind(actor).execute(c).await.map(drop))?;
-    Ok(())
 }

@@ -116,7 +116,7 @@ async fn a_blocked_account_takes_all_of_its_tokens_along_and_brings_them_back() 
                 AccountStatus::Active => assert_eq!((members, none), (names.clone(), vec![])),
             }
         }
-        db.write(async |tx| members::erase(tx, ada.id).await).await.unwrap();
+        db.write(async |tx| members::erase(tx, ada.id, None).await).await.unwrap();
         assert_eq!(pending(db).await.by_actor[&None].members.len(), 2);
     })
     .await;
