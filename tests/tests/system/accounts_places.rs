@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use charging::accounts::audit::{self, Subjects};
 use charging::events::{self, Happened};
 use charging::{Db, DbError};
 use reqwest::Method;
@@ -307,7 +308,8 @@ async fn what_was_done_to_an_account_stands_in_the_audit_trail() {
             400
         );
         let (id, db) = (ada.id.parse().unwrap(), database(&platform).await);
-        let entries = db.read(async |tx| charging::accounts::audit::list(tx, Some(id), Uuid::max(), 9).await);
+        let subjects = Subjects::These([id].into());
+        let entries = db.read(async |tx| audit::list(tx, &subjects, Uuid::max(), 9).await);
         let entries = entries.await.unwrap();
         let actions: Vec<&str> = entries.iter().map(|entry| entry.action.as_str()).collect();
         assert_eq!(actions, ["account.status", "account.roles"], "what was refused is not there");

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use charging::accounts::audit::{self, Act, Entry};
+use charging::accounts::audit::{self, Act, Entry, Subjects};
 use charging::accounts::codes::{self, Purpose};
 use charging::accounts::{
     self, Account, AccountError, AccountStatus, Email, Filter, Language, PasswordHash, Profile, Secret,
@@ -285,7 +285,8 @@ async fn the_audit_trail_shows_who_did_what_to_whom_newest_first() {
             db.write(async |tx| audit::write(tx, &act).await).await.unwrap();
         }
         let list = async |subject: Option<Uuid>, before: Uuid, limit: i64| -> Vec<Entry> {
-            db.read(async |tx| audit::list(tx, subject, before, limit).await).await.unwrap()
+            let subjects = subject.map_or(Subjects::All, |one| Subjects::These([one].into()));
+            db.read(async |tx| audit::list(tx, &subjects, before, limit).await).await.unwrap()
         };
         let numbers = |entries: &[Entry]| -> Vec<i64> {
             entries.iter().map(|entry| entry.data.0["number"].as_i64().unwrap()).collect()
