@@ -1,7 +1,9 @@
 //! Addresses are verified and passwords chosen anew by codes from mails, and no answer says who has an account.
 
-use charging::Db;
+use std::time::{Duration, Instant};
+
 use charging::notifications::{self, ClaimedMail, MailKind};
+use charging::{Db, DbError, Tx};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tests::deployment::Deployment;
@@ -29,7 +31,7 @@ impl Stage {
 
     /// The mails that were queued since the last look.
     pub(super) async fn mails(&self) -> Vec<ClaimedMail> {
-        let limit = std::time::Duration::from_secs(3600);
+        let limit = Duration::from_secs(3600);
         self.db.write(async |tx| notifications::claim(tx, 100, limit).await).await.unwrap()
     }
 
@@ -172,7 +174,7 @@ async fn a_request_for_a_new_password_that_waits_at_the_stop_is_carried_out() {
     assert_eq!(asked.status, 202);
     let Stage { platform, db } = stage;
     assert_eq!(platform.process.stop().await, Some(0));
-    let limit = std::time::Duration::from_secs(60);
+    let limit = Duration::from_secs(60);
     let mails = db.write(async |tx| notifications::claim(tx, 9, limit).await).await.unwrap();
     assert_eq!(mails.iter().map(|mail| mail.kind).collect::<Vec<_>>(), [MailKind::ResetPassword]);
 }
@@ -228,4 +230,47 @@ async fn the_terms_that_are_in_force_must_be_accepted() {
     assert!(me.body["terms_at"].is_string());
     let export = stage.as_user(&user.body["access"], Method::GET, "/api/v1/me/export").await;
     assert_eq!(export.body["profile"]["consents"][0]["version"], "2027-01");
+}
+
+/// Sorted, with the median and the interquartile range.
+fn summary(mut times: Vec<Duration>) -> (Duration, Duration) {
+    times.sort_unstable();
+    let at = |quarter: usize| times[quarter * (times.len() - 1) / 4];
+    (at(2), at(3) - at(1))
+}
+
+#[tokio::test]
+async fn a_reset_takes_as_long_for_an_unknown_address_as_for_a_known_one() {
+    const TRIES: usize = 40;
+    let stage = Stage::set().await;
+    for number in 0..TRIES {
+        stage.verified(&format!("user-{number}"), &format!("user-{number}@example.com")).await;
+    }
+    let (mut known, mut unknown) = (Vec::new(), Vec::new());
+    for number in 0..TRIES {
+        // Each kind follows itself as often as the other, as the work after an answer may slow down the next one.
+        let order = if number % 2 == 0 { [true, false] } else { [false, true] };
+        for is_known in order {
+            let name = if is_known { "user" } else { "name" };
+            let body = json!({"email": format!("{name}-{number}@example.com")});
+            let began = Instant::now();
+            assert_eq!(stage.anonymous("/api/auth/reset/", &body).await.status, 202);
+            if is_known { &mut known } else { &mut unknown }.push(began.elapsed());
+        }
+    }
+    let ((known, spread), (unknown, other)) = (summary(known), summary(unknown));
+    eprintln!("known {known:.2?} (range {spread:.2?}), unknown {unknown:.2?} (range {other:.2?})");
+    assert!(known.abs_diff(unknown) < spread.max(other), "known {known:.2?}, unknown {unknown:.2?}");
+    let resets = eventually("all codes to be sent", async || {
+        let codes = stage.db.read(async |tx| count_codes(tx).await).await.unwrap();
+        (codes == i64::try_from(TRIES).unwrap()).then_some(codes)
+    });
+    resets.await;
+}
+
+async fn count_codes(tx: &mut Tx) -> Result<i64, DbError> {
+    let Tx::Lite(lite) = tx else { panic!("a file") };
+    let counted = sqlx::query_as("SELECT COUNT(*) FROM account_codes WHERE purpose = 'reset_password'");
+    let (count,): (i64,) = counted.fetch_one(&mut **lite).await?;
+    Ok(count)
 }

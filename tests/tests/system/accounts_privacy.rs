@@ -94,8 +94,8 @@ impl Person {
 async fn own(tx: &mut Tx, account: Uuid) -> Result<(), DbError> {
     const VEHICLE: &str = "INSERT INTO vehicles (id, account_id, name, plate, version, created_at, updated_at) \
                            VALUES ($1, $2, 'qzjxmark car', 'QZJXMARK-1', 1, $3, $3)";
-    const TOKEN: &str = "INSERT INTO tokens (id, account_id, type, uid, uid_key, driver_token, status, whitelist, version, \
-                         created_at, updated_at) VALUES ($1, $2, 'APP_USER', 'QZJXMARKUID', 'qzjxmarkuid', $4, 'active', \
+    const TOKEN: &str = "INSERT INTO tokens (id, account_id, type, uid, uid_key, driver_token, status, owner_blocked, \
+                         whitelist, version, created_at, updated_at) VALUES ($1, $2, 'APP_USER', 'QZJXMARKUID', 'qzjxmarkuid', $4, 'active', FALSE, \
                          'allowed', 1, $3, $3)";
     for (statement, name) in [(VEHICLE, ""), (TOKEN, PSEUDONYM)] {
         let (id, now) = (Uuid::now_v7(), At::now());

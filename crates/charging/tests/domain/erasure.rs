@@ -39,9 +39,9 @@ async fn run(db: &Db, statement: &'static str, id: Uuid, account: Uuid) {
 
 const VEHICLE: &str = "INSERT INTO vehicles (id, account_id, name, plate, version, created_at, updated_at) \
                        VALUES ($1, $2, 'MARK car', 'MARK-1', 1, $3, $3)";
-const TOKEN: &str = "INSERT INTO tokens (id, account_id, type, uid, uid_key, driver_token, status, whitelist, version, \
+const TOKEN: &str = "INSERT INTO tokens (id, account_id, type, uid, uid_key, driver_token, status, owner_blocked, whitelist, version, \
                      created_at, updated_at) VALUES ($1, $2, 'APP_USER', 'MARKUID', 'markuid', 'MARK_driver_token_123456', \
-                     'active', 'allowed', 1, $3, $3)";
+                     'active', FALSE, 'allowed', 1, $3, $3)";
 const FLEET: &str = "INSERT INTO fleets (id, name, payer_id, version, created_at, updated_at) \
                      VALUES ($1, 'Fleet', $2, 1, $3, $3)";
 
