@@ -1,5 +1,6 @@
 //! The bridge to acl-service: what the platform knows decides who may charge, within moments, and after a loss too.
 
+use nix::sys::signal::Signal;
 use redis::AsyncCommands;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -154,20 +155,17 @@ async fn a_store_that_was_emptied_is_written_anew() {
 
 #[tokio::test]
 async fn changes_wait_for_an_acl_service_that_is_away() {
-    let system = System::start().await;
+    let mut system = System::start().await;
     system.station("public").await;
     let ada = driver(&system.platform, "ada").await;
     system.has(1, 1).await;
-    let System { platform, services, host } = system;
-    let Services { acl, acl_url, api, api_url, worker } = services;
-    let port = acl_url.rsplit(':').next().unwrap().to_owned();
-    acl.kill().await;
+    let port = system.services.acl_url.rsplit(':').next().unwrap().to_owned();
+    system.services.acl.signal(Signal::SIGKILL);
+    system.services.acl.ended().await;
     let token = ada.created("/api/v1/me/tokens", &json!({})).await;
-    platform.station("HAM-1").await;
-    let mut again = platform.deployment.clone().with("AUTHORIZATION_SERVICE_PORT", port);
-    let (acl, acl_url) = again.start_acl().await;
-    let services = Services { acl, acl_url, api, api_url, worker };
-    let system = System { platform, services, host };
+    system.platform.station("HAM-1").await;
+    let mut again = system.platform.deployment.clone().with("AUTHORIZATION_SERVICE_PORT", port);
+    (system.services.acl, system.services.acl_url) = again.start_acl().await;
     system.has(2, 2).await;
     system.decides(name(&token), "allowed").await;
 }
