@@ -1,7 +1,7 @@
 //! What acl-service must learn: every change that may alter it is noted, and is sent as the present state.
 
 use charging::Db;
-use charging::accounts::{self, AccountStatus};
+use charging::accounts::{self, AccountError, AccountStatus};
 use charging::core_sync::{self, Batch, Subject};
 use charging::stations::charging_stations::public;
 use charging::stations::connectors::Access;
@@ -104,7 +104,8 @@ async fn a_blocked_account_takes_all_of_its_tokens_along_and_brings_them_back() 
         for status in [AccountStatus::Blocked, AccountStatus::Active] {
             db.write(async |tx| {
                 accounts::set_status(tx, ada.id, status, None).await?;
-                core_sync::attribute(tx, Subject::Account(ada.id), "account:operator").await
+                core_sync::attribute(tx, Subject::Account(ada.id), "account:operator").await?;
+                Ok::<_, AccountError>(())
             })
             .await
             .unwrap();
