@@ -144,6 +144,7 @@ fn guarded(mut operation: Operation, access: Access) -> Operation {
     // For a path that is too long.
     answers.extend(refusal(&kind::INVALID));
     if access == Access::Open {
+        operation.security = Some(Vec::new());
         return operation;
     }
     for answer in answers.values_mut() {

@@ -36,7 +36,7 @@ impl System {
 
     /// Asks until the decision is this one. What the platform changed reaches acl-service a moment later.
     async fn decides(&self, driver: &str, expected: &str) {
-        let (http, url) = (&self.platform.deployment.http, self.host.url("/decided"));
+        let (http, url) = (&self.platform.deployment.http, self.host.url("/ok"));
         let what = format!("a driver to be {expected}");
         eventually(&what, async || {
             let request = try_ask(http, &self.services.api_url, driver, &url).await.ok()?;
