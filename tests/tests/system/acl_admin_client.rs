@@ -56,7 +56,12 @@ async fn another_service_administers_lists_and_groups_by_the_client() {
         assert_eq!(client.allow(station, &timed).await, Ok(1), "{}", acl.kind);
         let page = client.entries(station, &all).await.unwrap();
         assert_eq!((page.entries, page.size, page.next), (vec![timed.clone()], 1, None), "{}", acl.kind);
-        assert_eq!(client.timed_entries(station, &all).await.unwrap().items, [timed.clone()], "{}", acl.kind);
+        assert_eq!(
+            client.timed_entries(station, &all).await.unwrap().items,
+            std::slice::from_ref(&timed),
+            "{}",
+            acl.kind
+        );
         assert_eq!(client.deny(station, &token).await, Ok(0), "{}", acl.kind);
         let name = GroupName::parse("north").unwrap();
         let unknown = client.join_group(&name, station).await.unwrap_err();

@@ -196,7 +196,7 @@ async fn members(store: &Store, limit: u32) -> Vec<Member> {
 #[tokio::test]
 async fn pages_hold_each_station_and_member_once_and_in_order_while_others_change() {
     for (kind, store, _directory) in stores().await {
-        let kept = |number: &usize| number % 3 == 0;
+        let kept = |number: &usize| number.is_multiple_of(3);
         let all: Vec<Member> =
             (0..3000).map(|number| member(number, (number % 2 == 0).then_some(u64::MAX >> 12))).collect();
         for part in all.chunks(1000) {

@@ -220,7 +220,7 @@ async fn a_group_in_use_is_not_deleted_and_its_name_is_compared_without_case() {
         let delete = async || db.write(async |tx| groups::delete(tx, group.id).await).await;
         assert_eq!(field(delete().await), "tokens");
         let of_group = Filter { group: Some(tag("taxis")), ..Filter::default() };
-        assert_eq!(list(db, &of_group).await, [token.clone()]);
+        assert_eq!(list(db, &of_group).await, std::slice::from_ref(&token));
         let terms = TokenTerms { group: None, ..token.terms.clone() };
         update(db, &token, &terms).await.unwrap();
         delete().await.unwrap();
