@@ -11,7 +11,7 @@ use platform_api::settings::PLATFORM_API_PORT;
 use public_api::settings::{AUTHORIZATION_TIMEOUT_SEC, PUBLIC_API_PORT};
 use serde_json::{Value, json};
 use service_runtime::exit::Failure;
-use service_runtime::settings::{AUTHORIZATION_SERVICE_PORT, Settings};
+use service_runtime::settings::{AUTHORIZATION_SERVICE_PORT, SHUTDOWN_GRACE_SEC, Settings};
 use store::settings::REDIS_URL;
 use tokio_util::sync::CancellationToken;
 
@@ -41,11 +41,14 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         (&PUBLIC_API_PORT, "0".to_owned()),
         (&AUTHORIZATION_SERVICE_PORT, "0".to_owned()),
         (&AUTHORIZATION_TIMEOUT_SEC, "1".to_owned()),
+        // Less than a second: acl-service closes connections at once when it is stopped.
+        (&SHUTDOWN_GRACE_SEC, "0.9".to_owned()),
     ]);
     let system = System::build(&settings).await?;
     let mut stage = Stage {
         api: Service::public_api(&settings, Some(&format!("http://{}", system.api_address())))?,
         acl: Service::acl(&settings, Some(&format!("http://{}", system.acl_address())))?,
+        acl_port: system.acl_address().port(),
         receiver: CallbackReceiver::start(Ipv4Addr::LOCALHOST.into())?,
         step: 0,
     };
@@ -63,6 +66,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
 struct Stage {
     api: Service,
     acl: Service,
+    acl_port: u16,
     receiver: CallbackReceiver,
     step: u32,
 }
@@ -84,6 +88,7 @@ impl Stage {
         self.ask("a malformed driver token", MALFORMED, Decision::Invalid).await?;
         let stopping = Instant::now();
         acl_stops.cancel();
+        self.acl_is_gone().await;
         self.tell("stop acl-service, so that no access check can be answered", stopping.elapsed());
         self.ask("the admitted driver again", ADMITTED, Decision::Unknown).await?;
         let good = terminal::good();
@@ -94,6 +99,17 @@ impl Stage {
         println!("  {program} acl allow {STATION} {ADMITTED}");
         println!("  {program} authorize {STATION} {ADMITTED}");
         Ok(())
+    }
+
+    /// Waits until acl-service takes no more connections: it stops a moment after it was asked to.
+    async fn acl_is_gone(&self) {
+        let (host, port) = (Ipv4Addr::LOCALHOST, self.acl_port);
+        let gone = async {
+            while tokio::net::TcpStream::connect((host, port)).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(LIMIT, gone).await;
     }
 
     async fn admit(&mut self) -> Result<(), Failure> {
