@@ -67,6 +67,9 @@ impl Decisions {
 
     async fn poll_while_somebody_listens(&self) -> Result<(), StoreError> {
         let mut after = self.store.search().feed_end().await?;
+        // A listener that began before this end was read would wait for decisions up to it: it reads them from the store.
+        let fed = Fed { records: Vec::new(), position: after, more: false };
+        let _ = self.parts.send(Arc::new(Part { after, fed }));
         while self.parts.receiver_count() > 0 {
             let fed = self.store.search().feed_after(after, AT_ONCE).await?;
             let (position, more) = (fed.position, fed.more);
