@@ -1,7 +1,7 @@
 //! Meter readings as integers: Wh, W, mA, mV and ‰. No floating point: a reading is a decimal text, and is scaled exactly.
 
 use super::reader::Reader;
-use super::words::{Context, Phase};
+use super::words::{Context, Phase, meant};
 use crate::Timestamp;
 use crate::call::Refusal;
 
@@ -152,11 +152,7 @@ impl Unit {
 
 /// A unit, and whether it is written as the standard has it.
 fn unit(text: &str) -> Option<(Unit, bool)> {
-    let plain: String = text.chars().filter(|one| !one.is_whitespace()).collect();
-    let all = || Unit::SCALED.into_iter().chain(Unit::OTHERS);
-    let exact = all().find(|unit| unit.sent == text).map(|unit| (unit, true));
-    let close = || all().find(|unit| unit.sent.eq_ignore_ascii_case(&plain)).map(|unit| (unit, false));
-    exact.or_else(close)
+    meant(Unit::SCALED.into_iter().chain(Unit::OTHERS), |unit| unit.sent, text)
 }
 
 const MEASURANDS: [&str; 22] = [
@@ -186,9 +182,7 @@ const MEASURANDS: [&str; 22] = [
 
 /// A measurand, and whether it is written as the standard has it.
 fn measurand(text: &str) -> Option<(&'static str, bool)> {
-    let plain: String = text.chars().filter(|one| !one.is_whitespace()).collect();
-    let found = MEASURANDS.into_iter().find(|word| word.eq_ignore_ascii_case(&plain))?;
-    Some((found, found == text))
+    meant(MEASURANDS, |word| word, text)
 }
 
 /// A decimal number times a power of ten, rounded half away from zero; `None` if it is no number, or too large.

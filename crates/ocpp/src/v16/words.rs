@@ -1,5 +1,17 @@
 //! The words of 1.6 that chargers send.
 
+/// The one of these that a text means, and whether it is written as the standard has it. Another case, and blanks within or
+/// around a word, were seen from real chargers (lbbrhzn/ocpp#1576).
+pub(super) fn meant<T: Copy>(
+    all: impl IntoIterator<Item = T>,
+    word: impl Fn(T) -> &'static str,
+    text: &str,
+) -> Option<(T, bool)> {
+    let plain: String = text.chars().filter(|one| !one.is_whitespace()).collect();
+    let found = all.into_iter().find(|one| word(*one).eq_ignore_ascii_case(&plain))?;
+    Some((found, word(found) == text))
+}
+
 /// An enum whose variants are words on the wire. `read` also takes another case, and blanks around the word.
 macro_rules! words {
     ($(#[$attribute:meta])* $name:ident { $($variant:ident = $word:literal,)* }) => {
@@ -19,10 +31,7 @@ macro_rules! words {
 
             /// The word in a message, and whether it is written as the standard has it.
             pub fn read(text: &str) -> Option<(Self, bool)> {
-                let exact = Self::ALL.iter().find(|word| word.as_str() == text).map(|word| (*word, true));
-                let plain: String = text.chars().filter(|one| !one.is_whitespace()).collect();
-                let close = || Self::ALL.iter().find(|word| word.as_str().eq_ignore_ascii_case(&plain));
-                exact.or_else(|| close().map(|word| (*word, false)))
+                meant(Self::ALL.iter().copied(), Self::as_str, text)
             }
         }
 
