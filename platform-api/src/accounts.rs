@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use charging::accounts::access_tokens::AccessTokens;
+use charging::accounts::locks::{self, Lock};
 use charging::accounts::{
     self, Account, Language, NewAccount, Password, TermsVersion, Username, roles, sign_ins, signing_keys,
 };
@@ -114,7 +115,7 @@ async fn create_admin(
     let hash = password.hash().map_err(|error| Problem::internal(error.to_string()))?;
     db.write(async |tx| {
         // Two replicas may start at once: one waits here for the other.
-        roles::hold(tx).await?;
+        locks::hold(tx, Lock::Administrators).await?;
         if roles::admins(tx).await? > 0 {
             return Ok(None);
         }

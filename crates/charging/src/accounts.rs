@@ -7,6 +7,7 @@ pub mod codes;
 pub mod erasure;
 mod error;
 pub mod export;
+pub mod locks;
 mod mails;
 mod names;
 pub mod passwords;
@@ -29,6 +30,7 @@ use uuid::Uuid;
 
 pub use self::address::Address;
 pub use self::error::AccountError;
+use self::locks::Lock;
 pub(crate) use self::names::prefix_pattern;
 pub use self::names::{Email, PersonName, Reason, TermsVersion, Username, comparable};
 pub use self::passwords::{Password, PasswordHash};
@@ -342,7 +344,7 @@ pub async fn set_status(
     status: AccountStatus,
     reason: Option<&str>,
 ) -> Result<(), AccountError> {
-    roles::hold(tx).await?;
+    locks::hold(tx, Lock::Administrators).await?;
     on!(tx, |c| {
         let query = sqlx::query(SET_STATUS).bind(id).bind(status).bind(reason).bind(At::now());
         query.execute(c).await.map(drop)

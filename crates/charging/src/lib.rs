@@ -34,6 +34,7 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("accounts::audit", accounts::audit::STATEMENTS),
     ("accounts::codes", accounts::codes::STATEMENTS),
     ("accounts::erasure", accounts::erasure::STATEMENTS),
+    ("accounts::locks", accounts::locks::STATEMENTS),
     ("accounts::roles", accounts::roles::STATEMENTS),
     ("accounts::second_factor", accounts::second_factor::STATEMENTS),
     ("accounts::sign_ins", accounts::sign_ins::STATEMENTS),

@@ -84,6 +84,10 @@ CREATE TABLE signing_keys (
     created_at timestamptz NOT NULL
 );
 
+-- What only one transaction may do at a time, by its row.
+CREATE TABLE account_locks (name text PRIMARY KEY);
+INSERT INTO account_locks VALUES ('administrators'), ('signing_keys');
+
 CREATE TABLE vehicles (
     id uuid PRIMARY KEY,
     account_id uuid NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,

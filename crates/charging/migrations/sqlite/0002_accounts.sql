@@ -84,6 +84,10 @@ CREATE TABLE signing_keys (
     created_at INTEGER NOT NULL
 ) STRICT;
 
+-- What only one transaction may do at a time, by its row.
+CREATE TABLE account_locks (name TEXT NOT NULL PRIMARY KEY) STRICT;
+INSERT INTO account_locks VALUES ('administrators'), ('signing_keys');
+
 CREATE TABLE vehicles (
     id BLOB NOT NULL PRIMARY KEY,
     account_id BLOB NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,

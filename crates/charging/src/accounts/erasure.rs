@@ -6,6 +6,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::audit::{self, Act};
+use super::locks::{self, Lock};
 use super::{Account, AccountError, happened, mails, roles};
 use crate::db::{At, DbError, Tx, on, row, statements};
 use crate::stations::Refused;
@@ -37,7 +38,7 @@ row! {
 /// Returns an error if there is no such account, something of it is open, it is the last administrator, or the database
 /// cannot be used.
 pub async fn erase(tx: &mut Tx, id: Uuid, actor: &str, reason: Option<&str>) -> Result<(), AccountError> {
-    roles::hold(tx).await?;
+    locks::hold(tx, Lock::Administrators).await?;
     if !super::take(tx, id).await? {
         return Err(AccountError::NotFound);
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use common::role::{Role, RoleGrant};
 use uuid::Uuid;
 
+use super::locks::{self, Lock};
 use super::{AccountError, happened};
 use crate::db::{DbError, Tx, on, statements};
 use crate::stations::locations;
@@ -19,8 +20,6 @@ statements! {
     ADMINS = "SELECT COUNT(*) FROM account_roles r JOIN accounts a ON a.id = r.account_id \
               WHERE r.role = 'admin' AND a.status = 'active'";
     AT = "SELECT account_id, role FROM role_locations WHERE location_id = $1";
-    /// So that of two administrators who leave at once one stays. Before the row of any account, so that no two transactions wait for each other.
-    HOLD = "UPDATE core_state SET version = version";
     HOLDERS = "SELECT account_id FROM account_roles WHERE role = $1 ORDER BY account_id";
 }
 
@@ -42,7 +41,7 @@ pub async fn of(tx: &mut Tx, account: Uuid) -> Result<Vec<RoleGrant>, DbError> {
 /// Returns an error if a location does not exist, a role needs locations or takes none, the last administrator would be
 /// lost, or the database cannot be used.
 pub async fn set(tx: &mut Tx, account: Uuid, roles: &[RoleGrant]) -> Result<(), AccountError> {
-    hold(tx).await?;
+    locks::hold(tx, Lock::Administrators).await?;
     super::changed(tx, account).await?;
     let was_admin = of(tx, account).await?.iter().any(|grant| grant.role == Role::Admin);
     on!(tx, |c| sqlx::query(REMOVE).bind(account).execute(c).await.map(drop)).map_err(DbError::from)?;
@@ -91,14 +90,6 @@ async fn add_locations(
         .map_err(DbError::from)?;
     }
     Ok(())
-}
-
-/// Holds the list of administrators until the end of the transaction: a change of roles and a block wait for it.
-///
-/// # Errors
-/// Returns an error if the database cannot be used.
-pub async fn hold(tx: &mut Tx) -> Result<(), DbError> {
-    Ok(on!(tx, |c| sqlx::query(HOLD).execute(c).await.map(drop))?)
 }
 
 /// Refuses a change that has left no administrator, in a transaction that holds them.

@@ -6,13 +6,12 @@ use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair};
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 
+use super::locks::{self, Lock};
 use crate::db::{At, Db, DbError, Tx, on, statements};
 
 statements! {
     NEWEST_FIRST = "SELECT pkcs8 FROM signing_keys ORDER BY created_at DESC, id";
     INSERT = "INSERT INTO signing_keys (id, pkcs8, created_at) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING";
-    /// So that replicas which start together agree on one key.
-    TAKE = "UPDATE core_state SET version = version";
 }
 
 const BEGIN: &str = "-----BEGIN PRIVATE KEY-----";
@@ -101,7 +100,8 @@ pub async fn stored(db: &Db) -> Result<Vec<SigningKey>, DbError> {
         return Ok(keys);
     }
     db.write(async |tx| {
-        on!(tx, |c| sqlx::query(TAKE).execute(c).await.map(drop))?;
+        // Replicas that start together agree on one key.
+        locks::hold(tx, Lock::SigningKeys).await?;
         let keys = all(tx).await?;
         if !keys.is_empty() {
             return Ok(keys);
