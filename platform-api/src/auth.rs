@@ -11,6 +11,7 @@ use charging::accounts::{
     self, Account, Email, Language, NewAccount, Password, PasswordHash, Secret, TermsVersion, Username,
     roles, second_factor, verification,
 };
+use charging::db::TxError;
 use charging::{Db, Tx};
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Conflict, Invalid, TooManyRequests, Unauthorized, Unavailable,
@@ -186,7 +187,12 @@ pub(crate) async fn login(
     };
     let client = client(&request);
     let begun = db.write(async |tx| begin(tx, &account, otp.as_deref(), client.as_deref()).await).await;
-    count(if begun.is_ok() { "accepted" } else { "second_factor" });
+    match &begun {
+        Ok(_) => count("accepted"),
+        Err(error) if error.database().is_none() => count("second_factor"),
+        // It is no outcome that the database was away.
+        Err(_) => {}
+    }
     let (issued, account, roles) = begun?;
     answer(&parts, HttpResponse::Ok(), "Signed in", &issued, UserView::of(&account, roles))
 }
