@@ -9,7 +9,6 @@ use std::time::Duration;
 use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
 use common::ids::{NotUuid, RequestId, StationId};
-use futures_util::StreamExt;
 use http_server::body::lines::{Line, Lines};
 use http_server::openapi::refusals::{BodyTooSlow, Internal, Invalid, Unavailable, UnsupportedMediaType};
 use http_server::{Problem, Query, body, query};
@@ -222,14 +221,10 @@ impl Import {
     async fn read(&mut self, mut payload: Payload) -> Result<(), CutOff> {
         let mut lines = Lines::new(MAX_LINE);
         loop {
-            let piece = tokio::time::timeout(PIECE_LIMIT, payload.next()).await;
-            let piece = match piece {
-                Ok(Some(Ok(piece))) => piece,
+            let piece = match body::chunk(&mut payload, PIECE_LIMIT).await {
+                Ok(Some(piece)) => piece,
                 Ok(None) => break,
-                Ok(Some(Err(error))) => {
-                    return self.end_of_body(Problem::invalid("body", error.to_string())).await;
-                }
-                Err(_) => return self.end_of_body(Problem::body_too_slow(PIECE_LIMIT)).await,
+                Err(problem) => return self.end_of_body(problem).await,
             };
             // A limited number of lines at a time, so that their changes are never much more than a batch.
             for part in piece.chunks(16 * 1024) {

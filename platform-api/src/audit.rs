@@ -15,7 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use crate::error::Answer;
-use crate::paging;
+use crate::paging::ById;
 use crate::patch::QueryId;
 use crate::permissions::{self, Reach};
 
@@ -75,15 +75,14 @@ pub(crate) struct AuditQuery {
     responses((status = 200, description = "A page of entries", body = AuditPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<AuditQuery>, request: HttpRequest) -> Answer {
     let reach = Reach::of(&caller(&request), permissions::SEE_USERS);
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let before: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_else(Uuid::max);
+    let page = ById::descending(query.limit.as_deref(), query.cursor.as_deref())?;
     let wanted = query.subject_id.map(|QueryId(id)| id);
     let found = db.read(async |tx| {
         let subjects = subjects(tx, &reach, wanted).await?;
-        audit::list(tx, &subjects, before, i64::from(limit) + 1).await
+        audit::list(tx, &subjects, page.from, page.one_more()).await
     });
     let mut found: Vec<Entry> = found.await?;
-    let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.id));
+    let cursor = page.cut(&mut found, |last| last.id);
     let items = found.into_iter().map(EntryView::from).collect();
     Ok(HttpResponse::Ok().json(AuditPage { items, cursor }))
 }

@@ -20,9 +20,9 @@ use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
 use crate::openapi::merge_patch;
+use crate::paging::PageQuery;
 use crate::patch::{self, if_matches, not_found, path_id};
-use crate::tokens::groups::PageQuery;
-use crate::{answer, idempotent, paging, permissions};
+use crate::{answer, idempotent, permissions};
 
 pub(crate) fn resources() -> Vec<Resource> {
     const EDIT: Access = Access::Granted(permissions::EDIT_ACCESS);
@@ -92,11 +92,10 @@ impl From<Fleet> for FleetView {
     responses((status = 200, description = "A page of fleets", body = FleetPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<PageQuery>, request: HttpRequest) -> Answer {
     let payer = payer(&caller(&request));
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
-    let found = db.read(async move |tx| fleets::list(tx, payer, after, i64::from(limit) + 1).await);
+    let page = query.by_id()?;
+    let found = db.read(async move |tx| fleets::list(tx, payer, page.from, page.one_more()).await);
     let mut found = found.await?;
-    let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.id));
+    let cursor = page.cut(&mut found, |last| last.id);
     Ok(HttpResponse::Ok().json(FleetPage { items: found.into_iter().map(FleetView::from).collect(), cursor }))
 }
 

@@ -11,6 +11,7 @@ mod core_sync;
 mod error;
 mod fleets;
 mod idempotent;
+mod import;
 mod live;
 mod locations;
 mod me;

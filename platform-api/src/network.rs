@@ -1,6 +1,5 @@
 //! `/api/v1/network`: export and import of all locations with their stations.
 
-mod apply;
 mod csv;
 mod export;
 mod import;

@@ -17,15 +17,15 @@ use http_server::openapi::refusals::{
 use http_server::{Query, body, caller, input};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
-use uuid::Uuid;
 
 pub(crate) use self::status_log::{__path_status_log, status_log};
 pub(crate) use self::view::{StationChange, StationView};
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::paging::ById;
 use crate::patch::{self, QueryId, path_id};
 use crate::permissions::{actor, is_known};
-use crate::{answer, idempotent, paging};
+use crate::{answer, idempotent};
 
 /// 64 EVSEs with 256 connectors need less.
 const MAX_BODY: usize = 256 * 1024;
@@ -64,24 +64,23 @@ pub(crate) struct ListQuery {
     responses((status = 200, description = "A page of stations", body = StationPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<ListQuery>, request: HttpRequest) -> Answer {
     let sees = sees_chargers(&request);
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
+    let page = ById::ascending(query.limit.as_deref(), query.cursor.as_deref())?;
     let location = query.location_id.map(|id| id.0);
     let found = db.read(async |tx| match &query.charger {
         Some(_) if !sees => Ok(Vec::new()),
         Some(charger) => {
             let found = charging_stations::by_charger(tx, charger.as_str()).await?;
             let here = |station: &Station| {
-                location.is_none_or(|id| station.row.location_id == Some(id)) && station.row.id > after
+                location.is_none_or(|id| station.row.location_id == Some(id)) && station.row.id > page.from
             };
             Ok(found.into_iter().filter(here).collect())
         }
-        None => charging_stations::list(tx, location, after, i64::from(limit) + 1).await,
+        None => charging_stations::list(tx, location, page.from, page.one_more()).await,
     });
     let mut found: Vec<Station> = found.await?;
-    let next = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.row.id));
+    let cursor = page.cut(&mut found, |last| last.row.id);
     let items = found.into_iter().map(|station| StationView::of(station, sees)).collect();
-    Ok::<_, ApiError>(HttpResponse::Ok().json(StationPage { items, cursor: next }))
+    Ok::<_, ApiError>(HttpResponse::Ok().json(StationPage { items, cursor }))
 }
 
 /// Create a charging station

@@ -26,10 +26,11 @@ use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
 use crate::openapi::merge_patch;
+use crate::paging::ById;
 use crate::patch::{self, QueryId, if_matches, not_found, path_id};
 use crate::permissions::{self, actor};
 use crate::routes::OF_ANY_LENGTH;
-use crate::{answer, idempotent, paging};
+use crate::{answer, idempotent};
 
 pub(crate) fn resources() -> Vec<Resource> {
     const EDIT: Access = Access::Granted(permissions::EDIT_ACCESS);
@@ -123,26 +124,19 @@ pub(crate) async fn list(db: Data<Db>, Query(query): Query<TokenQuery>) -> Answe
         prefix: query.q.filter(|text| !text.is_empty()),
         with_id_tag: false,
     };
-    page(&db, &filter, query.limit.as_deref(), query.cursor.as_deref()).await
+    page(&db, &filter, ById::ascending(query.limit.as_deref(), query.cursor.as_deref())?).await
 }
 
 /// A page of a list of tokens.
-pub(crate) async fn page(db: &Db, filter: &Filter, limit: Option<&str>, cursor: Option<&str>) -> Answer {
-    let (found, cursor) = found(db, filter, limit, cursor).await?;
+pub(crate) async fn page(db: &Db, filter: &Filter, page: ById) -> Answer {
+    let (found, cursor) = found(db, filter, page).await?;
     let items = found.iter().map(TokenView::of).collect();
     Ok(HttpResponse::Ok().json(TokenPage { items, cursor }))
 }
 
-async fn found(
-    db: &Db,
-    filter: &Filter,
-    limit: Option<&str>,
-    cursor: Option<&str>,
-) -> Result<(Vec<Token>, Option<String>), ApiError> {
-    let limit = http_server::query::limit(limit)?;
-    let after: Uuid = paging::after(cursor)?.unwrap_or_default();
-    let mut found = db.read(async |tx| tokens::list(tx, filter, after, i64::from(limit) + 1).await).await?;
-    let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.id));
+async fn found(db: &Db, filter: &Filter, page: ById) -> Result<(Vec<Token>, Option<String>), ApiError> {
+    let mut found = db.read(async |tx| tokens::list(tx, filter, page.from, page.one_more()).await).await?;
+    let cursor = page.cut(&mut found, |last| last.id);
     Ok((found, cursor))
 }
 

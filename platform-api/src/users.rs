@@ -16,13 +16,14 @@ use serde_json::json;
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
+use crate::answer;
 use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
 use crate::me::erasure::ErasedView;
+use crate::paging::ById;
 use crate::patch::{not_found, path_id};
 use crate::permissions::{self, Reach, actor};
-use crate::{answer, paging};
 
 pub(crate) fn resources() -> Vec<Resource> {
     const SEE: Access = Access::Granted(permissions::SEE_USERS);
@@ -137,19 +138,18 @@ impl UserView {
     responses((status = 200, description = "A page of accounts", body = UserPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<UserQuery>, request: HttpRequest) -> Answer {
     let reach = Reach::of(&caller(&request), permissions::SEE_USERS);
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
+    let page = ById::ascending(query.limit.as_deref(), query.cursor.as_deref())?;
     let filter =
         Filter { prefix: query.q.filter(|text| !text.is_empty()), role: query.role, at: reach.places() };
     let (items, cursor) = db
         .read(async |tx| {
-            let mut found = accounts::list(tx, &filter, after, i64::from(limit) + 1).await?;
-            let last = paging::cut(&mut found, limit);
+            let mut found = accounts::list(tx, &filter, page.from, page.one_more()).await?;
+            let cursor = page.cut(&mut found, |last| last.id);
             let mut items = Vec::new();
             for account in found {
                 items.push(UserView::read(tx, account).await?);
             }
-            Ok::<_, ApiError>((items, last.map(|last| paging::cursor(&last.id))))
+            Ok::<_, ApiError>((items, cursor))
         })
         .await?;
     Ok(HttpResponse::Ok().json(UserPage { items, cursor }))

@@ -48,7 +48,25 @@ pub async fn read(request: &HttpRequest, mut payload: Payload, limit: usize) -> 
     if body.starts_with(GZIP) {
         return Err(Problem::unsupported_content_encoding("the body is compressed (gzip)"));
     }
-    Ok(if body.starts_with(BYTE_ORDER_MARK) { body.slice(BYTE_ORDER_MARK.len()..) } else { body })
+    Ok(body.slice_ref(without_mark(&body)))
+}
+
+/// A text without the byte order mark before it.
+fn without_mark(text: &[u8]) -> &[u8] {
+    text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text)
+}
+
+/// The next chunk of a body that is read piece by piece; `None` at its end.
+///
+/// # Errors
+/// Returns an error if the body is cut off, or nothing arrives within `limit`.
+pub async fn chunk(payload: &mut Payload, limit: Duration) -> Result<Option<Bytes>, Problem> {
+    match tokio::time::timeout(limit, payload.next()).await {
+        Ok(None) => Ok(None),
+        Ok(Some(Ok(chunk))) => Ok(Some(chunk)),
+        Ok(Some(Err(error))) => Err(Problem::invalid("body", error.to_string())),
+        Err(_) => Err(Problem::body_too_slow(limit)),
+    }
 }
 
 /// Reads on for a moment, since many clients read the response only after they have sent everything.

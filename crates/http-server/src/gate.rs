@@ -15,7 +15,7 @@ use crate::accounts::{Accounts, NotSignedIn, Permission};
 use crate::caller::Caller;
 use crate::client_address::TrustedProxies;
 use crate::config::{KeyMode, ServerConfig};
-use crate::rate_limit::{AddressBuckets, Quota};
+use crate::rate_limit::{Buckets, Quota};
 use crate::verified_keys::{NotVerified, Verified, VerifiedKeys};
 use crate::{Access, Problem};
 
@@ -32,7 +32,7 @@ pub(crate) struct Gate {
     mode: KeyMode,
     keys: VerifiedKeys,
     accounts: Option<std::sync::Arc<dyn Accounts>>,
-    addresses: Option<AddressBuckets>,
+    addresses: Option<Buckets>,
     proxies: TrustedProxies,
 }
 
@@ -73,7 +73,7 @@ impl Gate {
             mode: config.mode,
             keys: VerifiedKeys::new(keys, config.static_keys.clone(), config.per_key),
             accounts: None,
-            addresses: config.per_address.map(AddressBuckets::new),
+            addresses: config.per_address.map(Buckets::new),
             proxies: config.proxies.clone(),
         }
     }
@@ -209,7 +209,7 @@ impl Gate {
 
     fn count(&self, address: Option<IpAddr>) -> Result<Option<(&'static str, Quota)>, Problem> {
         let buckets = self.addresses.as_ref().zip(address);
-        within(PER_ADDRESS, buckets.map(|(buckets, address)| buckets.of(address).take()))
+        within(PER_ADDRESS, buckets.map(|(buckets, address)| buckets.of_address(address).take()))
     }
 }
 

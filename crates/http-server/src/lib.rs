@@ -16,7 +16,7 @@ pub mod observation;
 pub mod openapi;
 pub mod problem;
 pub mod query;
-mod rate_limit;
+pub mod rate_limit;
 mod resource;
 mod route;
 mod security_headers;

@@ -1,7 +1,7 @@
 //! Rate limits: a bucket for each key, and a bucket for each address without one. Memory is bounded and nothing is
-//! locked: a bucket is one atomic number.
+//! locked: a bucket is one atomic number. A service may have further limits of its own.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::{BuildHasher, Hash, RandomState};
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::time::Duration;
@@ -11,35 +11,36 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 
-/// Addresses share this many buckets. Two addresses in one bucket share its rate. The seed is new at each start, so
-/// that no caller can aim at another's bucket. A table that grew with the addresses could be filled by strangers.
-const ADDRESS_BUCKETS: usize = 16_384;
+/// Callers share this many buckets. Two callers in one bucket share its rate. The seed is new at each start, so
+/// that no caller can aim at another's bucket. A table that grew with the callers could be filled by strangers.
+const BUCKETS: usize = 16_384;
 
-/// The burst size and the rate a second.
+/// The burst size, and how many requests a second or a minute may follow it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Rate {
+pub struct Rate {
     burst: NonZeroU32,
-    per_second: NonZeroU32,
+    requests: NonZeroU32,
+    seconds: u32,
 }
 
 /// The rate limit of one caller.
-pub(crate) struct Bucket {
+pub struct Bucket {
     limiter: RateLimiter<NotKeyed, InMemoryState, MonotonicClock, StateInformationMiddleware>,
     rate: Rate,
 }
 
 /// A caller's quota after a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Quota {
+pub struct Quota {
     rate: Rate,
     /// How many more requests may come at once; 0 if this one came too soon.
     pub(crate) remaining: u32,
     /// How long until the next request may come, if this one came too soon.
-    pub(crate) refused_for: Option<Duration>,
+    pub refused_for: Option<Duration>,
 }
 
-/// A bucket for each address, or for a few addresses.
-pub(crate) struct AddressBuckets {
+/// A bucket for each caller, or for a few callers.
+pub struct Buckets {
     buckets: Box<[Bucket]>,
     seed: RandomState,
 }
@@ -48,23 +49,37 @@ impl Rate {
     /// Returns `None` if the rate is 0, which means no limit.
     pub(crate) fn new(per_second: u32, burst_seconds: u32) -> Option<Self> {
         let burst = NonZeroU32::new(per_second.saturating_mul(burst_seconds))?;
-        Some(Self { burst, per_second: NonZeroU32::new(per_second)? })
+        Some(Self { burst, requests: NonZeroU32::new(per_second)?, seconds: 1 })
+    }
+
+    /// As many requests a minute, and at once.
+    pub fn per_minute(requests: NonZeroU32) -> Self {
+        Self { burst: requests, requests, seconds: 60 }
     }
 
     /// The time in seconds, rounded up.
     fn time_for(self, requests: u32) -> u32 {
-        requests.div_ceil(self.per_second.get())
+        let seconds = u64::from(requests) * u64::from(self.seconds);
+        u32::try_from(seconds.div_ceil(u64::from(self.requests.get()))).unwrap_or(u32::MAX)
+    }
+
+    fn quota(self) -> governor::Quota {
+        let quota = match self.seconds {
+            1 => governor::Quota::per_second(self.requests),
+            _ => governor::Quota::per_minute(self.requests),
+        };
+        quota.allow_burst(self.burst)
     }
 }
 
 impl Bucket {
     pub(crate) fn new(rate: Rate) -> Self {
-        let quota = governor::Quota::per_second(rate.per_second).allow_burst(rate.burst);
-        let limiter = RateLimiter::direct_with_clock(quota, MonotonicClock).with_middleware();
+        let limiter = RateLimiter::direct_with_clock(rate.quota(), MonotonicClock).with_middleware();
         Self { limiter, rate }
     }
 
-    pub(crate) fn take(&self) -> Quota {
+    /// Counts a request.
+    pub fn take(&self) -> Quota {
         let rate = self.rate;
         match self.limiter.check() {
             Ok(left) => Quota { rate, remaining: left.remaining_burst_capacity(), refused_for: None },
@@ -89,16 +104,22 @@ impl Quota {
     }
 }
 
-impl AddressBuckets {
-    pub(crate) fn new(rate: Rate) -> Self {
-        let buckets = (0..ADDRESS_BUCKETS).map(|_| Bucket::new(rate)).collect();
+impl Buckets {
+    /// Buckets of this rate.
+    pub fn new(rate: Rate) -> Self {
+        let buckets = (0..BUCKETS).map(|_| Bucket::new(rate)).collect();
         Self { buckets, seed: RandomState::new() }
     }
 
-    pub(crate) fn of(&self, address: IpAddr) -> &Bucket {
-        let hash = self.seed.hash_one(network(address));
-        let place = usize::try_from(hash % ADDRESS_BUCKETS as u64).unwrap_or_default();
+    /// The bucket of a caller by its name, or whatever distinguishes it.
+    pub fn of(&self, caller: &impl Hash) -> &Bucket {
+        let place = usize::try_from(self.seed.hash_one(caller) % BUCKETS as u64).unwrap_or_default();
         &self.buckets[place]
+    }
+
+    /// The bucket of an address.
+    pub fn of_address(&self, address: IpAddr) -> &Bucket {
+        self.of(&network(address))
     }
 }
 
@@ -123,6 +144,16 @@ mod tests {
         let wait = quotas[6].refused_for.unwrap();
         assert!(wait > Duration::ZERO && wait <= Duration::from_millis(500), "{wait:?}");
         assert_eq!(quotas[6].headers("x").1, "\"x\";r=0;t=3");
+    }
+
+    #[test]
+    fn a_rate_by_the_minute_lets_as_many_through_at_once() {
+        let bucket = Bucket::new(Rate::per_minute(NonZeroU32::new(2).unwrap()));
+        let quotas: Vec<Quota> = (0..3).map(|_| bucket.take()).collect();
+        assert!(quotas[..2].iter().all(|quota| quota.refused_for.is_none()));
+        assert_eq!(quotas[1].headers("x"), ("\"x\";q=2;w=60".to_owned(), "\"x\";r=0;t=60".to_owned()));
+        let wait = quotas[2].refused_for.unwrap();
+        assert!(wait > Duration::from_secs(29) && wait <= Duration::from_secs(30), "{wait:?}");
     }
 
     #[test]

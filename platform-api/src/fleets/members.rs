@@ -19,10 +19,10 @@ use super::{payer, visible};
 use crate::accounts::Parts;
 use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
+use crate::idempotent;
 use crate::live::Live;
+use crate::paging::PageQuery;
 use crate::patch::{QueryId, not_found, path_id};
-use crate::tokens::groups::PageQuery;
-use crate::{idempotent, paging};
 
 /// A page of members
 #[derive(Serialize, ToSchema)]
@@ -77,12 +77,11 @@ pub(crate) async fn list(
     request: HttpRequest,
 ) -> Answer {
     let (id, caller) = (path_id(&path)?, caller(&request));
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
+    let page = query.by_id()?;
     let read = db.read(async |tx| {
         visible(tx, &caller, id).await?;
-        let mut found = members::list(tx, id, after, i64::from(limit) + 1).await?;
-        let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.account_id));
+        let mut found = members::list(tx, id, page.from, page.one_more()).await?;
+        let cursor = page.cut(&mut found, |last| last.account_id);
         let mut items = Vec::new();
         for member in found {
             items.extend(MemberView::read(tx, member).await?);

@@ -11,9 +11,9 @@ use uuid::Uuid;
 use super::visible;
 use crate::answer;
 use crate::error::{Answer, ApiError};
+use crate::paging::PageQuery;
 use crate::patch::{not_found, path_id};
 use crate::permissions::actor;
-use crate::tokens::groups::PageQuery;
 use crate::tokens::{TokenPage, TokenView, page};
 
 /// List the tokens of a fleet
@@ -29,7 +29,7 @@ pub(crate) async fn list(
     let (id, caller) = (path_id(&path)?, caller(&request));
     db.read(async |tx| visible(tx, &caller, id).await).await?;
     let filter = Filter { fleet: Some(id), ..Filter::default() };
-    page(&db, &filter, query.limit.as_deref(), query.cursor.as_deref()).await
+    page(&db, &filter, query.by_id()?).await
 }
 
 /// Charge a token to a fleet

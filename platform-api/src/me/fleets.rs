@@ -12,9 +12,9 @@ use uuid::Uuid;
 
 use crate::accounts::signed_in;
 use crate::error::{Answer, ApiError};
+use crate::paging::PageQuery;
 use crate::patch::{not_found, path_id};
-use crate::tokens::groups::PageQuery;
-use crate::{paging, permissions};
+use crate::permissions;
 
 pub(super) fn resources() -> Vec<Resource> {
     const OWN: Access = Access::Granted(permissions::OWN_ACCOUNT);
@@ -65,11 +65,10 @@ impl MembershipView {
     responses((status = 200, description = "A page of fleets", body = MembershipPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<PageQuery>, request: HttpRequest) -> Answer {
     let me = signed_in(&request)?;
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
+    let page = query.by_id()?;
     let read = db.read(async |tx| {
-        let mut found = members::of_account(tx, me.id, after, i64::from(limit) + 1).await?;
-        let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.fleet_id));
+        let mut found = members::of_account(tx, me.id, page.from, page.one_more()).await?;
+        let cursor = page.cut(&mut found, |last| last.fleet_id);
         let mut items = Vec::new();
         for member in found {
             items.extend(MembershipView::read(tx, member).await?);

@@ -18,9 +18,9 @@ use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
 use crate::openapi::merge_patch;
+use crate::paging::PageQuery;
 use crate::patch::{self, if_matches, not_found, path_id};
 use crate::permissions::{self, actor};
-use crate::tokens::groups::PageQuery;
 use crate::tokens::{TokenPage, TokenView, page};
 use crate::{answer, idempotent};
 
@@ -74,7 +74,7 @@ pub(crate) struct PrintedCode {
     responses((status = 200, description = "A page of tokens", body = TokenPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<PageQuery>, request: HttpRequest) -> Answer {
     let filter = Filter { account: Some(signed_in(&request)?.id), ..Filter::default() };
-    page(&db, &filter, query.limit.as_deref(), query.cursor.as_deref()).await
+    page(&db, &filter, query.by_id()?).await
 }
 
 /// Create a token for the own account

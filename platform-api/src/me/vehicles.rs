@@ -18,9 +18,9 @@ use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
 use crate::openapi::merge_patch;
+use crate::paging::PageQuery;
 use crate::patch::{self, if_matches, not_found, path_id};
-use crate::tokens::groups::PageQuery;
-use crate::{answer, idempotent, paging, permissions};
+use crate::{answer, idempotent, permissions};
 
 pub(super) fn resources() -> Vec<Resource> {
     const OWN: Access = Access::Granted(permissions::OWN_ACCOUNT);
@@ -72,11 +72,10 @@ impl From<Vehicle> for VehicleView {
     responses((status = 200, description = "A page of vehicles", body = VehiclePage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<PageQuery>, request: HttpRequest) -> Answer {
     let me = signed_in(&request)?;
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
-    let found = db.read(async |tx| vehicles::list(tx, me.id, after, i64::from(limit) + 1).await);
+    let page = query.by_id()?;
+    let found = db.read(async |tx| vehicles::list(tx, me.id, page.from, page.one_more()).await);
     let mut found = found.await?;
-    let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.id));
+    let cursor = page.cut(&mut found, |last| last.id);
     let items = found.into_iter().map(VehicleView::from).collect();
     Ok(HttpResponse::Ok().json(VehiclePage { items, cursor }))
 }

@@ -4,52 +4,30 @@
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
-use std::time::Duration;
 
-use actix_web::web::{Bytes, Data, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse};
-use charging::Db;
-use futures_util::StreamExt;
-use http_server::body::lines::{Line, Lines};
+use charging::{Db, Tx};
+use http_server::body::lines::{LineReader, NumberedLine};
 use http_server::openapi::refusals::{BodyTooLarge, BodyTooSlow, Invalid, Unavailable, UnsupportedMediaType};
-use http_server::{Problem, Query, body, caller, query};
-use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use http_server::{Problem, Query, body, caller};
+use utoipa::ToSchema;
 
-use super::apply::{NotApplied, apply};
 use super::csv::{self, Group, Header};
 use super::report::Report;
 use super::site::Site;
 use super::{Format, json};
-use crate::error::{Answer, ApiError};
+use crate::error::Answer;
+use crate::import::{self, CutOff, ImportOptions, ImportQuery, PIECE_LIMIT};
 use crate::live::Live;
 use crate::permissions::actor;
 
-const NAMED: usize = 100;
-const MAX_NAMED: usize = 10_000;
 /// A location with its stations.
 const MAX_LINE: usize = 1024 * 1024;
 /// Lines of CSV that a quoted field joins.
 const MAX_RECORD: usize = 64 * 1024;
 /// One JSON object is read as a whole. Longer networks are sent by lines.
 const MAX_JSON: usize = 16 * 1024 * 1024;
-/// Time limit for the next chunk of the body.
-const PIECE_LIMIT: Duration = Duration::from_secs(30);
-/// How often a location is tried while the database is away.
-const TRIES: u32 = 3;
-const BETWEEN_TRIES: Duration = Duration::from_secs(1);
-
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ImportQuery {
-    /// Whether the lines are only checked, and nothing is changed
-    #[param(value_type = Option<bool>, default = false)]
-    dry_run: Option<String>,
-    /// How many refused lines are listed
-    #[param(value_type = Option<u32>, maximum = 10_000, default = 100)]
-    max_refusals: Option<String>,
-}
 
 /// A network to import.
 #[derive(ToSchema)]
@@ -60,20 +38,13 @@ pub(crate) struct NetworkBody(String);
 /// One import.
 struct Import {
     db: Data<Db>,
-    dry_run: bool,
-    max_refusals: usize,
+    options: ImportOptions,
     /// Who imports, for the audit trail.
     actor: String,
     report: Report,
     /// What this import is about so far, as hashes: nothing may be there twice.
     seen: HashSet<u64>,
     hasher: RandomState,
-}
-
-/// Why an import ends before its body.
-enum CutOff {
-    Body(Problem),
-    Database(ApiError),
 }
 
 /// Import locations and stations
@@ -93,29 +64,26 @@ pub(crate) async fn import(
     live: Data<Live>,
     Query(given): Query<ImportQuery>,
     request: HttpRequest,
-    mut payload: Payload,
+    payload: Payload,
 ) -> Answer {
-    let dry_run = query::flag("dry_run", given.dry_run.as_deref())?;
-    let max_refusals = match given.max_refusals.as_deref().map(str::parse) {
-        None => NAMED,
-        Some(Ok(count)) if count <= MAX_NAMED => count,
-        Some(_) => return Err(Problem::invalid("max_refusals", "expected a number, at most 10000").into()),
-    };
+    let options = given.options()?;
     let format = format(&request)?;
-    let report = Report { dry_run, ..Report::default() };
+    let report = Report { dry_run: options.dry_run, ..Report::default() };
     let (seen, hasher) = (HashSet::new(), RandomState::new());
     let actor = actor(&caller(&request));
-    let mut import = Import { db, dry_run, max_refusals, actor, report, seen, hasher };
-    let done = match format {
+    let mut import = Import { db, options, actor, report, seen, hasher };
+    let csv = match format {
         Format::Json => {
             let text = body::read(&request, payload, MAX_JSON).await?;
             return import.whole(&text, &live).await;
         }
-        Format::Ndjson => import.lines(&mut payload, None).await,
-        Format::Csv => import.lines(&mut payload, Some(Csv::default())).await,
+        Format::Ndjson => None,
+        Format::Csv => Some(Csv::default()),
     };
+    let mut lines = LineReader::new(payload, MAX_LINE, PIECE_LIMIT);
+    let done = import.lines(&mut lines, csv).await;
     if matches!(done, Err(CutOff::Body(_))) {
-        body::pass_over(payload).await;
+        body::pass_over(lines.into_rest()).await;
     }
     live.wake();
     import.answer(done)
@@ -164,21 +132,13 @@ struct Csv {
 impl Import {
     fn answer(mut self, done: Result<(), CutOff>) -> Answer {
         self.report.complete = done.is_ok();
-        if done.is_ok() && self.report.lines == 0 {
-            return Err(Problem::invalid("body", "it has no locations and no stations").into());
-        }
-        let problem = match done {
-            Ok(()) => return Ok(HttpResponse::Ok().json(self.report)),
-            Err(CutOff::Body(problem)) => problem,
-            Err(CutOff::Database(error)) => {
-                tracing::warn!(%error, "an import was interrupted");
-                let detail = "the database cannot be used at present; `report` says what was done by then, and the whole \
-                              import may be repeated";
-                Problem::unavailable("database", detail, Duration::from_secs(1))
+        match done {
+            Ok(()) if self.report.lines == 0 => {
+                Err(Problem::invalid("body", "it has no locations and no stations").into())
             }
-        };
-        let report = serde_json::to_value(&self.report).unwrap_or_default();
-        Err(problem.with_report(report).into())
+            Ok(()) => Ok(HttpResponse::Ok().json(self.report)),
+            Err(cut_off) => Err(cut_off.problem(&self.report).into()),
+        }
     }
 
     /// A body of JSON, which was read as a whole.
@@ -200,31 +160,10 @@ impl Import {
         Ok(())
     }
 
-    async fn lines(&mut self, payload: &mut Payload, mut csv: Option<Csv>) -> Result<(), CutOff> {
-        let mut lines = Lines::new(MAX_LINE);
-        let mut begun: Vec<Option<Bytes>> = Vec::new();
-        let keep = |line: Line<'_>| match line {
-            Line::Whole(bytes) => Some(Bytes::copy_from_slice(bytes)),
-            Line::TooLong => None,
-        };
-        loop {
-            let piece = tokio::time::timeout(PIECE_LIMIT, payload.next()).await;
-            let piece = match piece {
-                Ok(Some(Ok(piece))) => piece,
-                Ok(None) => break,
-                Ok(Some(Err(error))) => {
-                    return Err(CutOff::Body(Problem::invalid("body", error.to_string())));
-                }
-                Err(_) => return Err(CutOff::Body(Problem::body_too_slow(PIECE_LIMIT))),
-            };
-            lines.push(&piece, |line| begun.push(keep(line)));
-            for line in begun.drain(..) {
-                self.line(line, csv.as_mut()).await?;
-            }
-        }
-        lines.finish(|line| begun.push(keep(line)));
-        for line in begun {
-            self.line(line, csv.as_mut()).await?;
+    async fn lines(&mut self, lines: &mut LineReader, mut csv: Option<Csv>) -> Result<(), CutOff> {
+        while let Some(line) = lines.next().await.map_err(CutOff::Body)? {
+            self.report.lines = line.number;
+            self.line(&line, csv.as_mut()).await?;
         }
         if let Some(mut csv) = csv {
             if let Some((line, _)) = csv.open.take() {
@@ -235,20 +174,12 @@ impl Import {
         Ok(())
     }
 
-    /// `None` is a line that is too long.
-    async fn line(&mut self, line: Option<Bytes>, csv: Option<&mut Csv>) -> Result<(), CutOff> {
-        self.report.lines += 1;
-        let number = self.report.lines;
-        let text = line.as_deref().ok_or_else(|| format!("it is longer than {MAX_LINE} bytes"));
-        let text = text.and_then(|line| {
-            let line =
-                if number == 1 { line.strip_prefix("\u{feff}".as_bytes()).unwrap_or(line) } else { line };
-            std::str::from_utf8(line).map_err(|_| "it is not UTF-8".to_owned())
-        });
-        let text = match text {
+    async fn line(&mut self, line: &NumberedLine, csv: Option<&mut Csv>) -> Result<(), CutOff> {
+        let number = line.number;
+        let text = match line.text() {
             Ok(text) => Cow::Borrowed(text),
-            Err(detail) => {
-                self.refuse(number, &Problem::invalid("line", detail), csv.is_some());
+            Err(problem) => {
+                self.refuse(number, &problem, csv.is_some());
                 if let Some(csv) = csv {
                     csv.group.is_broken = true;
                 }
@@ -315,28 +246,15 @@ impl Import {
             self.refuse_all(of, &problem);
             return Ok(());
         }
-        let mut tries = 0;
-        loop {
-            tries += 1;
-            let error = match apply(&self.db, site, self.dry_run, &self.actor).await {
-                Ok(counts) | Err(NotApplied::DryRun(counts)) => {
-                    self.report.applied(of.lines(), counts);
-                    self.report.applied_through_line = of.last_line();
-                    return Ok(());
-                }
-                Err(NotApplied::Refused(error)) => error,
-            };
-            if error.is_stale() && tries < TRIES {
-                // It was changed between reading and writing.
-            } else if error.is_transient() && tries < TRIES {
-                tokio::time::sleep(BETWEEN_TRIES).await;
-            } else if error.is_transient() {
-                return Err(CutOff::Database(error));
-            } else {
-                self.refuse_all(of, &error.problem());
-                return Ok(());
+        let part = async |tx: &mut Tx| site.apply(tx, &self.actor).await;
+        match import::apply(&self.db, self.options.dry_run, part).await? {
+            Ok(counts) => {
+                self.report.applied(of.lines(), counts);
+                self.report.applied_through_line = of.last_line();
             }
+            Err(problem) => self.refuse_all(of, &problem),
         }
+        Ok(())
     }
 
     /// Whether an earlier line has the same location, or a station with the same id or charger.
@@ -365,7 +283,7 @@ impl Import {
 
     fn refuse(&mut self, line: u64, problem: &Problem, is_csv: bool) {
         let field = if is_csv { csv::column(problem.field()) } else { problem.field().to_owned() };
-        self.report.refuse(line, field, problem.detail().to_owned(), self.max_refusals);
+        self.report.refuse(line, field, problem.detail().to_owned(), self.options.max_refusals);
     }
 }
 

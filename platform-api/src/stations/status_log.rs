@@ -8,12 +8,12 @@ use charging::stations::status_log::{self, Entry};
 use charging::{At, Db};
 use http_server::openapi::refusals::{Invalid, NotFound, Unavailable};
 use http_server::{Query, caller};
-use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use serde::Serialize;
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::error::{Answer, ApiError};
-use crate::paging;
+use crate::paging::PageQuery;
 use crate::patch::{not_found, path_id};
 use crate::permissions::{Reach, SEE_STATUS_LOG};
 
@@ -53,38 +53,26 @@ struct EntryView {
     received_at: At,
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct LogQuery {
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
-    limit: Option<String>,
-    /// The cursor of the previous page
-    #[param(pattern = "^[A-Za-z0-9_-]*$")]
-    cursor: Option<String>,
-}
-
 /// The statuses that a station has sent, newest first
 #[utoipa::path(get, path = "/api/v1/stations/{station_id}/status-log", operation_id = "get_status_log", tag = "stations",
-    params(("station_id" = Uuid, Path, description = "The station's id"), LogQuery),
+    params(("station_id" = Uuid, Path, description = "The station's id"), PageQuery),
     responses((status = 200, description = "A page of the log", body = LogPage), Invalid, NotFound, Unavailable))]
 pub(crate) async fn status_log(
     db: Data<Db>,
     path: Path<String>,
-    Query(query): Query<LogQuery>,
+    Query(query): Query<PageQuery>,
     request: HttpRequest,
 ) -> Answer {
     let reach = Reach::of(&caller(&request), SEE_STATUS_LOG);
     let id = path_id(&path)?;
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let before: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_else(Uuid::max);
+    let page = query.newest_first()?;
     let found = db.read(async |tx| {
         let station = charging_stations::find(tx, id).await?;
         station.filter(|station| reach.covers(station.row.location_id)).ok_or_else(not_found)?;
-        Ok::<_, ApiError>(status_log::list(tx, id, before, i64::from(limit) + 1).await?)
+        Ok::<_, ApiError>(status_log::list(tx, id, page.from, page.one_more()).await?)
     });
     let mut found: Vec<Entry> = found.await?;
-    let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.id));
+    let cursor = page.cut(&mut found, |last| last.id);
     Ok(HttpResponse::Ok().json(LogPage { items: found.into_iter().map(EntryView::from).collect(), cursor }))
 }
 

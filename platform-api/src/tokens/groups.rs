@@ -10,15 +10,16 @@ use http_server::openapi::refusals::{
 };
 use http_server::{Query, body};
 use serde::{Deserialize, Serialize};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
 use crate::openapi::merge_patch;
+use crate::paging::PageQuery;
 use crate::patch::{self, if_matches, not_found, path_id};
-use crate::{answer, idempotent, paging};
+use crate::{answer, idempotent};
 
 /// A page of groups
 #[derive(Serialize, ToSchema)]
@@ -55,17 +56,6 @@ merge_patch! {
     TokenGroupChange of GroupDraft
 }
 
-#[derive(Deserialize, IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct PageQuery {
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50)]
-    pub(crate) limit: Option<String>,
-    /// The cursor of the previous page
-    #[param(pattern = "^[A-Za-z0-9_-]*$")]
-    pub(crate) cursor: Option<String>,
-}
-
 impl From<Group> for GroupView {
     fn from(group: Group) -> Self {
         let Group { id, name, created_at, updated_at, .. } = group;
@@ -77,10 +67,9 @@ impl From<Group> for GroupView {
 #[utoipa::path(get, path = "/api/v1/token-groups", operation_id = "list_token_groups", tag = "tokens", params(PageQuery),
     responses((status = 200, description = "A page of groups", body = GroupPage), Invalid, Unavailable))]
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<PageQuery>) -> Answer {
-    let limit = http_server::query::limit(query.limit.as_deref())?;
-    let after: Uuid = paging::after(query.cursor.as_deref())?.unwrap_or_default();
-    let mut found = db.read(async move |tx| groups::list(tx, after, i64::from(limit) + 1).await).await?;
-    let cursor = paging::cut(&mut found, limit).map(|last| paging::cursor(&last.id));
+    let page = query.by_id()?;
+    let mut found = db.read(async move |tx| groups::list(tx, page.from, page.one_more()).await).await?;
+    let cursor = page.cut(&mut found, |last| last.id);
     let items = found.into_iter().map(GroupView::from).collect();
     Ok(HttpResponse::Ok().json(GroupPage { items, cursor }))
 }

@@ -21,6 +21,7 @@ use crate::answer;
 use crate::auth::MAX_BODY;
 use crate::error::{Answer, ApiError};
 use crate::live::Live;
+use crate::paging::ById;
 use crate::patch::if_matches;
 use crate::permissions::actor;
 
@@ -110,7 +111,8 @@ impl IdTagView {
 pub(crate) async fn list(db: Data<Db>, Query(query): Query<IdTagQuery>) -> Answer {
     let prefix = query.q.filter(|text| !text.is_empty());
     let filter = Filter { prefix, with_id_tag: true, ..Filter::default() };
-    let (found, cursor) = found(&db, &filter, query.limit.as_deref(), query.cursor.as_deref()).await?;
+    let page = ById::ascending(query.limit.as_deref(), query.cursor.as_deref())?;
+    let (found, cursor) = found(&db, &filter, page).await?;
     let items = found.iter().filter_map(IdTagView::of).collect();
     Ok(HttpResponse::Ok().json(IdTagPage { items, cursor }))
 }

@@ -1,5 +1,12 @@
 //! Cuts a body into numbered lines, independent of its chunks. A line over the maximum length is not stored.
 
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use actix_web::web::{Bytes, Payload};
+
+use crate::{Problem, body};
+
 /// One line without its line break.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line<'a> {
@@ -15,6 +22,78 @@ pub struct Lines {
     max: usize,
     begun: Vec<u8>,
     too_long: bool,
+}
+
+/// Reads the lines of a body one by one, for a reader that has to wait in between.
+pub struct LineReader {
+    payload: Payload,
+    lines: Lines,
+    cut: VecDeque<Option<Bytes>>,
+    read: u64,
+    limit: Duration,
+    is_at_end: bool,
+}
+
+/// A line that was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberedLine {
+    /// Its number, from 1.
+    pub number: u64,
+    /// `None` if it is longer than this.
+    bytes: Option<Bytes>,
+    max: usize,
+}
+
+impl LineReader {
+    /// A reader of lines of at most `max` bytes. `limit` is the time limit for the next chunk of the body.
+    pub fn new(payload: Payload, max: usize, limit: Duration) -> Self {
+        Self { payload, lines: Lines::new(max), cut: VecDeque::new(), read: 0, limit, is_at_end: false }
+    }
+
+    /// The next line; `None` at the end of the body.
+    ///
+    /// # Errors
+    /// Returns an error if the body is cut off, or too slow.
+    pub async fn next(&mut self) -> Result<Option<NumberedLine>, Problem> {
+        while self.cut.is_empty() && !self.is_at_end {
+            let chunk = body::chunk(&mut self.payload, self.limit).await?;
+            let cut = &mut self.cut;
+            let keep = |line: Line<'_>| {
+                cut.push_back(match line {
+                    Line::Whole(bytes) => Some(Bytes::copy_from_slice(bytes)),
+                    Line::TooLong => None,
+                });
+            };
+            match chunk {
+                Some(chunk) => self.lines.push(&chunk, keep),
+                None => {
+                    self.lines.finish(keep);
+                    self.is_at_end = true;
+                }
+            }
+        }
+        let Some(bytes) = self.cut.pop_front() else { return Ok(None) };
+        self.read += 1;
+        Ok(Some(NumberedLine { number: self.read, bytes, max: self.lines.max }))
+    }
+
+    /// What is left of the body.
+    pub fn into_rest(self) -> Payload {
+        self.payload
+    }
+}
+
+impl NumberedLine {
+    /// Its text, without a byte order mark.
+    ///
+    /// # Errors
+    /// Returns an error if it is too long, or not UTF-8.
+    pub fn text(&self) -> Result<&str, Problem> {
+        let too_long = || Problem::invalid("line", format!("it is longer than {} bytes", self.max));
+        let bytes = self.bytes.as_deref().ok_or_else(too_long)?;
+        let bytes = if self.number == 1 { body::without_mark(bytes) } else { bytes };
+        std::str::from_utf8(bytes).map_err(|_| Problem::invalid("line", "it is not UTF-8"))
+    }
 }
 
 impl Lines {

@@ -1,11 +1,10 @@
 //! One token of an import: what its line says, and how it is applied.
 
 use charging::accounts::{self, Username};
-use charging::db::TxError;
 use charging::tokens::{
     self, BindCode, IdTag, Token, TokenDraft, TokenStatus, TokenTerms, TokenType, TokenUid, Whitelist, groups,
 };
-use charging::{At, Db, DbError, Tx};
+use charging::{At, Tx};
 use common::ids::DriverToken;
 use http_server::{Problem, input};
 use serde::Deserialize;
@@ -45,31 +44,19 @@ pub(super) struct Applied {
     pub(super) code: Option<BindCode>,
 }
 
-/// Why a token is not applied.
-pub(super) enum NotApplied {
-    /// Nothing is wrong, and the transaction is rolled back, as it was asked for.
-    DryRun(Applied),
-    Refused(ApiError),
-}
-
-/// Applies a line in a transaction. A dry run is rolled back.
+/// Applies a line in a transaction.
 pub(super) async fn apply(
-    db: &Db,
+    tx: &mut Tx,
     document: &Value,
-    dry_run: bool,
     with_codes: bool,
     actor: &str,
-) -> Result<Applied, NotApplied> {
-    db.write(async |tx| {
-        let card: Card = input::document(document).map_err(ApiError::from)?;
-        if card.bind_code == Some(true) && !with_codes {
-            let detail = "too many codes for one import; send the rest in another one";
-            return Err(ApiError::from(Problem::invalid("bind_code", detail)).into());
-        }
-        let applied = card.apply(tx, actor).await?;
-        if dry_run { Err(NotApplied::DryRun(applied)) } else { Ok(applied) }
-    })
-    .await
+) -> Result<Applied, ApiError> {
+    let card: Card = input::document(document)?;
+    if card.bind_code == Some(true) && !with_codes {
+        let detail = "too many codes for one import; send the rest in another one";
+        return Err(Problem::invalid("bind_code", detail).into());
+    }
+    card.apply(tx, actor).await
 }
 
 impl Card {
@@ -161,27 +148,6 @@ impl Card {
                 Ok(Some(found.ok_or_else(unknown)?.id))
             }
             (None, None) => Ok(None),
-        }
-    }
-}
-
-impl From<ApiError> for NotApplied {
-    fn from(error: ApiError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-impl From<DbError> for NotApplied {
-    fn from(error: DbError) -> Self {
-        Self::Refused(error.into())
-    }
-}
-
-impl TxError for NotApplied {
-    fn database(&self) -> Option<&DbError> {
-        match self {
-            Self::Refused(error) => error.database(),
-            Self::DryRun(_) => None,
         }
     }
 }
