@@ -12,6 +12,7 @@ pub const SETTINGS: &[&[Setting]] = &[
     http_server::settings::ALL,
     charging::settings::ALL,
     platform_api::settings::ALL,
+    ocpp_gateway::settings::ALL,
     public_api::settings::ALL,
     worker::settings::ALL,
     crate::settings::ALL,
@@ -27,12 +28,21 @@ pub const METRICS: &[&[Metric]] = &[
     store::metrics::ALL,
     charging::metrics::ALL,
     platform_api::metrics::ALL,
+    ocpp_gateway::metrics::ALL,
     http_server::metrics::ALL,
 ];
 
 /// The crates whose spans are sent.
-pub(crate) const TRACED: &[&str] =
-    &["http_server", "public_api", "acl_service", "platform_api", "charging", "authorization", "worker"];
+pub(crate) const TRACED: &[&str] = &[
+    "http_server",
+    "public_api",
+    "acl_service",
+    "platform_api",
+    "ocpp_gateway",
+    "charging",
+    "authorization",
+    "worker",
+];
 
 /// The table of docs/configure.md.
 pub fn settings() -> String {

@@ -10,6 +10,7 @@ use charging::Db;
 use charging::settings::{DATABASE_URL, PUBLIC_URL};
 use command_line::COMMIT;
 use common::api_key::ApiKey;
+use ocpp_gateway::settings::OCPP_ALLOW_OPEN;
 use platform_api::settings::PLATFORM_API_PORT;
 use service_runtime::exit::Failure;
 use service_runtime::metrics::{self, Exposition};
@@ -34,6 +35,7 @@ pub struct System {
     api: public_api::app::App,
     worker: worker::app::App,
     platform: platform_api::app::App,
+    gateway: ocpp_gateway::app::App,
     broker: Arc<dyn Broker>,
     store: Store,
     db: Db,
@@ -66,9 +68,15 @@ impl System {
         let acl_config = acl_service::config::Config::from_settings(settings)?;
         let loopback_callbacks = acl_config.bind.is_loopback();
         let settings = if loopback_callbacks { allow_loopback(settings.clone()) } else { settings.clone() };
+        // Only this machine can connect then, such as a simulated charger.
+        let settings = match loopback_callbacks && !settings.is_given(&OCPP_ALLOW_OPEN) {
+            true => settings.with_defaults([(&OCPP_ALLOW_OPEN, "true".to_owned())]),
+            false => settings,
+        };
         let mut api_config = public_api::config::Config::from_settings(&settings)?;
         let mut worker_config = worker::config::Config::from_settings(&settings)?;
         let mut platform_config = platform_api::config::Config::from_settings(&settings)?;
+        let mut gateway_config = ocpp_gateway::config::Config::from_settings(&settings)?;
         if let Some(platform) = &mut worker_config.platform {
             platform.mail = platform.mail.clone().announcing(announce);
         }
@@ -82,6 +90,7 @@ impl System {
             let acl_address = acl.address();
             worker_config.acl_service = acl_url(&settings, acl.scheme(), acl_address)?;
             platform_config.acl_service = worker_config.acl_service.clone();
+            gateway_config.acl_service = worker_config.acl_service.clone();
             if let Some(charge_service) = &mut api_config.charge_service {
                 charge_service.acl_service = worker_config.acl_service.clone();
             }
@@ -90,11 +99,13 @@ impl System {
                 worker::app::App::build(&worker_config, store.clone(), broker.clone(), Some(db.clone()))?;
             let platform =
                 platform_api::app::App::build(&platform_config, db.clone(), &store, broker.clone()).await?;
+            let gateway = ocpp_gateway::app::App::build(&gateway_config, db.clone(), &store)?;
             Ok(Self {
                 acl,
                 api,
                 worker,
                 platform,
+                gateway,
                 broker,
                 store,
                 db: db.clone(),
@@ -119,6 +130,7 @@ impl System {
             api: self.api.with_metrics(exposition.clone()),
             worker: self.worker.with_metrics(exposition.clone()),
             platform: self.platform.with_metrics(exposition.clone()),
+            gateway: self.gateway.with_metrics(exposition.clone()),
             ..self
         }
     }
@@ -151,6 +163,13 @@ impl System {
     ) -> Result<(), Failure> {
         let worker_stops = CancellationToken::new();
         let (api, worker, acl, platform) = (self.api, self.worker, self.acl, self.platform);
+        let gateway_done = CancellationToken::new();
+        let gateway = async {
+            let ran = Box::pin(self.gateway.run(shutdown.clone())).await;
+            shutdown.cancel();
+            gateway_done.cancel();
+            ran
+        };
         let platform = async {
             let ran = platform.run(shutdown.clone()).await;
             shutdown.cancel();
@@ -165,6 +184,8 @@ impl System {
         let worker = async {
             let ran = worker.run(worker_stops.clone()).await;
             shutdown.cancel();
+            // It asks acl-service too.
+            gateway_done.clone().cancelled_owned().await;
             acl_stops.cancel();
             ran
         };
@@ -176,11 +197,11 @@ impl System {
             }
             ran
         };
-        let (api, worker, acl, platform) = tokio::join!(api, worker, acl, platform);
+        let (api, worker, acl, platform, gateway) = tokio::join!(api, worker, acl, platform, gateway);
         self.broker.close().await;
         self.store.close().await;
         self.db.close().await;
-        api.and(worker).and(acl).and(platform)
+        api.and(gateway).and(worker).and(acl).and(platform)
     }
 
     fn introduce(&self) {
@@ -190,6 +211,8 @@ impl System {
         line("public-api", &format_args!("{}://{}", self.api.scheme(), self.api_address()));
         line("acl-service", &format_args!("{}://{}", self.acl.scheme(), self.acl_address()));
         line("platform-api", &format_args!("{}://{}", self.platform.scheme(), self.platform.address()));
+        let scheme = if self.gateway.scheme() == "https" { "wss" } else { "ws" };
+        line("ocpp-gateway", &format_args!("{scheme}://{}/ocpp/CHARGER", self.gateway.address()));
         line("queue", &without_password(self.settings.text(&BROKER_URL)));
         if self.settings.is_given(&REDIS_URL) {
             line("store", &without_password(self.settings.text(&REDIS_URL)));

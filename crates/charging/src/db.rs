@@ -23,6 +23,7 @@ use sqlx::{PgPool, Postgres, Sqlite, SqlitePool, Transaction};
 use tracing::{Instrument, Span};
 
 pub use self::at::At;
+pub(crate) use self::at::first_id_at;
 pub use self::error::{DbError, OpenError};
 pub use self::migrations::VERSION;
 pub use self::postgres::Pg;

@@ -17,6 +17,7 @@ mod time_zone;
 pub use self::booking_terms::BookingTerms;
 pub use self::charging_stations::{ConnectorDraft, EvseDraft, StationDraft};
 pub use self::coordinates::Coordinates;
+pub(crate) use self::error::within as error_within;
 pub use self::error::{Refused, StationError};
 pub use self::locations::LocationDraft;
 pub use self::opening_times::OpeningTimes;

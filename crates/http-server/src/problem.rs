@@ -103,6 +103,17 @@ impl Problem {
             .with_header(WWW_AUTHENTICATE.as_str(), "Bearer error=\"insufficient_scope\"")
     }
 
+    /// 403: the caller is known, and was disabled.
+    pub fn disabled(field: &'static str, detail: impl Into<String>) -> Self {
+        Self::new(&kind::DISABLED, field, detail)
+    }
+
+    /// 401 for a charger, whose password comes by `Basic` (RFC 7617).
+    pub fn basic_credentials(realm: &str, detail: &str) -> Self {
+        Self::new(&kind::UNAUTHORIZED, "authorization", detail)
+            .with_header(WWW_AUTHENTICATE.as_str(), format!("Basic realm=\"{realm}\""))
+    }
+
     /// 401: sign-in, refresh or code refused. The same text whatever the reason.
     pub fn refused_credentials(detail: &'static str) -> Self {
         Self::unauthorized(detail, false)

@@ -42,3 +42,26 @@ pub const OURS: &[&str] = &[
     "UnlockConnector",
     "UpdateFirmware",
 ];
+
+/// The actions of a charger.
+pub const THEIRS: &[&str] = &[
+    "Authorize",
+    "BootNotification",
+    "DataTransfer",
+    "DiagnosticsStatusNotification",
+    "FirmwareStatusNotification",
+    "Heartbeat",
+    "LogStatusNotification",
+    "MeterValues",
+    "SecurityEventNotification",
+    "SignCertificate",
+    "SignedFirmwareStatusNotification",
+    "StartTransaction",
+    "StatusNotification",
+    "StopTransaction",
+];
+
+/// Whether 1.6 knows this action.
+pub fn is_known(action: &str) -> bool {
+    THEIRS.contains(&action) || OURS.contains(&action)
+}

@@ -11,14 +11,23 @@ use sqlx::sqlite::{SqliteArgumentsBuffer, SqliteTypeInfo, SqliteValueRef};
 use sqlx::{Decode, Encode, Postgres, Sqlite, Type};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use uuid::Uuid;
 
 const MICROS_A_MILLI: i64 = 1000;
+/// The last millisecond of the year 9999.
+const LAST_MILLI: i64 = 253_402_300_799_999;
 
 /// A moment to the millisecond, UTC. It is a `timestamptz` in PostgreSQL and microseconds since 1970 in SQLite, where a
 /// text of varying length would sort wrongly. It is cut to milliseconds here, because PostgreSQL rounds texts where it
 /// truncates bound values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct At(i64);
+
+/// No id made at this moment or later is smaller: a UUID of version 7 begins with the milliseconds since 1970.
+pub(crate) fn first_id_at(at: At) -> Uuid {
+    let millis = u128::try_from(at.millis()).unwrap_or(0);
+    Uuid::from_u128(millis << 80)
+}
 
 /// The text is not a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -34,6 +43,11 @@ impl At {
 
     fn from_micros(micros: i64) -> Self {
         Self(micros - micros.rem_euclid(MICROS_A_MILLI))
+    }
+
+    /// The moment this many milliseconds after 1970. One before 1970, or too far off to be stored, is the nearest that can be.
+    pub fn from_millis(millis: i64) -> Self {
+        Self(millis.clamp(0, LAST_MILLI) * MICROS_A_MILLI)
     }
 
     /// Milliseconds since 1970.
@@ -168,6 +182,14 @@ mod tests {
         {
             assert_eq!(bad.parse::<At>(), Err(NotMoment), "{bad}");
         }
+    }
+
+    #[test]
+    fn ids_are_compared_by_the_moment_at_which_they_were_made() {
+        let before = At::now();
+        let id = Uuid::now_v7();
+        let after = At::now().plus(Duration::from_millis(1));
+        assert!(first_id_at(before) < id && id < first_id_at(after));
     }
 
     proptest! {

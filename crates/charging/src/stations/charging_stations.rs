@@ -1,6 +1,7 @@
 //! Charging stations, their EVSEs and connectors.
 
 pub mod evses;
+pub mod from_charger;
 pub mod public;
 
 use std::collections::BTreeSet;
@@ -10,9 +11,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 pub use self::evses::{Connector, ConnectorDraft, Evse, EvseDraft};
+pub use self::from_charger::{Described, describe, evse_of, record_status, set_last_seen, set_online, take};
 use super::connectors::Access;
 use super::error::{Refused, StationError};
-use super::status_log::{self, Sent};
 use super::{ChargerName, Label, id, locations, search};
 use crate::core_sync::{self, Subject};
 use crate::db::{At, DbError, Tx, filled, on, row, statements};
@@ -32,7 +33,6 @@ statements! {
     BY_CHARGER = concat!("SELECT ", columns!(), " FROM stations WHERE charger = $1");
     UPDATE = "UPDATE stations SET location_id = $3, charger = $4, name = $5, access = $6, tariff_id = $7, \
               version = version + 1, updated_at = $8 WHERE id = $1 AND version = $2";
-    TAKE = "UPDATE stations SET version = version WHERE id = $1 RETURNING location_id";
     DELETE = "DELETE FROM stations WHERE id = $1 AND version = $2";
     LIST = concat!("SELECT ", columns!(), " FROM stations WHERE id > $1 ORDER BY id LIMIT $2");
     AT_LOCATION = concat!("SELECT ", columns!(),
@@ -201,13 +201,20 @@ pub async fn find(tx: &mut Tx, id: Uuid) -> Result<Option<Station>, DbError> {
 /// # Errors
 /// Returns an error if the database cannot be used.
 pub async fn by_charger(tx: &mut Tx, charger: &str) -> Result<Option<Station>, DbError> {
+    let row = row_by_charger(tx, charger).await?;
+    Ok(with_evses(tx, row.into_iter().collect()).await?.pop())
+}
+
+/// The same without its EVSEs.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn row_by_charger(tx: &mut Tx, charger: &str) -> Result<Option<StationRow>, DbError> {
     // PostgreSQL refuses a text with a null character.
     if charger.parse::<ChargerName>().is_err() {
         return Ok(None);
     }
-    let row: Option<StationRow> =
-        on!(tx, |c| sqlx::query_as(BY_CHARGER).bind(charger).fetch_optional(c).await)?;
-    Ok(with_evses(tx, row.into_iter().collect()).await?.pop())
+    Ok(on!(tx, |c| sqlx::query_as(BY_CHARGER).bind(charger).fetch_optional(c).await)?)
 }
 
 /// Replaces what an operator wrote, if nothing has changed since this version. EVSEs and connectors keep their ids if the
@@ -328,27 +335,6 @@ pub async fn without_location(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Ve
     let rows: Vec<StationRow> =
         on!(tx, |c| sqlx::query_as(WITHOUT_LOCATION).bind(after).bind(limit).fetch_all(c).await)?;
     with_evses(tx, rows).await
-}
-
-/// Records a status that the charger sent. The newest moment wins; the log gets all of them.
-///
-/// # Errors
-/// Returns an error if the station does not exist, or the database cannot be used.
-pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), StationError> {
-    let taken: Option<(Option<Uuid>,)> =
-        on!(tx, |c| sqlx::query_as(TAKE).bind(id).fetch_optional(c).await).map_err(DbError::from)?;
-    let (location,) = taken.ok_or(StationError::NotFound)?;
-    // A charger whose clock is ahead must not silence itself until then. The log has its own words.
-    let known = Sent { at: sent.at.min(At::now()), ..sent.clone() };
-    let changed = evses::set_status(tx, id, &known).await?;
-    status_log::add(tx, id, changed.as_ref().map(|changed| changed.evse), sent).await?;
-    let Some(changed) = changed else { return Ok(()) };
-    let more = serde_json::json!({
-        "evse_id": changed.evse, "connector_number": sent.connector_number, "status": sent.status,
-        "evse_status": changed.status,
-    });
-    happened(tx, "charger.connector_status", id, location, more).await?;
-    Ok(())
 }
 
 async fn find_row(tx: &mut Tx, id: Uuid) -> Result<Option<StationRow>, DbError> {

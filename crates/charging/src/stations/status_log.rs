@@ -5,7 +5,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 use super::connectors::ConnectorStatus;
-use crate::db::{At, DbError, Tx, on, row, statements};
+use crate::db::{At, DbError, Tx, first_id_at, on, row, statements};
 
 statements! {
     INSERT = "INSERT INTO status_log (id, station_id, evse_id, connector_number, status, error_code, info, at, received_at) \
@@ -85,23 +85,4 @@ pub async fn prune(tx: &mut Tx, before: At, limit: i64) -> Result<u64, DbError> 
     Ok(on!(tx, |c| {
         sqlx::query(PRUNE).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected())
     })?)
-}
-
-/// No id made at this moment or later is smaller: a UUID of version 7 begins with the milliseconds since 1970.
-fn first_id_at(at: At) -> Uuid {
-    let millis = u128::try_from(at.millis()).unwrap_or(0);
-    Uuid::from_u128(millis << 80)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ids_are_compared_by_the_moment_at_which_they_were_made() {
-        let before = At::now();
-        let id = Uuid::now_v7();
-        let after = At::now().plus(Duration::from_millis(1));
-        assert!(first_id_at(before) < id && id < first_id_at(after));
-    }
 }

@@ -36,7 +36,7 @@ macro_rules! name {
             }
 
             /// The name as it is compared and stored: case does not distinguish.
-            pub(crate) fn key(&self) -> String {
+            pub fn key(&self) -> String {
                 self.0.to_ascii_uppercase()
             }
 

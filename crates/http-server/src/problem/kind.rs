@@ -36,6 +36,15 @@ macro_rules! kinds {
     };
 }
 
+/// It is in no document: only chargers, which have none, are refused so.
+pub(crate) const DISABLED: Kind = Kind {
+    name: "Disabled",
+    status: StatusCode::FORBIDDEN,
+    slug: "disabled",
+    title: "Disabled",
+    about: "The caller is known, and was disabled by an operator.",
+};
+
 kinds! {
     Invalid = INVALID: BAD_REQUEST, "invalid-field", "A field is missing or malformed",
         "A field is missing or malformed; `field` names it.";

@@ -1,0 +1,101 @@
+//! The connections of chargers: who may connect, which connection is the newest, and when it ended.
+
+use serde_json::json;
+use uuid::Uuid;
+
+use super::credentials::{self, Credentials, Match};
+use super::{Charger, ChargerTerms, happened};
+use crate::db::{At, DbError, Tx, on, statements};
+use crate::stations::charging_stations;
+
+statements! {
+    BEGIN = "UPDATE chargers SET epoch = epoch + 1, node_id = $2, connected_at = $3, subprotocol = $4 WHERE station_id = $1 \
+             RETURNING epoch";
+    END = "UPDATE chargers SET node_id = NULL, disconnected_at = $3, disconnect_reason = $4 \
+           WHERE station_id = $1 AND epoch = $2 AND node_id IS NOT NULL";
+}
+
+/// A charger that wants to connect.
+#[derive(Clone)]
+pub struct Known {
+    /// Its station.
+    pub station_id: Uuid,
+    /// Where it is.
+    pub location_id: Option<Uuid>,
+    /// What an operator has set.
+    pub terms: ChargerTerms,
+    /// Its passwords.
+    pub credentials: Credentials,
+    /// Whether it has booted at any time.
+    pub has_booted: bool,
+}
+
+/// The charger with this name.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn known(tx: &mut Tx, charger: &str) -> Result<Option<Known>, DbError> {
+    let Some(station) = charging_stations::row_by_charger(tx, charger).await? else { return Ok(None) };
+    let row = super::find(tx, station.id).await?;
+    Ok(Some(Known {
+        station_id: station.id,
+        location_id: station.location_id,
+        terms: row.as_ref().map(Charger::terms).unwrap_or_default(),
+        credentials: credentials::find(tx, station.id).await?,
+        has_booted: row.is_some_and(|row| row.booted_at.is_some()),
+    }))
+}
+
+/// Records that a charger has connected to this node. Returns the epoch of the connection, which is the newest from now on;
+/// `None` if the station is gone.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn begin(
+    tx: &mut Tx,
+    station: Uuid,
+    node: Uuid,
+    subprotocol: &str,
+    came_with: Option<Match>,
+) -> Result<Option<i64>, DbError> {
+    let Some(location) = charging_stations::take(tx, station).await? else { return Ok(None) };
+    super::add(tx, station).await?;
+    let now = At::now();
+    let (epoch,): (i64,) = on!(tx, |c| {
+        let query = sqlx::query_as(BEGIN).bind(station).bind(node).bind(now).bind(subprotocol);
+        query.fetch_one(c).await
+    })?;
+    if came_with == Some(Match::Next) {
+        credentials::used_next(tx, station).await?;
+    }
+    charging_stations::set_online(tx, station, true, now).await?;
+    let more = json!({"epoch": epoch, "node": node, "subprotocol": subprotocol});
+    happened(tx, "charger.connected", station, location, more).await?;
+    Ok(Some(epoch))
+}
+
+/// Records that a connection has ended. The end of an old one takes nothing from a newer one.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn ended(tx: &mut Tx, station: Uuid, epoch: i64, reason: &str) -> Result<(), DbError> {
+    let Some(location) = charging_stations::take(tx, station).await? else { return Ok(()) };
+    if end(tx, station, epoch, reason).await? {
+        let more = json!({"reason": reason, "epoch": epoch});
+        happened(tx, "charger.disconnected", station, location, more).await?;
+    }
+    Ok(())
+}
+
+/// The same for a station whose row is held. Returns whether it was the newest connection.
+pub(super) async fn end(tx: &mut Tx, station: Uuid, epoch: i64, reason: &str) -> Result<bool, DbError> {
+    let now = At::now();
+    let ended = on!(tx, |c| {
+        let query = sqlx::query(END).bind(station).bind(epoch).bind(now).bind(reason);
+        query.execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if ended > 0 {
+        charging_stations::set_online(tx, station, false, now).await?;
+    }
+    Ok(ended > 0)
+}

@@ -1,0 +1,103 @@
+//! The readings of meters. The same reading is stored once, whether it came by itself or with a stop.
+
+use uuid::Uuid;
+
+use crate::db::{At, DbError, Tx, on, row, statements};
+
+statements! {
+    INSERT = "INSERT INTO meter_values (station_id, connector_number, at, measurand, phase, context, location, session_id, \
+              value, unit, raw, received_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
+              ON CONFLICT DO NOTHING";
+    SESSION = "SELECT id FROM sessions WHERE number = $1 AND station_id = $2";
+    /// The charger has used the number, so it has the answer to the start.
+    CONFIRM = "UPDATE sessions SET confirmed = $2 WHERE id = $1";
+    SET_LAST = "UPDATE sessions SET last_meter = $2, last_meter_at = $3 WHERE id = $1 \
+                AND (last_meter_at IS NULL OR last_meter_at <= $3)";
+    OF_SESSION = "SELECT connector_number, at, measurand, phase, context, location, value, unit, raw, received_at \
+                  FROM meter_values WHERE session_id = $1 AND at > $2 ORDER BY at, measurand, phase, context, location LIMIT $3";
+}
+
+/// The measurand of the register that is billed (OCPP 1.6, section 7.31).
+const REGISTER: &str = "Energy.Active.Import.Register";
+
+row! {
+    /// A reading.
+    #[derive(Debug, Clone, PartialEq, Eq)]
+    pub struct Reading {
+        /// The connector; 0 is the charger's own meter.
+        pub connector_number: i64,
+        /// When it was taken, by the charger's clock.
+        pub at: At,
+        /// What it is of.
+        pub measurand: String,
+        /// The phase; empty for all of them.
+        pub phase: String,
+        /// Why the meter was read.
+        pub context: String,
+        /// Where.
+        pub location: String,
+        /// The value, in its unit.
+        pub value: Option<i64>,
+        /// Its unit.
+        pub unit: Option<String>,
+        /// Signed data, or a value that is no number.
+        pub raw: Option<String>,
+        /// When it arrived.
+        pub received_at: At,
+    }
+}
+
+/// Stores readings. `number` is the session's, as the charger knows it; one that is not this charger's is ignored.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn record(
+    tx: &mut Tx,
+    station: Uuid,
+    number: Option<i64>,
+    readings: &[Reading],
+) -> Result<(), DbError> {
+    let session: Option<(Uuid,)> = match number {
+        Some(number) => {
+            on!(tx, |c| sqlx::query_as(SESSION).bind(number).bind(station).fetch_optional(c).await)?
+        }
+        None => None,
+    };
+    let session = session.map(|(id,)| id);
+    for reading in readings {
+        on!(tx, |c| {
+            let query = sqlx::query(INSERT).bind(station).bind(reading.connector_number).bind(reading.at);
+            let query = query.bind(&reading.measurand).bind(&reading.phase).bind(&reading.context);
+            let query = query.bind(&reading.location).bind(session).bind(reading.value).bind(&reading.unit);
+            query.bind(&reading.raw).bind(reading.received_at).execute(c).await.map(drop)
+        })?;
+    }
+    let Some(session) = session else { return Ok(()) };
+    let newest = readings.iter().filter(|reading| reading.is_register()).max_by_key(|reading| reading.at);
+    on!(tx, |c| sqlx::query(CONFIRM).bind(session).bind(true).execute(c).await.map(drop))?;
+    if let Some(newest) = newest {
+        on!(tx, |c| {
+            let query = sqlx::query(SET_LAST).bind(session).bind(newest.value).bind(newest.at);
+            query.execute(c).await.map(drop)
+        })?;
+    }
+    Ok(())
+}
+
+/// The readings of a session after this moment, oldest first.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn of_session(tx: &mut Tx, session: Uuid, after: At, limit: i64) -> Result<Vec<Reading>, DbError> {
+    Ok(on!(tx, |c| sqlx::query_as(OF_SESSION).bind(session).bind(after).bind(limit).fetch_all(c).await)?)
+}
+
+impl Reading {
+    /// Whether it is of the register that is billed, of all phases, where the vehicle is connected.
+    fn is_register(&self) -> bool {
+        self.measurand == REGISTER
+            && self.phase.is_empty()
+            && self.location == "Outlet"
+            && self.value.is_some()
+    }
+}

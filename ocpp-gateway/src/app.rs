@@ -1,0 +1,122 @@
+//! Assembles ocpp-gateway: `build` binds, `run` serves and drains.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use authorization::{AclClient, Decider};
+use charging::Db;
+use http_server::server::Bound;
+use service_runtime::exit::Failure;
+use service_runtime::metrics::Exposition;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::authorize::Authorizer;
+use crate::config::Config;
+use crate::feed;
+use crate::message_log::{Frames, MessageLog};
+use crate::node::Node;
+use crate::routes::routes;
+use crate::tags::Tags;
+use crate::writer::{Orders, Writer};
+
+/// How many transactions of reports run at once. SQLite has one writer anyway.
+const WRITERS: usize = 4;
+
+/// The service, bound but not yet serving.
+pub struct App {
+    bound: Bound,
+    node: Node,
+    orders: Orders,
+    frames: Frames,
+    grace: Duration,
+}
+
+impl App {
+    /// Binds.
+    ///
+    /// # Errors
+    /// Returns an error if the port is taken, or a client cannot be created.
+    pub fn build(config: &Config, db: Db, store: &Store) -> Result<Self, Failure> {
+        let acl = AclClient::new(config.acl_service.clone(), &config.acl_access);
+        let acl = acl.map_err(|error| Failure::broken(format!("the client of acl-service: {error}")))?;
+        let ocpp = config.ocpp.clone();
+        let (writer, orders) = Writer::new(if matches!(db, Db::Lite(_)) { 1 } else { WRITERS });
+        let (log, frames) = MessageLog::new(ocpp.keeps_messages);
+        let stopping = CancellationToken::new();
+        let authorizer = Authorizer::new(
+            Tags::new(db.clone()),
+            Decider::new(acl, store.clone()),
+            ocpp.authorize_limit,
+            ocpp.token_prefix.clone(),
+            stopping.clone(),
+        );
+        let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, Arc::clone(store.keys()));
+        let node = Node::new(ocpp, db, (writer, log, authorizer), stopping);
+        Ok(Self { bound, node, orders, frames, grace: config.grace })
+    }
+
+    /// Adds `GET /metrics`.
+    #[must_use]
+    pub fn with_metrics(self, exposition: Exposition) -> Self {
+        Self { bound: self.bound.with_metrics(Some(exposition)), ..self }
+    }
+
+    /// The address that it listens on.
+    pub fn address(&self) -> SocketAddr {
+        self.bound.address()
+    }
+
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.bound.scheme()
+    }
+
+    /// Serves until `shutdown`, then closes the sockets, carries out what was read, and ends the lease of this node.
+    ///
+    /// # Errors
+    /// Returns an error if the server broke.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
+        let Self { bound, node, orders, frames, grace } = self;
+        let node = Arc::new(node);
+        let db = node.db.clone();
+        let done = CancellationToken::new();
+        let sockets = Arc::clone(&node);
+        let serving = async {
+            let stopping = node.stopping.clone();
+            let ends = async {
+                shutdown.clone().cancelled_owned().await;
+                stopping.cancel();
+            };
+            let serving = bound.serve("ocpp-gateway", routes(sockets), grace, shutdown.clone());
+            let served = tokio::select! {
+                (served, ()) = async { tokio::join!(serving, ends) } => served,
+                () = db.watch() => Ok(()),
+            };
+            node.stopping.cancel();
+            node.tasks.close();
+            if tokio::time::timeout(grace, node.tasks.wait()).await.is_err() {
+                tracing::warn!(
+                    "some chargers' messages could not be finished in time; the chargers repeat them"
+                );
+            }
+            if tokio::time::timeout(grace, node.authorizer.finish()).await.is_err() {
+                tracing::warn!("some decisions could not be recorded in time");
+            }
+            done.cancel();
+            served
+        };
+        let (served, (), ()) = tokio::join!(
+            serving,
+            Box::pin(node.keep_lease(done.clone())),
+            Box::pin(feed::hear(Arc::clone(&node), done.clone()))
+        );
+        node.end_lease().await;
+        // The writers end with the last one who may order something.
+        let (reports, messages) = (Box::pin(orders.carry_out(&db)), Box::pin(frames.store(&db)));
+        drop(node);
+        tokio::join!(reports, messages);
+        served
+    }
+}

@@ -1,0 +1,225 @@
+//! Whether a driver may charge, within the time in which the driver waits. The entry of the tag decides first, then a recent
+//! answer, then the decision that every way in makes, and without one the whitelist of the token.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use ::metrics::counter;
+use authorization::{AccessRequest, Decider};
+use charging::At;
+use charging::tokens::{IdTag, Token, TokenStatus, Whitelist};
+use common::clock;
+use common::decision::{Decision, Source};
+use common::ids::{PresentedToken, StationId};
+use ocpp::Timestamp;
+use ocpp::v16::answers::{AuthorizationStatus, IdTagInfo};
+use service_runtime::trace_context::TraceContext;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use uuid::Uuid;
+
+use crate::metrics::ANSWERS;
+use crate::tags::Tags;
+
+/// For how long the last `allowed` answers for a token with the whitelist `allowed`.
+const RECENT: Duration = Duration::from_secs(15 * 60);
+/// For how long a positive answer also answers the start that follows it.
+const SAME_PLUG_IN: Duration = Duration::from_secs(60);
+/// How many decisions may be under way, those whose record waits for the store included.
+const UNDER_WAY: usize = 10_000;
+/// After this many questions in a row without an answer, drivers are not made to wait.
+const FAILURES: u32 = 5;
+const PAUSE: Duration = Duration::from_secs(5);
+
+/// What is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    Authorize,
+    /// The start of a transaction: a positive answer of the same plug-in suffices.
+    Start,
+}
+
+/// Authorizes id tags.
+pub(crate) struct Authorizer {
+    tags: Tags,
+    decider: Arc<Decider>,
+    limit: Duration,
+    token_prefix: Option<String>,
+    under_way: Arc<Semaphore>,
+    records: TaskTracker,
+    breaker: Breaker,
+    stopping: CancellationToken,
+}
+
+/// Whether the decider is dead.
+#[derive(Debug)]
+struct Breaker {
+    begun: Instant,
+    failures: AtomicU32,
+    /// Milliseconds since `begun`.
+    ask_from: AtomicU64,
+}
+
+impl Authorizer {
+    pub(crate) fn new(
+        tags: Tags,
+        decider: Decider,
+        limit: Duration,
+        token_prefix: Option<String>,
+        stopping: CancellationToken,
+    ) -> Self {
+        Self {
+            tags,
+            decider: Arc::new(decider),
+            limit,
+            token_prefix,
+            under_way: Arc::new(Semaphore::new(UNDER_WAY)),
+            records: TaskTracker::new(),
+            breaker: Breaker::new(),
+            stopping,
+        }
+    }
+
+    /// Forgets what is known of tags: something has changed.
+    pub(crate) fn forget(&self) {
+        self.tags.forget();
+    }
+
+    /// Waits until what was decided is on record, or the process has to end.
+    pub(crate) async fn finish(&self) {
+        self.records.close();
+        self.records.wait().await;
+    }
+
+    /// What a charger is answered about a tag.
+    pub(crate) async fn info(&self, station: Uuid, tag: &ocpp::v16::IdTag, purpose: Purpose) -> IdTagInfo {
+        let deadline = Instant::now() + self.limit;
+        // A tag that our rules do not allow is none of ours.
+        let Ok(tag) = tag.expose().parse::<IdTag>() else {
+            return answer(None, AuthorizationStatus::Invalid, "no_entry");
+        };
+        let token = match self.tags.find(&tag).await {
+            Ok(token) => token,
+            Err(error) => {
+                tracing::warn!(%error, "an id tag cannot be looked up");
+                return answer(None, AuthorizationStatus::Invalid, "database_away");
+            }
+        };
+        let driver_token = match &token {
+            Some(token) => token.driver_token.expose().to_owned(),
+            None => match &self.token_prefix {
+                Some(prefix) => format!("{prefix}{}", tag.key()),
+                None => return answer(None, AuthorizationStatus::Invalid, "no_entry"),
+            },
+        };
+        let token = token.as_deref();
+        match token.map(|token| token.status(At::now())) {
+            Some(TokenStatus::Blocked) => return answer(token, AuthorizationStatus::Blocked, "entry"),
+            Some(TokenStatus::Expired) => return answer(token, AuthorizationStatus::Expired, "entry"),
+            Some(TokenStatus::Active) | None => {}
+        }
+        let whitelist = token.map_or(Whitelist::Never, |token| token.terms.whitelist);
+        if whitelist == Whitelist::Always {
+            return answer(token, AuthorizationStatus::Accepted, "whitelist");
+        }
+        let last = self.tags.last_answer(station, &tag);
+        let recent = match (whitelist, purpose) {
+            (Whitelist::Allowed, _) => Some(RECENT),
+            (_, Purpose::Start) => Some(SAME_PLUG_IN),
+            _ => None,
+        };
+        let is_recent = |last: crate::tags::LastAnswer| recent.is_some_and(|span| last.at.elapsed() < span);
+        if last.is_some_and(|last| last.allowed && is_recent(last)) {
+            return answer(token, AuthorizationStatus::Accepted, "recent_answer");
+        }
+        match self.decide(station, driver_token, deadline).await {
+            Decision::Allowed => {
+                self.tags.remember(station, &tag, true);
+                answer(token, AuthorizationStatus::Accepted, "decision")
+            }
+            Decision::NotAllowed | Decision::Invalid => {
+                self.tags.remember(station, &tag, false);
+                answer(token, AuthorizationStatus::Invalid, "decision")
+            }
+            Decision::Unknown => {
+                let refused = last.is_some_and(|last| !last.allowed);
+                match whitelist != Whitelist::Never && !refused {
+                    true => answer(token, AuthorizationStatus::Accepted, "whitelist"),
+                    false => answer(token, AuthorizationStatus::Invalid, "unknown"),
+                }
+            }
+        }
+    }
+
+    /// The decision, `unknown` if there is none in time. Its record is written in any case, by a task that may outlast the
+    /// driver's patience.
+    async fn decide(&self, station: Uuid, driver_token: String, deadline: Instant) -> Decision {
+        let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else { return Decision::Unknown };
+        let asks = self.breaker.asks();
+        let left = deadline.saturating_duration_since(Instant::now());
+        let deadline_ns = clock::now() + clock::nanos(if asks { left } else { Duration::ZERO });
+        let token = PresentedToken::new(driver_token);
+        let request = AccessRequest::new(StationId::from_uuid(station), token, deadline_ns, Source::Ocpp);
+        let (decider, stopping) = (Arc::clone(&self.decider), self.stopping.clone());
+        let deciding = self.records.spawn(async move {
+            let _permit = permit;
+            decider.decide(&request, &TraceContext::default(), &stopping).await.ok().map(|made| made.decision)
+        });
+        if !asks {
+            return Decision::Unknown;
+        }
+        let decided = tokio::time::timeout(left, deciding).await;
+        let decision = decided.ok().and_then(Result::ok).flatten().unwrap_or(Decision::Unknown);
+        self.breaker.note(decision != Decision::Unknown);
+        decision
+    }
+}
+
+impl Breaker {
+    fn new() -> Self {
+        Self { begun: Instant::now(), failures: AtomicU32::new(0), ask_from: AtomicU64::new(0) }
+    }
+
+    /// Whether the decider is asked now. During a pause it is not.
+    fn asks(&self) -> bool {
+        self.now() >= self.ask_from.load(Ordering::Relaxed)
+    }
+
+    fn note(&self, answered: bool) {
+        if answered {
+            self.failures.store(0, Ordering::Relaxed);
+        } else if self.failures.fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
+            // The next question is a probe: if it fails too, there is another pause.
+            let pause = u64::try_from(PAUSE.as_millis()).unwrap_or(u64::MAX);
+            self.ask_from.store(self.now() + pause, Ordering::Relaxed);
+        }
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+fn answer(token: Option<&Token>, status: AuthorizationStatus, because: &'static str) -> IdTagInfo {
+    let word = match status {
+        AuthorizationStatus::Accepted => "accepted",
+        AuthorizationStatus::Blocked => "blocked",
+        AuthorizationStatus::Expired => "expired",
+        AuthorizationStatus::Invalid => "invalid",
+        AuthorizationStatus::ConcurrentTx => "concurrent_tx",
+    };
+    counter!(ANSWERS, "answer" => word, "because" => because).increment(1);
+    let terms = token.map(|token| &token.terms);
+    let expiry_date = match terms.map(|terms| (terms.whitelist, terms.expires_at)) {
+        // So that no charger keeps the answer.
+        Some((Whitelist::Never, _)) | None => Some(Timestamp::from_millis(At::now().millis())),
+        Some((_, expires_at)) => expires_at.map(|at| Timestamp::from_millis(at.millis())),
+    };
+    IdTagInfo {
+        expiry_date: expiry_date.filter(|_| status == AuthorizationStatus::Accepted),
+        parent_id_tag: terms.and_then(|terms| terms.group.as_ref()).map(|group| group.expose().to_owned()),
+        status,
+    }
+}

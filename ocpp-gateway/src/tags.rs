@@ -1,0 +1,84 @@
+//! What is known of id tags: their entries, and the last answers about them. Bounded, and kept while the database is away.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use charging::tokens::{self, IdTag, Token};
+use charging::{Db, DbError};
+use moka::sync::Cache;
+use uuid::Uuid;
+
+/// How long an entry counts without a look at the database. A change is heard of earlier.
+const FRESH: Duration = Duration::from_secs(60);
+/// How long an entry is of use while the database is away.
+const KEPT: Duration = Duration::from_secs(86_400);
+const MAX_TAGS: u64 = 100_000;
+const MAX_ANSWERS: u64 = 200_000;
+/// How long a look at the database may take, of the time in which a driver waits.
+const LOOK_LIMIT: Duration = Duration::from_millis(1000);
+
+/// What the last decision about a tag at a charger was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct LastAnswer {
+    pub(crate) allowed: bool,
+    pub(crate) at: Instant,
+}
+
+#[derive(Clone)]
+struct Entry {
+    /// `None` if there is no such tag.
+    token: Option<Arc<Token>>,
+    read_at: Instant,
+}
+
+/// The tags.
+pub(crate) struct Tags {
+    db: Db,
+    entries: Cache<String, Entry>,
+    answers: Cache<(Uuid, String), LastAnswer>,
+}
+
+impl Tags {
+    pub(crate) fn new(db: Db) -> Self {
+        Self {
+            db,
+            entries: Cache::builder().max_capacity(MAX_TAGS).time_to_live(KEPT).build(),
+            answers: Cache::builder().max_capacity(MAX_ANSWERS).time_to_live(KEPT).build(),
+        }
+    }
+
+    /// The token of a tag; `None` if there is none. While the database is away, what was last known of it.
+    pub(crate) async fn find(&self, tag: &IdTag) -> Result<Option<Arc<Token>>, DbError> {
+        let known = self.entries.get(&tag.key());
+        if let Some(known) = known.as_ref().filter(|known| known.read_at.elapsed() < FRESH) {
+            return Ok(known.token.clone());
+        }
+        let reading = self.db.read(async |tx| tokens::by_id_tag(tx, tag).await);
+        let read = tokio::time::timeout(LOOK_LIMIT, reading).await.unwrap_or(Err(DbError::Slow));
+        match (read, known) {
+            (Ok(token), _) => {
+                let token = token.map(Arc::new);
+                self.entries.insert(tag.key(), Entry { token: token.clone(), read_at: Instant::now() });
+                Ok(token)
+            }
+            (Err(_), Some(known)) => Ok(known.token),
+            (Err(error), None) => Err(error),
+        }
+    }
+
+    /// What was last decided about a tag at this station.
+    pub(crate) fn last_answer(&self, station: Uuid, tag: &IdTag) -> Option<LastAnswer> {
+        self.answers.get(&(station, tag.key()))
+    }
+
+    /// Remembers a decision.
+    pub(crate) fn remember(&self, station: Uuid, tag: &IdTag, allowed: bool) {
+        self.answers.insert((station, tag.key()), LastAnswer { allowed, at: Instant::now() });
+    }
+
+    /// Forgets the entries: one of them has changed. Answers that refuse stay: they are asked for again anyway.
+    pub(crate) fn forget(&self) {
+        self.entries.invalidate_all();
+        self.answers.invalidate_all();
+    }
+}

@@ -1,0 +1,268 @@
+//! Writes what chargers report. What arrives while a transaction runs is written by the next one together, so that many
+//! chargers share one commit. A charger has its answer only when its message is durable; while the database is away, boots and
+//! statuses are kept and answered, and everything else stays unanswered, so that the charger keeps and repeats it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ::metrics::{counter, gauge};
+use charging::chargers::boots::{self, Boot, Observed};
+use charging::chargers::{connections, security_events};
+use charging::db::TxError;
+use charging::sessions::meter_values::{self, Reading};
+use charging::sessions::start::{self, Start, Started};
+use charging::sessions::stop::{self, Stop};
+use charging::sessions::{self, Session};
+use charging::stations::StationError;
+use charging::stations::charging_stations;
+use charging::stations::status_log::Sent;
+use charging::{At, Db, DbError, Tx};
+use tokio::sync::{mpsc, oneshot};
+use uuid::Uuid;
+
+use crate::metrics::{WRITES_KEPT, WRITES_LOST};
+
+/// Transactions are short, so that others need not wait for the rows.
+const AT_ONCE: usize = 32;
+const WAITING: usize = 4096;
+/// How many boots and statuses are kept while the database is away.
+const MAX_KEPT: usize = 10_000;
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+
+/// What a charger has reported.
+#[derive(Debug, Clone)]
+pub(crate) enum Report {
+    Boot(Boot, At),
+    Status(Sent),
+    Observed(Observed),
+    Disconnected { epoch: i64, reason: &'static str },
+    Readings { number: Option<i64>, readings: Vec<Reading> },
+    Start(Start),
+    Stop(Stop, Vec<Reading>),
+    Answered { session: Uuid, answer: &'static str },
+    Security { kind: String, detail: Option<String> },
+}
+
+/// What was written.
+#[derive(Debug, Clone)]
+pub(crate) enum Written {
+    Done,
+    Session(Box<Session>),
+}
+
+/// It could not be written: the database is away, or there is too much to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotWritten;
+
+type Ack = oneshot::Sender<Result<Written, NotWritten>>;
+
+struct Order {
+    station: Uuid,
+    report: Arc<Report>,
+    ack: Option<Ack>,
+}
+
+/// Takes reports. Those of one station are written in their order.
+#[derive(Clone)]
+pub(crate) struct Writer(Vec<mpsc::Sender<Order>>);
+
+/// The part that writes, which [`Orders::carry_out`] runs.
+pub(crate) struct Orders(Vec<mpsc::Receiver<Order>>);
+
+impl Report {
+    /// Whether it is answered although it is not written yet.
+    fn is_kept(&self) -> bool {
+        !matches!(self, Self::Readings { .. } | Self::Start(_) | Self::Stop(..))
+    }
+}
+
+impl Writer {
+    /// A writer with this many transactions at once.
+    pub(crate) fn new(shards: usize) -> (Self, Orders) {
+        let (senders, receivers) = (0..shards.max(1)).map(|_| mpsc::channel(WAITING)).unzip();
+        (Self(senders), Orders(receivers))
+    }
+
+    /// Writes a report, and returns once it is durable or kept.
+    pub(crate) async fn write(&self, station: Uuid, report: Report) -> Result<Written, NotWritten> {
+        let (ack, written) = oneshot::channel();
+        self.of(station)
+            .send(Order { station, report: Arc::new(report), ack: Some(ack) })
+            .await
+            .map_err(|_| NotWritten)?;
+        written.await.map_err(|_| NotWritten)?
+    }
+
+    /// Writes a report that is not waited for. It is lost if there is too much to do.
+    pub(crate) fn note(&self, station: Uuid, report: Report) {
+        if self.of(station).try_send(Order { station, report: Arc::new(report), ack: None }).is_err() {
+            counter!(WRITES_LOST).increment(1);
+        }
+    }
+
+    fn of(&self, station: Uuid) -> &mpsc::Sender<Order> {
+        let shard = station.as_u128() % self.0.len() as u128;
+        &self.0[usize::try_from(shard).unwrap_or_default()]
+    }
+}
+
+impl Orders {
+    /// Writes until every writer is dropped and what they have taken is written.
+    pub(crate) async fn carry_out(self, db: &Db) {
+        let shards = self.0.into_iter().map(|orders| shard(db.clone(), orders));
+        futures_util::future::join_all(shards).await;
+    }
+}
+
+async fn shard(db: Db, mut orders: mpsc::Receiver<Order>) {
+    let mut kept: VecDeque<Order> = VecDeque::new();
+    let mut batch = Vec::with_capacity(AT_ONCE);
+    loop {
+        let waited = match kept.is_empty() {
+            true => Ok(orders.recv_many(&mut batch, AT_ONCE).await),
+            // What is kept comes first, so that the reports of a station stay in their order.
+            false => tokio::time::timeout(TRY_AGAIN, orders.recv_many(&mut batch, AT_ONCE)).await,
+        };
+        let closed = waited == Ok(0);
+        if closed && kept.is_empty() {
+            return;
+        }
+        let room = AT_ONCE.saturating_sub(batch.len()).max(1).min(kept.len());
+        let mut now: Vec<Order> = kept.drain(..room).collect();
+        now.append(&mut batch);
+        if !kept.is_empty() {
+            // Not before what is kept of the same station.
+            for order in now.drain(room..) {
+                keep(&mut kept, order);
+            }
+        }
+        let away = write_all(&db, now, &mut kept).await;
+        gauge!(WRITES_KEPT).set(u32::try_from(kept.len()).unwrap_or(u32::MAX));
+        if away && closed {
+            counter!(WRITES_LOST).increment(kept.len() as u64);
+            return;
+        }
+        if away {
+            tokio::time::sleep(TRY_AGAIN / 10).await;
+        }
+    }
+}
+
+/// Answers what is kept; what is not is left to the charger.
+fn keep(kept: &mut VecDeque<Order>, mut order: Order) {
+    let is_kept = order.report.is_kept();
+    if let Some(ack) = order.ack.take() {
+        let _ = ack.send(if is_kept { Ok(Written::Done) } else { Err(NotWritten) });
+    }
+    if !is_kept {
+        return;
+    }
+    if kept.len() >= MAX_KEPT {
+        kept.pop_front();
+        counter!(WRITES_LOST).increment(1);
+    }
+    kept.push_back(order);
+}
+
+/// Writes these in one transaction; one by one if one of them is at fault. Returns whether the database is away.
+async fn write_all(db: &Db, mut orders: Vec<Order>, kept: &mut VecDeque<Order>) -> bool {
+    // In one order on every node, so that no two transactions wait for each other.
+    orders.sort_by_key(|order| order.station);
+    let work: Vec<(Uuid, Arc<Report>)> =
+        orders.iter().map(|order| (order.station, Arc::clone(&order.report))).collect();
+    let written = db.write(async move |tx| apply_all(tx, &work).await).await;
+    match written {
+        Ok(all) => {
+            for (order, written) in orders.into_iter().zip(all) {
+                if let Some(ack) = order.ack {
+                    let _ = ack.send(Ok(written));
+                }
+            }
+            false
+        }
+        Err(Failed(error)) if error.is_transient() => {
+            tracing::warn!(%error, "reports of chargers cannot be written at present");
+            for order in orders {
+                keep(kept, order);
+            }
+            true
+        }
+        Err(Failed(error)) if orders.len() == 1 => {
+            tracing::error!(%error, "a report of a charger cannot be written");
+            counter!(WRITES_LOST).increment(1);
+            for ack in orders.into_iter().filter_map(|order| order.ack) {
+                let _ = ack.send(Err(NotWritten));
+            }
+            false
+        }
+        Err(_) => {
+            let mut away = false;
+            for order in orders {
+                away |= Box::pin(write_all(db, vec![order], kept)).await;
+            }
+            away
+        }
+    }
+}
+
+struct Failed(DbError);
+
+impl From<DbError> for Failed {
+    fn from(error: DbError) -> Self {
+        Self(error)
+    }
+}
+
+impl TxError for Failed {
+    fn database(&self) -> Option<&DbError> {
+        Some(&self.0)
+    }
+}
+
+async fn apply_all(tx: &mut Tx, work: &[(Uuid, Arc<Report>)]) -> Result<Vec<Written>, Failed> {
+    let mut all = Vec::with_capacity(work.len());
+    for (station, report) in work {
+        all.push(apply(tx, *station, report).await?);
+    }
+    Ok(all)
+}
+
+async fn apply(tx: &mut Tx, station: Uuid, report: &Report) -> Result<Written, DbError> {
+    match report {
+        Report::Boot(boot, at) => boots::record(tx, station, boot, *at).await?,
+        Report::Status(sent) => {
+            let recorded = charging_stations::record_status(tx, station, sent).await;
+            // Otherwise the station is gone, or takes no more connectors.
+            if let Err(StationError::Database(error)) = recorded {
+                return Err(error);
+            }
+        }
+        Report::Observed(observed) => boots::observe(tx, station, observed).await?,
+        Report::Disconnected { epoch, reason } => connections::ended(tx, station, *epoch, reason).await?,
+        Report::Readings { number, readings } => {
+            meter_values::record(tx, station, *number, readings).await?;
+        }
+        Report::Start(start) => match start::record(tx, station, start).await? {
+            Started::New(session) | Started::Again(session) => {
+                return Ok(Written::Session(Box::new(session)));
+            }
+            Started::NoStation => {}
+        },
+        Report::Stop(stop, readings) => {
+            let session = stop::record(tx, station, stop).await?;
+            let number = session.as_ref().map(|session| session.number).or(stop.number);
+            // A stop names no connector. Readings that came before it must be the same ones.
+            let connector = session.as_ref().and_then(|session| session.connector_number).unwrap_or(0);
+            let at_connector = |reading: &Reading| Reading { connector_number: connector, ..reading.clone() };
+            let readings: Vec<Reading> = readings.iter().map(at_connector).collect();
+            meter_values::record(tx, station, number, &readings).await?;
+            return Ok(session.map_or(Written::Done, |session| Written::Session(Box::new(session))));
+        }
+        Report::Security { kind, detail } => {
+            security_events::record(tx, station, kind, detail.as_deref()).await?;
+        }
+        Report::Answered { session, answer } => sessions::answered(tx, *session, answer).await?,
+    }
+    Ok(Written::Done)
+}
