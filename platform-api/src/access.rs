@@ -17,7 +17,7 @@ use http_server::openapi::refusals::{
 };
 use http_server::{Access, Problem, Query, Resource, body, caller, query, resource};
 use serde::{Deserialize, Serialize};
-use store::{Entry, PageQuery};
+use store::{Entry, PageQuery, show_moment};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
@@ -75,8 +75,12 @@ pub(crate) struct EntryView {
     #[schema(required)]
     token_id: Option<Uuid>,
     driver_token: DriverToken,
-    #[serde(flatten)]
-    validity: Validity,
+    /// When it begins
+    #[schema(required, format = DateTime)]
+    from: Option<String>,
+    /// When it ends
+    #[schema(required, format = DateTime)]
+    until: Option<String>,
 }
 
 #[derive(Deserialize, IntoParams)]
@@ -166,7 +170,9 @@ pub(crate) async fn deny(
 
 impl EntryView {
     fn of(entry: Entry, token_id: Option<Uuid>) -> Self {
-        Self { token_id, driver_token: entry.token, validity: Validity::of(entry.period) }
+        let Entry { token, period } = entry;
+        let (from, until) = (period.from().map(show_moment), period.until().map(show_moment));
+        Self { token_id, driver_token: token, from, until }
     }
 }
 

@@ -5,7 +5,9 @@ pub(crate) mod tokens;
 
 use actix_web::web::{Data, Path, Payload, delete, get, patch, post, put};
 use actix_web::{HttpRequest, HttpResponse};
-use charging::fleets::{self, Fleet, FleetDraft};
+use charging::accounts::Address;
+use charging::fleets::{self, Fleet, FleetDraft, VatId};
+use charging::stations::Label;
 use charging::{At, Db, Tx};
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Conflict, ConflictingReuse, Invalid, NotFound, PreconditionFailed,
@@ -67,8 +69,16 @@ pub(crate) struct FleetPage {
 #[schema(as = Fleet)]
 pub(crate) struct FleetView {
     id: Uuid,
-    #[serde(flatten)]
-    draft: FleetDraft,
+    /// Its name
+    name: Label,
+    /// The account that manages the fleet and pays for it
+    payer_id: Uuid,
+    /// The address, for invoices; that of the payer if null
+    #[schema(required)]
+    address: Option<Address>,
+    /// The VAT id, for invoices
+    #[schema(required)]
+    vat_id: Option<VatId>,
     created_at: At,
     updated_at: At,
 }
@@ -81,7 +91,8 @@ merge_patch! {
 impl From<Fleet> for FleetView {
     fn from(fleet: Fleet) -> Self {
         let Fleet { id, draft, created_at, updated_at, .. } = fleet;
-        Self { id, draft, created_at, updated_at }
+        let FleetDraft { name, payer_id, address, vat_id } = draft;
+        Self { id, name, payer_id, address, vat_id, created_at, updated_at }
     }
 }
 

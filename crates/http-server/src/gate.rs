@@ -15,13 +15,11 @@ use crate::accounts::{Accounts, NotSignedIn, Permission};
 use crate::caller::Caller;
 use crate::client_address::TrustedProxies;
 use crate::config::{KeyMode, ServerConfig};
-use crate::rate_limit::{Buckets, Quota};
+use crate::rate_limit::{Buckets, Quota, RATE_LIMIT, RATE_LIMIT_POLICY};
 use crate::verified_keys::{NotVerified, Verified, VerifiedKeys};
 use crate::{Access, Problem};
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
-const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const PER_KEY: &str = "key";
 const PER_ADDRESS: &str = "address";
 /// A bearer token that begins so is meant as a key.
@@ -214,16 +212,7 @@ impl Gate {
 }
 
 fn within(policy: &'static str, quota: Option<Quota>) -> Result<Option<(&'static str, Quota)>, Problem> {
-    let Some(quota) = quota else { return Ok(None) };
-    match quota.refused_for {
-        None => Ok(Some((policy, quota))),
-        Some(wait) => {
-            let (policy_header, left) = quota.headers(policy);
-            Err(Problem::too_many_requests(policy, wait)
-                .with_header("ratelimit-policy", policy_header)
-                .with_header("ratelimit", left))
-        }
-    }
+    quota.map(|quota| Ok((policy, quota.admit(policy)?))).transpose()
 }
 
 /// The key or the access token of a request. Another scheme of `Authorization` may be a proxy's and does not count.
@@ -276,11 +265,13 @@ pub(crate) async fn guard(
         Ok(Admitted { caller, quota }) => {
             request.extensions_mut().insert(caller);
             let mut response = next.call(request).await?;
-            if let Some((policy, quota)) = quota {
+            // A handler that refused the request by a limit of its own has said so.
+            let is_said = response.headers().contains_key(RATE_LIMIT);
+            if let Some((policy, quota)) = quota.filter(|_| !is_said) {
                 let (policy_header, left) = quota.headers(policy);
                 for (name, value) in [(RATE_LIMIT_POLICY, policy_header), (RATE_LIMIT, left)] {
                     if let Ok(value) = HeaderValue::from_str(&value) {
-                        response.headers_mut().insert(name, value);
+                        response.headers_mut().insert(HeaderName::from_static(name), value);
                     }
                 }
             }

@@ -19,7 +19,6 @@ use utoipa::openapi::security::{
 use utoipa::openapi::{Components, OpenApi, RefOr, Required};
 
 pub use self::answers::Answers;
-pub(crate) use self::answers::refusal;
 pub(crate) use self::page::{Text, publish};
 use crate::problem::{Body, kind};
 use crate::resource::Resource;
@@ -142,7 +141,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Option<
 fn guarded(mut operation: Operation, access: Access) -> Operation {
     let answers = &mut operation.responses.responses;
     // For a path that is too long.
-    answers.extend(refusal(&kind::INVALID));
+    answers::add(answers, &kind::INVALID);
     if access == Access::Open {
         operation.security = Some(Vec::new());
         return operation;
@@ -153,7 +152,7 @@ fn guarded(mut operation: Operation, access: Access) -> Operation {
         }
     }
     for kind in [&kind::UNAUTHORIZED, &kind::TOO_MANY_REQUESTS, &kind::UNAVAILABLE] {
-        answers.extend(refusal(kind));
+        answers::add(answers, kind);
     }
     let (roles, scopes, name) = match access {
         Access::With(scopes) => (&[][..], scopes, None),
@@ -164,7 +163,7 @@ fn guarded(mut operation: Operation, access: Access) -> Operation {
             return operation;
         }
     };
-    operation.responses.responses.extend(refusal(&kind::FORBIDDEN));
+    answers::add(&mut operation.responses.responses, &kind::FORBIDDEN);
     let schemes = [BEARER, API_KEY].into_iter();
     let requirement = |scheme, scope: &Scope| SecurityRequirement::new(scheme, [scope.as_str()]);
     let by_account = (!roles.is_empty())

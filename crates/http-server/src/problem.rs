@@ -125,7 +125,7 @@ impl Problem {
     }
 
     /// 429: too many requests with this key or from this address.
-    pub fn too_many_requests(field: &'static str, wait: Duration) -> Self {
+    pub(crate) fn too_many_requests(field: &'static str, wait: Duration) -> Self {
         let detail = format!("too many requests of one {field}; see the header RateLimit-Policy");
         Self::new(&kind::TOO_MANY_REQUESTS, field, detail).retry_after(wait)
     }

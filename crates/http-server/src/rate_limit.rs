@@ -11,6 +11,11 @@ use governor::clock::{Clock, MonotonicClock};
 use governor::middleware::StateInformationMiddleware;
 use governor::state::{InMemoryState, NotKeyed};
 
+use crate::Problem;
+
+pub(crate) const RATE_LIMIT: &str = "ratelimit";
+pub(crate) const RATE_LIMIT_POLICY: &str = "ratelimit-policy";
+
 /// Callers share this many buckets. Two callers in one bucket share its rate. The seed is new at each start, so
 /// that no caller can aim at another's bucket. A table that grew with the callers could be filled by strangers.
 const BUCKETS: usize = 16_384;
@@ -92,6 +97,18 @@ impl Bucket {
 }
 
 impl Quota {
+    /// Admits the request, unless it came too soon. The policy names what is counted.
+    ///
+    /// # Errors
+    /// Returns 429 with the quota in its headers.
+    pub fn admit(self, policy: &'static str) -> Result<Self, Problem> {
+        let Some(wait) = self.refused_for else { return Ok(self) };
+        let (policy_header, left) = self.headers(policy);
+        Err(Problem::too_many_requests(policy, wait)
+            .with_header(RATE_LIMIT_POLICY, policy_header)
+            .with_header(RATE_LIMIT, left))
+    }
+
     /// `RateLimit-Policy` and `RateLimit`, as in draft-ietf-httpapi-ratelimit-headers-10: the quota and its window; the
     /// remaining quota and the seconds until it is full again.
     pub(crate) fn headers(&self, policy: &str) -> (String, String) {

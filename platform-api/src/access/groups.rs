@@ -85,6 +85,16 @@ pub(crate) struct GroupQuery {
     cursor: Option<String>,
 }
 
+/// The name of a group
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only documentation")]
+pub(crate) struct NamePath {
+    /// The group's name
+    #[param(pattern = "^[a-z0-9-]{1,64}$")]
+    name: String,
+}
+
 impl GroupView {
     fn of(name: &GroupName, size: GroupSize) -> Self {
         Self { name: name.to_string(), stations: size.stations, tokens: size.drivers }
@@ -109,7 +119,7 @@ pub(crate) async fn list(admin: Data<AclAdmin>, Query(given): Query<GroupQuery>)
 
 /// A group of stations
 #[utoipa::path(get, path = "/api/v1/access-groups/{name}", operation_id = "get_access_group", tag = "access",
-    params(("name" = String, Path, description = "The group's name")),
+    params(NamePath),
     responses((status = 200, description = "The group", body = GroupView), NotFound, Unavailable))]
 pub(crate) async fn show(admin: Data<AclAdmin>, path: Path<String>) -> Answer {
     let name = existing(&path)?;
@@ -119,7 +129,7 @@ pub(crate) async fn show(admin: Data<AclAdmin>, path: Path<String>) -> Answer {
 
 /// Create a group of stations, unless it exists
 #[utoipa::path(put, path = "/api/v1/access-groups/{name}", operation_id = "create_access_group", tag = "access",
-    params(("name" = String, Path, description = "The group's name, of a-z 0-9 -")),
+    params(NamePath),
     responses((status = 200, description = "The group", body = GroupView), Invalid, Unavailable))]
 pub(crate) async fn create(admin: Data<AclAdmin>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = GroupName::parse(&path).map_err(|why| Problem::invalid("name", why.to_string()))?;
@@ -131,7 +141,7 @@ pub(crate) async fn create(admin: Data<AclAdmin>, path: Path<String>, request: H
 ///
 /// The access lists of its stations stay as they are.
 #[utoipa::path(delete, path = "/api/v1/access-groups/{name}", operation_id = "delete_access_group", tag = "access",
-    params(("name" = String, Path, description = "The group's name")),
+    params(NamePath),
     responses((status = 204, description = "It is deleted"), NotFound, Unavailable))]
 pub(crate) async fn remove(admin: Data<AclAdmin>, path: Path<String>, request: HttpRequest) -> Answer {
     let name = existing(&path)?;
@@ -141,7 +151,7 @@ pub(crate) async fn remove(admin: Data<AclAdmin>, path: Path<String>, request: H
 
 /// List the stations of a group
 #[utoipa::path(get, path = "/api/v1/access-groups/{name}/stations", operation_id = "list_access_group_stations",
-    tag = "access", params(("name" = String, Path, description = "The group's name"), GroupQuery),
+    tag = "access", params(NamePath, GroupQuery),
     responses((status = 200, description = "A page of stations", body = StationPage), Invalid, NotFound, Unavailable))]
 pub(crate) async fn stations(
     admin: Data<AclAdmin>,
@@ -159,7 +169,7 @@ pub(crate) async fn stations(
 /// The tokens of the group are put on its access list.
 #[utoipa::path(put, path = "/api/v1/access-groups/{name}/stations/{station_id}", operation_id = "join_access_group",
     tag = "access",
-    params(("name" = String, Path, description = "The group's name"),
+    params(NamePath,
         ("station_id" = Uuid, Path, description = "The station's id")),
     responses((status = 200, description = "It belongs to the group", body = ChangedView), NotFound, Unavailable))]
 pub(crate) async fn join(
@@ -178,7 +188,7 @@ pub(crate) async fn join(
 /// Its access list stays as it is.
 #[utoipa::path(delete, path = "/api/v1/access-groups/{name}/stations/{station_id}", operation_id = "leave_access_group",
     tag = "access",
-    params(("name" = String, Path, description = "The group's name"),
+    params(NamePath,
         ("station_id" = Uuid, Path, description = "The station's id")),
     responses((status = 204, description = "It does not belong to the group"), NotFound, Unavailable))]
 pub(crate) async fn leave(
@@ -194,7 +204,7 @@ pub(crate) async fn leave(
 
 /// List the tokens of a group
 #[utoipa::path(get, path = "/api/v1/access-groups/{name}/tokens", operation_id = "list_access_group_tokens",
-    tag = "access", params(("name" = String, Path, description = "The group's name"), GroupQuery),
+    tag = "access", params(NamePath, GroupQuery),
     responses((status = 200, description = "A page of tokens", body = EntryPage), Invalid, NotFound, Unavailable))]
 pub(crate) async fn tokens(
     db: Data<Db>,
@@ -213,7 +223,7 @@ pub(crate) async fn tokens(
 /// Replaces the whole entry: without `from` and `until` it is valid at all times.
 #[utoipa::path(put, path = "/api/v1/access-groups/{name}/tokens/{token_id}", operation_id = "admit_token", tag = "access",
     request_body(content = Validity),
-    params(("name" = String, Path, description = "The group's name"),
+    params(NamePath,
         ("token_id" = Uuid, Path, description = "The token's id")),
     responses((status = 200, description = "It belongs to the group", body = ChangedView), Invalid, NotFound, BodyTooLarge,
         BodyTooSlow, UnsupportedMediaType, Unavailable))]
@@ -234,7 +244,7 @@ pub(crate) async fn admit(
 /// Take a token out of a group, and off the access lists of its stations
 #[utoipa::path(delete, path = "/api/v1/access-groups/{name}/tokens/{token_id}", operation_id = "dismiss_token",
     tag = "access",
-    params(("name" = String, Path, description = "The group's name"),
+    params(NamePath,
         ("token_id" = Uuid, Path, description = "The token's id")),
     responses((status = 204, description = "It does not belong to the group"), NotFound, Unavailable))]
 pub(crate) async fn dismiss(

@@ -2,14 +2,14 @@
 
 use charging::At;
 use http_server::{Problem, body};
-use serde::{Deserialize, Serialize};
-use store::{Millis, Period};
+use serde::Deserialize;
+use store::Period;
 use utoipa::ToSchema;
 
 const EXPECTED: &str = "expected a moment such as 2027-03-28T01:00:00Z";
 
 /// When an entry is valid; at all times without limits
-#[derive(Debug, Clone, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = AccessValidity)]
 pub(super) struct Validity {
@@ -22,11 +22,6 @@ pub(super) struct Validity {
 }
 
 impl Validity {
-    pub(super) fn of(period: Period) -> Self {
-        let shown = |moment: Option<Millis>| moment.map(store::show_moment);
-        Self { from: shown(period.from()), until: shown(period.until()) }
-    }
-
     /// Reads an optional body.
     pub(super) fn parse(text: &[u8]) -> Result<Self, Problem> {
         match text.iter().all(u8::is_ascii_whitespace) {

@@ -30,10 +30,7 @@ impl Limits {
     /// Counts an attempt from the caller's address.
     pub(crate) fn address(&self, request: &HttpRequest) -> Result<(), Problem> {
         let (Some(attempts), Some(address)) = (&self.0, caller(request).address) else { return Ok(()) };
-        match attempts.by_address.of_address(address).take().refused_for {
-            None => Ok(()),
-            Some(wait) => Err(Problem::too_many_requests("address", wait)),
-        }
+        attempts.by_address.of_address(address).take().admit("address").map(drop)
     }
 
     /// Counts an attempt on a name, whether it exists or not, and pauses if there are too many.

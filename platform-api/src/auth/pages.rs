@@ -2,12 +2,15 @@
 //! that moves the code from the address into the form.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ACCEPT_LANGUAGE, CONTENT_SECURITY_POLICY, VARY};
+use actix_web::http::header::{ACCEPT_LANGUAGE, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY};
 use actix_web::web::{self, Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use charging::Db;
 use charging::accounts::{Email, Language, Password};
+use http_server::openapi::Answers;
 use http_server::{Problem, body};
+use utoipa::openapi::{ContentBuilder, ResponseBuilder};
+use utoipa::{IntoResponses, PartialSchema};
 
 use super::MAX_BODY;
 use super::by_mail::{ask_for_reset, reset, use_code};
@@ -73,6 +76,20 @@ const GERMAN: Texts = Texts {
     unavailable: "Das geht im Moment nicht. Bitte versuchen Sie es später noch einmal.",
 };
 
+/// The page with its form again, and why it did not work.
+struct FormAgain;
+
+impl IntoResponses for FormAgain {
+    fn responses() -> Answers {
+        let html = ContentBuilder::new().schema(Some(String::schema())).build();
+        let page = ResponseBuilder::new().description("The form again, and why it did not work");
+        let page = page.content("text/html", html).build();
+        ["400", "408", "413", "415", "429", "503"]
+            .map(|status| (status.to_owned(), page.clone().into()))
+            .into()
+    }
+}
+
 /// The page where an address is verified
 #[utoipa::path(get, path = "/verify", operation_id = "verify_page", tag = "auth",
     responses((status = 200, description = "A form for the code", content_type = "text/html", body = String)))]
@@ -84,7 +101,7 @@ pub(crate) async fn verify_page(request: HttpRequest) -> HttpResponse {
 #[utoipa::path(post, path = "/verify", operation_id = "verify_by_form", tag = "auth",
     request_body(content_type = "application/x-www-form-urlencoded", content = Object),
     responses((status = 200, description = "The address belongs to the account", content_type = "text/html",
-        body = String)))]
+        body = String), FormAgain))]
 pub(crate) async fn verify(
     db: Data<Db>,
     parts: Data<Parts>,
@@ -99,7 +116,9 @@ pub(crate) async fn verify(
     };
     match used.await {
         Ok(()) => page(language, StatusCode::OK, texts(language).verify, Some(texts(language).verified), ""),
-        Err(error) => verify_form(language, error.status_code(), Some(why(language, &error))),
+        Err(error) => {
+            refused(&error, verify_form(language, error.status_code(), Some(why(language, &error))))
+        }
     }
 }
 
@@ -114,7 +133,7 @@ pub(crate) async fn reset_page(request: HttpRequest) -> HttpResponse {
 /// Ask for a new password, or choose it, by the form
 #[utoipa::path(post, path = "/reset", operation_id = "reset_by_form", tag = "auth",
     request_body(content_type = "application/x-www-form-urlencoded", content = Object),
-    responses((status = 200, description = "It is done", content_type = "text/html", body = String)))]
+    responses((status = 200, description = "It is done", content_type = "text/html", body = String), FormAgain))]
 pub(crate) async fn reset_by_form(
     db: Data<Db>,
     live: Data<Live>,
@@ -142,7 +161,7 @@ pub(crate) async fn reset_by_form(
     match done.await {
         Ok(text) if text == texts.sent => reset_form(language, StatusCode::OK, Some(text)),
         Ok(text) => page(language, StatusCode::OK, texts.reset, Some(text), ""),
-        Err(error) => reset_form(language, error.status_code(), Some(why(language, &error))),
+        Err(error) => refused(&error, reset_form(language, error.status_code(), Some(why(language, &error)))),
     }
 }
 
@@ -202,6 +221,15 @@ fn page(
         .insert_header((VARY, "accept-language"))
         .content_type("text/html; charset=utf-8")
         .body(html)
+}
+
+/// The page has the headers of the problem, such as `Retry-After`.
+fn refused(error: &ApiError, mut page: HttpResponse) -> HttpResponse {
+    let problem = error.error_response();
+    for (name, value) in problem.headers().iter().filter(|(name, _)| *name != CONTENT_TYPE) {
+        page.headers_mut().insert(name.clone(), value.clone());
+    }
+    page
 }
 
 fn texts(language: Language) -> &'static Texts {

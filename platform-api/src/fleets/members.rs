@@ -51,9 +51,8 @@ pub(crate) struct MemberView {
 #[schema(as = NewFleetMember)]
 pub(crate) struct NewMember {
     #[serde(default, deserialize_with = "input::optional")]
-    #[schema(value_type = Option<Uuid>, nullable = false)]
+    #[schema(value_type = Option<Uuid>)]
     user_id: Option<QueryId>,
-    #[schema(nullable = false)]
     username: Option<Username>,
 }
 

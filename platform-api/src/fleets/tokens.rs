@@ -4,7 +4,7 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::tokens::{self, Filter, Token};
 use charging::{Db, Tx};
-use http_server::openapi::refusals::{Conflict, Invalid, NotFound, Unavailable};
+use http_server::openapi::refusals::{Conflict, Invalid, NotFound, PreconditionFailed, Unavailable};
 use http_server::{Caller, Query, caller};
 use uuid::Uuid;
 
@@ -39,7 +39,7 @@ pub(crate) async fn list(
     params(("fleet_id" = Uuid, Path, description = "The fleet's id"),
         ("token_id" = Uuid, Path, description = "The token's id")),
     responses((status = 200, description = "The token", body = TokenView,
-        headers(("ETag" = String, description = "Its new version"))), NotFound, Conflict, Unavailable))]
+        headers(("ETag" = String, description = "Its new version"))), NotFound, Conflict, PreconditionFailed, Unavailable))]
 pub(crate) async fn add(db: Data<Db>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (id, token, caller) = (path_id(&path.0)?, path_id(&path.1)?, caller(&request));
     let put = db.write(async |tx| {
@@ -56,7 +56,8 @@ pub(crate) async fn add(db: Data<Db>, path: Path<(String, String)>, request: Htt
     tag = "fleets",
     params(("fleet_id" = Uuid, Path, description = "The fleet's id"),
         ("token_id" = Uuid, Path, description = "The token's id")),
-    responses((status = 204, description = "It is not charged to the fleet"), NotFound, Conflict, Unavailable))]
+    responses((status = 204, description = "It is not charged to the fleet"), NotFound, Conflict, PreconditionFailed,
+        Unavailable))]
 pub(crate) async fn remove(db: Data<Db>, path: Path<(String, String)>, request: HttpRequest) -> Answer {
     let (id, token, caller) = (path_id(&path.0)?, path_id(&path.1)?, caller(&request));
     db.write(async |tx| {

@@ -43,7 +43,6 @@ pub(super) fn resources() -> Vec<Resource> {
 pub(crate) struct OwnToken {
     /// Its type: `APP_USER`, also if it is absent. A card is bound by the code that is printed on it
     #[serde(rename = "type")]
-    #[schema(nullable = false)]
     kind: Option<TokenType>,
 }
 

@@ -2,7 +2,9 @@
 
 use actix_web::web::{Data, Path, Payload, delete, get, patch, post};
 use actix_web::{HttpRequest, HttpResponse};
-use charging::accounts::vehicles::{self, Vehicle, VehicleDraft};
+use charging::accounts::vehicles::{self, Plate, Vehicle, VehicleDraft};
+use charging::stations::Label;
+use charging::stations::connectors::Standard;
 use charging::{At, Db};
 use http_server::openapi::refusals::{
     BodyTooLarge, BodyTooSlow, Conflict, ConflictingReuse, Invalid, NotFound, PreconditionFailed,
@@ -49,8 +51,20 @@ pub(crate) struct VehiclePage {
 #[schema(as = Vehicle)]
 pub(crate) struct VehicleView {
     id: Uuid,
-    #[serde(flatten)]
-    draft: VehicleDraft,
+    /// Its name
+    name: Label,
+    /// Its plate
+    #[schema(required)]
+    plate: Option<Plate>,
+    /// The connector that it charges by
+    #[schema(required)]
+    connector: Option<Standard>,
+    /// The power that it charges with at most
+    #[schema(required)]
+    max_power_w: Option<i64>,
+    /// What its battery holds
+    #[schema(required)]
+    battery_wh: Option<i64>,
     created_at: At,
     updated_at: At,
 }
@@ -63,7 +77,8 @@ merge_patch! {
 impl From<Vehicle> for VehicleView {
     fn from(vehicle: Vehicle) -> Self {
         let Vehicle { id, draft, created_at, updated_at, .. } = vehicle;
-        Self { id, draft, created_at, updated_at }
+        let VehicleDraft { name, plate, connector, max_power_w, battery_wh } = draft;
+        Self { id, name, plate, connector, max_power_w, battery_wh, created_at, updated_at }
     }
 }
 

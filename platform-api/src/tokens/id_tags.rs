@@ -76,6 +76,16 @@ pub(crate) struct IdTagQuery {
     cursor: Option<String>,
 }
 
+/// An id tag in a path
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+#[expect(dead_code, reason = "only documentation")]
+pub(crate) struct TagPath {
+    /// The tag, in upper or lower case
+    #[param(min_length = 1, max_length = 20, pattern = "^[!-~]+$")]
+    id_tag: String,
+}
+
 impl IdTagView {
     /// `None` for a token without an id tag.
     fn of(token: &Token) -> Option<Self> {
@@ -119,7 +129,7 @@ pub(crate) async fn list(db: Data<Db>, Query(query): Query<IdTagQuery>) -> Answe
 
 /// An id tag
 #[utoipa::path(get, path = "/api/v1/id-tags/{id_tag}", operation_id = "get_id_tag", tag = "tokens",
-    params(("id_tag" = String, Path, description = "The tag, in upper or lower case", min_length = 1, max_length = 20)),
+    params(TagPath),
     responses((status = 200, description = "The id tag", body = IdTagView,
         headers(("ETag" = String, description = "Its version"))), NotFound, Unavailable))]
 pub(crate) async fn show(db: Data<Db>, path: Path<String>) -> Answer {
@@ -135,7 +145,7 @@ pub(crate) async fn show(db: Data<Db>, path: Path<String>) -> Answer {
 /// `driver_token`, which stays.
 #[utoipa::path(put, path = "/api/v1/id-tags/{id_tag}", operation_id = "put_id_tag", tag = "tokens",
     request_body = IdTagDraft,
-    params(("id_tag" = String, Path, description = "The tag, in upper or lower case", min_length = 1, max_length = 20),
+    params(TagPath,
         ("If-Match" = Option<String>, Header, description = "The ETag of the version that is replaced", example = "\"1\"")),
     responses((status = 200, description = "The id tag, which was there before or is `Invalid`", body = IdTagView,
             headers(("ETag" = String, description = "Its new version"))),
@@ -185,7 +195,7 @@ pub(crate) async fn put(
 
 /// Delete an id tag, and its token
 #[utoipa::path(delete, path = "/api/v1/id-tags/{id_tag}", operation_id = "delete_id_tag", tag = "tokens",
-    params(("id_tag" = String, Path, description = "The tag, in upper or lower case", min_length = 1, max_length = 20),
+    params(TagPath,
         ("If-Match" = Option<String>, Header, description = "The ETag of the version that is deleted", example = "\"1\"")),
     responses((status = 204, description = "It is deleted"), NotFound, PreconditionFailed, Unavailable))]
 pub(crate) async fn remove(

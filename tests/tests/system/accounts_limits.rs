@@ -22,7 +22,7 @@ print("%06d" % ((struct.unpack(">I", tag[place:place + 4])[0] & 0x7FFFFFFF) % 10
 /// A platform-api that lets an address and a name try five times at once, and then every twelve seconds.
 async fn limited() -> Platform {
     let deployment = unlimited().await.with("AUTH_RATE_PER_MIN", 5).with("TRUSTED_PROXIES", "127.0.0.0/8");
-    Platform::of(deployment).await
+    Platform::of(deployment.with("RATE_LIMIT_ADDRESS_PER_SEC", 1000)).await
 }
 
 async fn from(platform: &Platform, address: &str, step: &str, body: &Value) -> Answer {
@@ -52,6 +52,9 @@ async fn an_address_that_tries_too_often_is_refused_until_later() {
         assert_eq!(refused.refusal(), (429, "address"), "{step}: {}", refused.text);
         let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
         assert!((1..=12).contains(&wait), "{wait}");
+        // Not those of the gate, which would admit more.
+        assert_eq!(refused.header("ratelimit-policy"), Some("\"address\";q=5;w=60"), "{step}");
+        assert!(refused.header("ratelimit").unwrap().starts_with("\"address\";r=0;t="), "{step}");
     }
     let elsewhere = from(&platform, "198.51.100.2", "login", &credentials("ada", PASSWORD)).await;
     let ada = Person::of(&elsewhere);

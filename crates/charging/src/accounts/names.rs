@@ -23,7 +23,8 @@ text! {
 text! {
     /// The name of a person or a company: 1 to 255 characters.
     PersonName, "expected 1 to 255 characters, without control characters or spaces at its ends",
-    [min_length = 1, max_length = 255, pattern = r"^\S(.*\S)?$", example = "Ada Lovelace"],
+    [min_length = 1, max_length = 255,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$", example = "Ada Lovelace"],
     |text| (1..=255).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(char::is_control)
 }
 

@@ -36,7 +36,8 @@ const MAX_BATTERY_WH: i64 = 10_000_000;
 text! {
     /// The plate of a vehicle: 1 to 20 characters.
     Plate, "expected 1 to 20 characters, without control characters or spaces at its ends",
-    [min_length = 1, max_length = 20, pattern = r"^\S(.*\S)?$", example = "HH AB 123E"],
+    [min_length = 1, max_length = 20,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$", example = "HH AB 123E"],
     |text| (1..=20).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(char::is_control)
 }
 

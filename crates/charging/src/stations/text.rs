@@ -5,7 +5,8 @@ use crate::text::text;
 text! {
     /// A name or a part of an address: 1 to 255 characters.
     Label, "expected 1 to 255 characters, without control characters or spaces at its ends",
-    [min_length = 1, max_length = 255, pattern = r"^\S(.*\S)?$"],
+    [min_length = 1, max_length = 255,
+        pattern = r"^[^\s\x00-\x1f\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\s\x00-\x1f\x7f-\x9f])?$"],
     |text| (1..=255).contains(&text.chars().count()) && text.trim() == text && !text.chars().any(char::is_control)
 }
 

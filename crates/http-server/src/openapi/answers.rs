@@ -24,6 +24,18 @@ pub(crate) fn refusal(kind: &Kind) -> Answers {
     [(kind.status.as_str().to_owned(), answer)].into()
 }
 
+/// Adds the response to an error of this kind. Where the operation answers with a page of its own, the status has both.
+pub(super) fn add(answers: &mut Answers, kind: &Kind) {
+    match answers.get_mut(kind.status.as_str()) {
+        Some(RefOr::T(page)) => {
+            let Response { content, headers, .. } = component(kind);
+            page.content.extend(content);
+            page.headers.extend(headers);
+        }
+        Some(RefOr::Ref(_)) | None => answers.extend(refusal(kind)),
+    }
+}
+
 /// All kinds, for the document's components.
 pub(super) fn components() -> Answers {
     ALL.iter().map(|kind| (kind.name.to_owned(), RefOr::T(component(kind)))).collect()
