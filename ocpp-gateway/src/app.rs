@@ -107,16 +107,18 @@ impl App {
             done.cancel();
             served
         };
-        let (served, (), ()) = tokio::join!(
-            serving,
-            Box::pin(node.keep_lease(done.clone())),
-            Box::pin(feed::hear(Arc::clone(&node), done.clone()))
-        );
-        node.end_lease().await;
-        // The writers end with the last one who may order something.
-        let (reports, messages) = (Box::pin(orders.carry_out(&db)), Box::pin(frames.store(&db)));
-        drop(node);
-        tokio::join!(reports, messages);
+        let written = CancellationToken::new();
+        let working = async {
+            let keeping = Box::pin(node.keep_lease(done.clone()));
+            let hearing = Box::pin(feed::hear(Arc::clone(&node), done.clone()));
+            let (served, (), ()) = tokio::join!(serving, keeping, hearing);
+            node.end_lease().await;
+            written.cancel();
+            served
+        };
+        let reports = Box::pin(orders.carry_out(db.clone(), written.clone()));
+        let messages = Box::pin(frames.store(db.clone(), written.clone()));
+        let (served, (), ()) = tokio::join!(working, reports, messages);
         served
     }
 }

@@ -7,6 +7,7 @@ use ::metrics::counter;
 use charging::chargers::messages::{self, Direction, Message};
 use charging::{At, Db};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::masking::masked;
@@ -53,10 +54,21 @@ impl MessageLog {
 }
 
 impl Frames {
-    /// Stores frames until the log is dropped.
-    pub(crate) async fn store(mut self, db: &Db) {
+    /// Stores frames until `stop`, and then what was taken until then.
+    pub(crate) async fn store(mut self, db: Db, stop: CancellationToken) {
         let mut batch = Vec::with_capacity(AT_ONCE);
-        while self.0.recv_many(&mut batch, AT_ONCE).await > 0 {
+        loop {
+            tokio::select! {
+                received = self.0.recv_many(&mut batch, AT_ONCE) => {
+                    if received == 0 {
+                        return;
+                    }
+                }
+                () = stop.cancelled(), if !self.0.is_closed() => {
+                    self.0.close();
+                    continue;
+                }
+            }
             let full = batch.len() >= AT_ONCE;
             let count = batch.len();
             let rows: Vec<(Uuid, Message)> = batch.drain(..).map(row).collect();

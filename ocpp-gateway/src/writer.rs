@@ -19,16 +19,20 @@ use charging::stations::charging_stations;
 use charging::stations::status_log::Sent;
 use charging::{At, Db, DbError, Tx};
 use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::metrics::{WRITES_KEPT, WRITES_LOST};
 
 /// Transactions are short, so that others need not wait for the rows.
 const AT_ONCE: usize = 32;
+/// The same for what was kept while the database was away.
+const KEPT_AT_ONCE: usize = 256;
 const WAITING: usize = 4096;
 /// How many boots and statuses are kept while the database is away.
 const MAX_KEPT: usize = 10_000;
 const TRY_AGAIN: Duration = Duration::from_secs(1);
+const FOREVER: Duration = Duration::from_secs(3600);
 
 /// What a charger has reported.
 #[derive(Debug, Clone)]
@@ -77,6 +81,15 @@ impl Report {
     }
 }
 
+impl Order {
+    fn acknowledge(self, written: Result<Written, NotWritten>) {
+        if let Some(ack) = self.ack {
+            // The socket may have stopped waiting.
+            let _ = ack.send(written);
+        }
+    }
+}
+
 impl Writer {
     /// A writer with this many transactions at once.
     pub(crate) fn new(shards: usize) -> (Self, Orders) {
@@ -108,36 +121,45 @@ impl Writer {
 }
 
 impl Orders {
-    /// Writes until every writer is dropped and what they have taken is written.
-    pub(crate) async fn carry_out(self, db: &Db) {
-        let shards = self.0.into_iter().map(|orders| shard(db.clone(), orders));
+    /// Writes until `stop`, and then what was ordered until then.
+    pub(crate) async fn carry_out(self, db: Db, stop: CancellationToken) {
+        let shards = self.0.into_iter().map(|orders| shard(db.clone(), orders, stop.clone()));
         futures_util::future::join_all(shards).await;
     }
 }
 
-async fn shard(db: Db, mut orders: mpsc::Receiver<Order>) {
+async fn shard(db: Db, mut orders: mpsc::Receiver<Order>, stop: CancellationToken) {
     let mut kept: VecDeque<Order> = VecDeque::new();
     let mut batch = Vec::with_capacity(AT_ONCE);
     loop {
-        let waited = match kept.is_empty() {
-            true => Ok(orders.recv_many(&mut batch, AT_ONCE).await),
-            // What is kept comes first, so that the reports of a station stay in their order.
-            false => tokio::time::timeout(TRY_AGAIN, orders.recv_many(&mut batch, AT_ONCE)).await,
+        // What is kept comes first, so that the reports of a station stay in their order.
+        let wait = if kept.is_empty() { FOREVER } else { TRY_AGAIN };
+        let received = tokio::select! {
+            received = orders.recv_many(&mut batch, AT_ONCE) => Some(received),
+            () = tokio::time::sleep(wait) => None,
+            () = stop.cancelled(), if !orders.is_closed() => {
+                orders.close();
+                None
+            }
         };
-        let closed = waited == Ok(0);
+        let closed = received == Some(0);
         if closed && kept.is_empty() {
             return;
         }
-        let room = AT_ONCE.saturating_sub(batch.len()).max(1).min(kept.len());
-        let mut now: Vec<Order> = kept.drain(..room).collect();
-        now.append(&mut batch);
-        if !kept.is_empty() {
-            // Not before what is kept of the same station.
-            for order in now.drain(room..) {
-                keep(&mut kept, order);
+        let was_kept = !kept.is_empty();
+        let now: Vec<Order> = match was_kept {
+            true => {
+                batch.drain(..).for_each(|order| keep(&mut kept, order));
+                kept.drain(..kept.len().min(KEPT_AT_ONCE)).collect()
             }
+            false => std::mem::take(&mut batch),
+        };
+        let unwritten = write_all(&db, now).await;
+        let away = !unwritten.is_empty();
+        match was_kept {
+            true => unwritten.into_iter().rev().for_each(|order| kept.push_front(order)),
+            false => unwritten.into_iter().for_each(|order| keep(&mut kept, order)),
         }
-        let away = write_all(&db, now, &mut kept).await;
         gauge!(WRITES_KEPT).set(u32::try_from(kept.len()).unwrap_or(u32::MAX));
         if away && closed {
             counter!(WRITES_LOST).increment(kept.len() as u64);
@@ -151,12 +173,11 @@ async fn shard(db: Db, mut orders: mpsc::Receiver<Order>) {
 
 /// Answers what is kept; what is not is left to the charger.
 fn keep(kept: &mut VecDeque<Order>, mut order: Order) {
-    let is_kept = order.report.is_kept();
-    if let Some(ack) = order.ack.take() {
-        let _ = ack.send(if is_kept { Ok(Written::Done) } else { Err(NotWritten) });
+    if !order.report.is_kept() {
+        return order.acknowledge(Err(NotWritten));
     }
-    if !is_kept {
-        return;
+    if let Some(ack) = order.ack.take() {
+        let _ = ack.send(Ok(Written::Done));
     }
     if kept.len() >= MAX_KEPT {
         kept.pop_front();
@@ -165,43 +186,40 @@ fn keep(kept: &mut VecDeque<Order>, mut order: Order) {
     kept.push_back(order);
 }
 
-/// Writes these in one transaction; one by one if one of them is at fault. Returns whether the database is away.
-async fn write_all(db: &Db, mut orders: Vec<Order>, kept: &mut VecDeque<Order>) -> bool {
+/// Writes these in one transaction; one by one if one of them is at fault. Returns what could not be written, as the database
+/// is away.
+async fn write_all(db: &Db, orders: Vec<Order>) -> Vec<Order> {
+    let mut orders = orders;
+    if orders.is_empty() {
+        return orders;
+    }
     // In one order on every node, so that no two transactions wait for each other.
     orders.sort_by_key(|order| order.station);
     let work: Vec<(Uuid, Arc<Report>)> =
         orders.iter().map(|order| (order.station, Arc::clone(&order.report))).collect();
-    let written = db.write(async move |tx| apply_all(tx, &work).await).await;
-    match written {
+    match db.write(async move |tx| apply_all(tx, &work).await).await {
         Ok(all) => {
             for (order, written) in orders.into_iter().zip(all) {
-                if let Some(ack) = order.ack {
-                    let _ = ack.send(Ok(written));
-                }
+                order.acknowledge(Ok(written));
             }
-            false
+            Vec::new()
         }
         Err(Failed(error)) if error.is_transient() => {
             tracing::warn!(%error, "reports of chargers cannot be written at present");
-            for order in orders {
-                keep(kept, order);
-            }
-            true
+            orders
         }
         Err(Failed(error)) if orders.len() == 1 => {
             tracing::error!(%error, "a report of a charger cannot be written");
             counter!(WRITES_LOST).increment(1);
-            for ack in orders.into_iter().filter_map(|order| order.ack) {
-                let _ = ack.send(Err(NotWritten));
-            }
-            false
+            orders.into_iter().for_each(|order| order.acknowledge(Err(NotWritten)));
+            Vec::new()
         }
         Err(_) => {
-            let mut away = false;
+            let mut unwritten = Vec::new();
             for order in orders {
-                away |= Box::pin(write_all(db, vec![order], kept)).await;
+                unwritten.append(&mut Box::pin(write_all(db, vec![order])).await);
             }
-            away
+            unwritten
         }
     }
 }
