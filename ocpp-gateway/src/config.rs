@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use authorization::AclAccess;
 use charging::DatabaseConfig;
-use charging::settings::DATABASE_URL;
+use charging::settings::{DATABASE_URL, OCPP_MESSAGES_DAYS};
 use http_server::config::ServerConfig;
 use http_server::settings::BIND_ADDRESS;
 use service_runtime::Service;
@@ -20,7 +20,7 @@ use url::Url;
 
 use crate::settings::{
     OCPP_ALLOW_OPEN, OCPP_AUTHORIZE_TIMEOUT_SEC, OCPP_CALL_TIMEOUT_SEC, OCPP_HEARTBEAT_SEC,
-    OCPP_MAX_FRAME_KIB, OCPP_MAX_SOCKETS, OCPP_MESSAGES_DAYS, OCPP_PING_SEC, OCPP_PORT, OCPP_TOKEN_PREFIX,
+    OCPP_MAX_FRAME_KIB, OCPP_MAX_SOCKETS, OCPP_PING_SEC, OCPP_PORT, OCPP_TOKEN_PREFIX,
 };
 
 /// The service, as it starts.

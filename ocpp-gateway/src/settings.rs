@@ -20,6 +20,4 @@ service_runtime::settings! {
         "How many chargers may be connected to one node";
     OCPP_TOKEN_PREFIX = "", "16 to 60 characters of a driver token",
         "What makes a driver token of an id tag that is not known: prefix and tag, in upper case. Without it such a tag is invalid";
-    OCPP_MESSAGES_DAYS = "7", "days, 0 to 90; 0 keeps none",
-        "How long the messages of chargers are stored";
 }

@@ -16,7 +16,7 @@ use authorization::config::{BrokerConfig, address_guard, webhook_signer};
 use authorization::settings::{BROKER_URL, CALLBACK_ALLOWED_NETWORKS, WEBHOOK_SECRET};
 use charging::DatabaseConfig;
 use charging::config::events_retention;
-use charging::settings::DATABASE_URL;
+use charging::settings::{DATABASE_URL, OCPP_MESSAGES_DAYS};
 use common::address_guard::AddressGuard;
 use common::webhook_signature::WebhookSigner;
 use http_server::config::ServerConfig;
@@ -117,6 +117,8 @@ pub struct PlatformConfig {
     pub tick: Duration,
     /// How long events are stored.
     pub events_retention: Duration,
+    /// How long messages of chargers are stored.
+    pub messages_retention: Duration,
     /// How mails are written, and where they go.
     pub mail: MailConfig,
 }
@@ -190,9 +192,18 @@ impl PlatformConfig {
         let concurrency = number(settings, &PLATFORM_CONCURRENCY, 1000)?;
         let tick = settings.seconds(&SCHEDULER_TICK_SEC, 60)?;
         let events_retention = events_retention(settings)?;
+        let days = settings.number(&OCPP_MESSAGES_DAYS, 0..=90)?;
+        let messages_retention = Duration::from_secs(days * 86_400);
         let database = DatabaseConfig::from_settings(settings)?;
         let mail = MailConfig::from_settings(settings, database.as_ref())?;
-        Ok(database.map(|database| Self { database, concurrency, tick, events_retention, mail }))
+        Ok(database.map(|database| Self {
+            database,
+            concurrency,
+            tick,
+            events_retention,
+            messages_retention,
+            mail,
+        }))
     }
 }
 

@@ -10,7 +10,8 @@ use task_queue::{PublishError, Task};
 use tokio_util::sync::CancellationToken;
 
 use crate::tasks::platform::{
-    PruneAccounts, PruneEvents, PruneIdempotencyKeys, PruneMails, PruneStatusLog, SendMails,
+    PruneAccounts, PruneChargerMessages, PruneCommands, PruneEvents, PruneIdempotencyKeys, PruneMails,
+    PruneStatusLog, SendMails,
 };
 
 const LEASE: &str = "scheduler";
@@ -23,6 +24,8 @@ pub const PERIODIC: &[Periodic] = &[
     Periodic { task: PruneEvents::NAME, every: MINUTE },
     Periodic { task: PruneIdempotencyKeys::NAME, every: MINUTE.saturating_mul(10) },
     Periodic { task: PruneStatusLog::NAME, every: MINUTE.saturating_mul(60) },
+    Periodic { task: PruneChargerMessages::NAME, every: MINUTE.saturating_mul(10) },
+    Periodic { task: PruneCommands::NAME, every: MINUTE.saturating_mul(60) },
     Periodic { task: PruneAccounts::NAME, every: MINUTE.saturating_mul(10) },
     Periodic { task: PruneMails::NAME, every: MINUTE.saturating_mul(60) },
     Periodic { task: SendMails::NAME, every: Duration::from_secs(2) },

@@ -59,6 +59,7 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("periodic", periodic::STATEMENTS),
     ("sessions", sessions::STATEMENTS),
     ("sessions::meter_values", sessions::meter_values::STATEMENTS),
+    ("sessions::personal", sessions::personal::STATEMENTS),
     ("sessions::start", sessions::start::STATEMENTS),
     ("sessions::stop", sessions::stop::STATEMENTS),
     ("tokens::personal", tokens::personal::STATEMENTS),

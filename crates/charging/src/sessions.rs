@@ -4,6 +4,7 @@
 mod anomalies;
 mod energy;
 pub mod meter_values;
+pub(crate) mod personal;
 pub mod start;
 pub mod stop;
 
@@ -14,6 +15,7 @@ use crate::db::{At, DbError, Tx, on, row, statements, words};
 use crate::events::{self, Happened};
 
 pub use self::anomalies::Anomaly;
+pub use self::personal::StoredSession;
 
 macro_rules! select {
     ($which:literal) => {
@@ -127,7 +129,7 @@ row! {
         pub energy_wh: Option<i64>,
         /// Why it ended.
         pub stop_reason: Option<String>,
-        /// Who ended it.
+        /// Who ended it, in upper case.
         pub stop_id_tag: Option<String>,
         /// What the start was answered.
         pub answer: Option<String>,

@@ -13,7 +13,9 @@ use task_queue::{Broker, Failure, Outcome, Retry, Tasks};
 
 use crate::config::PlatformConfig;
 use crate::mail::Mailer;
-pub(crate) use prune::{PruneEvents, PruneIdempotencyKeys, PruneMails, PruneStatusLog};
+pub(crate) use prune::{
+    PruneChargerMessages, PruneCommands, PruneEvents, PruneIdempotencyKeys, PruneMails, PruneStatusLog,
+};
 pub(crate) use prune_accounts::PruneAccounts;
 pub(crate) use send_mails::SendMails;
 
@@ -24,6 +26,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(10);
 pub(crate) struct PlatformParts {
     db: Db,
     events_retention: Duration,
+    messages_retention: Duration,
     /// Whether events go to an exchange. If so, only published ones may be deleted.
     events_are_published: bool,
     mails: send_mails::Sender,
@@ -34,6 +37,7 @@ impl PlatformParts {
         Self {
             db,
             events_retention: config.events_retention,
+            messages_retention: config.messages_retention,
             events_are_published: broker.bus().is_some(),
             mails: send_mails::Sender::new(Mailer::new(&config.mail)),
         }
@@ -46,6 +50,8 @@ pub(super) fn register(tasks: Tasks, parts: &Arc<PlatformParts>) -> Result<Tasks
         .register(PruneEvents(Arc::clone(parts)))?
         .register(PruneIdempotencyKeys(Arc::clone(parts)))?
         .register(PruneStatusLog(Arc::clone(parts)))?
+        .register(PruneChargerMessages(Arc::clone(parts)))?
+        .register(PruneCommands(Arc::clone(parts)))?
         .register(PruneMails(Arc::clone(parts)))?
         .register(PruneAccounts(Arc::clone(parts)))?
         .register(SendMails(Arc::clone(parts)))

@@ -75,6 +75,8 @@ CREATE TABLE commands (
     -- What came after the time limit.
     late_result TEXT,
     error TEXT,
+    -- The account whose tag the command names, so that its erasure finds it.
+    account_id BLOB,
     limit_ms INTEGER NOT NULL,
     -- Until when an offline charger is waited for.
     wait_until INTEGER,
@@ -85,6 +87,7 @@ CREATE TABLE commands (
     ended_at INTEGER
 ) STRICT;
 CREATE INDEX commands_station ON commands (station_id, id);
+CREATE INDEX commands_account ON commands (account_id);
 CREATE INDEX commands_open ON commands (state, id) WHERE ended_at IS NULL;
 
 -- One charging at one EVSE.
@@ -114,6 +117,7 @@ CREATE TABLE sessions (
     last_meter_at INTEGER,
     energy_wh INTEGER,
     stop_reason TEXT,
+    -- In upper case.
     stop_id_tag TEXT,
     -- What the start was answered; null while it is decided.
     answer TEXT,
@@ -128,6 +132,7 @@ CREATE INDEX sessions_start ON sessions (station_id, start_key);
 CREATE INDEX sessions_station ON sessions (station_id, number);
 CREATE INDEX sessions_id_tag ON sessions (id_tag_key, number);
 CREATE INDEX sessions_account ON sessions (account_id, number);
+CREATE INDEX sessions_stop_id_tag ON sessions (stop_id_tag) WHERE stop_id_tag IS NOT NULL;
 CREATE INDEX sessions_open ON sessions (station_id, connector_number) WHERE ended_at IS NULL;
 
 CREATE TABLE meter_values (

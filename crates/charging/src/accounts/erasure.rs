@@ -10,7 +10,7 @@ use super::locks::{self, Lock};
 use super::{Account, AccountError, happened, mails, roles};
 use crate::db::{At, DbError, Tx, on, row, statements};
 use crate::stations::Refused;
-use crate::{fleets, idempotency, notifications, tokens};
+use crate::{fleets, idempotency, notifications, sessions, tokens};
 
 statements! {
     DELETE = "DELETE FROM accounts WHERE id = $1";
@@ -79,12 +79,16 @@ pub async fn list(tx: &mut Tx, after: Uuid, limit: i64) -> Result<Vec<Erasure>, 
 /// that kind adds it here: `session`, `reservation`, `invoice`, `dispute`.
 async fn open_matter(tx: &mut Tx, account: Uuid) -> Result<Option<Refused>, DbError> {
     let pays_for = fleets::list(tx, Some(account), Uuid::nil(), 1).await?;
-    Ok((!pays_for.is_empty())
-        .then(|| Refused::new("fleet", "the account pays for a fleet: name another payer first")))
+    if !pays_for.is_empty() {
+        return Ok(Some(Refused::new("fleet", "the account pays for a fleet: name another payer first")));
+    }
+    let charges = sessions::personal::is_open(tx, account).await?;
+    Ok(charges.then(|| Refused::new("session", "a charging session of the account goes on: end it first")))
 }
 
 async fn carry_out(tx: &mut Tx, account: &Account, actor: &str, reason: Option<&str>) -> Result<(), DbError> {
     let id = account.id;
+    sessions::personal::erase(tx, id).await?;
     tokens::erase(tx, id, Some(actor)).await?;
     notifications::erase(tx, id).await?;
     // Answers that wait to be repeated hold what was sent.

@@ -13,6 +13,7 @@ use super::{Account, Address, roles};
 use crate::db::{At, DbError, Tx};
 use crate::fleets::members::{self, FleetMember, MemberStatus};
 use crate::notifications::Language;
+use crate::sessions::{self, StoredSession};
 use crate::stations::connectors::Standard;
 use crate::tokens::{self, StoredToken};
 
@@ -32,8 +33,7 @@ pub struct Export {
     #[schema(value_type = Vec<Object>)]
     pub reservations: Vec<Value>,
     /// Charging sessions
-    #[schema(value_type = Vec<Object>)]
-    pub sessions: Vec<Value>,
+    pub sessions: Vec<StoredSession>,
     /// Records of charged energy
     #[schema(value_type = Vec<Object>)]
     pub cdrs: Vec<Value>,
@@ -173,7 +173,7 @@ pub async fn export(tx: &mut Tx, account: Account) -> Result<Export, DbError> {
         tokens: tokens::stored(tx, id).await?,
         profile: profile(tx, account).await?,
         reservations: Vec::new(),
-        sessions: Vec::new(),
+        sessions: sessions::personal::stored(tx, id).await?,
         cdrs: Vec::new(),
         invoices: Vec::new(),
         payments: Vec::new(),

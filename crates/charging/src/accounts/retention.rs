@@ -66,6 +66,27 @@ pub const TABLE: &[Kept] = &[
         "deleted, also those of cards",
     ),
     kept(
+        "database: `sessions`, `meter_values`",
+        "which token and account charged where, when and how much",
+        "not deleted by Voltgate yet",
+        "proof of what was charged, and for bills",
+        "stays without token, account and id tag; an account with a session that goes on is not erased",
+    ),
+    kept(
+        "database: `commands`",
+        "the id tag of a remote start, and who requested it",
+        "90 days",
+        "to follow a command",
+        "stays without the request",
+    ),
+    kept(
+        "database: `charger_messages`",
+        "messages of chargers, in which id tags and keys are masked",
+        "`OCPP_MESSAGES_DAYS`",
+        "support",
+        "stays",
+    ),
+    kept(
         "database: `fleet_members`",
         "which account belongs to which fleet",
         "until it leaves",

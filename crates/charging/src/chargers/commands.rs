@@ -7,8 +7,9 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use super::happened;
-use crate::db::{At, DbError, Tx, on, row, statements, words};
+use crate::db::{At, DbError, Tx, first_id_at, on, row, statements, words};
 use crate::stations::charging_stations;
+use crate::tokens;
 
 macro_rules! select {
     ($which:literal) => {
@@ -21,8 +22,8 @@ macro_rules! select {
 }
 
 statements! {
-    INSERT = "INSERT INTO commands (id, station_id, charger, action, payload, state, limit_ms, wait_until, actor, created_at) \
-              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    INSERT = "INSERT INTO commands (id, station_id, charger, action, payload, state, limit_ms, wait_until, actor, \
+              created_at, account_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)";
     FIND = select!("id = $1");
     LIST = select!("id < $1 AND (state = $3 OR $3 = '') ORDER BY id DESC LIMIT $2");
     OF_STATION = select!("station_id = $4 AND id < $1 AND (state = $3 OR $3 = '') ORDER BY id DESC LIMIT $2");
@@ -38,11 +39,15 @@ statements! {
     STALE = "SELECT id, state FROM commands WHERE ended_at IS NULL \
              AND ((state = 'queued' AND COALESCE(wait_until, created_at) < $1) OR (state = 'sent' AND sent_at < $2)) \
              ORDER BY id LIMIT $3";
+    ERASE = "UPDATE commands SET payload = $2, actor = NULL, account_id = NULL WHERE account_id = $1";
+    PRUNE = "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE id < $1 AND ended_at IS NOT NULL ORDER BY id LIMIT $2)";
     SET_SESSION = "UPDATE commands SET session_id = $2 WHERE id = $1";
     REMOTE_STARTS = select!("station_id = $1 AND action = 'RemoteStartTransaction' AND state = 'answered' \
                              AND session_id IS NULL AND created_at > $2 ORDER BY id LIMIT 20");
 }
 
+/// How long a command is kept.
+pub const KEPT_FOR: Duration = Duration::from_secs(90 * 86_400);
 /// How long a start may take to follow its command (the standard's `ConnectionTimeOut` is 60 to 120 s in the field).
 const START_FOLLOWS_WITHIN: Duration = Duration::from_secs(180);
 
@@ -167,11 +172,17 @@ impl End {
 pub async fn create(tx: &mut Tx, new: &NewCommand<'_>) -> Result<Uuid, DbError> {
     let location = charging_stations::take(tx, new.station_id).await?.flatten();
     let (id, now) = (Uuid::now_v7(), At::now());
+    let tag = new.payload["idTag"].as_str().and_then(|tag| tag.parse().ok());
+    let account = match &tag {
+        Some(tag) => tokens::by_id_tag(tx, tag).await?.and_then(|token| token.terms.user_id),
+        None => None,
+    };
     let limit = i64::try_from(new.limit.as_millis()).unwrap_or(i64::MAX);
     on!(tx, |c| {
         let query = sqlx::query(INSERT).bind(id).bind(new.station_id).bind(new.charger).bind(new.action);
         let query = query.bind(Json(&new.payload)).bind(CommandState::Queued).bind(limit);
         let query = query.bind(new.wait.map(|wait| now.plus(wait))).bind(new.actor).bind(now);
+        let query = query.bind(account);
         query.execute(c).await.map(drop)
     })?;
     let more = json!({"command_id": id, "action": new.action});
@@ -290,6 +301,27 @@ pub async fn sweep(
         end(tx, *id, &how).await?;
     }
     Ok(stale.len())
+}
+
+/// Forgets whose tag commands name.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub(crate) async fn erase(tx: &mut Tx, account: Uuid) -> Result<(), DbError> {
+    let nothing = Json(json!({}));
+    on!(tx, |c| sqlx::query(ERASE).bind(account).bind(nothing).execute(c).await.map(drop))?;
+    Ok(())
+}
+
+/// Deletes commands that were requested before this moment and have ended, at most `limit`. Returns how many.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn prune(tx: &mut Tx, before: At, limit: i64) -> Result<u64, DbError> {
+    let before = first_id_at(before);
+    Ok(on!(tx, |c| {
+        sqlx::query(PRUNE).bind(before).bind(limit).execute(c).await.map(|done| done.rows_affected())
+    })?)
 }
 
 /// Links the remote start that this start follows: the same tag, and the same connector if one was named.

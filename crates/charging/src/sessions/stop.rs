@@ -149,7 +149,7 @@ async fn end(
     session.meter_stop = stop.meter_stop;
     session.energy_wh = energy_wh;
     session.stop_reason.clone_from(&stop.reason);
-    session.stop_id_tag.clone_from(&stop.id_tag);
+    session.stop_id_tag = stop.id_tag.as_ref().map(|tag| tag.to_uppercase());
     session.confirmed |= confirmed;
     session.anomalies = Json(anomalies);
     on!(tx, |c| {

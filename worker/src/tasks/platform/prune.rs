@@ -1,10 +1,12 @@
-//! Deletes what is kept no longer: events, idempotency keys, the log of statuses, mails that have ended. Each goes in small
+//! Deletes what is kept no longer: events, idempotency keys, the log of statuses, messages of
+//! chargers, commands, mails that have ended. Each goes in small
 //! transactions, so that no other one waits for long.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use charging::chargers::{commands, messages};
 use charging::stations::status_log;
 use charging::{At, DbError, events, idempotency, notifications};
 use serde::Deserialize;
@@ -27,6 +29,10 @@ pub(crate) struct PruneEvents(pub(super) Arc<PlatformParts>);
 pub(crate) struct PruneIdempotencyKeys(pub(super) Arc<PlatformParts>);
 /// `voltgate.platform.prune_status_log`.
 pub(crate) struct PruneStatusLog(pub(super) Arc<PlatformParts>);
+/// `voltgate.platform.prune_charger_messages`.
+pub(crate) struct PruneChargerMessages(pub(super) Arc<PlatformParts>);
+/// `voltgate.platform.prune_commands`.
+pub(crate) struct PruneCommands(pub(super) Arc<PlatformParts>);
 /// `voltgate.platform.prune_mails`.
 pub(crate) struct PruneMails(pub(super) Arc<PlatformParts>);
 
@@ -71,6 +77,34 @@ impl Task for PruneStatusLog {
     async fn run(&self, _: NoArguments, context: TaskContext) -> Outcome {
         let before = At::now().minus(status_log::KEPT_FOR);
         let piece = || self.0.db.write(async move |tx| status_log::prune(tx, before, i64::from(PIECE)).await);
+        prune(Self::NAME, &context, piece).await
+    }
+}
+
+#[async_trait]
+impl Task for PruneChargerMessages {
+    const NAME: &'static str = "voltgate.platform.prune_charger_messages";
+    const PARAMETERS: &'static [&'static str] = &[];
+    const IGNORE_RESULT: bool = true;
+    type Args = NoArguments;
+
+    async fn run(&self, _: NoArguments, context: TaskContext) -> Outcome {
+        let before = At::now().minus(self.0.messages_retention);
+        let piece = || self.0.db.write(async move |tx| messages::prune(tx, before, i64::from(PIECE)).await);
+        prune(Self::NAME, &context, piece).await
+    }
+}
+
+#[async_trait]
+impl Task for PruneCommands {
+    const NAME: &'static str = "voltgate.platform.prune_commands";
+    const PARAMETERS: &'static [&'static str] = &[];
+    const IGNORE_RESULT: bool = true;
+    type Args = NoArguments;
+
+    async fn run(&self, _: NoArguments, context: TaskContext) -> Outcome {
+        let before = At::now().minus(commands::KEPT_FOR);
+        let piece = || self.0.db.write(async move |tx| commands::prune(tx, before, i64::from(PIECE)).await);
         prune(Self::NAME, &context, piece).await
     }
 }
