@@ -18,9 +18,12 @@ use charging::tokens::Member as PlatformMember;
 use charging::{Db, DbError};
 use common::ids::StationId;
 use common::on_behalf_of::OnBehalfOf;
+use metrics::gauge;
 use store::{Member, PlatformVersion};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
+
+use crate::metrics::CORE_CHANGES_WAITING;
 
 const LEASE: &str = "core-sync";
 const LEASE_SPAN: Duration = Duration::from_secs(20);
@@ -28,6 +31,8 @@ const LEASE_SPAN: Duration = Duration::from_secs(20);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often the numbers are compared while there are no changes.
 const COMPARE_EVERY: Duration = Duration::from_secs(2);
+/// How often the changes that wait are counted.
+const COUNT_EVERY: Duration = Duration::from_secs(2);
 /// How many changes are sent at once.
 const BATCH: i64 = 500;
 const FIRST_WAIT: Duration = Duration::from_millis(250);
@@ -57,8 +62,34 @@ struct CoreSync<'a> {
     waited: Option<Duration>,
 }
 
-/// Sends changes until `shutdown`. It survives the loss of the database and of acl-service.
+/// Sends changes, and counts those that wait, until `shutdown`. It survives the loss of the database and of acl-service.
 pub(crate) async fn run(db: &Db, admin: &AclAdmin, changed: &Notify, shutdown: CancellationToken) {
+    tokio::join!(send_all(db, admin, changed, &shutdown), count(db, &shutdown));
+}
+
+/// Counts the changes that wait, also where another process sends them.
+async fn count(db: &Db, shutdown: &CancellationToken) {
+    loop {
+        let counted = tokio::select! {
+            counted = db.read(async |tx| core_sync::waiting(tx).await) => counted,
+            () = shutdown.cancelled() => return,
+        };
+        if let Ok(changes) = counted {
+            report_waiting(changes);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(COUNT_EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a metric")]
+fn report_waiting(changes: i64) {
+    gauge!(CORE_CHANGES_WAITING).set(changes as f64);
+}
+
+async fn send_all(db: &Db, admin: &AclAdmin, changed: &Notify, shutdown: &CancellationToken) {
     let lease = Lease::new(LEASE, LEASE_SPAN);
     let mut sync = CoreSync { db, admin, lease, compared: None, waited: None };
     loop {

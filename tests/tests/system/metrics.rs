@@ -52,9 +52,12 @@ async fn a_scrape_after_three_requests_counts_three() {
     let of_platform =
         deployment.clone().with("DATABASE_URL", format!("embedded:{}", directory.path().display()));
     let (_platform, platform_url) = of_platform.start_platform().await;
-    let platform = eventually("the relay to have looked", async || {
+    let platform = eventually("events and changes to have been counted", async || {
         let text = scrape(&platform_url).await;
-        (value(&text, "voltgate_outbox_unpublished") == Some(0.0)).then_some(text)
+        ["voltgate_outbox_unpublished", "voltgate_core_changes_waiting"]
+            .iter()
+            .all(|gauge| value(&text, gauge) == Some(0.0))
+            .then_some(text)
     })
     .await;
     let build = format!(

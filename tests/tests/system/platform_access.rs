@@ -53,6 +53,16 @@ impl System {
         response.json().await.unwrap()
     }
 
+    /// Waits until the metric of the changes that wait is as expected.
+    async fn has_waiting(&self, what: &str, expected: fn(f64) -> bool) {
+        eventually(what, async || {
+            let text = self.platform.get("/metrics").await.text;
+            let waiting = text.lines().find_map(|line| line.strip_prefix("voltgate_core_changes_waiting "));
+            waiting.and_then(|number| number.parse().ok()).is_some_and(expected).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until acl-service has as many public stations and members.
     async fn has(&self, stations: usize, members: usize) {
         eventually(&format!("{stations} public stations and {members} members"), async || {
@@ -164,9 +174,11 @@ async fn changes_wait_for_an_acl_service_that_is_away() {
     system.services.acl.ended().await;
     let token = ada.created("/api/v1/me/tokens", &json!({})).await;
     system.platform.station("HAM-1").await;
+    system.has_waiting("the changes to be counted", |changes| changes >= 2.0).await;
     let mut again = system.platform.deployment.clone().with("AUTHORIZATION_SERVICE_PORT", port);
     (system.services.acl, system.services.acl_url) = again.start_acl().await;
     system.has(2, 2).await;
+    system.has_waiting("no change to wait any more", |changes| changes == 0.0).await;
     system.decides(name(&token), "allowed").await;
 }
 
