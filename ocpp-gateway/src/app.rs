@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use authorization::{AclClient, Decider};
+use authorization::AclClient;
 use charging::Db;
 use http_server::server::Bound;
 use service_runtime::exit::Failure;
@@ -47,7 +47,8 @@ impl App {
         let stopping = CancellationToken::new();
         let authorizer = Authorizer::new(
             Tags::new(db.clone()),
-            Decider::new(acl, store.clone()),
+            store.clone(),
+            acl,
             ocpp.authorize_limit,
             ocpp.token_prefix.clone(),
             stopping.clone(),

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use ::metrics::counter;
-use authorization::{AccessRequest, Decider};
+use authorization::{AccessRequest, AclClient, Decider, retry_until_stored};
 use charging::At;
 use charging::tokens::{IdTag, Token, TokenStatus, Whitelist};
 use common::clock;
@@ -15,7 +15,8 @@ use common::ids::{PresentedToken, StationId};
 use ocpp::Timestamp;
 use ocpp::v16::answers::{AuthorizationStatus, IdTagInfo};
 use service_runtime::trace_context::TraceContext;
-use tokio::sync::Semaphore;
+use store::{Answer, RecordKey, Store};
+use tokio::sync::{Semaphore, oneshot};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use uuid::Uuid;
@@ -45,6 +46,7 @@ pub(crate) enum Purpose {
 pub(crate) struct Authorizer {
     tags: Tags,
     decider: Arc<Decider>,
+    store: Store,
     limit: Duration,
     token_prefix: Option<String>,
     under_way: Arc<Semaphore>,
@@ -65,14 +67,16 @@ struct Breaker {
 impl Authorizer {
     pub(crate) fn new(
         tags: Tags,
-        decider: Decider,
+        store: Store,
+        acl: AclClient,
         limit: Duration,
         token_prefix: Option<String>,
         stopping: CancellationToken,
     ) -> Self {
         Self {
             tags,
-            decider: Arc::new(decider),
+            decider: Arc::new(Decider::new(acl, store.clone())),
+            store,
             limit,
             token_prefix,
             under_way: Arc::new(Semaphore::new(UNDER_WAY)),
@@ -134,7 +138,8 @@ impl Authorizer {
         if last.is_some_and(|last| last.allowed && is_recent(last)) {
             return answer(token, AuthorizationStatus::Accepted, "recent_answer");
         }
-        match self.decide(station, driver_token, deadline).await {
+        let (decision, tell) = self.decide(station, driver_token, deadline).await;
+        match decision {
             Decision::Allowed => {
                 self.tags.remember(station, &tag, true);
                 answer(token, AuthorizationStatus::Accepted, "decision")
@@ -145,35 +150,58 @@ impl Authorizer {
             }
             Decision::Unknown => {
                 let refused = last.is_some_and(|last| !last.allowed);
-                match whitelist != Whitelist::Never && !refused {
-                    true => answer(token, AuthorizationStatus::Accepted, "whitelist"),
-                    false => answer(token, AuthorizationStatus::Invalid, "unknown"),
+                let (status, because) = match whitelist != Whitelist::Never && !refused {
+                    true => (AuthorizationStatus::Accepted, "whitelist"),
+                    false => (AuthorizationStatus::Invalid, "unknown"),
+                };
+                if let Some(tell) = tell {
+                    // An error means that the record was given up: the process stops.
+                    let _ = tell.send(Answer { answer: word(status).to_owned(), reason: because.to_owned() });
                 }
+                answer(token, status, because)
             }
         }
     }
 
     /// The decision, `unknown` if there is none in time. Its record is written in any case, by a task that may outlast the
-    /// driver's patience.
-    async fn decide(&self, station: Uuid, driver_token: String, deadline: Instant) -> Decision {
-        let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else { return Decision::Unknown };
+    /// driver's patience, and which adds what was answered without a decision.
+    async fn decide(
+        &self,
+        station: Uuid,
+        driver_token: String,
+        deadline: Instant,
+    ) -> (Decision, Option<oneshot::Sender<Answer>>) {
+        let Ok(permit) = Arc::clone(&self.under_way).try_acquire_owned() else {
+            return (Decision::Unknown, None);
+        };
         let asks = self.breaker.asks();
         let left = deadline.saturating_duration_since(Instant::now());
         let deadline_ns = clock::now() + clock::nanos(if asks { left } else { Duration::ZERO });
         let token = PresentedToken::new(driver_token);
         let request = AccessRequest::new(StationId::from_uuid(station), token, deadline_ns, Source::Ocpp);
         let (decider, stopping) = (Arc::clone(&self.decider), self.stopping.clone());
-        let deciding = self.records.spawn(async move {
+        let store = self.store.clone();
+        let (tell, answered) = oneshot::channel::<Answer>();
+        let (decide, decided) = oneshot::channel();
+        self.records.spawn(async move {
             let _permit = permit;
-            decider.decide(&request, &TraceContext::default(), &stopping).await.ok().map(|made| made.decision)
+            let made = decider.decide(&request, &TraceContext::default(), &stopping).await;
+            let Ok(made) = made else { return };
+            // The charger may not wait any more.
+            let _ = decide.send(made.decision);
+            let Ok(answer) = answered.await else { return };
+            let (station_id, driver_token) = (request.station_id, request.driver_token);
+            let key = RecordKey { start_ns: made.start_ns, station_id, driver_token };
+            let records = &store.records();
+            let _ = retry_until_stored(&stopping, || records.answered(&key, &answer)).await;
         });
         if !asks {
-            return Decision::Unknown;
+            return (Decision::Unknown, Some(tell));
         }
-        let decided = tokio::time::timeout(left, deciding).await;
-        let decision = decided.ok().and_then(Result::ok).flatten().unwrap_or(Decision::Unknown);
+        let decided = tokio::time::timeout(left, decided).await;
+        let decision = decided.ok().and_then(Result::ok).unwrap_or(Decision::Unknown);
         self.breaker.note(decision != Decision::Unknown);
-        decision
+        (decision, Some(tell))
     }
 }
 
@@ -203,14 +231,7 @@ impl Breaker {
 }
 
 fn answer(token: Option<&Token>, status: AuthorizationStatus, because: &'static str) -> IdTagInfo {
-    let word = match status {
-        AuthorizationStatus::Accepted => "accepted",
-        AuthorizationStatus::Blocked => "blocked",
-        AuthorizationStatus::Expired => "expired",
-        AuthorizationStatus::Invalid => "invalid",
-        AuthorizationStatus::ConcurrentTx => "concurrent_tx",
-    };
-    counter!(ANSWERS, "answer" => word, "because" => because).increment(1);
+    counter!(ANSWERS, "answer" => word(status), "because" => because).increment(1);
     let terms = token.map(|token| &token.terms);
     let expiry_date = match terms.map(|terms| (terms.whitelist, terms.expires_at)) {
         // So that no charger keeps the answer.
@@ -221,5 +242,16 @@ fn answer(token: Option<&Token>, status: AuthorizationStatus, because: &'static 
         expiry_date: expiry_date.filter(|_| status == AuthorizationStatus::Accepted),
         parent_id_tag: terms.and_then(|terms| terms.group.as_ref()).map(|group| group.expose().to_owned()),
         status,
+    }
+}
+
+/// The word of a status, in OCPP.
+pub(crate) fn word(status: AuthorizationStatus) -> &'static str {
+    match status {
+        AuthorizationStatus::Accepted => "Accepted",
+        AuthorizationStatus::Blocked => "Blocked",
+        AuthorizationStatus::Expired => "Expired",
+        AuthorizationStatus::Invalid => "Invalid",
+        AuthorizationStatus::ConcurrentTx => "ConcurrentTx",
     }
 }

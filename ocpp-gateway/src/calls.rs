@@ -20,7 +20,7 @@ use ocpp::v16::{IdTag, Request};
 use ocpp::{ErrorCode, MessageId, Timestamp, frame};
 use uuid::Uuid;
 
-use crate::authorize::Purpose;
+use crate::authorize::{Purpose, word};
 use crate::node::Node;
 use crate::readings;
 use crate::writer::{NotWritten, Report, Written};
@@ -235,14 +235,4 @@ fn plain(status: AuthorizationStatus) -> IdTagInfo {
 
 fn stamp(at: At) -> Timestamp {
     Timestamp::from_millis(at.millis())
-}
-
-fn word(status: AuthorizationStatus) -> &'static str {
-    match status {
-        AuthorizationStatus::Accepted => "Accepted",
-        AuthorizationStatus::Blocked => "Blocked",
-        AuthorizationStatus::Expired => "Expired",
-        AuthorizationStatus::Invalid => "Invalid",
-        AuthorizationStatus::ConcurrentTx => "ConcurrentTx",
-    }
 }

@@ -79,6 +79,12 @@ pub(crate) struct RequestView {
     decided: Option<Moment>,
     /// Which way the request came in
     source: Source,
+    /// What a charger was answered, where that is not the decision (OCPP's `AuthorizationStatus`)
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<String>,
+    /// Why
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer_reason: Option<String>,
     attempts: Vec<AttemptView>,
 }
 
@@ -197,6 +203,8 @@ impl From<Accepted> for RequestView {
             decided_ns: None,
             decided: None,
             source: Source::Api,
+            answer: None,
+            answer_reason: None,
             attempts: Vec::new(),
         }
     }
@@ -204,6 +212,7 @@ impl From<Accepted> for RequestView {
 
 impl From<Record> for RequestView {
     fn from(record: Record) -> Self {
+        let (answer, answer_reason) = record.answer.map(|said| (said.answer, said.reason)).unzip();
         Self {
             request_id: record.decided.request_id,
             state: match record.delivery {
@@ -224,6 +233,8 @@ impl From<Record> for RequestView {
             decided_ns: Some(record.decided.decided_ns),
             decided: Some(Moment(record.decided.decided_ns)),
             source: record.decided.source,
+            answer,
+            answer_reason,
             attempts: record.attempts.into_iter().map(AttemptView::from).collect(),
         }
     }

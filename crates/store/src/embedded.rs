@@ -108,6 +108,16 @@ const SCHEMA: &str = "
         PRIMARY KEY (start_ns, station_id, driver_token)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS record_source_expiry ON record_source (expires_ms);
+    CREATE TABLE IF NOT EXISTS record_answer (
+        start_ns     INTEGER NOT NULL,
+        station_id   TEXT    NOT NULL,
+        driver_token TEXT    NOT NULL,
+        answer       TEXT    NOT NULL,
+        reason       TEXT    NOT NULL,
+        expires_ms   INTEGER NOT NULL,
+        PRIMARY KEY (start_ns, station_id, driver_token)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS record_answer_expiry ON record_answer (expires_ms);
     CREATE TABLE IF NOT EXISTS delivery (
         request_id TEXT    PRIMARY KEY,
         over_by_ms INTEGER NOT NULL
@@ -198,6 +208,7 @@ async fn sweep(db: Database) {
                 ("request", "request_id"),
                 ("record", "start_ns, station_id, driver_token"),
                 ("record_source", "start_ns, station_id, driver_token"),
+                ("record_answer", "start_ns, station_id, driver_token"),
                 ("feed", "seq"),
                 ("keyed", "key"),
                 ("audit", "id"),

@@ -36,7 +36,8 @@ pub use overdue::OverdueDeliveries;
 pub use period::{EmptyPeriod, Millis, Period, parse_moment, show_moment};
 pub use public_access::{Member, PlatformVersion, PublicAccess, SetChanged};
 pub use records::{
-    Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
+    Accepted, Answer, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey,
+    Records,
 };
 pub use redis::entries;
 pub use schedule::{Claim, Due, Schedule, Step};

@@ -23,6 +23,9 @@ pub trait Records: Send + Sync {
     /// first, and its record. If the request has a record under another start time, that record holds.
     async fn decide(&self, key: &RecordKey, decided: &Decided) -> Result<DecideOutcome, StoreError>;
 
+    /// Records what was answered, where that is not the decision. Nothing is written if there is no record.
+    async fn answered(&self, key: &RecordKey, answer: &Answer) -> Result<(), StoreError>;
+
     /// Adds a callback attempt and its outcome; returns the delivery state after it. Delivered stays delivered: a
     /// worker that was cut off from its broker may report its own failed attempt long after another attempt succeeded.
     async fn attempted(
@@ -118,6 +121,15 @@ pub struct Decided {
     pub source: Source,
 }
 
+/// What was answered where that is not the decision: a charger that waits is answered also without one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// The answer, in the words of the channel: OCPP's `AuthorizationStatus`.
+    pub answer: String,
+    /// Why.
+    pub reason: String,
+}
+
 /// The delivery state of a decision.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -156,6 +168,8 @@ pub struct Record {
     pub callback_status: String,
     /// All attempts, in order.
     pub attempts: Vec<Attempt>,
+    /// What was answered, where that is not the decision.
+    pub answer: Option<Answer>,
 }
 
 impl DeliveryState {

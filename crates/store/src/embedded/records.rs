@@ -10,7 +10,8 @@ use super::search::{FEED_FOR, feed};
 use super::{EmbeddedStore, unavailable};
 use crate::StoreError;
 use crate::records::{
-    Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
+    Accepted, Answer, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey,
+    Records,
 };
 
 #[async_trait]
@@ -70,6 +71,23 @@ impl Records for EmbeddedStore {
         };
         let held = self.db.write(decide).await.map_err(unavailable)?;
         held.ok_or_else(|| StoreError::Foreign(format!("the record of {request} is not Voltgate's")))
+    }
+
+    async fn answered(&self, key: &RecordKey, answer: &Answer) -> Result<(), StoreError> {
+        let (key, answer) = (key.clone(), answer.clone());
+        let write = move |tx: &Transaction<'_>| {
+            let sql = "INSERT OR IGNORE INTO record_answer SELECT start_ns, station_id, driver_token, ?4, ?5, expires_ms
+                       FROM record WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
+            let (start_ns, station_id, token) = columns(&key);
+            tx.prepare_cached(sql)?.execute(params![
+                start_ns,
+                station_id,
+                token,
+                answer.answer,
+                answer.reason
+            ])
+        };
+        self.db.write(write).await.map(drop).map_err(unavailable)
     }
 
     async fn attempted(
@@ -191,8 +209,8 @@ fn key_of(connection: &Connection, request: RequestId) -> rusqlite::Result<Optio
 pub(super) fn read(connection: &Connection, key: &RecordKey) -> rusqlite::Result<Option<Record>> {
     let sql = "SELECT request_id, status, callback_url, callback_status, delivery, deadline_ns, decided_ns, attempts,
                (SELECT source FROM record_source AS came WHERE came.start_ns = record.start_ns
-                AND came.station_id = record.station_id AND came.driver_token = record.driver_token)
-               FROM record WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
+                AND came.station_id = record.station_id AND came.driver_token = record.driver_token),
+               said.answer, said.reason FROM record LEFT JOIN record_answer AS said USING (start_ns, station_id, driver_token) WHERE start_ns = ?1 AND station_id = ?2 AND driver_token = ?3";
     let (start_ns, station_id, token) = columns(key);
     let mut statement = connection.prepare_cached(sql)?;
     let record = statement.query_row(params![start_ns, station_id, token], |row| record(key, row));
@@ -219,6 +237,10 @@ fn record(key: &RecordKey, row: &Row<'_>) -> rusqlite::Result<Option<Record>> {
         callback_status: text(3)?,
         delivery: DeliveryState::parse(&text(4)?),
         attempts: serde_json::from_str(&text(7)?).unwrap_or_default(),
+        answer: row
+            .get::<_, Option<String>>(9)?
+            .map(|answer| -> rusqlite::Result<Answer> { Ok(Answer { answer, reason: text(10)? }) })
+            .transpose()?,
     }))
 }
 

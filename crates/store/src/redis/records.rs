@@ -16,7 +16,8 @@ use uuid::Uuid;
 use super::{MAX_NUMBER, RedisStore, roomy, unavailable};
 use crate::kv::{KEPT_FOR, PROBE};
 use crate::records::{
-    Accepted, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey, Records,
+    Accepted, Answer, Attempt, DecideOutcome, Decided, DeliveryState, Known, OpenedRecord, Record, RecordKey,
+    Records,
 };
 use crate::{KeyValue, Place, StoreError};
 
@@ -33,6 +34,9 @@ mod field {
     pub(super) const DECIDED_NS: &str = "decided_ns";
     /// Not written for `api`.
     pub(super) const SOURCE: &str = "source";
+    /// Not written where the answer is the decision.
+    pub(super) const ANSWER: &str = "answer";
+    pub(super) const ANSWER_REASON: &str = "answer_reason";
     pub(super) const DELIVERY: &str = "delivery";
     pub(super) const ATTEMPTS: &str = "attempts";
     /// `attempt:1` and so on, each a JSON object.
@@ -115,6 +119,16 @@ impl Records for RedisStore {
             }
             _ => Ok(held),
         }
+    }
+
+    async fn answered(&self, key: &RecordKey, answer: &Answer) -> Result<(), StoreError> {
+        let key = self.key(key.to_redis());
+        let mut pipe = redis::pipe();
+        pipe.cmd("HSET").arg(&key).arg(field::ANSWER).arg(&answer.answer);
+        pipe.arg(field::ANSWER_REASON).arg(&answer.reason).ignore();
+        // If the record is gone, what was written must not stay for ever.
+        pipe.cmd("EXPIRE").arg(&key).arg(self.options.retention.as_secs()).arg("NX").ignore();
+        self.pipeline(&pipe).await
     }
 
     async fn attempted(
@@ -390,5 +404,9 @@ fn record(key: &RecordKey, hash: &HashMap<String, String>) -> Option<Record> {
         delivery: DeliveryState::parse(text(field::DELIVERY).unwrap_or_default()),
         callback_status: text(field::CALLBACK_STATUS).unwrap_or_default().to_owned(),
         attempts,
+        answer: text(field::ANSWER).map(|answer| Answer {
+            answer: answer.to_owned(),
+            reason: text(field::ANSWER_REASON).unwrap_or_default().to_owned(),
+        }),
     })
 }
