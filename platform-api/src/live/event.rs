@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use actix_web::web::Bytes;
-use charging::At;
+use charging::accounts::sign_ins;
 use charging::events::Event;
+use charging::{At, Db, DbError};
+use http_server::accounts::Account;
 use http_server::{Caller, Problem};
 use serde_json::json;
 use utoipa::openapi::schema::{
@@ -55,8 +57,8 @@ pub(crate) struct AccountChange {
 pub(super) struct Viewer {
     /// Where the viewer sees what chargers send. Everyone sees the states of stations and connectors.
     reach: Reach,
-    /// The account and its sign-in.
-    pub(super) signed_in: Option<(Uuid, Uuid)>,
+    /// The account, with the roles that the reach is made of.
+    pub(super) account: Option<Account>,
 }
 
 /// Which events a stream has.
@@ -100,8 +102,7 @@ impl AccountChange {
 
 impl Viewer {
     pub(super) fn of(caller: &Caller) -> Self {
-        let signed_in = caller.account.as_ref().map(|account| (account.id, account.sign_in));
-        Self { reach: Reach::of(caller, permissions::SEE_STATUS_LOG), signed_in }
+        Self { reach: Reach::of(caller, permissions::SEE_STATUS_LOG), account: caller.account.clone() }
     }
 
     /// Whether the viewer may see the event.
@@ -109,11 +110,19 @@ impl Viewer {
         OF_EVERYONE.contains(&NAMES[shown.name.0]) || self.reach.covers(shown.location)
     }
 
-    /// Whether the stream ends: the sign-in has ended, or the account has other roles now.
-    pub(super) fn is_ended_by(&self, change: AccountChange) -> bool {
-        self.signed_in.is_some_and(|(account, sign_in)| {
-            change.account == account && change.sign_in.is_none_or(|ended| ended == sign_in)
+    /// Whether the stream may have to end: the sign-in has ended, or the account was changed.
+    pub(super) fn is_concerned_by(&self, change: AccountChange) -> bool {
+        self.account.as_ref().is_some_and(|account| {
+            change.account == account.id && change.sign_in.is_none_or(|ended| ended == account.sign_in)
         })
+    }
+
+    /// Whether the sign-in goes on, and the account has the roles still that the stream began with.
+    pub(super) async fn is_current(&self, db: &Db) -> Result<bool, DbError> {
+        let Some(account) = &self.account else { return Ok(true) };
+        let (id, sign_in) = (account.id, account.sign_in);
+        let roles = db.read(async move |tx| sign_ins::roles(tx, id, sign_in).await).await?;
+        Ok(roles.as_ref() == Some(&account.roles))
     }
 }
 

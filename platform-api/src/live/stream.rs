@@ -8,7 +8,7 @@ use ::metrics::counter;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, rt};
-use charging::accounts::sign_ins;
+use charging::Db;
 use futures_util::stream;
 use http_server::openapi::refusals::{Invalid, Unavailable};
 use http_server::{Problem, Query, caller};
@@ -65,6 +65,7 @@ struct Source {
 struct Ending {
     accounts: broadcast::Receiver<AccountChange>,
     viewer: Arc<Viewer>,
+    db: Db,
 }
 
 /// What comes next on a stream.
@@ -171,10 +172,10 @@ impl Events {
             )
         };
         let (listener, accounts) = live.listen().await.ok_or_else(full)?;
-        // The sign-in may have ended between the gate and the first look for such changes.
-        if let Some((account, sign_in)) = viewer.signed_in {
-            let roles = live.db.read(async move |tx| sign_ins::roles(tx, account, sign_in).await).await?;
-            roles.ok_or_else(|| Problem::unauthorized("the sign-in has ended", true))?;
+        // The account may have changed between the gate and the first look for such changes.
+        if !viewer.is_current(&live.db).await? {
+            let detail = "the sign-in has ended, or the account has other roles now";
+            return Err(Problem::unauthorized(detail, true).into());
         }
         let (position, lost) = match seen {
             None => (listener.position, false),
@@ -185,7 +186,7 @@ impl Events {
         };
         let read = (position < listener.position).then_some(position);
         let viewer = Arc::new(viewer);
-        let ending = Ending { accounts, viewer: Arc::clone(&viewer) };
+        let ending = Ending { accounts, viewer: Arc::clone(&viewer), db: live.db.clone() };
         let stopping = listener.stopping.clone();
         let source = Source { listener, names, viewer, position, stored: VecDeque::new(), read };
         Ok((Self { source, ending, stopping }, lost))
@@ -211,7 +212,9 @@ impl Ending {
     async fn wait(&mut self) {
         loop {
             match self.accounts.recv().await {
-                Ok(change) if !self.viewer.is_ended_by(change) => {}
+                Ok(change) if !self.viewer.is_concerned_by(change) => {}
+                // It may be a change from before the stream, whose event comes only now.
+                Ok(_) if matches!(Box::pin(self.viewer.is_current(&self.db)).await, Ok(true)) => {}
                 // Where changes were missed too: a client that reconnects is verified again.
                 Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
             }
