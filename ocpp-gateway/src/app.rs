@@ -54,6 +54,7 @@ impl App {
             stopping.clone(),
         );
         let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, Arc::clone(store.keys()));
+        let bound = bound.beside_tls(&config.server, config.tls_port, &config.clients)?;
         let node = Node::new(ocpp, db, (writer, log, authorizer), stopping);
         Ok(Self { bound, node, orders, frames, grace: config.grace })
     }
@@ -67,6 +68,11 @@ impl App {
     /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.bound.address()
+    }
+
+    /// The address for chargers that connect over TLS.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.bound.tls_address()
     }
 
     /// `http` or `https`.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use authorization::AclAccess;
 use charging::DatabaseConfig;
 use charging::settings::{DATABASE_URL, OCPP_MESSAGES_DAYS};
+use http_server::ClientAuthorities;
 use http_server::config::ServerConfig;
 use http_server::settings::BIND_ADDRESS;
 use service_runtime::Service;
@@ -19,8 +20,9 @@ use store::settings::REDIS_URL;
 use url::Url;
 
 use crate::settings::{
-    OCPP_ALLOW_OPEN, OCPP_AUTHORIZE_TIMEOUT_SEC, OCPP_CALL_TIMEOUT_SEC, OCPP_HEARTBEAT_SEC,
-    OCPP_MAX_FRAME_KIB, OCPP_MAX_SOCKETS, OCPP_PING_SEC, OCPP_PORT, OCPP_TOKEN_PREFIX,
+    OCPP_ALLOW_OPEN, OCPP_AUTHORIZE_TIMEOUT_SEC, OCPP_CALL_TIMEOUT_SEC, OCPP_CLIENT_CA_FILE,
+    OCPP_CLIENT_CRL_FILE, OCPP_HEARTBEAT_SEC, OCPP_MAX_FRAME_KIB, OCPP_MAX_SOCKETS, OCPP_PING_SEC, OCPP_PORT,
+    OCPP_TLS_PORT, OCPP_TOKEN_PREFIX,
 };
 
 /// The service, as it starts.
@@ -77,6 +79,10 @@ pub struct Config {
     pub bind: IpAddr,
     /// The port; 0 for any free one.
     pub port: u16,
+    /// The port for chargers that connect over TLS.
+    pub tls_port: Option<u16>,
+    /// Who may have signed the certificates of chargers.
+    pub clients: ClientAuthorities,
     /// TLS, and who may read the metrics.
     pub server: ServerConfig,
     /// How chargers are served.
@@ -124,6 +130,14 @@ impl Config {
             },
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&OCPP_PORT)?,
+            tls_port: settings.parse_with(&OCPP_TLS_PORT, |text| match text {
+                "" => Some(None),
+                text => text.parse().ok().map(Some),
+            })?,
+            clients: ClientAuthorities {
+                authorities: settings.file(&OCPP_CLIENT_CA_FILE)?,
+                revoked: settings.file(&OCPP_CLIENT_CRL_FILE)?,
+            },
             server: ServerConfig::from_settings(settings)?,
             ocpp: OcppConfig::from_settings(settings)?,
             grace: settings.seconds(&SHUTDOWN_GRACE_SEC, 3600)?,

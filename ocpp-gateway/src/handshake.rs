@@ -15,7 +15,7 @@ use charging::chargers::credentials::Match;
 use charging::chargers::inbox::{self, Attempt};
 use charging::stations::ChargerName;
 use charging::{DbError, Tx};
-use http_server::{Problem, caller};
+use http_server::{PeerTls, Problem, caller};
 use percent_encoding::percent_decode_str;
 
 use crate::calls::ChargerIdentity;
@@ -109,7 +109,7 @@ async fn shake(
     Ok(response)
 }
 
-/// Which password the charger has come with; `None` without one, where none is required.
+/// Which password the charger has come with; `None` without one, where none is required, or with a certificate.
 fn authenticate(
     node: &Node,
     name: &str,
@@ -117,6 +117,18 @@ fn authenticate(
     request: &HttpRequest,
 ) -> Result<Option<Match>, Refused> {
     let unauthorized = |detail: &str| refused("credentials", Problem::basic_credentials("ocpp", detail));
+    let tls = request.conn_data::<PeerTls>();
+    match tls.and_then(|tls| tls.common_name.as_deref()) {
+        Some(common_name) if common_name == name => return Ok(None),
+        Some(_) => return Err(unauthorized("the certificate is that of another charger")),
+        None if known.terms.security_profile >= 3 => {
+            return Err(unauthorized("this charger must connect with its certificate (security profile 3)"));
+        }
+        None if known.terms.security_profile == 2 && tls.is_none() => {
+            return Err(unauthorized("this charger must connect over TLS (security profile 2)"));
+        }
+        None => {}
+    }
     let sent = request.headers().get(AUTHORIZATION).and_then(|header| basic(header.as_bytes()));
     if known.credentials.are_set() {
         // Bytes, as a password may be binary (Java-OCA-OCPP PR#163).

@@ -23,7 +23,8 @@ async fn serve(process: Process) -> Result<(), Failure> {
     let opening = async { Ok((config.database.open().await?, config.store.open(&[]).await?)) };
     let Some((db, store)) = unless_stopped(&process.shutdown, opening).await? else { return Ok(()) };
     let app = App::build(&config, db.clone(), &store)?.with_metrics(exposition);
-    tracing::info!(address = %app.address(), scheme = app.scheme(), "ocpp-gateway listens");
+    let tls = app.tls_address().map(|address| address.to_string());
+    tracing::info!(address = %app.address(), tls, "ocpp-gateway listens");
     let ran = app.run(process.shutdown).await;
     store.close().await;
     db.close().await;

@@ -4,6 +4,12 @@
 service_runtime::settings! {
     OCPP_PORT = "9000", "a port; 0 asks for any free one",
         "The port of ocpp-gateway, to which chargers connect";
+    OCPP_TLS_PORT = "", "a port; 0 asks for any free one",
+        "The port of ocpp-gateway for chargers that connect over TLS, with TLS_CERT_FILE and TLS_KEY_FILE. Without it there is none";
+    OCPP_CLIENT_CA_FILE = "", "a file",
+        "Certificates in PEM of the authorities that sign those of chargers (security profile 3)";
+    OCPP_CLIENT_CRL_FILE = "", "a file",
+        "Lists in PEM of certificates of chargers that were revoked";
     OCPP_ALLOW_OPEN = "false", "true or false",
         "Whether a charger without a password may connect (security profile 0). For tests and closed networks only";
     OCPP_HEARTBEAT_SEC = "300", "seconds, 10 to 86400",

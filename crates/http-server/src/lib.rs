@@ -32,3 +32,4 @@ pub use problem::Problem;
 pub use query::Query;
 pub use resource::{Resource, resource, slow_resource};
 pub use route::OPTIONAL_SLASH;
+pub use tls::{ClientAuthorities, PeerTls};

@@ -22,8 +22,8 @@ use crate::accounts::Accounts;
 use crate::config::{KeyMode, ServerConfig};
 use crate::gate::Gate;
 use crate::route::Route;
-use crate::tls::Certificate;
-use crate::{Problem, observation, openapi, security_headers};
+use crate::tls::{Certificate, ClientAuthorities};
+use crate::{Problem, observation, openapi, security_headers, tls};
 
 /// Maximum length of a path with its query. Longer ones are rejected, so that nothing downstream has to hold them.
 const MAX_PATH: usize = 8192;
@@ -43,6 +43,22 @@ pub struct Bound {
     certificate: Option<Arc<Certificate>>,
     exposition: Option<Exposition>,
     document: Option<Data<openapi::Text>>,
+    secured: Option<Secured>,
+}
+
+/// A second port, which speaks TLS whatever the first one does.
+struct Secured {
+    listener: TcpListener,
+    address: SocketAddr,
+    certificate: Arc<Certificate>,
+    clients: ClientAuthorities,
+}
+
+fn bind(wanted: SocketAddr) -> Result<(TcpListener, SocketAddr), Failure> {
+    let taken = |error: std::io::Error| Failure::broken(format!("cannot listen on {wanted}: {error}"));
+    let listener = TcpListener::bind(wanted).map_err(taken)?;
+    let address = listener.local_addr().map_err(taken)?;
+    Ok((listener, address))
 }
 
 impl Bound {
@@ -51,12 +67,10 @@ impl Bound {
     /// # Errors
     /// Returns an error if the port is taken, or the address does not belong to this machine.
     pub fn to(address: IpAddr, port: u16) -> Result<Self, Failure> {
-        let wanted = SocketAddr::new(address, port);
-        let taken = |error: std::io::Error| Failure::broken(format!("cannot listen on {wanted}: {error}"));
-        let listener = TcpListener::bind(wanted).map_err(taken)?;
-        let address = listener.local_addr().map_err(taken)?;
+        let (listener, address) = bind(SocketAddr::new(address, port))?;
         let gate = Data::new(Gate::open());
-        Ok(Self { listener, address, gate, certificate: None, exposition: None, document: None })
+        let (certificate, exposition, document, secured) = (None, None, None, None);
+        Ok(Self { listener, address, gate, certificate, exposition, document, secured })
     }
 
     /// Adds the gate, and TLS if the settings name files. Without it every caller is admitted.
@@ -82,6 +96,33 @@ impl Bound {
 
     fn with_gate(self, config: &ServerConfig, gate: Gate) -> Self {
         Self { gate: Data::new(gate), certificate: config.tls.clone(), ..self }
+    }
+
+    /// Binds a second port for TLS, and leaves the first one without it, whatever the settings of TLS are.
+    ///
+    /// # Errors
+    /// Returns an error if the settings name no certificate, or the port is taken.
+    pub fn beside_tls(
+        self,
+        config: &ServerConfig,
+        port: Option<u16>,
+        clients: &ClientAuthorities,
+    ) -> Result<Self, Failure> {
+        let secured = match port {
+            None => None,
+            Some(port) => {
+                let missing = || Failure::broken("a port for TLS needs TLS_CERT_FILE and TLS_KEY_FILE");
+                let certificate = config.tls.clone().ok_or_else(missing)?;
+                let (listener, address) = bind(SocketAddr::new(self.address.ip(), port))?;
+                Some(Secured { listener, address, certificate, clients: clients.clone() })
+            }
+        };
+        Ok(Self { certificate: None, secured, ..self })
+    }
+
+    /// The address of the second port.
+    pub fn tls_address(&self) -> Option<SocketAddr> {
+        self.secured.as_ref().map(|secured| secured.address)
     }
 
     /// `http` or `https`.
@@ -121,17 +162,19 @@ impl Bound {
     where
         F: Fn(&mut ServiceConfig) + Clone + Send + 'static,
     {
-        let tls = self.certificate.is_some();
+        let is_tls = self.certificate.is_some();
         let (gate, certificate) = (self.gate, self.certificate);
         let (exposition, tidied) = (self.exposition.clone(), self.exposition);
         let document = self.document;
+        let secured = self.secured;
+        let served_beside = secured.as_ref().map(|secured| Arc::clone(&secured.certificate));
         let server = HttpServer::new(move || {
             let other = Route::of("other");
             App::new()
                 .app_data(gate.clone())
                 .wrap(from_fn(refuse_long_path))
                 .wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
-                    security_headers::add(tls, request, next)
+                    security_headers::add(is_tls, request, next)
                 }))
                 .wrap_fn(move |request, next| observation::observe(service, &other, request, next))
                 .configure(name_the_culprit)
@@ -140,16 +183,24 @@ impl Bound {
                 .configure(routes.clone())
                 .default_service(web::to(no_such_path))
         })
+        .on_connect(tls::note_peer)
         .disable_signals()
         .shutdown_timeout(grace.as_secs())
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_LIMIT);
         let listener = self.listener;
-        let tls = certificate.clone().map(|certificate| certificate.server_config()).transpose();
+        let tls = certificate.clone().map(|certificate| certificate.server_config(None)).transpose();
         let server = tls.and_then(|tls| {
             let listening = match tls {
                 Some(tls) => server.listen_rustls_0_23(listener, tls),
                 None => server.listen(listener),
+            };
+            let listening = match secured {
+                Some(Secured { listener, certificate, clients, .. }) => {
+                    let tls = certificate.server_config(Some(&clients))?;
+                    listening.and_then(|server| server.listen_rustls_0_23(listener, tls))
+                }
+                None => listening,
             };
             listening.map(HttpServer::run).map_err(broken)
         });
@@ -162,7 +213,7 @@ impl Bound {
             };
             tokio::select! {
                 (served, ()) = async { tokio::join!(server, stop) } => served.map_err(broken),
-                () = renew(certificate) => Ok(()),
+                () = renew(certificate.or(served_beside)) => Ok(()),
                 () = observation::tidy(tidied.as_ref()) => Ok(()),
             }
         }

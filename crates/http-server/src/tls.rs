@@ -1,18 +1,39 @@
 //! TLS from two files. They are checked periodically, so a replaced certificate is served without a restart. If the new
 //! pair cannot be used, the previous pair stays in use.
 
+use std::any::Any;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime};
 
-use rustls::ServerConfig;
-use rustls::crypto::aws_lc_rs;
+use actix_tls::accept::rustls_0_23::TlsStream;
+use actix_web::dev::Extensions;
+use actix_web::rt::net::TcpStream;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{Error, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
+use rustls::{RootCertStore, ServerConfig};
 use service_runtime::exit::Failure;
 use service_runtime::settings::{Setting, SettingError, Settings, TLS_CERT_FILE, TLS_KEY_FILE};
+
+/// Who may sign the certificates of clients. A client without one is let in all the same; the handler decides.
+#[derive(Debug, Clone, Default)]
+pub struct ClientAuthorities {
+    /// Certificates of authorities, as PEM.
+    pub authorities: Option<Vec<u8>>,
+    /// Lists of revoked certificates, as PEM.
+    pub revoked: Option<Vec<u8>>,
+}
+
+/// What is known of a TLS connection, as `HttpRequest::conn_data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PeerTls {
+    /// The common name in the client's certificate, which an authority has signed; `None` without a certificate.
+    pub common_name: Option<String>,
+}
 
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 
@@ -79,12 +100,21 @@ impl Certificate {
     }
 
     /// The TLS configuration of a listener.
-    pub(crate) fn server_config(self: &Arc<Self>) -> Result<ServerConfig, Failure> {
+    pub(crate) fn server_config(
+        self: &Arc<Self>,
+        clients: Option<&ClientAuthorities>,
+    ) -> Result<ServerConfig, Failure> {
         let broken = |error: rustls::Error| Failure::broken(format!("TLS cannot be set up: {error}"));
-        let builder = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()));
+        let provider = Arc::new(aws_lc_rs::default_provider());
+        let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
         let builder = builder.with_safe_default_protocol_versions().map_err(broken)?;
         let certificate: Arc<dyn ResolvesServerCert> = self.clone();
-        Ok(builder.with_no_client_auth().with_cert_resolver(certificate))
+        let verifier = clients.map(|clients| clients.verifier(provider)).transpose()?.flatten();
+        let builder = match verifier {
+            Some(verifier) => builder.with_client_cert_verifier(verifier),
+            None => builder.with_no_client_auth(),
+        };
+        Ok(builder.with_cert_resolver(certificate))
     }
 
     /// Checks for new files, until dropped.
@@ -109,6 +139,44 @@ impl Certificate {
             }
         }
     }
+}
+
+impl ClientAuthorities {
+    fn verifier(
+        &self,
+        provider: Arc<CryptoProvider>,
+    ) -> Result<Option<Arc<dyn ClientCertVerifier>>, Failure> {
+        let Some(pem) = &self.authorities else { return Ok(None) };
+        let unusable =
+            |what: &str, why: String| Failure::broken(format!("the {what} of clients cannot be used: {why}"));
+        let mut roots = RootCertStore::empty();
+        for certificate in CertificateDer::pem_slice_iter(pem) {
+            let certificate = certificate.map_err(|error| unusable("authorities", error.to_string()))?;
+            roots.add(certificate).map_err(|error| unusable("authorities", error.to_string()))?;
+        }
+        let revoked = self.revoked.as_deref().map(CertificateRevocationListDer::pem_slice_iter);
+        let revoked: Result<Vec<_>, _> = revoked.into_iter().flatten().collect();
+        let revoked = revoked.map_err(|error| unusable("revoked certificates", error.to_string()))?;
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let builder = builder.with_crls(revoked).allow_unknown_revocation_status().allow_unauthenticated();
+        builder.build().map(Some).map_err(|error| unusable("authorities", error.to_string()))
+    }
+}
+
+/// Notes what is known of a connection, if it is one over TLS.
+pub(crate) fn note_peer(connection: &dyn Any, noted: &mut Extensions) {
+    let Some(stream) = connection.downcast_ref::<TlsStream<TcpStream>>() else { return };
+    let certificates = stream.get_ref().1.peer_certificates();
+    let first = certificates.and_then(|chain| chain.first());
+    noted.insert(PeerTls { common_name: first.and_then(|certificate| common_name(certificate)) });
+}
+
+/// The common name of the subject, if there is exactly one.
+fn common_name(certificate: &[u8]) -> Option<String> {
+    let (_, certificate) = x509_parser::parse_x509_certificate(certificate).ok()?;
+    let mut names = certificate.subject().iter_common_name();
+    let name = names.next()?.as_str().ok()?.to_owned();
+    names.next().is_none().then_some(name)
 }
 
 impl ResolvesServerCert for Certificate {
