@@ -39,8 +39,9 @@ statements! {
              AND ((state = 'queued' AND COALESCE(wait_until, created_at) < $1) OR (state = 'sent' AND sent_at < $2)) \
              ORDER BY id LIMIT $3";
     SET_SESSION = "UPDATE commands SET session_id = $2 WHERE id = $1";
-    REMOTE_STARTS = select!("station_id = $1 AND action = 'RemoteStartTransaction' AND state = 'answered' \
-                             AND session_id IS NULL AND created_at > $2 ORDER BY id LIMIT 20");
+    /// A start may come before the answer to its command does.
+    REMOTE_STARTS = select!("station_id = $1 AND action = 'RemoteStartTransaction' \
+                             AND state IN ('sent', 'answered', 'timeout') AND session_id IS NULL AND created_at > $2 ORDER BY id LIMIT 20");
 }
 
 /// How long a start may take to follow its command (the standard's `ConnectionTimeOut` is 60 to 120 s in the field).
@@ -310,7 +311,9 @@ pub(crate) async fn link_start(
         let payload = &command.payload.0;
         let tag = payload["idTag"].as_str().is_some_and(|tag| tag.to_uppercase() == id_tag_key);
         let at = payload["connectorId"].as_i64();
-        tag && (at.is_none() || at == connector)
+        let refused =
+            command.result.as_ref().is_some_and(|result| result.0["status"].as_str() != Some("Accepted"));
+        tag && !refused && (at.is_none() || at == connector)
     };
     if let Some(command) = starts.iter().find(follows) {
         on!(tx, |c| sqlx::query(SET_SESSION).bind(command.id).bind(session).execute(c).await.map(drop))?;

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod accounts;
+mod chargers;
+mod commands;
 mod core_sync;
 mod databases;
 mod drafts;
