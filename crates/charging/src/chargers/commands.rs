@@ -42,8 +42,9 @@ statements! {
     ERASE = "UPDATE commands SET payload = $2, actor = NULL, account_id = NULL WHERE account_id = $1";
     PRUNE = "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE id < $1 AND ended_at IS NOT NULL ORDER BY id LIMIT $2)";
     SET_SESSION = "UPDATE commands SET session_id = $2 WHERE id = $1";
-    REMOTE_STARTS = select!("station_id = $1 AND action = 'RemoteStartTransaction' AND state = 'answered' \
-                             AND session_id IS NULL AND created_at > $2 ORDER BY id LIMIT 20");
+    /// A start may come before the answer to its command does.
+    REMOTE_STARTS = select!("station_id = $1 AND action = 'RemoteStartTransaction' \
+                             AND state IN ('sent', 'answered', 'timeout') AND session_id IS NULL AND created_at > $2 ORDER BY id LIMIT 20");
 }
 
 /// How long a command is kept.
@@ -342,7 +343,9 @@ pub(crate) async fn link_start(
         let payload = &command.payload.0;
         let tag = payload["idTag"].as_str().is_some_and(|tag| tag.to_uppercase() == id_tag_key);
         let at = payload["connectorId"].as_i64();
-        tag && (at.is_none() || at == connector)
+        let refused =
+            command.result.as_ref().is_some_and(|result| result.0["status"].as_str() != Some("Accepted"));
+        tag && !refused && (at.is_none() || at == connector)
     };
     if let Some(command) = starts.iter().find(follows) {
         on!(tx, |c| sqlx::query(SET_SESSION).bind(command.id).bind(session).execute(c).await.map(drop))?;

@@ -23,6 +23,15 @@ pub(super) fn between(start: Option<i64>, stop: Option<i64>) -> (Option<i64>, Op
     }
 }
 
+/// The energy up to a reading of a session without a stop. A register below its value at the start counts from zero in each
+/// session (lbbrhzn/ocpp, pull request 919).
+pub(super) fn until(start: Option<i64>, last: Option<i64>) -> Option<i64> {
+    match between(start, last) {
+        (None, Some(Anomaly::MeterBackwards)) => between(Some(0), last).0,
+        (energy, _) => energy,
+    }
+}
+
 /// Whether a charger's clock was set.
 pub(super) fn is_trusted(at: At) -> bool {
     at.millis() >= TRUSTED_SINCE_MILLIS

@@ -140,7 +140,7 @@ async fn end_open(tx: &mut Tx, station: Uuid, connector: i64, began: At) -> Resu
         on!(tx, |c| sqlx::query_as(OPEN).bind(station).bind(connector).fetch_all(c).await)?;
     for mut session in open {
         let last = session.last_meter.or(session.meter_start);
-        (session.energy_wh, _) = energy::between(session.meter_start, last);
+        session.energy_wh = energy::until(session.meter_start, last);
         session.state = SessionState::EndedUnconfirmed;
         session.ended_at = Some(session.last_meter_at.or(session.started_at).unwrap_or(began));
         let mut anomalies = session.anomalies.0.clone();

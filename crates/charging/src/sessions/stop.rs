@@ -11,6 +11,9 @@ use crate::stations::charging_stations;
 statements! {
     NAMED = select!("number = $1 AND station_id = $2");
     UNCONFIRMED = select!("station_id = $1 AND ended_at IS NULL AND state = 'active' AND NOT confirmed ORDER BY number LIMIT 3");
+    /// A stop that names no session, and has ended one: it is the same stop if it says the same.
+    SAME_STOP = select!("station_id = $1 AND end_received_at IS NOT NULL AND ended_at = $2 AND meter_stop = $3 \
+                         ORDER BY number DESC LIMIT 1");
     SAME_ORPHAN = select!("station_id = $1 AND started_at IS NULL AND start_key = $2 LIMIT 1");
     END = "UPDATE sessions SET state = $2, ended_at = $3, end_received_at = $4, meter_stop = $5, energy_wh = $6, \
            stop_reason = $7, stop_id_tag = $8, anomalies = $9, confirmed = $10, updated_at = $4 WHERE id = $1";
@@ -57,7 +60,8 @@ pub async fn record(tx: &mut Tx, station: Uuid, stop: &Stop) -> Result<Option<Se
             return again(tx, session, stop).await.map(Some);
         }
         Some(session) => end(tx, session, stop, true, Vec::new()).await?,
-        None => match unconfirmed(tx, station, stop).await? {
+        None => match before_or_unconfirmed(tx, station, stop).await? {
+            Some(session) if session.end_received_at.is_some() => return Ok(Some(session)),
             Some(session) => end(tx, session, stop, false, vec![Anomaly::StopWithoutNumber]).await?,
             None => {
                 let Some(session) = orphan(tx, station, location, stop).await? else { return Ok(None) };
@@ -89,12 +93,31 @@ async fn again(tx: &mut Tx, mut session: Session, stop: &Stop) -> Result<Session
     Ok(session)
 }
 
+/// The session that the same stop has ended before, or the one that it may mean.
+async fn before_or_unconfirmed(tx: &mut Tx, station: Uuid, stop: &Stop) -> Result<Option<Session>, DbError> {
+    if let (Some(at), Some(meter)) = (stop.at.filter(|at| energy::is_trusted(*at)), stop.meter_stop) {
+        let same: Option<Session> = on!(tx, |c| {
+            sqlx::query_as(SAME_STOP).bind(station).bind(at).bind(meter).fetch_optional(c).await
+        })?;
+        if same.is_some() {
+            return Ok(same);
+        }
+    }
+    unconfirmed(tx, station, stop).await
+}
+
 /// The one start of this charger whose answer may be lost, with the same tag if the stop has one.
 async fn unconfirmed(tx: &mut Tx, station: Uuid, stop: &Stop) -> Result<Option<Session>, DbError> {
     let open: Vec<Session> = on!(tx, |c| sqlx::query_as(UNCONFIRMED).bind(station).fetch_all(c).await)?;
     let tag = stop.id_tag.as_ref().map(|tag| tag.to_uppercase());
     let same_tag = |session: &Session| session.id_tag.as_ref().map(|tag| tag.to_uppercase()) == tag;
-    let mut fitting = open.into_iter().filter(|session| tag.is_none() || same_tag(session));
+    // A stop that is older than the start belongs to another one.
+    let is_before = |session: &Session| {
+        let moments = stop.at.zip(session.started_at);
+        moments.is_some_and(|(end, start)| energy::is_trusted(end) && end < start)
+    };
+    let mut fitting =
+        open.into_iter().filter(|session| (tag.is_none() || same_tag(session)) && !is_before(session));
     let first = fitting.next();
     Ok(first.filter(|_| fitting.next().is_none()))
 }
@@ -152,6 +175,7 @@ async fn end(
     session.stop_id_tag = stop.id_tag.as_ref().map(|tag| tag.to_uppercase());
     session.confirmed |= confirmed;
     session.anomalies = Json(anomalies);
+    session.updated_at = stop.received_at;
     on!(tx, |c| {
         let query = sqlx::query(END).bind(session.id).bind(session.state).bind(session.ended_at);
         let query = query.bind(session.end_received_at).bind(session.meter_stop).bind(session.energy_wh);

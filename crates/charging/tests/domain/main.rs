@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod accounts;
+mod chargers;
+mod commands;
 mod core_sync;
 mod databases;
 mod drafts;
@@ -20,6 +22,9 @@ mod roles;
 mod schema;
 mod search;
 mod second_factors;
+mod session_histories;
+mod session_stops;
+mod sessions;
 mod sign_ins;
 mod stations;
 mod statuses;
