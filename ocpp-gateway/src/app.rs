@@ -17,6 +17,7 @@ use crate::config::Config;
 use crate::feed;
 use crate::message_log::{Frames, MessageLog};
 use crate::node::Node;
+use crate::open_files;
 use crate::routes::routes;
 use crate::tags::Tags;
 use crate::writer::{Orders, Writer};
@@ -41,7 +42,9 @@ impl App {
     pub fn build(config: &Config, db: Db, store: &Store) -> Result<Self, Failure> {
         let acl = AclClient::new(config.acl_service.clone(), &config.acl_access);
         let acl = acl.map_err(|error| Failure::broken(format!("the client of acl-service: {error}")))?;
-        let ocpp = config.ocpp.clone();
+        let mut ocpp = config.ocpp.clone();
+        // 503 instead of an error of the operating system.
+        ocpp.max_sockets = open_files::raise(ocpp.max_sockets);
         let (writer, orders) = Writer::new(if matches!(db, Db::Lite(_)) { 1 } else { WRITERS });
         let (log, frames) = MessageLog::new(ocpp.keeps_messages);
         let stopping = CancellationToken::new();

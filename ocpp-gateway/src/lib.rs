@@ -15,6 +15,7 @@ mod masking;
 mod message_log;
 pub mod metrics;
 mod node;
+mod open_files;
 mod readings;
 mod routes;
 pub mod settings;
