@@ -68,5 +68,5 @@ deploy-check: ## Check compose.yaml, the Kubernetes manifests, nginx.conf and th
 
 dist: ## Build what is shipped, and pack it as a tarball and a Debian package in target/packages
 	cargo install --quiet --locked --debug --root $(TARGET)/tools cargo-deb@3.8.0 # a debug build, as of cargo-deny
-	cargo build --profile dist --package voltgate --package public-api --package platform-api --package worker --package acl-service --bins --locked
+	cargo build --profile dist --package voltgate --package public-api --package platform-api --package ocpp-gateway --package worker --package acl-service --bins --locked
 	deploy/dist
