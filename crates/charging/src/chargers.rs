@@ -10,12 +10,14 @@ pub mod messages;
 pub mod nodes;
 pub mod security_events;
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::db::{At, DbError, Tx, on, row, statements, words};
+use crate::db::{At, DbError, Tx, filled, on, row, statements, words};
 use crate::events::{self, Happened};
 use crate::stations::{Refused, charging_stations, error_within};
 
@@ -32,11 +34,15 @@ macro_rules! columns {
 
 statements! {
     FIND = concat!("SELECT ", columns!(), " FROM chargers WHERE station_id = $1");
+    SOME = concat!("SELECT ", columns!(), " FROM chargers WHERE station_id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
     ADD = "INSERT INTO chargers (station_id, registration, enabled, security_profile, assume_subprotocol, \
            clock_offset_minutes, epoch, leniencies) VALUES ($1, $2, $3, $4, $5, $6, 0, $7) ON CONFLICT (station_id) DO NOTHING";
     SET = "UPDATE chargers SET registration = $2, enabled = $3, security_profile = $4, assume_subprotocol = $5, \
            clock_offset_minutes = $6 WHERE station_id = $1";
 }
+
+/// The parameters of `SOME`.
+const AT_ONCE: usize = 10;
 
 words! {
     /// Whether a charger is accepted (OCPP 1.6 `RegistrationStatus`)
@@ -115,7 +121,7 @@ row! {
         /// How far its clock is ahead, in milliseconds.
         pub clock_skew_ms: Option<i64>,
         /// How often what was taken leniently, by kind.
-        pub leniencies: Json<std::collections::BTreeMap<String, i64>>,
+        pub leniencies: Json<BTreeMap<String, i64>>,
     }
 }
 
@@ -163,6 +169,21 @@ pub async fn find(tx: &mut Tx, station: Uuid) -> Result<Option<Charger>, DbError
     Ok(on!(tx, |c| sqlx::query_as(FIND).bind(station).fetch_optional(c).await)?)
 }
 
+/// The chargers of these stations, as far as they have a row.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn of(tx: &mut Tx, stations: &[Uuid]) -> Result<BTreeMap<Uuid, Charger>, DbError> {
+    let mut chargers = BTreeMap::new();
+    for some in stations.chunks(AT_ONCE) {
+        let ids = filled::<AT_ONCE>(some.iter().copied());
+        let found: Vec<Charger> =
+            on!(tx, |c| ids.fold(sqlx::query_as(SOME), sqlx::query::QueryAs::bind).fetch_all(c).await)?;
+        chargers.extend(found.into_iter().map(|charger| (charger.station_id, charger)));
+    }
+    Ok(chargers)
+}
+
 /// Adds a row for the charger of this station unless there is one.
 ///
 /// # Errors
@@ -190,6 +211,7 @@ pub async fn set_terms(tx: &mut Tx, station: Uuid, terms: &ChargerTerms) -> Resu
         let query = query.bind(terms.security_profile).bind(terms.assume_subprotocol);
         query.bind(terms.clock_offset_minutes).execute(c).await.map(drop)
     })?;
+    charging_stations::named::touch(tx, station).await?;
     happened(tx, "charger.updated", station, location, serde_json::json!({})).await
 }
 

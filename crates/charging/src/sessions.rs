@@ -2,6 +2,7 @@
 //! once however often it is sent, a stop is never refused, and what contradicts itself is kept and marked.
 
 mod anomalies;
+pub mod close;
 mod energy;
 pub mod meter_values;
 pub(crate) mod personal;

@@ -5,6 +5,7 @@ pub mod from_charger;
 mod id_tag;
 pub mod metering;
 mod reader;
+pub mod to_charger;
 mod words;
 
 pub use self::from_charger::Request;

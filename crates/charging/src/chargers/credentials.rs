@@ -7,6 +7,7 @@ use aws_lc_rs::rand::{SecureRandom, SystemRandom};
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx, on, row, statements};
+use crate::stations::charging_stations;
 
 statements! {
     FIND = "SELECT salt, password_hash, next_password_hash FROM chargers WHERE station_id = $1";
@@ -100,18 +101,19 @@ pub async fn find(tx: &mut Tx, station: Uuid) -> Result<Credentials, DbError> {
     Ok(found.unwrap_or_default())
 }
 
-/// Sets the password, or removes it.
+/// Sets the password, or removes it. The gateway learns it by the event.
 ///
 /// # Errors
 /// Returns an error if there are no random numbers, or the database cannot be used.
 pub async fn set(tx: &mut Tx, station: Uuid, password: Option<&Password>) -> Result<(), DbError> {
+    let location = charging_stations::take(tx, station).await?.flatten();
     super::add(tx, station).await?;
     let mut salt = [0; 16];
     SystemRandom::new().fill(&mut salt).map_err(|_| DbError::Defect(sqlx::Error::WorkerCrashed))?;
     let stored = password.map(|password| Password(canonical(&password.0)).hash(&salt));
     let salt = stored.as_ref().map(|_| salt.to_vec());
     on!(tx, |c| sqlx::query(SET).bind(station).bind(salt).bind(stored).execute(c).await.map(drop))?;
-    Ok(())
+    super::happened(tx, "charger.updated", station, location, serde_json::json!({})).await
 }
 
 /// Makes the password that was sent to the charger its only one: it has come with it.

@@ -138,19 +138,24 @@ async fn insert(
 async fn end_open(tx: &mut Tx, station: Uuid, connector: i64, began: At) -> Result<(), DbError> {
     let open: Vec<Session> =
         on!(tx, |c| sqlx::query_as(OPEN).bind(station).bind(connector).fetch_all(c).await)?;
-    for mut session in open {
-        let last = session.last_meter.or(session.meter_start);
-        session.energy_wh = energy::until(session.meter_start, last);
-        session.state = SessionState::EndedUnconfirmed;
-        session.ended_at = Some(session.last_meter_at.or(session.started_at).unwrap_or(began));
-        let mut anomalies = session.anomalies.0.clone();
-        anomalies.push(Anomaly::NoStop);
-        on!(tx, |c| {
-            let query = sqlx::query(INFER).bind(session.id).bind(session.state).bind(session.ended_at);
-            let query = query.bind(session.energy_wh).bind(Json(anomalies)).bind(At::now());
-            query.execute(c).await.map(drop)
-        })?;
-        happened(tx, "session.stopped", &session).await?;
+    for session in open {
+        infer_end(tx, session, began).await?;
     }
     Ok(())
+}
+
+/// Ends a session with what is known of it; at this moment if nothing is.
+pub(super) async fn infer_end(tx: &mut Tx, mut session: Session, at: At) -> Result<Session, DbError> {
+    let last = session.last_meter.or(session.meter_start);
+    session.energy_wh = energy::until(session.meter_start, last);
+    session.state = SessionState::EndedUnconfirmed;
+    session.ended_at = Some(session.last_meter_at.or(session.started_at).unwrap_or(at));
+    session.anomalies.push(Anomaly::NoStop);
+    on!(tx, |c| {
+        let query = sqlx::query(INFER).bind(session.id).bind(session.state).bind(session.ended_at);
+        let query = query.bind(session.energy_wh).bind(&session.anomalies).bind(At::now());
+        query.execute(c).await.map(drop)
+    })?;
+    happened(tx, "session.stopped", &session).await?;
+    Ok(session)
 }

@@ -1,9 +1,5 @@
 //! Charging stations, their EVSEs and connectors.
 
-pub mod evses;
-pub mod from_charger;
-pub mod public;
-
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
@@ -15,6 +11,7 @@ pub use self::from_charger::{Described, describe, evse_of, record_status, set_la
 use super::connectors::Access;
 use super::error::{Refused, StationError};
 use super::{ChargerName, Label, id, locations, search};
+use crate::chargers::inbox;
 use crate::core_sync::{self, Subject};
 use crate::db::{At, DbError, Tx, filled, on, row, statements};
 use crate::events::{self, Happened};
@@ -25,6 +22,11 @@ macro_rules! columns {
          updated_at"
     };
 }
+
+pub mod evses;
+pub mod from_charger;
+pub mod named;
+pub mod public;
 
 statements! {
     INSERT = "INSERT INTO stations (id, location_id, charger, name, access, tariff_id, online, version, created_at, updated_at) \
@@ -182,6 +184,7 @@ pub async fn create(tx: &mut Tx, draft: &StationDraft) -> Result<Station, Statio
         let charger = draft.charger.as_ref().map(ChargerName::as_str);
         search::add(tx, location, charger.into_iter().flat_map(search::words), true).await?;
     }
+    adopt(tx, draft).await?;
     core_sync::note(tx, Subject::Station(id), None).await?;
     happened(tx, "station.created", id, draft.location_id, serde_json::json!({})).await?;
     find(tx, id).await?.ok_or(StationError::NotFound)
@@ -263,6 +266,7 @@ pub async fn update(
             set_words(tx, location).await?;
         }
     }
+    adopt(tx, draft).await?;
     if draft.access.unwrap_or(Access::Public) != before.access {
         core_sync::note(tx, Subject::Station(id), None).await?;
     }
@@ -365,6 +369,12 @@ async fn at_location(tx: &mut Tx, location: Option<Uuid>) -> Result<(), StationE
 
 fn charger_taken() -> StationError {
     StationError::conflict("charger", "there is a station with this charger")
+}
+
+/// The charger of a station is known, and leaves the inbox.
+async fn adopt(tx: &mut Tx, draft: &StationDraft) -> Result<(), DbError> {
+    let Some(charger) = &draft.charger else { return Ok(()) };
+    inbox::remove(tx, charger.as_str()).await.map(drop)
 }
 
 /// A location is found by the names of its chargers too.
