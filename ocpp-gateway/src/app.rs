@@ -17,10 +17,10 @@ use crate::config::Config;
 use crate::feed;
 use crate::message_log::{Frames, MessageLog};
 use crate::node::Node;
-use crate::open_files;
 use crate::routes::routes;
 use crate::tags::Tags;
 use crate::writer::{Orders, Writer};
+use crate::{measurements, open_files};
 
 /// How many transactions of reports run at once. SQLite has one writer anyway.
 const WRITERS: usize = 4;
@@ -40,6 +40,7 @@ impl App {
     /// # Errors
     /// Returns an error if the port is taken, or a client cannot be created.
     pub fn build(config: &Config, db: Db, store: &Store) -> Result<Self, Failure> {
+        measurements::begin();
         let acl = AclClient::new(config.acl_service.clone(), &config.acl_access);
         let acl = acl.map_err(|error| Failure::broken(format!("the client of acl-service: {error}")))?;
         let mut ocpp = config.ocpp.clone();

@@ -12,6 +12,7 @@ pub mod config;
 mod feed;
 mod handshake;
 mod masking;
+mod measurements;
 mod message_log;
 pub mod metrics;
 mod node;

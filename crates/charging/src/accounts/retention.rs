@@ -73,6 +73,13 @@ pub const TABLE: &[Kept] = &[
         "stays without token, account and id tag; an account with a session that goes on is not erased",
     ),
     kept(
+        "database: `unknown_chargers`",
+        "name, network address and user agent of a charger that is not known",
+        "until adopted or removed; the newest 1,000",
+        "to adopt it",
+        "stays",
+    ),
+    kept(
         "database: `commands`",
         "the id tag of a remote start, and who requested it",
         "90 days",
