@@ -23,7 +23,6 @@ use crate::terminal;
 
 /// The arguments of `voltgate simulate`.
 #[derive(Debug, Args)]
-#[command(args_conflicts_with_subcommands = false)]
 pub struct SimulateArgs {
     /// A load on the central system, instead of chargers that charge
     #[command(subcommand)]

@@ -14,6 +14,7 @@ use crate::log::LogArgs;
 use crate::seed::SeedArgs;
 use crate::settings::SettingsArgs;
 use crate::users::UsersArgs;
+use simulator::command::SimulateArgs;
 
 /// May this driver charge at this station? Everything in one command.
 ///
@@ -96,6 +97,13 @@ pub(crate) enum Command {
         Example: voltgate seed --stations 1000"
     )]
     Seed(SeedArgs),
+    /// Charge at a central system of OCPP 1.6J: one charger at the terminal, many by a script, or a load
+    #[command(
+        after_help = "Exit code: 0 no call failed and the central system broke no rule; 1 otherwise\n\n\
+        Example: voltgate simulate --url ws://127.0.0.1:9000/ocpp --charger CP-1\n\
+        Example: voltgate simulate --chargers 1000 --sources 8 --seed 7 --minutes 2"
+    )]
+    Simulate(SimulateArgs),
     /// Print the table of all settings, or what is in force here
     #[command(after_help = "Example: voltgate settings --effective")]
     Settings(SettingsArgs),

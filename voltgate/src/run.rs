@@ -7,6 +7,8 @@ use std::process::ExitCode;
 use crate::settings::VOLTGATE_KEY;
 use service_runtime::exit::{Failure, report};
 use service_runtime::settings::Settings;
+use service_runtime::shutdown;
+use simulator::command::SimulateArgs;
 
 use crate::cli::{Cli, Command, Documented};
 use crate::client::Service;
@@ -71,6 +73,7 @@ impl Command {
             Self::Restore { .. } => "restore",
             Self::Seed(_) => "seed",
             Self::Settings(_) => "settings",
+            Self::Simulate(_) => "simulate",
             Self::Openapi { .. } => "openapi",
             Self::Completions { .. } => "completions",
             Self::Man { .. } => "man",
@@ -83,7 +86,7 @@ impl Command {
 
     /// Whether it works even where the settings cannot be read.
     fn needs_no_settings(&self) -> bool {
-        matches!(self, Self::Openapi { .. } | Self::Completions { .. } | Self::Man { .. })
+        matches!(self, Self::Openapi { .. } | Self::Completions { .. } | Self::Man { .. } | Self::Simulate(_))
     }
 
     /// The `--data` directory, the parts to open, and what to do if they do not exist.
@@ -117,6 +120,11 @@ impl Command {
     }
 }
 
+async fn simulate(args: SimulateArgs) -> Result<ExitCode, Failure> {
+    let stop = shutdown::on_signal().map_err(Failure::broken)?;
+    simulator::command::run(args, &stop).await.map_err(|error| Failure::Usage(error.to_string()))
+}
+
 fn start(command: Command, settings: &Settings) -> Running<'_> {
     match command {
         Command::Up { .. } => Box::pin(async move { up::run(settings).await.map(|()| ExitCode::SUCCESS) }),
@@ -132,6 +140,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Log(args) => Box::pin(log::run(settings, args)),
         Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),
         Command::Restore { backup, data } => Box::pin(backup::restore(backup, data)),
+        Command::Simulate(args) => Box::pin(simulate(args)),
         Command::Settings(args) => Box::pin(async move { Ok(settings::print(settings, &args)) }),
         Command::Openapi { service } => Box::pin(async move {
             let document = match service {
