@@ -84,6 +84,7 @@ mod system {
     mod retries;
     mod role_walk;
     mod seed;
+    mod simulator;
     mod slow_streams;
     mod starting;
     mod stopping;

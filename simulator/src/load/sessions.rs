@@ -179,6 +179,9 @@ async fn count(charger: String, mut events: mpsc::Receiver<Event>) -> Seen {
             Event::Violation { action, what } => {
                 *seen.violations.entry(format!("{action}: {what}")).or_default() += 1;
             }
+            Event::Tapped { status, .. } if !matches!(status.as_str(), "Accepted" | "Offline") => {
+                error(&mut seen, format!("the card was answered {status}"));
+            }
             Event::Started { transaction_id, .. } => {
                 seen.starts.push(Start { charger: charger.clone(), transaction_id, meter_stop: None });
             }
