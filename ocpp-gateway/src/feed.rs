@@ -50,12 +50,23 @@ async fn step(node: &Node, position: &mut Option<i64>) -> Result<bool, DbError> 
         return Ok(true);
     };
     let found = node.db.read(async move |tx| events::after(tx, after, AT_ONCE).await).await?;
+    if found.is_empty() {
+        return number(node).await;
+    }
     let more = i64::try_from(found.len()).is_ok_and(|found| found == AT_ONCE);
     for event in found {
         *position = Some(event.position);
         heard(node, &event);
     }
     Ok(more)
+}
+
+/// Gives events their positions, which platform-api may be too late for, or not there. Returns whether there were any.
+async fn number(node: &Node) -> Result<bool, DbError> {
+    if !node.db.read(async |tx| events::are_unnumbered(tx).await).await? {
+        return Ok(false);
+    }
+    node.db.write(async |tx| events::number(tx).await).await.map(|numbered| numbered > 0)
 }
 
 fn heard(node: &Node, event: &Event) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use ::metrics::counter;
 use actix_web::http::header::{AUTHORIZATION, HeaderValue, SEC_WEBSOCKET_PROTOCOL, USER_AGENT};
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, rt};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -34,24 +34,20 @@ type Refused = Box<(&'static str, Problem)>;
 
 pub(crate) async fn connect(
     node: Data<Arc<Node>>,
-    path: Path<String>,
     request: HttpRequest,
     payload: Payload,
 ) -> Result<HttpResponse, Problem> {
     let node = Arc::clone(&node);
-    let connected = tokio::time::timeout(LIMIT, shake(&node, &path, &request, payload)).await;
+    let connected = tokio::time::timeout(LIMIT, shake(&node, &request, payload)).await;
     let connected = connected.unwrap_or_else(|_| Err(unavailable("the handshake took too long")));
     let result = connected.as_ref().map_or_else(|refused| refused.0, |_| "accepted");
     counter!(HANDSHAKES, "result" => result).increment(1);
     connected.map_err(|refused| refused.1)
 }
 
-async fn shake(
-    node: &Arc<Node>,
-    path: &str,
-    request: &HttpRequest,
-    payload: Payload,
-) -> Result<HttpResponse, Refused> {
+async fn shake(node: &Arc<Node>, request: &HttpRequest, payload: Payload) -> Result<HttpResponse, Refused> {
+    // As it was sent: an extractor would have decoded it, and replaced what is no text.
+    let path = request.uri().path().rsplit('/').next().unwrap_or_default();
     let name = percent_decode_str(path).decode_utf8().ok().and_then(|name| name.parse::<ChargerName>().ok());
     let malformed =
         || Problem::invalid("charger", "expected 1 to 48 characters without `:` and control characters");

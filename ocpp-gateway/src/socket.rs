@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use ::metrics::counter;
 use actix_ws::{AggregatedMessageStream, CloseReason, Session};
+use charging::chargers::Registration;
 use charging::chargers::boots::Observed;
 use charging::chargers::commands::{CommandState, End};
 use charging::chargers::messages::Direction;
@@ -119,6 +120,9 @@ impl Socket {
             let closing = self.session.clone().close(Some(CloseReason::from(code)));
             let _ = tokio::time::timeout(CLOSE_LIMIT, closing).await;
         }
+        if end == Ending::Lost {
+            let _ = tokio::time::timeout(CLOSE_LIMIT, self.read_rest(&mut frames)).await;
+        }
         drop(frames);
         self.finish().await;
         let (node, station, epoch) = (Arc::clone(&self.node), self.charger.station, self.epoch);
@@ -162,7 +166,9 @@ impl Socket {
             let step = calls::carry_out(node, charger, pending.id.clone(), request);
             self.step = Some((pending, Box::pin(step)));
         }
+        // A rejected charger is not called: it answers nothing.
         if self.settled
+            && self.charger.registration != Registration::Rejected
             && self.taking.is_none()
             && self.out.is_none()
             && let Some(id) = self.waiting.pop_front()

@@ -43,7 +43,11 @@ impl Tags {
         Self {
             db,
             entries: Cache::builder().max_capacity(MAX_TAGS).time_to_live(KEPT).build(),
-            answers: Cache::builder().max_capacity(MAX_ANSWERS).time_to_live(KEPT).build(),
+            answers: Cache::builder()
+                .max_capacity(MAX_ANSWERS)
+                .time_to_live(KEPT)
+                .support_invalidation_closures()
+                .build(),
         }
     }
 
@@ -76,9 +80,11 @@ impl Tags {
         self.answers.insert((station, tag.key()), LastAnswer { allowed, at: Instant::now() });
     }
 
-    /// Forgets the entries: one of them has changed. Answers that refuse stay: they are asked for again anyway.
+    /// Forgets the entries: one of them has changed. Answers that refuse stay: a tag is asked for again anyway,
+    /// and while that is not possible, no one is accepted whom the last answer refused.
     pub(crate) fn forget(&self) {
         self.entries.invalidate_all();
-        self.answers.invalidate_all();
+        // It fails only for a cache without support for it.
+        let _ = self.answers.invalidate_entries_if(|_, answer| answer.allowed);
     }
 }

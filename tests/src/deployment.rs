@@ -74,6 +74,7 @@ impl Deployment {
             ("PUBLIC_API_PORT", "0".to_owned()),
             ("AUTHORIZATION_SERVICE_PORT", "0".to_owned()),
             ("PLATFORM_API_PORT", "0".to_owned()),
+            ("OCPP_PORT", "0".to_owned()),
             ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8".to_owned()),
             ("SHUTDOWN_GRACE_SEC", "5".to_owned()),
         ];
@@ -122,6 +123,13 @@ impl Deployment {
         let mut platform = self.start_process("platform-api");
         let url = format!("http://{}", platform.logged("address").await);
         (platform, url)
+    }
+
+    /// Starts an ocpp-gateway; the deployment has a `DATABASE_URL`.
+    pub async fn start_gateway(&self) -> (Process, String) {
+        let mut gateway = self.start_process("ocpp-gateway");
+        let url = format!("ws://{}", gateway.logged("address").await);
+        (gateway, url)
     }
 
     /// Starts a worker.

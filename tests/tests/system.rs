@@ -60,6 +60,16 @@ mod system {
     mod mails;
     mod message_sizes;
     mod metrics;
+    mod ocpp;
+    mod ocpp_authorize;
+    mod ocpp_clients;
+    mod ocpp_commands;
+    mod ocpp_frames;
+    mod ocpp_handshake;
+    mod ocpp_messages;
+    mod ocpp_nodes;
+    mod ocpp_outages;
+    mod ocpp_transactions;
     mod openapi;
     mod places;
     mod platform_access;

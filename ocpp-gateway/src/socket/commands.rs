@@ -1,12 +1,14 @@
 //! Sends commands, one at a time, and ends them.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::rt;
-use charging::chargers;
-use charging::chargers::commands::{self as stored, CommandState, End};
+use charging::chargers::commands::{self as stored, CommandState, End, NewCommand};
+use charging::chargers::{self, Registration};
 use ocpp::MessageId;
 use ocpp::connection::Outgoing;
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{CLOSE_LIMIT, Ending, SETTLED_AFTER, Socket};
@@ -45,9 +47,28 @@ impl Socket {
         if !row.enabled {
             return Err(Ending::Removed);
         }
-        self.charger.registration = row.registration;
+        let before = std::mem::replace(&mut self.charger.registration, row.registration);
+        if before != Registration::Accepted && row.registration == Registration::Accepted {
+            self.ask_to_boot().await;
+        }
         self.charger.clock_offset_minutes = row.clock_offset_minutes;
         Ok(())
+    }
+
+    /// A charger that is accepted now would otherwise wait for its next boot.
+    async fn ask_to_boot(&self) {
+        let (station, name) = (self.charger.station, Arc::clone(&self.charger.name));
+        let limit = self.node.config.call_limit;
+        let asked = self.node.db.write(async |tx| {
+            let payload = json!({"requestedMessage": "BootNotification"});
+            let (charger, action) = (&*name, "TriggerMessage");
+            let command =
+                NewCommand { station_id: station, charger, action, payload, limit, wait: None, actor: None };
+            stored::create(tx, &command).await
+        });
+        if let Err(error) = asked.await {
+            tracing::warn!(%error, "an accepted charger is not asked to boot; it boots by itself");
+        }
     }
 
     /// Commands that were requested while the charger was away.

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use ::metrics::counter;
-use actix_ws::{AggregatedMessage, ProtocolError};
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError};
 use charging::At;
 use charging::chargers::messages::Direction;
+use futures_util::StreamExt;
 use ocpp::connection::Received;
 use ocpp::v16::Request;
 use ocpp::{Leniencies, frame};
@@ -37,13 +38,23 @@ impl Socket {
             Some(Err(ProtocolError::Io(error))) => Err(match error.kind() {
                 std::io::ErrorKind::Other => match error.to_string().contains("continuation size") {
                     true => Ending::TooLarge,
-                    false => Ending::NotText,
+                    false => Ending::Lost,
                 },
                 std::io::ErrorKind::InvalidData => Ending::NotText,
                 _ => Ending::Lost,
             }),
             Some(Err(_)) => Err(Ending::Nonsense),
             None => Err(Ending::Lost),
+        }
+    }
+
+    /// Takes what had arrived before the connection broke: the stream reports its end first.
+    pub(super) async fn read_rest(&mut self, frames: &mut AggregatedMessageStream) {
+        while let Some(Ok(message)) = frames.next().await {
+            if let AggregatedMessage::Text(text) = message {
+                // There is no one to answer, and nothing more to end.
+                let _ = self.received(&text).await;
+            }
         }
     }
 
