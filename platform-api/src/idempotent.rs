@@ -21,6 +21,18 @@ pub(crate) async fn once(
     body: &[u8],
     effect: impl AsyncFn(&mut Tx) -> Result<idempotency::Answer, ApiError>,
 ) -> Answer {
+    Ok(answer::repeat(&answered(db, live, request, route, body, effect).await?))
+}
+
+/// The same for an answer that is not sent as it is.
+pub(crate) async fn answered(
+    db: &Db,
+    live: &Live,
+    request: &HttpRequest,
+    route: &'static str,
+    body: &[u8],
+    effect: impl AsyncFn(&mut Tx) -> Result<idempotency::Answer, ApiError>,
+) -> Result<idempotency::Answer, ApiError> {
     let key = key(request, route, body)?;
     let answered = db.write(async |tx| {
         let Some(key) = &key else { return effect(tx).await };
@@ -39,7 +51,7 @@ pub(crate) async fn once(
     });
     let answer = answered.await?;
     live.wake();
-    Ok(answer::repeat(&answer))
+    Ok(answer)
 }
 
 fn key(request: &HttpRequest, route: &'static str, body: &[u8]) -> Result<Option<Key>, Problem> {

@@ -9,7 +9,10 @@ use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::Schema;
 
 use crate::routes::{self, resources};
-use crate::{access, audit, auth, fleets, live, locations, me, network, stations, tokens, users};
+use crate::{
+    access, audit, auth, chargers, commands, fleets, live, locations, me, network, stations, tokens,
+    transactions, users,
+};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -35,6 +38,27 @@ use crate::{access, audit, auth, fleets, live, locations, me, network, stations,
         stations::change,
         stations::remove,
         stations::status_log,
+        chargers::list,
+        chargers::show,
+        chargers::adoption::put,
+        chargers::adoption::change,
+        chargers::adoption::remove,
+        chargers::adoption::set_credentials,
+        chargers::messages::list,
+        chargers::log,
+        chargers::inbox::list,
+        chargers::inbox::remove,
+        transactions::list,
+        transactions::show,
+        transactions::meter_values,
+        transactions::end,
+        commands::list,
+        commands::show,
+        commands::operations::remote_start_transaction,
+        commands::operations::remote_stop_transaction,
+        commands::operations::trigger_message,
+        commands::older::list,
+        commands::older::start,
         network::export,
         network::import,
         live::stream,
@@ -137,6 +161,10 @@ use crate::{access, audit, auth, fleets, live, locations, me, network, stations,
         (name = "users", description = "All accounts, for operators and administrators"),
         (name = "locations", description = "Sites with charging stations"),
         (name = "stations", description = "Charging stations with their EVSEs and connectors"),
+        (name = "chargers", description = "Stations as OCPP sees them"),
+        (name = "transactions", description = "Sessions as OCPP sees them"),
+        (name = "commands", description = "What chargers are requested to do"),
+        (name = "older", description = "The face of the older system"),
         (name = "network", description = "Export and import of everything"),
         (name = "live", description = "What happens, as it happens")
     )
@@ -146,7 +174,10 @@ struct Annotations;
 /// The document that `GET /openapi.json` serves.
 pub fn document() -> utoipa::openapi::OpenApi {
     let mut document = openapi::document(Annotations::openapi(), &resources());
-    openapi::without_required_body(&mut document, &["erase_me", "allow_token", "admit_token"]);
+    openapi::without_required_body(
+        &mut document,
+        &["erase_me", "allow_token", "admit_token", "close_transaction"],
+    );
     document
 }
 

@@ -21,6 +21,11 @@ permissions! {
     OWN_ACCOUNT = "see and change the own account", EVERYONE, &[];
     SEE_LIVE = "see what happens, live", EVERYONE, READ;
     SEE_STATUS_LOG = "see what stations have sent", &[Role::Staff, Role::Operator, Role::Admin], READ;
+    SEE_CHARGERS = "see chargers, their messages, transactions and commands",
+        &[Role::Staff, Role::Operator, Role::Admin], READ;
+    SEE_UNKNOWN_CHARGERS = "see chargers that are not known", &[Role::Operator, Role::Admin], READ;
+    EDIT_CHARGERS = "adopt and change chargers, and close transactions", &[Role::Operator, Role::Admin], ADMIN;
+    COMMAND_CHARGERS = "send commands to chargers", &[Role::Staff, Role::Operator, Role::Admin], OPERATE;
     EXPORT_NETWORK = "export all locations and stations", &[Role::Operator, Role::Admin], READ;
     EDIT_NETWORK = "edit locations, stations and booking terms", &[Role::Operator, Role::Admin], OPERATE;
     EDIT_ACCESS = "edit access lists, groups, tokens and fleets", &[Role::Operator, Role::Admin], OPERATE;

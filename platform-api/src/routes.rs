@@ -13,7 +13,8 @@ use crate::accounts::Parts;
 use crate::error::Answer;
 use crate::live::Live;
 use crate::{
-    access, audit, auth, fleets, live, locations, me, network, permissions, stations, tokens, users,
+    access, audit, auth, chargers, commands, fleets, live, locations, me, network, permissions, stations,
+    tokens, transactions, users,
 };
 
 /// An import limits each of its steps instead.
@@ -41,7 +42,9 @@ pub(crate) fn resources() -> Vec<Resource> {
     let service = [healthz(), readyz].into_iter().chain(places()).chain(of_network()).chain(lively());
     let of_accounts = auth::resources().into_iter().chain(me::resources()).chain(users::resources());
     let of_access = tokens::resources().into_iter().chain(fleets::resources()).chain(access::resources());
-    service.chain(of_accounts).chain(of_access).chain(audit::resources()).collect()
+    let of_ocpp =
+        chargers::resources().into_iter().chain(transactions::resources()).chain(commands::resources());
+    service.chain(of_ocpp).chain(of_accounts).chain(of_access).chain(audit::resources()).collect()
 }
 
 fn places() -> [Resource; 5] {

@@ -1,6 +1,6 @@
 //! `/api/v1/stations`: charging stations with their EVSEs and connectors.
 
-mod status_log;
+pub(crate) mod status_log;
 mod view;
 
 use actix_web::web::{Data, Path, Payload};

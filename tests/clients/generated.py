@@ -35,7 +35,8 @@ def generated(name, url):
     models = {path.stem for path in pathlib.Path(folder, package, "models").glob("*.py")}
     problems = {model for model in models if "problem" in model}
     assert problems == {"problem", "problem_report"}, problems
-    assert len(models) < len(document["components"]["schemas"]) + 8, models
+    # Words that only one parameter has, and objects of no fixed shape, have a model each.
+    assert len(models) < len(document["components"]["schemas"]) + 16, models
     return package, document
 
 

@@ -74,6 +74,7 @@ mod system {
     mod places;
     mod platform_access;
     mod platform_cards;
+    mod platform_chargers;
     mod platform_documents;
     mod platform_events;
     mod platform_fleets;

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::acl::args::AclArgs;
 use crate::authorize::AuthorizeArgs;
 use crate::bench::BenchArgs;
+use crate::charger::ChargerArgs;
 use crate::dead::DeadArgs;
 use crate::doctor::DoctorArgs;
 use crate::keys::KeysArgs;
@@ -58,6 +59,8 @@ pub(crate) enum Command {
     Keys(KeysArgs),
     /// Create, show, block and erase accounts of the platform, even while its services run
     Users(UsersArgs),
+    /// List, show and adopt chargers, and show their messages, even while the services run
+    Charger(ChargerArgs),
     /// Show decisions, newest first, or as they are made
     #[command(after_help = "Example: voltgate log --decision unknown --from 2026-11-21T10:00:00Z")]
     Log(LogArgs),

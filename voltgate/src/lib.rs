@@ -6,6 +6,7 @@ mod authorize;
 mod backup;
 mod bench;
 mod callback_receiver;
+mod charger;
 pub mod cli;
 mod client;
 mod dead;

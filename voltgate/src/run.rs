@@ -14,8 +14,8 @@ use crate::cli::{Cli, Command, Documented};
 use crate::client::Service;
 use crate::places::{Missing, Part, settle};
 use crate::{
-    acl, authorize, backup, bench, dead, demo, doctor, keys, log, manual, seed, settings, tables, terminal,
-    up, users,
+    acl, authorize, backup, bench, charger, dead, demo, doctor, keys, log, manual, seed, settings, tables,
+    terminal, up, users,
 };
 
 const ALL_PARTS: &[Part] = &[Part::Queue, Part::Store, Part::Database];
@@ -66,6 +66,7 @@ impl Command {
             Self::Dead(_) => "dead",
             Self::Keys(_) => "keys",
             Self::Users(_) => "users",
+            Self::Charger(_) => "charger",
             Self::Log(_) => "log",
             Self::Bench(_) => "bench",
             Self::Doctor(_) => "doctor",
@@ -101,6 +102,7 @@ impl Command {
             Self::Users(args) if args.uses_the_database() => {
                 (args.data.as_deref(), &[Part::Database], Missing::Refused)
             }
+            Self::Charger(args) => (args.data.as_deref(), &[Part::Database], Missing::Refused),
             Self::Keys(args) => (args.data.as_deref(), &[Part::Store], Missing::Refused),
             _ => (None, &[], Missing::Reported),
         }
@@ -136,6 +138,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Doctor(args) => Box::pin(doctor::run(settings, args)),
         Command::Keys(args) => Box::pin(keys::run(settings, args)),
         Command::Users(args) => Box::pin(users::run(settings, args)),
+        Command::Charger(args) => Box::pin(charger::run(settings, args)),
         Command::Seed(args) => Box::pin(seed::run(settings, args)),
         Command::Log(args) => Box::pin(log::run(settings, args)),
         Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),

@@ -141,6 +141,12 @@ impl Problem {
         Self::new(&kind::CONFLICT, field, detail)
     }
 
+    /// 409: the charger is not connected, and the request does not wait for it.
+    pub fn charger_offline() -> Self {
+        let detail = "the charger is not connected; wait_for_charger_sec waits for it";
+        Self::new(&kind::CHARGER_OFFLINE, "charger", detail)
+    }
+
     /// 412: the document has changed since the version that the client knows.
     pub fn precondition_failed() -> Self {
         let detail = "If-Match is not the current ETag, which is in double quotes: the document may have changed; read it \

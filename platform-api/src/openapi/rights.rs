@@ -83,6 +83,43 @@ const TABLE: &[Row] = &[
         who: Who::Only(&[Staff, Operator, Admin], &[PlatformRead, PlatformOperate]),
         operations: &["GET /api/v1/stations/{}/status-log"],
     },
+    // The OCPP face, reading: staff at their own sites.
+    Row {
+        who: Who::Only(&[Staff, Operator, Admin], &[PlatformRead, PlatformOperate]),
+        operations: &[
+            "GET /api/v1/chargers",
+            "GET /api/v1/chargers/{}",
+            "GET /api/v1/chargers/{}/messages",
+            "GET /api/v1/chargers/{}/status-log",
+            "GET /api/v1/transactions",
+            "GET /api/v1/transactions/{}",
+            "GET /api/v1/transactions/{}/meter-values",
+            "GET /api/v1/commands",
+            "GET /api/v1/commands/{}",
+            "GET /api/chargers/",
+        ],
+    },
+    // Start and stop, commands: staff at their own sites.
+    Row {
+        who: Who::Only(&[Staff, Operator, Admin], &[PlatformOperate]),
+        operations: &["POST /api/v1/chargers/{}/**", "POST /api/chargers/start/{}/"],
+    },
+    // Adopting chargers, and what the chargers' contract marks `admin`.
+    Row {
+        who: Who::Only(&[Operator, Admin], &[PlatformRead, PlatformOperate]),
+        operations: &["GET /api/v1/unknown-chargers"],
+    },
+    Row {
+        who: Who::Only(&[Operator, Admin], &[PlatformAdmin]),
+        operations: &[
+            "PUT /api/v1/chargers/{}",
+            "PATCH /api/v1/chargers/{}",
+            "DELETE /api/v1/chargers/{}",
+            "PUT /api/v1/chargers/{}/credentials",
+            "DELETE /api/v1/unknown-chargers/{}",
+            "POST /api/v1/transactions/{}/close",
+        ],
+    },
     // Edit locations, stations, tariffs, plans, booking terms.
     Row {
         who: Who::Only(&[Operator, Admin], &[PlatformOperate]),

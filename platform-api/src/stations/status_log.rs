@@ -5,7 +5,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use charging::stations::charging_stations;
 use charging::stations::connectors::ConnectorStatus;
 use charging::stations::status_log::{self, Entry};
-use charging::{At, Db};
+use charging::{At, Db, DbError, Tx};
 use http_server::openapi::refusals::{Invalid, NotFound, Unavailable};
 use http_server::{Query, caller};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use crate::error::{Answer, ApiError};
-use crate::paging::PageQuery;
+use crate::paging::{ById, PageQuery};
 use crate::patch::{not_found, path_id};
 use crate::permissions::{Reach, SEE_STATUS_LOG};
 
@@ -69,11 +69,22 @@ pub(crate) async fn status_log(
     let found = db.read(async |tx| {
         let station = charging_stations::find(tx, id).await?;
         station.filter(|station| reach.covers(station.row.location_id)).ok_or_else(not_found)?;
-        Ok::<_, ApiError>(status_log::list(tx, id, page.from, page.one_more()).await?)
+        Ok::<_, ApiError>(entries(tx, id, page).await?)
     });
-    let mut found: Vec<Entry> = found.await?;
-    let cursor = page.cut(&mut found, |last| last.id);
-    Ok(HttpResponse::Ok().json(LogPage { items: found.into_iter().map(EntryView::from).collect(), cursor }))
+    Ok(HttpResponse::Ok().json(LogPage::cut(found.await?, page)))
+}
+
+/// The entries of a page, and one more.
+pub(crate) async fn entries(tx: &mut Tx, station: Uuid, page: ById) -> Result<Vec<Entry>, DbError> {
+    status_log::list(tx, station, page.from, page.one_more()).await
+}
+
+impl LogPage {
+    /// The page of what was read for it.
+    pub(crate) fn cut(mut found: Vec<Entry>, page: ById) -> Self {
+        let cursor = page.cut(&mut found, |last| last.id);
+        Self { items: found.into_iter().map(EntryView::from).collect(), cursor }
+    }
 }
 
 impl From<Entry> for EntryView {

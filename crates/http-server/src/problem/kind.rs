@@ -45,6 +45,15 @@ pub(crate) const DISABLED: Kind = Kind {
     about: "The caller is known, and was disabled by an operator.",
 };
 
+/// In the documents it is a `Conflict`, as a status has one response there.
+pub(crate) const CHARGER_OFFLINE: Kind = Kind {
+    name: "Conflict",
+    status: StatusCode::CONFLICT,
+    slug: "charger_offline",
+    title: "The charger is not connected",
+    about: "The charger is not connected, and the request does not wait for it.",
+};
+
 kinds! {
     Invalid = INVALID: BAD_REQUEST, "invalid-field", "A field is missing or malformed",
         "A field is missing or malformed; `field` names it.";
