@@ -86,6 +86,11 @@ impl Authorizer {
         }
     }
 
+    /// Looks tags up again: one was created.
+    pub(crate) fn look_again(&self) {
+        self.tags.look_again();
+    }
+
     /// Forgets what is known of tags: something has changed.
     pub(crate) fn forget(&self) {
         self.tags.forget();

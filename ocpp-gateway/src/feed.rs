@@ -85,6 +85,7 @@ fn heard(node: &Node, event: &Event) {
                 node.sockets.supersede(station, epoch);
             }
         }
+        ("account.token_created" | "account.created", _) => node.authorizer.look_again(),
         (key, _) if key.starts_with("account.") && key != "account.signed_out" => node.authorizer.forget(),
         _ => {}
     }

@@ -80,6 +80,11 @@ impl Tags {
         self.answers.insert((station, tag.key()), LastAnswer { allowed, at: Instant::now() });
     }
 
+    /// Forgets that tags are unknown: one of them may have been created. Answers stay: there was none about it.
+    pub(crate) fn look_again(&self) {
+        self.entries.invalidate_all();
+    }
+
     /// Forgets the entries: one of them has changed. Answers that refuse stay: a tag is asked for again anyway,
     /// and while that is not possible, no one is accepted whom the last answer refused.
     pub(crate) fn forget(&self) {

@@ -60,6 +60,13 @@ async fn a_scrape_after_three_requests_counts_three() {
             .then_some(text)
     })
     .await;
+    let directory = tempfile::tempdir().unwrap();
+    let of_gateway = deployment
+        .clone()
+        .with("DATABASE_URL", format!("embedded:{}", directory.path().display()))
+        .with("OCPP_PORT", 0);
+    let (_gateway, gateway_url) = of_gateway.start_gateway().await;
+    let gateway = scrape(&gateway_url.replace("ws://", "http://")).await;
     let build = format!(
         "voltgate_build_info{{version=\"{}\",commit=\"{}\"}}",
         env!("CARGO_PKG_VERSION"),
@@ -71,6 +78,9 @@ async fn a_scrape_after_three_requests_counts_three() {
         (&worker, &build, 1.0),
         (&platform, &build, 1.0),
         (&platform, "voltgate_live_streams", 0.0),
+        (&gateway, &build, 1.0),
+        (&gateway, "voltgate_ocpp_sockets", 0.0),
+        (&gateway, "voltgate_ocpp_handshakes_total{result=\"unknown\"}", 0.0),
         (&api, "voltgate_requests_accepted_total", 3.0),
         (&api, "voltgate_requests_refused_total{reason=\"station_id\"}", 1.0),
         (&api, "voltgate_broker_connected{role=\"publish\"}", 1.0),
@@ -113,7 +123,7 @@ async fn a_scrape_after_three_requests_counts_three() {
             .then_some(())
     })
     .await;
-    let all = [api, worker, acl, platform].concat();
+    let all = [api, worker, acl, platform, gateway].concat();
     assert!(!all.contains(DRIVER) && !all.contains("127.0.0.1"), "{all}");
     every_metric_of_the_table_is_exported(&all);
 }
