@@ -1,6 +1,7 @@
 //! What is known of id tags: their entries, and the last answers about them. Bounded, and kept while the database is away.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use charging::tokens::{self, IdTag, Token};
@@ -29,11 +30,15 @@ struct Entry {
     /// `None` if there is no such tag.
     token: Option<Arc<Token>>,
     read_at: Instant,
+    /// The generation before it was read.
+    generation: u64,
 }
 
 /// The tags.
 pub(crate) struct Tags {
     db: Db,
+    /// Raised by each change of a tag. An entry of an earlier one is of use only while the database is away.
+    generation: AtomicU64,
     entries: Cache<String, Entry>,
     answers: Cache<(Uuid, String), LastAnswer>,
 }
@@ -42,6 +47,7 @@ impl Tags {
     pub(crate) fn new(db: Db) -> Self {
         Self {
             db,
+            generation: AtomicU64::new(0),
             entries: Cache::builder().max_capacity(MAX_TAGS).time_to_live(KEPT).build(),
             answers: Cache::builder()
                 .max_capacity(MAX_ANSWERS)
@@ -53,8 +59,11 @@ impl Tags {
 
     /// The token of a tag; `None` if there is none. While the database is away, what was last known of it.
     pub(crate) async fn find(&self, tag: &IdTag) -> Result<Option<Arc<Token>>, DbError> {
+        // Before the look at the database: a change that comes meanwhile must not be missed.
+        let generation = self.generation.load(Ordering::Acquire);
         let known = self.entries.get(&tag.key());
-        if let Some(known) = known.as_ref().filter(|known| known.read_at.elapsed() < FRESH) {
+        let is_fresh = |known: &&Entry| known.generation == generation && known.read_at.elapsed() < FRESH;
+        if let Some(known) = known.as_ref().filter(is_fresh) {
             return Ok(known.token.clone());
         }
         let reading = self.db.read(async |tx| tokens::by_id_tag(tx, tag).await);
@@ -62,7 +71,8 @@ impl Tags {
         match (read, known) {
             (Ok(token), _) => {
                 let token = token.map(Arc::new);
-                self.entries.insert(tag.key(), Entry { token: token.clone(), read_at: Instant::now() });
+                let entry = Entry { token: token.clone(), read_at: Instant::now(), generation };
+                self.entries.insert(tag.key(), entry);
                 Ok(token)
             }
             (Err(_), Some(known)) => Ok(known.token),
@@ -80,15 +90,15 @@ impl Tags {
         self.answers.insert((station, tag.key()), LastAnswer { allowed, at: Instant::now() });
     }
 
-    /// Forgets that tags are unknown: one of them may have been created. Answers stay: there was none about it.
+    /// Looks tags up again: one of them was created. Answers stay: there was none about it.
     pub(crate) fn look_again(&self) {
-        self.entries.invalidate_all();
+        self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// Forgets the entries: one of them has changed. Answers that refuse stay: a tag is asked for again anyway,
-    /// and while that is not possible, no one is accepted whom the last answer refused.
+    /// Looks tags up again, and forgets positive answers: one of them has changed. Answers that refuse stay: a tag is asked for
+    /// again anyway, and while that is not possible, no one is accepted whom the last answer refused.
     pub(crate) fn forget(&self) {
-        self.entries.invalidate_all();
+        self.look_again();
         // It fails only for a cache without support for it.
         let _ = self.answers.invalidate_entries_if(|_, answer| answer.allowed);
     }
