@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::rt;
+use charging::chargers::Registration;
 use charging::chargers::commands::{self as stored, CommandState, End, NewCommand};
-use charging::chargers::{self, Registration};
+use charging::chargers::connections::{self, Known};
 use ocpp::MessageId;
 use ocpp::connection::Outgoing;
 use serde_json::json;
@@ -42,11 +43,13 @@ impl Socket {
     /// An operator has changed something of the charger.
     async fn look_again(&mut self) -> Result<(), Ending> {
         let station = self.charger.station;
-        let found = self.node.db.read(async move |tx| chargers::find(tx, station).await).await;
-        let Ok(Some(row)) = found else { return Ok(()) };
-        if !row.enabled {
-            return Err(Ending::Removed);
-        }
+        let name = Arc::clone(&self.charger.name);
+        let found = self.node.db.read(async |tx| connections::known(tx, &name).await).await;
+        // While the database is away, what is known stays.
+        let Ok(found) = found else { return Ok(()) };
+        // It was removed, renamed or disabled.
+        let known = found.filter(|known| known.station_id == station && known.terms.enabled);
+        let Some(Known { terms: row, .. }) = known else { return Err(Ending::Removed) };
         let before = std::mem::replace(&mut self.charger.registration, row.registration);
         if before != Registration::Accepted && row.registration == Registration::Accepted {
             self.ask_to_boot().await;

@@ -3,6 +3,7 @@
 use charging::chargers::ChargerTerms;
 use charging::chargers::credentials::{self, Password};
 use charging::chargers::inbox::{self, UnknownCharger};
+use charging::stations::{StationError, charging_stations};
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -111,4 +112,19 @@ async fn a_node_that_is_full_refuses_and_says_when_to_come_again() {
     let (status, response) = gateway.refused(&Handshake::of("CP-2")).await;
     assert_eq!((status, response.headers().contains_key("retry-after")), (503, true));
     socket.is_alive().await;
+}
+
+#[tokio::test]
+async fn a_charger_that_is_disabled_or_removed_loses_its_socket() {
+    let gateway = Gateway::start(&[]).await;
+    let (disabled, mut first) = gateway.booted("CP-1").await;
+    gateway.set_terms(disabled, ChargerTerms { enabled: false, ..ChargerTerms::default() }).await;
+    assert_eq!(first.closed().await, Some(1008));
+    let (removed, mut second) = gateway.booted("CP-2").await;
+    let gone = gateway.db.write(async |tx| {
+        let station = charging_stations::find(tx, removed).await?.ok_or(StationError::NotFound)?;
+        charging_stations::delete(tx, removed, station.row.version).await
+    });
+    gone.await.unwrap();
+    assert_eq!(second.closed().await, Some(1008));
 }
