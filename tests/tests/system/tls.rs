@@ -2,12 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use charging::DbError;
+use charging::chargers::{ChargerTerms, Password, credentials};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
+    KeyPair,
+};
 use serde_json::json;
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STATION};
-use tests::eventually;
 use tests::process::Process;
+use tests::{eventually, free_port};
+
+use super::ocpp::{Gateway, Handshake};
 
 /// A certificate authority, and the files of a certificate that it signed for this machine.
 struct Pki {
@@ -34,6 +41,17 @@ impl Pki {
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         std::fs::write(self.file("key.pem"), key.serialize_pem()).unwrap();
         std::fs::write(self.file("cert.pem"), certificate.pem()).unwrap();
+    }
+
+    /// A client's certificate with this common name, and its key.
+    fn identity(&self, common_name: &str) -> reqwest::Identity {
+        let (mut params, key) = (CertificateParams::new([]).unwrap(), KeyPair::generate().unwrap());
+        params.distinguished_name = DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, common_name);
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        reqwest::Identity::from_pem(format!("{}{}", key.serialize_pem(), certificate.pem()).as_bytes())
+            .unwrap()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -118,4 +136,75 @@ async fn a_file_that_cannot_be_used_stops_the_start_and_is_named() {
         let log = process.log();
         assert!(log.contains(name) && log.contains(expected), "{log}");
     }
+}
+
+/// The status of a charger's handshake over TLS.
+async fn handshake(
+    pki: &Pki,
+    port: u16,
+    name: &str,
+    common_name: Option<&str>,
+    password: Option<&str>,
+) -> u16 {
+    let authority = reqwest::Certificate::from_pem(&std::fs::read(pki.file("ca.pem")).unwrap()).unwrap();
+    let builder = reqwest::Client::builder().no_proxy().timeout(tests::PATIENCE).http1_only();
+    let builder = match common_name {
+        Some(common_name) => builder.identity(pki.identity(common_name)),
+        None => builder,
+    };
+    let client = builder.tls_certs_only([authority]).build().unwrap();
+    let request = client.get(format!("https://127.0.0.1:{port}/ocpp/{name}"));
+    let request = request.header("connection", "upgrade").header("upgrade", "websocket");
+    let request = request.header("sec-websocket-version", "13").header("sec-websocket-protocol", "ocpp1.6");
+    let request = request.header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    let request = match password {
+        Some(password) => request.basic_auth(name, Some(password)),
+        None => request,
+    };
+    request.send().await.unwrap().status().as_u16()
+}
+
+#[tokio::test]
+async fn a_charger_needs_over_tls_what_its_security_profile_demands() {
+    let (pki, port) = (Pki::new(), free_port());
+    let file = |name| pki.file(name).display().to_string();
+    let (certificate, key, authority) = (file("cert.pem"), file("key.pem"), file("ca.pem"));
+    let gateway = Gateway::start(&[
+        ("OCPP_TLS_PORT", &port.to_string()),
+        ("OCPP_CLIENT_CA_FILE", &authority),
+        ("TLS_CERT_FILE", &certificate),
+        ("TLS_KEY_FILE", &key),
+        ("TLS_CA_FILE", &authority),
+    ])
+    .await;
+    const PASSWORD: &str = "0123456789abcdef";
+    for (name, security_profile) in [("CP-2", 2), ("CP-3", 3)] {
+        let station = gateway.station(name).await;
+        gateway.set_terms(station, ChargerTerms { security_profile, ..ChargerTerms::default() }).await;
+        let password = Password::new(PASSWORD.as_bytes()).unwrap();
+        let set = gateway.db.write(async |tx| credentials::set(tx, station, Some(&password)).await);
+        let set: Result<(), DbError> = set.await;
+        set.unwrap();
+    }
+    // The password is right; the port without TLS is not.
+    let plain = Handshake::of("CP-2").basic("CP-2", PASSWORD.as_bytes());
+    assert_eq!(gateway.refused(&plain).await.0, 401);
+    for (name, certificate, password, expected) in [
+        ("CP-2", None, Some(PASSWORD), 101),
+        ("CP-2", None, Some("another-password"), 401),
+        ("CP-2", None, None, 401),
+        ("CP-3", None, Some(PASSWORD), 401),
+        ("CP-3", Some("CP-3"), None, 101),
+        ("CP-3", Some("CP-2"), Some(PASSWORD), 401),
+    ] {
+        let status = handshake(&pki, port, name, certificate, password).await;
+        assert_eq!(status, expected, "{name}, certificate of {certificate:?}, password {password:?}");
+    }
+    let (other, name) = (Pki::new(), "CP-3");
+    let identity = other.identity(name);
+    let authority = reqwest::Certificate::from_pem(&std::fs::read(pki.file("ca.pem")).unwrap()).unwrap();
+    let client = reqwest::Client::builder().no_proxy().timeout(tests::PATIENCE).identity(identity);
+    let client = client.tls_certs_only([authority]).build().unwrap();
+    // Signed by an authority that is not known: there is no TLS connection.
+    assert!(client.get(format!("https://127.0.0.1:{port}/ocpp/{name}")).send().await.is_err());
 }
