@@ -10,8 +10,9 @@ statements! {
             VALUES ($1, $2, $3, $4, 1, $5, $5) ON CONFLICT (name) DO UPDATE SET address = excluded.address, \
             user_agent = excluded.user_agent, subprotocols = excluded.subprotocols, last_seen = excluded.last_seen, \
             attempts = unknown_chargers.attempts + 1 RETURNING attempts";
+    /// Of those that came in the same millisecond, any may leave.
     LIMIT_ROWS = "DELETE FROM unknown_chargers WHERE name IN (SELECT name FROM unknown_chargers \
-                  ORDER BY last_seen DESC, name LIMIT 100 OFFSET $1)";
+                  ORDER BY last_seen DESC, name DESC LIMIT 100 OFFSET $1)";
     LIST = "SELECT name, address, user_agent, subprotocols, attempts, first_seen, last_seen FROM unknown_chargers \
             WHERE name > $1 ORDER BY name LIMIT $2";
     REMOVE = "DELETE FROM unknown_chargers WHERE name = $1";
