@@ -58,7 +58,8 @@ pub(super) struct Viewer {
     /// Where the viewer sees what chargers send. Everyone sees the states of stations and connectors.
     reach: Reach,
     /// The account, with the roles that the reach is made of.
-    pub(super) account: Option<Account>,
+    account: Option<Account>,
+    db: Db,
 }
 
 /// Which events a stream has.
@@ -101,8 +102,12 @@ impl AccountChange {
 }
 
 impl Viewer {
-    pub(super) fn of(caller: &Caller) -> Self {
-        Self { reach: Reach::of(caller, permissions::SEE_STATUS_LOG), account: caller.account.clone() }
+    pub(super) fn of(caller: &Caller, db: &Db) -> Self {
+        Self {
+            reach: Reach::of(caller, permissions::SEE_STATUS_LOG),
+            account: caller.account.clone(),
+            db: db.clone(),
+        }
     }
 
     /// Whether the viewer may see the event.
@@ -118,10 +123,10 @@ impl Viewer {
     }
 
     /// Whether the sign-in goes on, and the account has the roles still that the stream began with.
-    pub(super) async fn is_current(&self, db: &Db) -> Result<bool, DbError> {
+    pub(super) async fn is_current(&self) -> Result<bool, DbError> {
         let Some(account) = &self.account else { return Ok(true) };
         let (id, sign_in) = (account.id, account.sign_in);
-        let roles = db.read(async move |tx| sign_ins::roles(tx, id, sign_in).await).await?;
+        let roles = self.db.read(async move |tx| sign_ins::roles(tx, id, sign_in).await).await?;
         Ok(roles.as_ref() == Some(&account.roles))
     }
 }

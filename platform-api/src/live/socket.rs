@@ -52,7 +52,7 @@ pub(crate) async fn socket(
     let upgraded = actix_ws::handle(&request, payload);
     let (response, session, incoming) =
         upgraded.map_err(|error| Problem::invalid("upgrade", error.to_string()))?;
-    let viewer = Viewer::of(&caller(&request));
+    let viewer = Viewer::of(&caller(&request), &live.db);
     let (events, lost) = Events::begin(&live, names, viewer, seen).await?;
     // Ends with the connection, or when the service stops.
     rt::spawn(async move { talk(events, lost, session, incoming.max_frame_size(MAX_FRAME)).await });

@@ -8,7 +8,6 @@ use ::metrics::counter;
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse, rt};
-use charging::Db;
 use futures_util::stream;
 use http_server::openapi::refusals::{Invalid, Unavailable};
 use http_server::{Problem, Query, caller};
@@ -65,7 +64,6 @@ struct Source {
 struct Ending {
     accounts: broadcast::Receiver<AccountChange>,
     viewer: Arc<Viewer>,
-    db: Db,
 }
 
 /// What comes next on a stream.
@@ -90,7 +88,7 @@ pub(super) enum Next {
 pub(crate) async fn stream(live: Data<Live>, Query(query): Query<LiveQuery>, request: HttpRequest) -> Answer {
     let names = Names::parse(query.events.as_deref())?;
     let seen = last_event_id(&request)?;
-    let viewer = Viewer::of(&caller(&request));
+    let viewer = Viewer::of(&caller(&request), &live.db);
     let (events, lost) = Events::begin(&live, names, viewer, seen).await?;
     let position = events.position();
     let first = if lost { reset(position) } else { format!(": live\nid: {position}\n\n") };
@@ -173,7 +171,7 @@ impl Events {
         };
         let (listener, accounts) = live.listen().await.ok_or_else(full)?;
         // The account may have changed between the gate and the first look for such changes.
-        if !viewer.is_current(&live.db).await? {
+        if !viewer.is_current().await? {
             let detail = "the sign-in has ended, or the account has other roles now";
             return Err(Problem::unauthorized(detail, true).into());
         }
@@ -186,7 +184,7 @@ impl Events {
         };
         let read = (position < listener.position).then_some(position);
         let viewer = Arc::new(viewer);
-        let ending = Ending { accounts, viewer: Arc::clone(&viewer), db: live.db.clone() };
+        let ending = Ending { accounts, viewer: Arc::clone(&viewer) };
         let stopping = listener.stopping.clone();
         let source = Source { listener, names, viewer, position, stored: VecDeque::new(), read };
         Ok((Self { source, ending, stopping }, lost))
@@ -214,7 +212,7 @@ impl Ending {
             match self.accounts.recv().await {
                 Ok(change) if !self.viewer.is_concerned_by(change) => {}
                 // It may be a change from before the stream, whose event comes only now.
-                Ok(_) if matches!(Box::pin(self.viewer.is_current(&self.db)).await, Ok(true)) => {}
+                Ok(_) if matches!(Box::pin(self.viewer.is_current()).await, Ok(true)) => {}
                 // Where changes were missed too: a client that reconnects is verified again.
                 Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
             }
