@@ -209,12 +209,14 @@ impl Events {
 impl Ending {
     async fn wait(&mut self) {
         loop {
-            match self.accounts.recv().await {
-                Ok(change) if !self.viewer.is_concerned_by(change) => {}
-                // It may be a change from before the stream, whose event comes only now.
-                Ok(_) if matches!(Box::pin(self.viewer.is_current()).await, Ok(true)) => {}
-                // Where changes were missed too: a client that reconnects is verified again.
-                Ok(_) | Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+            let is_concerned = match self.accounts.recv().await {
+                Ok(change) => self.viewer.is_concerned_by(change),
+                // Changes were missed: a client that reconnects is verified again.
+                Err(RecvError::Lagged(_) | RecvError::Closed) => return,
+            };
+            // It may be a change from before the stream, whose event comes only now. On the heap, because it is rare.
+            if is_concerned && !matches!(Box::pin(self.viewer.is_current()).await, Ok(true)) {
+                return;
             }
         }
     }
