@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use authorization::settings::BROKER_URL;
 use charging::settings::DATABASE_URL;
 use common::decision::Decision;
+use ocpp_gateway::settings::OCPP_PORT;
 use platform_api::settings::PLATFORM_API_PORT;
 use public_api::settings::{AUTHORIZATION_TIMEOUT_SEC, PUBLIC_API_PORT};
 use serde_json::{Value, json};
@@ -38,6 +39,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         (&REDIS_URL, place.clone()),
         (&DATABASE_URL, place),
         (&PLATFORM_API_PORT, "0".to_owned()),
+        (&OCPP_PORT, "0".to_owned()),
         (&PUBLIC_API_PORT, "0".to_owned()),
         (&AUTHORIZATION_SERVICE_PORT, "0".to_owned()),
         (&AUTHORIZATION_TIMEOUT_SEC, "1".to_owned()),

@@ -66,6 +66,7 @@ pub async fn embedded(directory: &Path) -> Result<System> {
         ("PUBLIC_API_PORT", api_port.to_string()),
         ("AUTHORIZATION_SERVICE_PORT", acl_port.to_string()),
         ("PLATFORM_API_PORT", "0".to_owned()),
+        ("OCPP_PORT", "0".to_owned()),
     ];
     let data = directory.join("data").display().to_string();
     let arguments = ["up", "--data", &data];

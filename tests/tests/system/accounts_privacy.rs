@@ -284,7 +284,12 @@ async fn in_one_process_no_byte_of_a_person_who_left_stays() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
     let port = free_port();
-    let ports = [("PUBLIC_API_PORT", 0), ("AUTHORIZATION_SERVICE_PORT", 0), ("PLATFORM_API_PORT", port)];
+    let ports = [
+        ("PUBLIC_API_PORT", 0),
+        ("AUTHORIZATION_SERVICE_PORT", 0),
+        ("PLATFORM_API_PORT", port),
+        ("OCPP_PORT", 0),
+    ];
     let mut environment: BTreeMap<String, String> =
         ports.map(|(name, port)| (name.to_owned(), port.to_string())).into();
     environment.insert("AUTH_RATE_PER_MIN".to_owned(), "0".to_owned());

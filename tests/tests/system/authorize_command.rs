@@ -56,10 +56,14 @@ async fn a_command_waits_for_a_service_that_is_starting() {
     let data = directory.path().join("data").display().to_string();
     let (api, acl) = (free_port().to_string(), free_port().to_string());
     let any = "0".to_owned();
-    let environment: BTreeMap<String, String> =
-        [("PUBLIC_API_PORT", &api), ("AUTHORIZATION_SERVICE_PORT", &acl), ("PLATFORM_API_PORT", &any)]
-            .map(|(name, value)| (name.to_owned(), value.clone()))
-            .into();
+    let environment: BTreeMap<String, String> = [
+        ("PUBLIC_API_PORT", &api),
+        ("AUTHORIZATION_SERVICE_PORT", &acl),
+        ("PLATFORM_API_PORT", &any),
+        ("OCPP_PORT", &any),
+    ]
+    .map(|(name, value)| (name.to_owned(), value.clone()))
+    .into();
     // As in a block of commands that is pasted at once.
     let ask = ["authorize", STATION, DRIVER];
     let up = ["up", "--data", &data];

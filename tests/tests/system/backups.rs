@@ -63,6 +63,7 @@ async fn two_files_copied_after_a_clean_stop_hold_everything() {
         ("PUBLIC_API_PORT", taken_port.as_str()),
         ("AUTHORIZATION_SERVICE_PORT", "0"),
         ("PLATFORM_API_PORT", "0"),
+        ("OCPP_PORT", "0"),
     ];
     assert_eq!(voltgate(&["up", "--data", text(&data)], &ports).await.0, Some(70));
     assert_eq!(names(&data), WHOLE);

@@ -157,6 +157,7 @@ async fn a_system_in_one_process_is_looked_at_while_it_runs() {
         ("PUBLIC_API_PORT", port.to_string()),
         ("AUTHORIZATION_SERVICE_PORT", free_port().to_string()),
         ("PLATFORM_API_PORT", free_port().to_string()),
+        ("OCPP_PORT", "0".to_owned()),
     ]
     .map(|(name, value)| (name.to_owned(), value))
     .into();

@@ -16,6 +16,7 @@ pub(super) async fn up(directory: &Path, port: u16) -> Process {
         ("PUBLIC_API_PORT", port.to_string()),
         ("AUTHORIZATION_SERVICE_PORT", "0".to_owned()),
         ("PLATFORM_API_PORT", "0".to_owned()),
+        ("OCPP_PORT", "0".to_owned()),
         ("AUTHORIZATION_TIMEOUT_SEC", "60".to_owned()),
         ("CALLBACK_WINDOW_SEC", "120".to_owned()),
     ]

@@ -257,6 +257,7 @@ async fn voltgate_up_beyond_loopback_wants_keys_that_are_made_beside_it() {
         ("PUBLIC_API_PORT", port.as_str()),
         ("AUTHORIZATION_SERVICE_PORT", "0"),
         ("PLATFORM_API_PORT", "0"),
+        ("OCPP_PORT", "0"),
         ("CALLBACK_ALLOWED_NETWORKS", "127.0.0.0/8"),
     ];
     let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into();

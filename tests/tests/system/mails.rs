@@ -334,7 +334,7 @@ async fn on_postgresql_without_a_mail_server_mails_wait_and_the_log_names_the_se
 async fn voltgate_up_writes_mails_to_files_and_prints_their_links() {
     let directory = tempfile::tempdir().unwrap();
     let data = directory.path().join("data");
-    let ports = ["PUBLIC_API_PORT", "AUTHORIZATION_SERVICE_PORT", "PLATFORM_API_PORT"];
+    let ports = ["PUBLIC_API_PORT", "AUTHORIZATION_SERVICE_PORT", "PLATFORM_API_PORT", "OCPP_PORT"];
     let mut up = Command::new(program("voltgate"))
         .args(["up", "--data"])
         .arg(&data)

@@ -15,7 +15,12 @@ use tokio::process::Command;
 /// `voltgate up` in this directory, and the address of platform-api.
 async fn up(data: &str) -> (Process, String) {
     let port = free_port();
-    let ports = [("PUBLIC_API_PORT", 0), ("AUTHORIZATION_SERVICE_PORT", 0), ("PLATFORM_API_PORT", port)];
+    let ports = [
+        ("PUBLIC_API_PORT", 0),
+        ("AUTHORIZATION_SERVICE_PORT", 0),
+        ("PLATFORM_API_PORT", port),
+        ("OCPP_PORT", 0),
+    ];
     let environment = ports.map(|(name, port)| (name.to_owned(), port.to_string())).into();
     let process = Process::start("voltgate", &["up", "--data", data], &environment);
     let url = format!("http://127.0.0.1:{port}");
