@@ -161,7 +161,8 @@ impl Authorizer {
                 };
                 if let Some(tell) = tell {
                     // An error means that the record was given up: the process stops.
-                    let _ = tell.send(Answer { answer: word(status).to_owned(), reason: because.to_owned() });
+                    let _ =
+                        tell.send(Answer { answer: status.as_str().to_owned(), reason: because.to_owned() });
                 }
                 answer(token, status, because)
             }
@@ -236,7 +237,7 @@ impl Breaker {
 }
 
 fn answer(token: Option<&Token>, status: AuthorizationStatus, because: &'static str) -> IdTagInfo {
-    counter!(ANSWERS, "answer" => word(status), "because" => because).increment(1);
+    counter!(ANSWERS, "answer" => status.as_str(), "because" => because).increment(1);
     let terms = token.map(|token| &token.terms);
     let expiry_date = match terms.map(|terms| (terms.whitelist, terms.expires_at)) {
         // So that no charger keeps the answer.
@@ -247,16 +248,5 @@ fn answer(token: Option<&Token>, status: AuthorizationStatus, because: &'static 
         expiry_date: expiry_date.filter(|_| status == AuthorizationStatus::Accepted),
         parent_id_tag: terms.and_then(|terms| terms.group.as_ref()).map(|group| group.expose().to_owned()),
         status,
-    }
-}
-
-/// The word of a status, in OCPP.
-pub(crate) fn word(status: AuthorizationStatus) -> &'static str {
-    match status {
-        AuthorizationStatus::Accepted => "Accepted",
-        AuthorizationStatus::Blocked => "Blocked",
-        AuthorizationStatus::Expired => "Expired",
-        AuthorizationStatus::Invalid => "Invalid",
-        AuthorizationStatus::ConcurrentTx => "ConcurrentTx",
     }
 }

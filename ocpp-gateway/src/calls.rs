@@ -20,7 +20,7 @@ use ocpp::v16::{IdTag, Request};
 use ocpp::{ErrorCode, MessageId, Timestamp, frame};
 use uuid::Uuid;
 
-use crate::authorize::{Purpose, word};
+use crate::authorize::Purpose;
 use crate::node::Node;
 use crate::readings;
 use crate::writer::{NotWritten, Report, Written};
@@ -180,7 +180,7 @@ async fn started(
             }
             _ => plain(AuthorizationStatus::Invalid),
         };
-        let answer = word(id_tag_info.status);
+        let answer = id_tag_info.status.as_str();
         node.writer.note(charger.station, Report::Answered { session: session.id, answer });
         let transaction_id = i32::try_from(session.number).unwrap_or(i32::MAX);
         frame::result(&id, &StartAnswer { id_tag_info, transaction_id })

@@ -2,8 +2,6 @@
 
 use serde_json::Value;
 
-const SHOWN: usize = 4;
-const SHORT: usize = 12;
 /// Members whose text is masked.
 const SECRET: &[&str] = &["idTag", "parentIdTag", "password", "AuthorizationKey", "privateKey"];
 /// Members that hold a URL.
@@ -35,7 +33,7 @@ fn mask(value: &mut Value) {
                     Value::String(text)
                         if SECRET.contains(&name.as_str()) || (is_secret && name == "value") =>
                     {
-                        *text = short(text);
+                        *text = ocpp::v16::masked(text);
                     }
                     Value::String(text) if URLS.contains(&name.as_str()) => {
                         if let Some(without) = without_password(text) {
@@ -47,14 +45,6 @@ fn mask(value: &mut Value) {
             }
         }
         _ => {}
-    }
-}
-
-/// The first four characters, or none of a short text.
-fn short(text: &str) -> String {
-    match text.chars().count() {
-        count if count < SHORT => "…".to_owned(),
-        _ => text.chars().take(SHOWN).chain(['…']).collect(),
     }
 }
 

@@ -9,7 +9,7 @@ pub mod to_charger;
 mod words;
 
 pub use self::from_charger::Request;
-pub use self::id_tag::IdTag;
+pub use self::id_tag::{IdTag, masked};
 pub use self::words::{
     ChargePointStatus, Context, DiagnosticsStatus, FirmwareStatus, LogStatus, Phase, SignedFirmwareStatus,
     StopReason,

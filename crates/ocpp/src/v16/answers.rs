@@ -30,6 +30,19 @@ pub enum AuthorizationStatus {
     ConcurrentTx,
 }
 
+impl AuthorizationStatus {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Accepted => "Accepted",
+            Self::Blocked => "Blocked",
+            Self::Expired => "Expired",
+            Self::Invalid => "Invalid",
+            Self::ConcurrentTx => "ConcurrentTx",
+        }
+    }
+}
+
 /// What became of a vendor's data (section 7.22).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub enum DataTransferStatus {

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// The longest id tag (OCPP 1.6, section 7.27).
 const MAX: usize = 20;
-/// How much of a masked tag is shown, if it is long enough.
+/// How much of a masked text is shown, if it is long enough.
 const SHOWN: usize = 4;
 const SHORT: usize = 12;
 
@@ -30,10 +30,15 @@ impl IdTag {
 
     /// The tag as it may be shown: its first four characters, or none of a short one.
     pub fn masked(&self) -> String {
-        match self.0.chars().count() {
-            count if count < SHORT => "…".to_owned(),
-            _ => self.0.chars().take(SHOWN).chain(['…']).collect(),
-        }
+        masked(&self.0)
+    }
+}
+
+/// A secret text as it may be shown: its first four characters, or none of a short one.
+pub fn masked(text: &str) -> String {
+    match text.chars().count() {
+        count if count < SHORT => "…".to_owned(),
+        _ => text.chars().take(SHOWN).chain(['…']).collect(),
     }
 }
 
