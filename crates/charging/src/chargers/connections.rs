@@ -26,8 +26,6 @@ pub struct Known {
     pub terms: ChargerTerms,
     /// Its passwords.
     pub credentials: Credentials,
-    /// Whether it has booted at any time.
-    pub has_booted: bool,
 }
 
 /// The charger with this name.
@@ -42,7 +40,6 @@ pub async fn known(tx: &mut Tx, charger: &str) -> Result<Option<Known>, DbError>
         location_id: station.location_id,
         terms: row.as_ref().map(Charger::terms).unwrap_or_default(),
         credentials: credentials::find(tx, station.id).await?,
-        has_booted: row.is_some_and(|row| row.booted_at.is_some()),
     }))
 }
 
@@ -80,22 +77,15 @@ pub async fn begin(
 /// Returns an error if the database cannot be used.
 pub async fn ended(tx: &mut Tx, station: Uuid, epoch: i64, reason: &str) -> Result<(), DbError> {
     let Some(location) = charging_stations::take(tx, station).await? else { return Ok(()) };
-    if end(tx, station, epoch, reason).await? {
-        let more = json!({"reason": reason, "epoch": epoch});
-        happened(tx, "charger.disconnected", station, location, more).await?;
-    }
-    Ok(())
-}
-
-/// The same for a station whose row is held. Returns whether it was the newest connection.
-pub(super) async fn end(tx: &mut Tx, station: Uuid, epoch: i64, reason: &str) -> Result<bool, DbError> {
     let now = At::now();
     let ended = on!(tx, |c| {
         let query = sqlx::query(END).bind(station).bind(epoch).bind(now).bind(reason);
         query.execute(c).await.map(|done| done.rows_affected())
     })?;
-    if ended > 0 {
-        charging_stations::set_online(tx, station, false, now).await?;
+    if ended == 0 {
+        return Ok(());
     }
-    Ok(ended > 0)
+    charging_stations::set_online(tx, station, false, now).await?;
+    let more = json!({"reason": reason, "epoch": epoch});
+    happened(tx, "charger.disconnected", station, location, more).await
 }

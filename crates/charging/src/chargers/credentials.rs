@@ -3,7 +3,7 @@
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::hmac::{HMAC_SHA256, Key, sign};
-use aws_lc_rs::rand::{SecureRandom, SystemRandom};
+use aws_lc_rs::rand;
 use uuid::Uuid;
 
 use crate::db::{DbError, Tx, on, row, statements};
@@ -109,7 +109,7 @@ pub async fn set(tx: &mut Tx, station: Uuid, password: Option<&Password>) -> Res
     let location = charging_stations::take(tx, station).await?.flatten();
     super::add(tx, station).await?;
     let mut salt = [0; 16];
-    SystemRandom::new().fill(&mut salt).map_err(|_| DbError::Defect(sqlx::Error::WorkerCrashed))?;
+    rand::fill(&mut salt).map_err(|_| DbError::Away)?;
     let stored = password.map(|password| Password(canonical(&password.0)).hash(&salt));
     let salt = stored.as_ref().map(|_| salt.to_vec());
     on!(tx, |c| sqlx::query(SET).bind(station).bind(salt).bind(stored).execute(c).await.map(drop))?;

@@ -3,12 +3,10 @@
 
 use std::time::Duration;
 
-use serde_json::json;
 use uuid::Uuid;
 
-use super::{connections, happened};
+use super::connections;
 use crate::db::{At, DbError, Tx, on, statements};
-use crate::stations::charging_stations;
 
 statements! {
     RENEW = "INSERT INTO gateway_nodes (id, until) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET until = excluded.until";
@@ -50,11 +48,7 @@ pub async fn sweep(tx: &mut Tx, limit: i64) -> Result<usize, DbError> {
     on!(tx, |c| sqlx::query(DEAD).bind(now).execute(c).await.map(drop))?;
     let lost: Vec<(Uuid, i64)> = on!(tx, |c| sqlx::query_as(LOST).bind(limit).fetch_all(c).await)?;
     for (station, epoch) in &lost {
-        let Some(location) = charging_stations::take(tx, *station).await? else { continue };
-        if connections::end(tx, *station, *epoch, "node_lost").await? {
-            let more = json!({"reason": "node_lost", "epoch": epoch});
-            happened(tx, "charger.disconnected", *station, location, more).await?;
-        }
+        connections::ended(tx, *station, *epoch, "node_lost").await?;
     }
     Ok(lost.len())
 }

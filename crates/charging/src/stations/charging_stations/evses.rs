@@ -38,12 +38,8 @@ statements! {
 
 /// The parameters of `EVSES` and `CONNECTORS`.
 const AT_ONCE: usize = 10;
-const MAX_EVSES: usize = 64;
+pub(super) const MAX_EVSES: usize = 64;
 const MAX_CONNECTORS: usize = 256;
-/// The highest number of an EVSE or a connector.
-const MAX_NUMBER: i64 = 256;
-/// Of a connector that a charger has named: three phases with 32 A.
-const ASSUMED_POWER_W: i64 = 22_000;
 /// Half of an electric locomotive. More is a slip of units.
 const MAX_POWER_W: i64 = 5_000_000;
 
@@ -355,31 +351,6 @@ async fn follow_connectors(tx: &mut Tx, station: Uuid, before: &[Evse]) -> Resul
         set_evse_status(tx, evse.row.id, status, at).await?;
     }
     Ok(())
-}
-
-/// Adds a connector that a charger has named, with an EVSE of its own. What it is like is not known; an operator corrects it.
-pub(super) async fn add_for_connector(tx: &mut Tx, station: Uuid, number: i64) -> Result<(), StationError> {
-    let before = of(tx, &[station]).await?.remove(&station).unwrap_or_default();
-    if before.len() >= MAX_EVSES || !(1..=MAX_NUMBER).contains(&number) {
-        return Ok(());
-    }
-    let taken = |number: i64| before.iter().any(|evse| evse.row.number == number);
-    let evse_number = (number..=MAX_NUMBER).chain(1..number).find(|number| !taken(*number));
-    let mut evses: Vec<EvseDraft> = before.iter().map(Evse::draft).collect();
-    evses.push(EvseDraft {
-        id: None,
-        number: evse_number,
-        tariff_id: None,
-        connectors: vec![ConnectorDraft {
-            id: None,
-            number: Some(number),
-            standard: Standard::Type2,
-            format: Format::Socket,
-            power_type: PowerType::Ac3Phase,
-            max_power_w: ASSUMED_POWER_W,
-        }],
-    });
-    set(tx, station, &evses).await
 }
 
 /// Sets the status of a connector and of its EVSE, unless a newer one is known. Returns the EVSE, if there is one.

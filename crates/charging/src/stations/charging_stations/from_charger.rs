@@ -2,9 +2,10 @@
 
 use uuid::Uuid;
 
-use super::{evses, happened};
+use super::{ConnectorDraft, Evse, EvseDraft, evses, happened};
 use crate::db::{At, DbError, Tx, on, statements};
 use crate::stations::StationError;
+use crate::stations::connectors::{Format, PowerType, Standard};
 use crate::stations::status_log::{self, Sent};
 
 statements! {
@@ -15,6 +16,11 @@ statements! {
     SET_LAST_SEEN = "UPDATE stations SET last_seen = $2 WHERE id = $1 AND (last_seen IS NULL OR last_seen < $2)";
     EVSE_OF = "SELECT evse_id FROM connectors WHERE station_id = $1 AND number = $2";
 }
+
+/// The highest number of an EVSE or a connector.
+const MAX_NUMBER: i64 = 256;
+/// Of a connector that a charger has named: three phases with 32 A.
+const ASSUMED_POWER_W: i64 = 22_000;
 
 /// What a charger says that it is.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -92,7 +98,7 @@ pub async fn evse_of(tx: &mut Tx, station: Uuid, connector: i64) -> Result<Optio
 pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), StationError> {
     let location = take(tx, id).await?.ok_or(StationError::NotFound)?;
     if sent.connector_number > 0 && evse_of(tx, id, sent.connector_number).await?.is_none() {
-        evses::add_for_connector(tx, id, sent.connector_number).await?;
+        add_connector(tx, id, sent.connector_number).await?;
     }
     // A charger whose clock is ahead must not silence itself until then. The log has its own words.
     let known = Sent { at: sent.at.min(At::now()), ..sent.clone() };
@@ -105,4 +111,29 @@ pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), Sta
     });
     happened(tx, "charger.connector_status", id, location, more).await?;
     Ok(())
+}
+
+/// Adds a connector that a charger has named, with an EVSE of its own. What it is like is not known; an operator corrects it.
+async fn add_connector(tx: &mut Tx, station: Uuid, number: i64) -> Result<(), StationError> {
+    let before = evses::of(tx, &[station]).await?.remove(&station).unwrap_or_default();
+    if before.len() >= evses::MAX_EVSES || !(1..=MAX_NUMBER).contains(&number) {
+        return Ok(());
+    }
+    let taken = |number: i64| before.iter().any(|evse| evse.row.number == number);
+    let evse_number = (number..=MAX_NUMBER).chain(1..number).find(|number| !taken(*number));
+    let mut drafts: Vec<EvseDraft> = before.iter().map(Evse::draft).collect();
+    drafts.push(EvseDraft {
+        id: None,
+        number: evse_number,
+        tariff_id: None,
+        connectors: vec![ConnectorDraft {
+            id: None,
+            number: Some(number),
+            standard: Standard::Type2,
+            format: Format::Socket,
+            power_type: PowerType::Ac3Phase,
+            max_power_w: ASSUMED_POWER_W,
+        }],
+    });
+    evses::set(tx, station, &drafts).await
 }
