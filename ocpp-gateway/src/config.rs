@@ -12,8 +12,7 @@ use http_server::settings::BIND_ADDRESS;
 use service_runtime::Service;
 use service_runtime::metrics::Metric;
 use service_runtime::settings::{
-    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, SHUTDOWN_GRACE_SEC, Setting, SettingError,
-    Settings, TLS_CA_FILE,
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
 };
 use store::config::StoreConfig;
 use store::settings::REDIS_URL;
@@ -124,10 +123,7 @@ impl Config {
             database: DatabaseConfig::from_settings(settings)?.ok_or_else(|| settings.bad(&DATABASE_URL))?,
             store: StoreConfig::from_settings(settings)?,
             acl_service: settings.acl_service()?,
-            acl_access: AclAccess {
-                key: settings.list(&AUTHORIZATION_SERVICE_KEY, |text| text.parse().ok())?.pop(),
-                authorities: settings.file(&TLS_CA_FILE)?,
-            },
+            acl_access: AclAccess::from_settings(settings, &AUTHORIZATION_SERVICE_KEY)?,
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&OCPP_PORT)?,
             tls_port: settings.parse_with(&OCPP_TLS_PORT, |text| match text {

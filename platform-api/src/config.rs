@@ -17,7 +17,6 @@ use service_runtime::Service;
 use service_runtime::metrics::Metric;
 use service_runtime::settings::{
     AUTHORIZATION_SERVICE_URL, PLATFORM_ACL_KEY, SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
-    TLS_CA_FILE,
 };
 use store::config::StoreConfig;
 use store::settings::REDIS_URL;
@@ -127,10 +126,7 @@ impl Config {
             broker: BrokerConfig::from_settings(settings)?,
             store: StoreConfig::from_settings(settings)?,
             acl_service: settings.acl_service()?,
-            acl_access: AclAccess {
-                key: settings.list(&PLATFORM_ACL_KEY, |text| text.parse().ok())?.pop(),
-                authorities: settings.file(&TLS_CA_FILE)?,
-            },
+            acl_access: AclAccess::from_settings(settings, &PLATFORM_ACL_KEY)?,
             bind: settings.parse_with(&BIND_ADDRESS, |text| text.parse().ok())?,
             port: settings.port(&PLATFORM_API_PORT)?,
             server: ServerConfig::from_settings(settings)?.requiring_keys(),

@@ -22,8 +22,7 @@ use common::webhook_signature::WebhookSigner;
 use http_server::config::ServerConfig;
 use http_server::settings::BIND_ADDRESS;
 use service_runtime::settings::{
-    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, SHUTDOWN_GRACE_SEC, Setting, SettingError,
-    Settings, TLS_CA_FILE,
+    AUTHORIZATION_SERVICE_KEY, AUTHORIZATION_SERVICE_URL, SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
 };
 use store::config::StoreConfig;
 use store::settings::REDIS_URL;
@@ -152,10 +151,7 @@ impl Config {
             broker: if platform.is_some() { broker.with_queue(platform_queue::QUEUE) } else { broker },
             store: StoreConfig::from_settings(settings)?,
             acl_service: settings.acl_service()?,
-            acl_access: AclAccess {
-                key: settings.list(&AUTHORIZATION_SERVICE_KEY, |text| text.parse().ok())?.pop(),
-                authorities: settings.file(&TLS_CA_FILE)?,
-            },
+            acl_access: AclAccess::from_settings(settings, &AUTHORIZATION_SERVICE_KEY)?,
             server: ServerConfig::from_settings(settings)?,
             guard: address_guard(settings)?,
             callback: CallbackConfig {

@@ -16,6 +16,7 @@ use common::error_chain::{BoxError, root_cause};
 use common::ids::{DriverToken, RequestId, StationId};
 use reqwest::StatusCode;
 use service_runtime::retry::RetryPolicy;
+use service_runtime::settings::{Setting, SettingError, Settings, TLS_CA_FILE};
 use service_runtime::trace_context::TraceContext;
 use tracing::{Instrument, trace_span};
 use url::Url;
@@ -39,6 +40,19 @@ pub struct AclAccess {
     pub key: Option<ApiKey>,
     /// Certificates of further authorities, as PEM.
     pub authorities: Option<Vec<u8>>,
+}
+
+impl AclAccess {
+    /// The key of this setting, and the authorities of `TLS_CA_FILE`.
+    ///
+    /// # Errors
+    /// Returns an error if the key is malformed, or the file cannot be read.
+    pub fn from_settings(settings: &Settings, key: &Setting) -> Result<Self, SettingError> {
+        Ok(Self {
+            key: settings.list(key, |text| text.parse().ok())?.pop(),
+            authorities: settings.file(&TLS_CA_FILE)?,
+        })
+    }
 }
 
 /// Why there is no answer. The decision is then `unknown`.
