@@ -49,9 +49,15 @@ async fn step(node: &Node, position: &mut Option<i64>) -> Result<bool, DbError> 
         *position = Some(state.last_position);
         return Ok(true);
     };
-    let found = node.db.read(async move |tx| events::after(tx, after, AT_ONCE).await).await?;
-    if found.is_empty() {
-        return number(node).await;
+    let looked = node.db.read(async move |tx| -> Result<_, DbError> {
+        let found = events::after(tx, after, AT_ONCE).await?;
+        let unnumbered = found.is_empty() && events::are_unnumbered(tx).await?;
+        Ok((found, unnumbered))
+    });
+    let (found, unnumbered) = looked.await?;
+    if unnumbered {
+        // Gives events their positions, for which platform-api may be too late, or not there.
+        return node.db.write(async |tx| events::number(tx).await).await.map(|numbered| numbered > 0);
     }
     let more = i64::try_from(found.len()).is_ok_and(|found| found == AT_ONCE);
     for event in found {
@@ -59,14 +65,6 @@ async fn step(node: &Node, position: &mut Option<i64>) -> Result<bool, DbError> 
         heard(node, &event);
     }
     Ok(more)
-}
-
-/// Gives events their positions, which platform-api may be too late for, or not there. Returns whether there were any.
-async fn number(node: &Node) -> Result<bool, DbError> {
-    if !node.db.read(async |tx| events::are_unnumbered(tx).await).await? {
-        return Ok(false);
-    }
-    node.db.write(async |tx| events::number(tx).await).await.map(|numbered| numbered > 0)
 }
 
 fn heard(node: &Node, event: &Event) {
