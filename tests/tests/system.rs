@@ -75,6 +75,7 @@ mod system {
     mod platform_access;
     mod platform_cards;
     mod platform_chargers;
+    mod platform_commands;
     mod platform_documents;
     mod platform_events;
     mod platform_fleets;
