@@ -257,8 +257,9 @@ pub async fn update(
             StationError::NotFound
         });
     }
-    if let Some(wanted) = &draft.evses {
-        evses::set(tx, id, wanted).await?;
+    match &draft.evses {
+        Some(wanted) => evses::set(tx, id, wanted).await?,
+        None => evses::align(tx, id).await?,
     }
     let charger = draft.charger.as_ref().map(ChargerName::as_str);
     if before.location_id != draft.location_id || before.charger.as_deref() != charger {

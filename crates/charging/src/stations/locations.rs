@@ -230,6 +230,7 @@ pub async fn update(
         return Err(missed(find(tx, id).await?.is_some()));
     }
     search::set(tx, id, draft.words(), false).await?;
+    search::set_place(tx, id, draft.coordinates).await?;
     happened(tx, "station.location_updated", id).await?;
     find(tx, id).await?.ok_or(StationError::NotFound)
 }

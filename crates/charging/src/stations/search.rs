@@ -10,13 +10,15 @@ use unicode_normalization::char::is_combining_mark;
 use uuid::Uuid;
 
 use super::connectors::{EvseStatus, Standard};
+use super::coordinates::Coordinates;
 use super::locations::{Location, Stored, columns};
 use crate::db::{DbError, Tx, on, statements};
 
 pub use self::near::near;
 
-/// Which of its EVSEs a location is found by. A parameter that is not given is null, and the condition true.
-macro_rules! has_evse {
+/// Which of its connectors a location is found by: one look into `connectors_offer`. A parameter that is not given is null, and
+/// the condition true.
+macro_rules! offers {
     ($location:literal, $standard:literal, $power:literal, $available:literal) => {
         concat!(
             "((CAST(",
@@ -25,8 +27,7 @@ macro_rules! has_evse {
             $power,
             " AS bigint) IS NULL AND CAST(",
             $available,
-            " AS text) IS NULL) OR EXISTS (SELECT 1 FROM stations s JOIN evses e ON e.station_id = s.id \
-             LEFT JOIN connectors k ON k.evse_id = e.id WHERE s.location_id = ",
+            " AS text) IS NULL) OR EXISTS (SELECT 1 FROM connectors k WHERE k.location_id = ",
             $location,
             " AND (CAST(",
             $standard,
@@ -40,10 +41,9 @@ macro_rules! has_evse {
             ")",
             " AND (CAST(",
             $available,
-            " AS text) IS NULL OR e.status = ",
+            " AS text) IS NULL OR k.evse_status = ",
             $available,
-            // The OFFSET keeps PostgreSQL from looking at all EVSEs of the network first: 0.4 ms instead of 61 with 30,000
-            // stations.
+            // The OFFSET keeps PostgreSQL from looking at all connectors of the network first.
             ") LIMIT 1 OFFSET 0))"
         )
     };
@@ -70,7 +70,7 @@ macro_rules! by_word {
              AND o.word >= $7 AND o.word < $8 AND ",
             $other,
             " LIMIT 1 OFFSET 0)) AND ",
-            has_evse!("w.location_id", "$9", "$10", "$11"),
+            offers!("w.location_id", "$9", "$10", "$11"),
             " ORDER BY w.word, w.location_id LIMIT $12"
         )
     };
@@ -78,21 +78,25 @@ macro_rules! by_word {
 
 statements! {
     FORGET = "DELETE FROM location_words WHERE location_id = $1 AND of_charger = $2";
-    ADD = "INSERT INTO location_words (word, location_id, of_charger) \
-           VALUES ($3, $1, $2), ($4, $1, $2), ($5, $1, $2), ($6, $1, $2), ($7, $1, $2), ($8, $1, $2) ON CONFLICT DO NOTHING";
+    ADD = "INSERT INTO location_words (word, location_id, of_charger, at_latitude, at_longitude) \
+           SELECT w.column1, l.id, CAST($2 AS boolean), l.latitude, l.longitude \
+           FROM (VALUES ($3), ($4), ($5), ($6), ($7), ($8)) AS w JOIN locations l ON l.id = $1 WHERE TRUE ON CONFLICT DO NOTHING";
+    MOVE = "UPDATE location_words SET at_latitude = $2, at_longitude = $3 WHERE location_id = $1 \
+            AND (at_latitude IS DISTINCT FROM $2 OR at_longitude IS DISTINCT FROM $3)";
     BY_WORD = by_word!("TRUE", "TRUE", "(o.word < w.word OR (o.word = w.word AND w.of_charger AND NOT o.of_charger))");
     BY_OPEN_WORD = by_word!("NOT w.of_charger", "NOT o.of_charger", "o.word < w.word");
-    /// Bounded: among many, the difference matters little.
     HOW_OFTEN = "SELECT COUNT(*) FROM (SELECT 1 FROM location_words WHERE word >= $1 AND word < $2 AND (NOT of_charger OR $3) \
-                 LIMIT 5000) AS found";
+                 LIMIT $4) AS found";
     BY_ID = concat!("SELECT ", columns!(), " FROM locations WHERE id > $1 AND ",
-        has_evse!("locations.id", "$2", "$3", "$4"), " ORDER BY id LIMIT $5");
+        offers!("locations.id", "$2", "$3", "$4"), " ORDER BY id LIMIT $5");
 }
 
 /// The longest prefix of a word that is stored. Longer words are found by their beginning.
 const MAX_WORD: usize = 40;
 /// The maximum words of a query; further ones are not needed to tell places apart.
 const MAX_WORDS: usize = 3;
+/// How far words are counted: among many, the difference matters little.
+const COUNTED: i64 = 5000;
 /// The words of `ADD`.
 const WORDS_AT_ONCE: usize = 6;
 
@@ -167,17 +171,29 @@ impl Words {
         if rarest.is_none() && self.0.len() > 1 {
             let mut counts = Vec::with_capacity(self.0.len());
             for index in 0..self.0.len() {
-                let (from, to) = self.range(index);
-                let (count,): (i64,) = on!(tx, |c| {
-                    sqlx::query_as(HOW_OFTEN).bind(from).bind(to).bind(sees_chargers).fetch_one(c).await
-                })?;
-                counts.push(count);
+                counts.push(self.how_often(tx, index, sees_chargers, COUNTED).await?);
             }
             rarest = (0..counts.len()).min_by_key(|index| counts[*index]);
         }
         let mut words = self.0.clone();
         words.swap(0, rarest.unwrap_or_default());
         Ok(Self(words))
+    }
+
+    /// How often the word stands at locations, up to a limit.
+    async fn how_often(
+        &self,
+        tx: &mut Tx,
+        index: usize,
+        sees_chargers: bool,
+        limit: i64,
+    ) -> Result<i64, DbError> {
+        let (from, to) = self.range(index);
+        let (count,): (i64,) = on!(tx, |c| {
+            let query = sqlx::query_as(HOW_OFTEN).bind(from).bind(to).bind(sees_chargers);
+            query.bind(limit).fetch_one(c).await
+        })?;
+        Ok(count)
     }
 
     /// The first words that are stored with this prefix and the first that are not.
@@ -227,6 +243,15 @@ pub(super) async fn add(
             filled.fold(query, sqlx::query::Query::bind).execute(c).await.map(drop)
         })?;
     }
+    Ok(())
+}
+
+/// Moves the words of a location to where it is now.
+pub(super) async fn set_place(tx: &mut Tx, location: Uuid, place: Coordinates) -> Result<(), DbError> {
+    on!(tx, |c| {
+        let query = sqlx::query(MOVE).bind(location).bind(place.latitude.micros());
+        query.bind(place.longitude.micros()).execute(c).await.map(drop)
+    })?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use charging::stations::search::{self, Wanted, Words};
-use charging::stations::{Coordinates, StationError, locations};
+use charging::stations::{Coordinates, StationDraft, StationError, locations};
 use charging::{Db, DbError, Tx};
 use proptest::prelude::*;
 use proptest::strategy::ValueTree;
@@ -11,7 +11,7 @@ use proptest::test_runner::TestRunner;
 use uuid::Uuid;
 
 use crate::databases::each_database;
-use crate::drafts::{self, create_location, create_station};
+use crate::drafts::{self, create_location, create_station, update_station};
 
 const CASES: usize = 40;
 const FROM_THE_START: (i64, Uuid) = (-1, Uuid::nil());
@@ -49,6 +49,35 @@ async fn the_nearest_come_first_and_none_is_farther_than_the_radius() {
         assert_eq!(near(db, here, exactly - 1, None).await, all[..2]);
         assert_eq!(near(db, here, 1_000_000, Some("ro rat")).await, all[..1]);
         assert_eq!(near(db, here, 1_000_000, Some("rathaus hamburg")).await, []);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_has_moved_is_found_where_it_is_now() {
+    each_database(async |db| {
+        let (here, there) = (place("52.52", "13.40"), place("48.14", "11.58"));
+        let old = create_location(db, &drafts::located("Old", "52.52", "13.40")).await;
+        let new = create_location(db, &drafts::located("New", "48.14", "11.58")).await;
+        let station = create_station(db, &drafts::station("MOVING-1", Some(old.id), &[&[1]])).await;
+        let with_connector = async |place| {
+            let wanted = Wanted { min_power_w: Some(1), ..Wanted::default() };
+            let found = db.read(async |tx| {
+                search::near(tx, place, 1000, None, true, wanted, FROM_THE_START, 100).await
+            });
+            found.await.unwrap().len()
+        };
+        assert_eq!((with_connector(here).await, with_connector(there).await), (1, 0));
+        let moved = StationDraft { evses: None, location_id: Some(new.id), ..station.draft() };
+        update_station(db, &station, &moved).await.unwrap();
+        assert_eq!((with_connector(here).await, with_connector(there).await), (0, 1));
+
+        let back = drafts::located("New", "52.52", "13.40");
+        db.write(async |tx| locations::update(tx, new.id, 1, &back).await.map(drop)).await.unwrap();
+        for word in ["new", "moving"] {
+            assert_eq!(near(db, there, 1000, Some(word)).await, [], "{word}");
+            assert_eq!(near(db, here, 1000, Some(word)).await, [(0, "New".to_owned())], "{word}");
+        }
     })
     .await;
 }

@@ -33,6 +33,10 @@ statements! {
     SET_CONNECTOR_STATUS = "UPDATE connectors SET status = $3, status_at = $4 WHERE station_id = $1 AND number = $2 \
                             AND (status_at IS NULL OR status_at <= $4) RETURNING evse_id";
     CONNECTOR_STATUSES = "SELECT status FROM connectors WHERE evse_id = $1";
+    /// What a connector repeats of its station and its EVSE, so that a search looks in one place.
+    ALIGN = "UPDATE connectors SET location_id = s.location_id, evse_status = e.status \
+             FROM stations s, evses e WHERE connectors.station_id = $1 AND s.id = connectors.station_id AND e.id = connectors.evse_id \
+             AND (connectors.location_id IS DISTINCT FROM s.location_id OR connectors.evse_status IS DISTINCT FROM e.status)";
     SET_EVSE_STATUS = "UPDATE evses SET status = $2, status_at = $3 WHERE id = $1";
 }
 
@@ -332,6 +336,13 @@ async fn replace(
         }
         follow_connectors(tx, station, before).await?;
     }
+    align(tx, station).await?;
+    Ok(())
+}
+
+/// Makes what connectors repeat of their station and their EVSEs true again, after a change of these.
+pub(super) async fn align(tx: &mut Tx, station: Uuid) -> Result<(), DbError> {
+    on!(tx, |c| sqlx::query(ALIGN).bind(station).execute(c).await.map(drop))?;
     Ok(())
 }
 
@@ -364,6 +375,7 @@ pub(super) async fn set_status(tx: &mut Tx, station: Uuid, sent: &Sent) -> Resul
         on!(tx, |c| sqlx::query_as(CONNECTOR_STATUSES).bind(evse).fetch_all(c).await)?;
     let status = EvseStatus::of(all.into_iter().map(|(status,)| status));
     set_evse_status(tx, evse, status, Some(sent.at)).await?;
+    align(tx, station).await?;
     Ok(Some(Changed { evse, status }))
 }
 

@@ -23,15 +23,16 @@ macro_rules! locations {
 statements! {
     BOXED = "SELECT id, latitude, longitude FROM locations WHERE latitude BETWEEN $1 AND $2 \
              AND (longitude BETWEEN $3 AND $4 OR longitude BETWEEN $5 AND $6)";
-    /// Those that a rare word or connector leaves, wherever they are.
-    FEW_WITH_WORD = "SELECT l.id, l.latitude, l.longitude FROM location_words w JOIN locations l ON l.id = w.location_id \
-                     WHERE w.word >= $1 AND w.word < $2 AND (NOT w.of_charger OR $3) LIMIT $4";
-    FEW_WITH_CONNECTOR = "SELECT l.id, l.latitude, l.longitude FROM connectors k JOIN stations s ON s.id = k.station_id \
-                          JOIN locations l ON l.id = s.location_id WHERE k.standard = $1 LIMIT $2";
-    WITH_EVSE = concat!("SELECT DISTINCT s.location_id FROM stations s JOIN evses e ON e.station_id = s.id \
-                LEFT JOIN connectors k ON k.evse_id = e.id WHERE (CAST($1 AS text) IS NULL OR k.standard = $1) \
-                AND (CAST($2 AS bigint) IS NULL OR k.max_power_w >= $2) AND (CAST($3 AS text) IS NULL OR e.status = $3) \
-                AND s.location_id IN (", locations!(), ")");
+    /// Those that a word leaves in the box, from `location_words_place` alone.
+    BOXED_WITH_WORD = "SELECT location_id, at_latitude, at_longitude FROM location_words WHERE word >= $7 AND word < $8 \
+                       AND (NOT of_charger OR $9) AND at_latitude BETWEEN $1 AND $2 \
+                       AND (at_longitude BETWEEN $3 AND $4 OR at_longitude BETWEEN $5 AND $6)";
+    /// Those that a rare connector leaves, wherever they are.
+    FEW_WITH_CONNECTOR = "SELECT l.id, l.latitude, l.longitude FROM connectors k JOIN locations l ON l.id = k.location_id \
+                          WHERE k.standard = $1 LIMIT $2";
+    WITH_CONNECTOR = concat!("SELECT DISTINCT location_id FROM connectors WHERE (CAST($1 AS text) IS NULL OR standard = $1) \
+                AND (CAST($2 AS bigint) IS NULL OR max_power_w >= $2) AND (CAST($3 AS text) IS NULL OR evse_status = $3) \
+                AND location_id IN (", locations!(), ")");
     WITH_WORD = concat!("SELECT DISTINCT location_id FROM location_words WHERE word >= $1 AND word < $2 \
                 AND (NOT of_charger OR $3) AND location_id IN (", locations!(), ")");
     SOME = concat!("SELECT ", columns!(), " FROM locations WHERE id IN ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)");
@@ -39,12 +40,13 @@ statements! {
 
 /// The parameters of `SOME`.
 const AT_ONCE: usize = 10;
-/// The locations of `WITH_EVSE` and `WITH_WORD`.
+/// The locations of `WITH_CONNECTOR` and `WITH_WORD`.
 const CHECKED_AT_ONCE: usize = 100;
 
-/// How many locations are few, so that it is cheaper to look at each than at all around the point.
-const FEW: usize = 2000;
-/// The same for a connector. A common one has more, and reading them for nothing takes ten milliseconds.
+/// A word that stands at fewer locations than this is looked for in the whole box at once. One that stands at more is soon found
+/// around the point.
+const FEW_WORDS: i64 = 20_000;
+/// A connector that fewer locations have is looked for everywhere. Reading many for nothing takes ten milliseconds.
 const FEW_CONNECTORS: usize = 200;
 
 /// The first box is this part of the radius, and each further one reaches a multiple of the one before.
@@ -82,7 +84,7 @@ pub async fn near(
     limit: usize,
 ) -> Result<Vec<(i64, Location)>, DbError> {
     let conditions = Conditions { words, sees_chargers, wanted };
-    let few = conditions.few(tx).await?;
+    let few = conditions.few(tx, place, radius_m).await?;
     let mut chosen = Vec::new();
     let mut reach = if few.is_some() { radius_m } else { first_reach(radius_m, after.0) };
     // Locations up to this distance are chosen or passed over already.
@@ -136,28 +138,50 @@ async fn boxed(tx: &mut Tx, place: Coordinates, radius_m: i64) -> Result<Vec<Pla
 
 impl Conditions<'_> {
     /// The locations that a word or a connector leaves; `None` if they are not few, or nothing of the kind is asked for.
-    async fn few(&self, tx: &mut Tx) -> Result<Option<Vec<Placed>>, DbError> {
-        let few = if self.words.is_some() { FEW } else { FEW_CONNECTORS };
-        let limit = i64::try_from(few).unwrap_or_default() + 1;
-        let found: Vec<Placed> = if let Some(words) = self.words {
-            let (from, to) = words.range(0);
-            on!(tx, |c| {
-                let query = sqlx::query_as(FEW_WITH_WORD).bind(from).bind(to).bind(self.sees_chargers);
-                query.bind(limit).fetch_all(c).await
-            })?
-        } else if let Some(standard) = self.wanted.standard {
-            on!(tx, |c| sqlx::query_as(FEW_WITH_CONNECTOR).bind(standard).bind(limit).fetch_all(c).await)?
-        } else {
-            return Ok(None);
-        };
-        Ok(Some(found).filter(|found| found.len() <= few))
+    async fn few(
+        &self,
+        tx: &mut Tx,
+        place: Coordinates,
+        radius_m: i64,
+    ) -> Result<Option<Vec<Placed>>, DbError> {
+        if let Some(words) = self.words {
+            let count = words.how_often(tx, 0, self.sees_chargers, FEW_WORDS).await?;
+            let is_rare = count < FEW_WORDS;
+            return Ok(if is_rare {
+                Some(self.boxed_with_word(tx, words, place, radius_m).await?)
+            } else {
+                None
+            });
+        }
+        let Some(standard) = self.wanted.standard else { return Ok(None) };
+        let limit = i64::try_from(FEW_CONNECTORS).unwrap_or_default() + 1;
+        let found: Vec<Placed> = on!(tx, |c| {
+            sqlx::query_as(FEW_WITH_CONNECTOR).bind(standard).bind(limit).fetch_all(c).await
+        })?;
+        Ok(Some(found).filter(|found| found.len() <= FEW_CONNECTORS))
+    }
+
+    async fn boxed_with_word(
+        &self,
+        tx: &mut Tx,
+        words: &Words,
+        place: Coordinates,
+        radius_m: i64,
+    ) -> Result<Vec<Placed>, DbError> {
+        let around = place.surroundings(radius_m);
+        let ([one_side, other_side], (from, to)) = (around.longitudes, words.range(0));
+        Ok(on!(tx, |c| {
+            let query = sqlx::query_as(BOXED_WITH_WORD).bind(around.latitudes.0).bind(around.latitudes.1);
+            let query = query.bind(one_side.0).bind(one_side.1).bind(other_side.0).bind(other_side.1);
+            query.bind(from).bind(to).bind(self.sees_chargers).fetch_all(c).await
+        })?)
     }
 
     /// Those of these locations that meet the conditions, in the same order.
     async fn met_by(&self, tx: &mut Tx, some: &[(i64, Uuid)]) -> Result<Vec<(i64, Uuid)>, DbError> {
         let mut some = some.to_vec();
         if !self.wanted.anything() {
-            let found = self.with_evse(tx, &some).await?;
+            let found = self.with_connector(tx, &some).await?;
             some.retain(|(_, id)| found.contains(id));
         }
         for index in 0..self.words.map_or(0, |words| words.0.len()) {
@@ -167,10 +191,11 @@ impl Conditions<'_> {
         Ok(some)
     }
 
-    async fn with_evse(&self, tx: &mut Tx, some: &[(i64, Uuid)]) -> Result<HashSet<Uuid>, DbError> {
+    async fn with_connector(&self, tx: &mut Tx, some: &[(i64, Uuid)]) -> Result<HashSet<Uuid>, DbError> {
         let Wanted { standard, min_power_w, .. } = self.wanted;
         let found: Vec<(Uuid,)> = on!(tx, |c| {
-            let query = sqlx::query_as(WITH_EVSE).bind(standard).bind(min_power_w).bind(self.wanted.status());
+            let query =
+                sqlx::query_as(WITH_CONNECTOR).bind(standard).bind(min_power_w).bind(self.wanted.status());
             filled::<CHECKED_AT_ONCE>(ids(some)).fold(query, sqlx::query::QueryAs::bind).fetch_all(c).await
         })?;
         Ok(found.into_iter().map(|(id,)| id).collect())
