@@ -19,6 +19,7 @@ use crate::message_log::{Frames, MessageLog};
 use crate::node::Node;
 use crate::routes::routes;
 use crate::tags::Tags;
+use crate::vendors::Vendors;
 use crate::writer::{Orders, Writer};
 use crate::{measurements, open_files};
 
@@ -59,7 +60,10 @@ impl App {
         );
         let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, Arc::clone(store.keys()));
         let bound = bound.beside_tls(&config.server, config.tls_port, &config.clients)?;
-        let node = Node::new(ocpp, db, (writer, log, authorizer), stopping);
+        let vendors = Vendors::new(ocpp.handlers.clone(), config.acl_access.authorities.as_deref());
+        let vendors =
+            vendors.map_err(|error| Failure::broken(format!("the client for data of vendors: {error}")))?;
+        let node = Node::new(ocpp, db, (writer, log, authorizer, vendors), stopping);
         Ok(Self { bound, node, orders, frames, grace: config.grace })
     }
 

@@ -8,19 +8,22 @@ use std::time::Duration;
 use charging::At;
 use charging::chargers::Registration;
 use charging::chargers::boots::Boot;
+use charging::chargers::transfers::{Transfer, TransferKind};
 use charging::sessions::start::Start;
 use charging::sessions::stop::Stop;
 use charging::stations::status_log::Sent;
 use ocpp::call::Refusal;
 use ocpp::v16::answers::{
-    AuthorizationStatus, AuthorizeAnswer, BootAnswer, DataTransferAnswer, DataTransferStatus,
-    HeartbeatAnswer, IdTagInfo, Nothing, RegistrationStatus, StartAnswer, StopAnswer,
+    AuthorizationStatus, AuthorizeAnswer, BootAnswer, GenericStatus, HeartbeatAnswer, IdTagInfo, Nothing,
+    RegistrationStatus, SignCertificateAnswer, StartAnswer, StopAnswer,
 };
 use ocpp::v16::{IdTag, Request};
 use ocpp::{ErrorCode, MessageId, Timestamp, frame};
 use uuid::Uuid;
 
 use crate::authorize::Purpose;
+use crate::certificates;
+use crate::commands;
 use crate::node::Node;
 use crate::readings;
 use crate::writer::{NotWritten, Report, Written};
@@ -45,6 +48,8 @@ pub(crate) enum Outcome {
     Answer(String),
     /// It is durable, and the answer waits for a decision.
     Deciding(Pin<Box<dyn Future<Output = String>>>),
+    /// This is the answer, and something follows once it is written.
+    Followed(String, Pin<Box<dyn Future<Output = ()>>>),
     /// There is no answer: the charger has to repeat it.
     Unanswered,
 }
@@ -116,19 +121,26 @@ pub(crate) async fn carry_out(
             kept(&node, station, report).await;
             nothing(&id)
         }
-        Request::DataTransfer(_) => {
-            let answer = DataTransferAnswer { status: DataTransferStatus::UnknownVendorId, data: None };
-            Outcome::Answer(frame::result(&id, &answer))
+        Request::DataTransfer(data) => Outcome::Deciding(Box::pin(async move {
+            frame::result(&id, &node.vendors.answer(&charger.name, &data).await)
+        })),
+        Request::SignCertificate(csr) => sign(node, charger, &id, csr).await,
+        Request::DiagnosticsStatusNotification(status) => {
+            transferred(&node, station, TransferKind::Diagnostics, status.as_str(), None).await;
+            nothing(&id)
         }
-        // There is no authority that would sign it.
-        Request::SignCertificate(_) => {
-            let answer = DataTransferAnswer { status: DataTransferStatus::Rejected, data: None };
-            Outcome::Answer(frame::result(&id, &answer))
+        Request::FirmwareStatusNotification(status) => {
+            transferred(&node, station, TransferKind::Firmware, status.as_str(), None).await;
+            nothing(&id)
         }
-        Request::DiagnosticsStatusNotification(_)
-        | Request::FirmwareStatusNotification(_)
-        | Request::LogStatusNotification(..)
-        | Request::SignedFirmwareStatusNotification(..) => nothing(&id),
+        Request::LogStatusNotification(status, request) => {
+            transferred(&node, station, TransferKind::Log, status.as_str(), request).await;
+            nothing(&id)
+        }
+        Request::SignedFirmwareStatusNotification(status, request) => {
+            transferred(&node, station, TransferKind::Firmware, status.as_str(), request).await;
+            nothing(&id)
+        }
     }
 }
 
@@ -218,6 +230,37 @@ async fn stopped(
         let info = node.authorizer.info(charger.station, &tag, Purpose::Start).await;
         frame::result(&id, &StopAnswer { id_tag_info: Some(info) })
     }))
+}
+
+/// Takes a request for a certificate. Where there is an authority, the certificate follows as a command.
+async fn sign(node: Arc<Node>, charger: ChargerIdentity, id: &MessageId, csr: String) -> Outcome {
+    let answer = |status| frame::result(id, &SignCertificateAnswer { status });
+    let checked = match certificates::check(&csr) {
+        Ok(checked) => checked,
+        Err(error) => {
+            tracing::warn!(charger = &*charger.name, %error, "a request for a certificate is refused");
+            return Outcome::Answer(answer(GenericStatus::Rejected));
+        }
+    };
+    kept(&node, charger.station, Report::CertificateRequest { csr, at: At::now() }).await;
+    let accepted = answer(GenericStatus::Accepted);
+    let Some(authority) = node.config.authority.clone() else { return Outcome::Answer(accepted) };
+    Outcome::Followed(
+        accepted,
+        Box::pin(async move {
+            match authority.sign(&charger.name, &checked) {
+                Ok(signed) => commands::request(&node, &charger, &signed).await,
+                Err(error) => {
+                    tracing::error!(charger = &*charger.name, %error, "a certificate cannot be signed");
+                }
+            }
+        }),
+    )
+}
+
+async fn transferred(node: &Node, station: Uuid, kind: TransferKind, status: &str, request: Option<i32>) {
+    let transfer = Transfer { status: status.to_owned(), request_id: request.map(i64::from), at: At::now() };
+    kept(node, station, Report::Transfer(kind, transfer)).await;
 }
 
 /// Waits until it is durable or kept; the charger is answered in any case.

@@ -4,13 +4,15 @@
 use std::sync::Arc;
 
 use ::metrics::counter;
-use charging::chargers::commands::{self, Command, CommandState, End};
+use charging::chargers::commands::{self, Command, CommandState, End, NewCommand};
 use charging::{Db, DbError};
 use ocpp::connection::Outgoing;
+use ocpp::v16::to_charger::ToCharger;
 use ocpp::{ErrorCode, MessageId, frame};
 use serde_json::Value;
 use uuid::Uuid;
 
+use crate::calls::ChargerIdentity;
 use crate::metrics::COMMANDS;
 use crate::node::Node;
 
@@ -34,6 +36,21 @@ pub(crate) async fn take(node: Arc<Node>, id: Uuid) -> Option<(Uuid, String, Out
             tracing::warn!(%error, command = %id, "a command cannot be taken at present");
             None
         }
+    }
+}
+
+/// Requests something of a charger on our own account. It comes over the same path as the commands of operators.
+pub(crate) async fn request<R: ToCharger>(node: &Node, charger: &ChargerIdentity, request: &R) {
+    let Ok(payload) = serde_json::to_value(request) else { return };
+    let (station_id, limit) = (charger.station, node.config.call_limit);
+    let name = Arc::clone(&charger.name);
+    let requested = node.db.write(async move |tx| {
+        let (charger, action, payload) = (&*name, R::ACTION, payload.clone());
+        let command = NewCommand { station_id, charger, action, payload, limit, wait: None, actor: None };
+        commands::create(tx, &command).await
+    });
+    if let Err(error) = requested.await {
+        tracing::warn!(%error, charger = &*charger.name, action = R::ACTION, "a command of our own cannot be stored");
     }
 }
 

@@ -1,6 +1,7 @@
 //! The settings of ocpp-gateway.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use authorization::AclAccess;
@@ -18,11 +19,14 @@ use store::config::StoreConfig;
 use store::settings::REDIS_URL;
 use url::Url;
 
+use crate::certificates::Authority;
 use crate::settings::{
-    OCPP_ALLOW_OPEN, OCPP_AUTHORIZE_TIMEOUT_SEC, OCPP_CALL_TIMEOUT_SEC, OCPP_CLIENT_CA_FILE,
-    OCPP_CLIENT_CRL_FILE, OCPP_HEARTBEAT_SEC, OCPP_MAX_FRAME_KIB, OCPP_MAX_SOCKETS, OCPP_PING_SEC, OCPP_PORT,
-    OCPP_TLS_PORT, OCPP_TOKEN_PREFIX,
+    OCPP_ALLOW_OPEN, OCPP_AUTHORIZE_TIMEOUT_SEC, OCPP_CALL_TIMEOUT_SEC, OCPP_CERTIFICATE_DAYS,
+    OCPP_CLIENT_CA_FILE, OCPP_CLIENT_CRL_FILE, OCPP_DATA_TRANSFER_HANDLERS, OCPP_HEARTBEAT_SEC,
+    OCPP_MAX_FRAME_KIB, OCPP_MAX_SOCKETS, OCPP_PING_SEC, OCPP_PORT, OCPP_SIGNING_CA_FILE,
+    OCPP_SIGNING_KEY_FILE, OCPP_TLS_PORT, OCPP_TOKEN_PREFIX,
 };
+use crate::vendors::Handler;
 
 /// The service, as it starts.
 pub static SERVICE: Service = Service {
@@ -111,6 +115,10 @@ pub struct OcppConfig {
     pub token_prefix: Option<String>,
     /// Whether the messages of chargers are stored.
     pub keeps_messages: bool,
+    /// Who signs the certificates of chargers.
+    pub authority: Option<Arc<Authority>>,
+    /// Where the data of vendors goes.
+    pub handlers: Vec<Handler>,
 }
 
 impl Config {
@@ -163,6 +171,25 @@ impl OcppConfig {
                 _ => None,
             })?,
             keeps_messages: settings.number(&OCPP_MESSAGES_DAYS, 0..=90)? > 0,
+            authority: authority(settings)?.map(Arc::new),
+            handlers: settings.list(&OCPP_DATA_TRANSFER_HANDLERS, Handler::parse)?,
         })
+    }
+}
+
+/// The authority of the two files. One without the other is a slip.
+fn authority(settings: &Settings) -> Result<Option<Authority>, SettingError> {
+    let days = settings.number(&OCPP_CERTIFICATE_DAYS, 1..=3650)?;
+    let valid_for = Duration::from_secs(days * 24 * 60 * 60);
+    let text = |setting: &Setting| -> Result<Option<String>, SettingError> {
+        Ok(settings.file(setting)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    };
+    match (text(&OCPP_SIGNING_CA_FILE)?, text(&OCPP_SIGNING_KEY_FILE)?) {
+        (None, None) => Ok(None),
+        (Some(certificates), Some(key)) => Authority::new(&certificates, &key, valid_for)
+            .map(Some)
+            .map_err(|_| settings.bad(&OCPP_SIGNING_CA_FILE)),
+        (None, Some(_)) => Err(settings.bad(&OCPP_SIGNING_CA_FILE)),
+        (Some(_), None) => Err(settings.bad(&OCPP_SIGNING_KEY_FILE)),
     }
 }

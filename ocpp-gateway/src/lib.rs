@@ -7,6 +7,7 @@
 pub mod app;
 mod authorize;
 mod calls;
+mod certificates;
 mod commands;
 pub mod config;
 mod feed;
@@ -23,4 +24,5 @@ pub mod settings;
 mod socket;
 mod sockets;
 mod tags;
+mod vendors;
 mod writer;

@@ -13,6 +13,7 @@ use crate::authorize::Authorizer;
 use crate::config::OcppConfig;
 use crate::message_log::MessageLog;
 use crate::sockets::Sockets;
+use crate::vendors::Vendors;
 use crate::writer::Writer;
 
 /// How many handshakes look up their charger at once. The others wait in the order in which they came.
@@ -33,6 +34,7 @@ pub(crate) struct Node {
     pub(crate) writer: Writer,
     pub(crate) log: MessageLog,
     pub(crate) authorizer: Authorizer,
+    pub(crate) vendors: Vendors,
     pub(crate) handshakes: Semaphore,
     /// The tasks of sockets, which are joined before the process ends.
     pub(crate) tasks: TaskTracker,
@@ -44,7 +46,7 @@ impl Node {
     pub(crate) fn new(
         config: OcppConfig,
         db: Db,
-        (writer, log, authorizer): (Writer, MessageLog, Authorizer),
+        (writer, log, authorizer, vendors): (Writer, MessageLog, Authorizer, Vendors),
         stopping: CancellationToken,
     ) -> Self {
         Self {
@@ -55,6 +57,7 @@ impl Node {
             writer,
             log,
             authorizer,
+            vendors,
             handshakes: Semaphore::new(HANDSHAKES_AT_ONCE),
             tasks: TaskTracker::new(),
             stopping,

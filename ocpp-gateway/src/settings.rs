@@ -10,6 +10,14 @@ service_runtime::settings! {
         "Certificates in PEM of the authorities that sign those of chargers (security profile 3)";
     OCPP_CLIENT_CRL_FILE = "", "a file",
         "Lists in PEM of certificates of chargers that were revoked";
+    OCPP_SIGNING_CA_FILE = "", "a file",
+        "The certificate in PEM of an authority of yours that signs those of chargers, and its chain. Without it, CSRs wait for you in the platform";
+    OCPP_SIGNING_KEY_FILE = "", "a file",
+        "The private key in PEM of that authority";
+    OCPP_CERTIFICATE_DAYS = "365", "days, 1 to 3650",
+        "How long a signed certificate is valid";
+    OCPP_DATA_TRANSFER_HANDLERS = "", "vendor=URL or vendor/message=URL, separated by commas",
+        "Endpoints of yours for the data of vendors (DataTransfer). Without one for a vendor, its data is answered UnknownVendorId";
     OCPP_ALLOW_OPEN = "false", "true or false",
         "Whether a charger without a password may connect (security profile 0). For tests and closed networks only";
     OCPP_HEARTBEAT_SEC = "300", "seconds, 10 to 86400",

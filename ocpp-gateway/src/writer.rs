@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use ::metrics::{counter, gauge};
 use charging::chargers::boots::{self, Boot, Observed};
-use charging::chargers::{connections, security_events};
+use charging::chargers::transfers::{self, Transfer, TransferKind};
+use charging::chargers::{certificates, connections, security_events};
 use charging::db::TxError;
 use charging::sessions::meter_values::{self, Reading};
 use charging::sessions::start::{self, Start, Started};
@@ -46,6 +47,8 @@ pub(crate) enum Report {
     Stop(Stop, Vec<Reading>),
     Answered { session: Uuid, answer: &'static str },
     Security { kind: String, detail: Option<String> },
+    Transfer(TransferKind, Transfer),
+    CertificateRequest { csr: String, at: At },
 }
 
 /// What was written.
@@ -280,6 +283,8 @@ async fn apply(tx: &mut Tx, station: Uuid, report: &Report) -> Result<Written, D
         Report::Security { kind, detail } => {
             security_events::record(tx, station, kind, detail.as_deref()).await?;
         }
+        Report::Transfer(kind, transfer) => transfers::record(tx, station, *kind, transfer).await?,
+        Report::CertificateRequest { csr, at } => certificates::requested(tx, station, csr, *at).await?,
         Report::Answered { session, answer } => sessions::answered(tx, *session, answer).await?,
     }
     Ok(Written::Done)

@@ -8,9 +8,10 @@ mod view;
 use actix_web::web::{Data, Path, delete, get, patch, put};
 use actix_web::{HttpRequest, HttpResponse};
 use charging::chargers;
+use charging::chargers::certificates::{self, CertificateRequest};
 use charging::stations::charging_stations::named::{self, Filter};
 use charging::stations::charging_stations::{self, Station};
-use charging::{Db, Tx};
+use charging::{At, Db, Tx};
 use http_server::openapi::refusals::{Invalid, NotFound, Unavailable};
 use http_server::{Access, Problem, Query, Resource, caller, query, resource};
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub(crate) fn resources() -> Vec<Resource> {
         resource(&charger("/credentials"), &[("PUT", EDIT)])
             .without_query()
             .route(put().to(adoption::set_credentials)),
+        resource(&charger("/certificate-request"), &[("GET", SEE)])
+            .without_query()
+            .route(get().to(certificate_request)),
         resource(&charger("/messages"), &[("GET", SEE)]).route(get().to(messages::list)),
         resource(&charger("/status-log"), &[("GET", SEE)]).route(get().to(log)),
         resource("/api/v1/unknown-chargers", &[("GET", SEE_UNKNOWN)]).route(get().to(inbox::list)),
@@ -139,6 +143,39 @@ pub(crate) async fn show(db: Data<Db>, path: Path<String>, request: HttpRequest)
     });
     let (version, view) = found.await?;
     Ok(answer::document(version, &view))
+}
+
+/// A request for a certificate
+#[derive(Serialize, ToSchema)]
+#[schema(as = CertificateRequest)]
+pub(crate) struct CertificateRequestView {
+    /// What is to be signed: PKCS #10 as PEM
+    csr: String,
+    /// When the charger sent it
+    requested_at: At,
+}
+
+/// What a charger wants to have signed
+///
+/// Its last request (`SignCertificate`). Without an authority in the settings of ocpp-gateway, sign it elsewhere, and send the
+/// certificate with `certificate-signed`.
+#[utoipa::path(get, path = "/api/v1/chargers/{charger}/certificate-request",
+    operation_id = "get_charger_certificate_request", tag = "chargers", params(ChargerPath),
+    responses((status = 200, description = "The request", body = CertificateRequestView), NotFound, Unavailable))]
+pub(crate) async fn certificate_request(db: Data<Db>, path: Path<String>, request: HttpRequest) -> Answer {
+    let reach = Reach::of(&caller(&request), permissions::SEE_CHARGERS);
+    let found = db.read(async |tx| {
+        let station = reached(tx, &path, &reach).await?;
+        let found = certificates::find(tx, station.row.id).await?;
+        found.ok_or_else(|| {
+            ApiError::from(Problem::not_found(
+                "certificate_request",
+                "the charger has not asked for a certificate",
+            ))
+        })
+    });
+    let CertificateRequest { csr, requested_at } = found.await?;
+    Ok(HttpResponse::Ok().json(CertificateRequestView { csr, requested_at }))
 }
 
 /// The statuses that a charger has sent, newest first

@@ -39,6 +39,7 @@ pub(crate) fn resources() -> Vec<Resource> {
         operation("remote-start-transaction").route(post().to(operations::remote_start_transaction)),
         operation("remote-stop-transaction").route(post().to(operations::remote_stop_transaction)),
         operation("trigger-message").route(post().to(operations::trigger_message)),
+        operation("certificate-signed").route(post().to(operations::certificate_signed)),
         resource(&format!("/api/chargers{OPTIONAL_SLASH}"), SEE).route(get().to(older::list)),
         slow_resource(&start, SEND, LONGEST_WAIT).without_query().route(post().to(older::start)),
     ]

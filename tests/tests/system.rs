@@ -70,6 +70,7 @@ mod system {
     mod ocpp_nodes;
     mod ocpp_outages;
     mod ocpp_transactions;
+    mod ocpp_vendors;
     mod openapi;
     mod places;
     mod platform_access;

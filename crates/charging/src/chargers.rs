@@ -2,6 +2,7 @@
 //! the station with its name; its row here comes with its first connection, or with what an operator sets.
 
 pub mod boots;
+pub mod certificates;
 pub mod commands;
 pub mod connections;
 pub mod credentials;
@@ -9,6 +10,7 @@ pub mod inbox;
 pub mod messages;
 pub mod nodes;
 pub mod security_events;
+pub mod transfers;
 
 use std::collections::BTreeMap;
 
@@ -22,13 +24,14 @@ use crate::events::{self, Happened};
 use crate::stations::{Refused, charging_stations, error_within};
 
 pub use self::credentials::{Credentials, Password};
+use self::transfers::Transfers;
 
 macro_rules! columns {
     () => {
         "station_id, registration, enabled, security_profile, assume_subprotocol, clock_offset_minutes, \
          password_hash IS NOT NULL AS has_password, epoch, node_id, connected_at, disconnected_at, disconnect_reason, \
          subprotocol, charge_point_serial, charge_box_serial, iccid, imsi, meter_type, meter_serial, booted_at, \
-         clock_skew_ms, leniencies"
+         clock_skew_ms, leniencies, certificate_requested_at, transfers"
     };
 }
 
@@ -122,6 +125,10 @@ row! {
         pub clock_skew_ms: Option<i64>,
         /// How often what was taken leniently, by kind.
         pub leniencies: Json<BTreeMap<String, i64>>,
+        /// When it last asked for a certificate.
+        pub certificate_requested_at: Option<At>,
+        /// How its files fare.
+        pub transfers: Option<Json<Transfers>>,
     }
 }
 

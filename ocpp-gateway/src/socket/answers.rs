@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use ::metrics::{counter, histogram};
+use actix_web::rt;
 use charging::chargers::messages::Direction;
 
 use super::{Ending, Pending, Socket, within};
@@ -22,6 +23,11 @@ impl Socket {
             }
             Outcome::Deciding(deciding) => {
                 self.deciding.push(Box::pin(async move { (pending, deciding.await) }));
+                Ok(())
+            }
+            Outcome::Followed(text, following) => {
+                self.answer(&pending, text, "answered").await?;
+                rt::spawn(self.node.tasks.track_future(following));
                 Ok(())
             }
             Outcome::Unanswered => {

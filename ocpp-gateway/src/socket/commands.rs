@@ -5,11 +5,11 @@ use std::time::Instant;
 
 use actix_web::rt;
 use charging::chargers::Registration;
-use charging::chargers::commands::{self as stored, CommandState, End, NewCommand};
+use charging::chargers::commands::{self as stored, CommandState, End};
 use charging::chargers::connections::{self, Known};
 use ocpp::MessageId;
 use ocpp::connection::Outgoing;
-use serde_json::json;
+use ocpp::v16::to_charger::{MessageTrigger, TriggerMessage};
 use uuid::Uuid;
 
 use super::{CLOSE_LIMIT, Ending, SETTLED_AFTER, Socket};
@@ -60,18 +60,9 @@ impl Socket {
 
     /// A charger that is accepted now would otherwise wait for its next boot.
     async fn ask_to_boot(&self) {
-        let (station, name) = (self.charger.station, Arc::clone(&self.charger.name));
-        let limit = self.node.config.call_limit;
-        let asked = self.node.db.write(async |tx| {
-            let payload = json!({"requestedMessage": "BootNotification"});
-            let (charger, action) = (&*name, "TriggerMessage");
-            let command =
-                NewCommand { station_id: station, charger, action, payload, limit, wait: None, actor: None };
-            stored::create(tx, &command).await
-        });
-        if let Err(error) = asked.await {
-            tracing::warn!(%error, "an accepted charger is not asked to boot; it boots by itself");
-        }
+        let requested_message = MessageTrigger::BootNotification;
+        let trigger = TriggerMessage { requested_message, connector_id: None };
+        commands::request(&self.node, &self.charger, &trigger).await;
     }
 
     /// Commands that were requested while the charger was away.

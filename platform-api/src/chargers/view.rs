@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use charging::chargers::transfers::Transfer;
 use charging::chargers::{self, Charger, Registration};
 use charging::stations::charging_stations::{Evse, Station};
 use charging::stations::connectors::ConnectorStatus;
@@ -81,6 +82,11 @@ pub(crate) struct ChargerView {
     clock_skew_ms: Option<i64>,
     /// How often what was taken leniently, by kind
     leniencies: BTreeMap<String, i64>,
+    /// When it last asked for a certificate
+    #[schema(required)]
+    certificate_requested_at: Option<At>,
+    /// How its files fare: `firmware`, `diagnostics`, `log`
+    transfers: BTreeMap<&'static str, Transfer>,
     /// Its connectors, by number
     connectors: Vec<ConnectorView>,
 }
@@ -136,6 +142,8 @@ impl ChargerView {
             meter_serial: None,
             clock_skew_ms: None,
             leniencies: BTreeMap::new(),
+            certificate_requested_at: None,
+            transfers: BTreeMap::new(),
             connectors,
         };
         if let Some(charger) = charger {
@@ -172,6 +180,9 @@ impl ChargerView {
         self.meter_serial = charger.meter_serial;
         self.clock_skew_ms = charger.clock_skew_ms;
         self.leniencies = charger.leniencies.0;
+        self.certificate_requested_at = charger.certificate_requested_at;
+        let transfers = charger.transfers.map(|transfers| transfers.0).unwrap_or_default();
+        self.transfers = transfers.into_iter().map(|(kind, transfer)| (kind.as_str(), transfer)).collect();
     }
 }
 

@@ -13,7 +13,8 @@ use http_server::openapi::refusals::{
     UnsupportedMediaType,
 };
 use ocpp::v16::to_charger::{
-    ConnectorId, MessageTrigger, RemoteStartTransaction, RemoteStopTransaction, TriggerMessage,
+    CertificateSigned, ConnectorId, MessageTrigger, RemoteStartTransaction, RemoteStopTransaction,
+    TriggerMessage,
 };
 use serde::de::{Error, Visitor};
 use serde::{Deserialize, Deserializer};
@@ -83,6 +84,15 @@ operation! {
     }
 }
 
+operation! {
+    /// A certificate for a charger
+    Certificate {
+        /// The certificate, and those up to the root, as PEM
+        #[schema(pattern = "^-----BEGIN CERTIFICATE-----", max_length = 10_000)]
+        certificate_chain: String,
+    }
+}
+
 /// A transaction: its id, or OCPP's number.
 pub(crate) struct TransactionName(String);
 
@@ -135,6 +145,22 @@ pub(crate) async fn trigger_message(request: HttpRequest, payload: Payload) -> A
     Sending::of(request, payload).await?.answer::<Trigger>(route).await
 }
 
+/// Send a signed certificate
+///
+/// `CertificateSigned`: the answer to what the charger wants to have signed.
+#[utoipa::path(post, path = "/api/v1/chargers/{charger}/certificate-signed", operation_id = "certificate_signed",
+    tag = "commands", request_body = Certificate, params(ChargerPath,
+        ("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$",
+        description = "A repeat with the same key and body sends nothing, for 24 hours")),
+    responses((status = 200, description = "It has ended, within `wait_sec`", body = EndedCommand),
+        (status = 202, description = "It will be sent", body = AcceptedCommand,
+            headers(("Location" = String, description = "The command"))),
+        Invalid, NotFound, Conflict, ConflictingReuse, BodyTooLarge, BodyTooSlow, UnsupportedMediaType, Unavailable))]
+pub(crate) async fn certificate_signed(request: HttpRequest, payload: Payload) -> Answer {
+    let route = "POST /api/v1/chargers/{charger}/certificate-signed";
+    Sending::of(request, payload).await?.answer::<Certificate>(route).await
+}
+
 impl Operation for RemoteStart {
     type Request = RemoteStartTransaction;
 
@@ -172,6 +198,23 @@ impl Operation for Trigger {
     async fn request(&self, _: &mut Tx, _: &Station) -> Result<TriggerMessage, ApiError> {
         let connector_id = connector(self.connector_id)?;
         Ok(TriggerMessage { requested_message: self.requested_message, connector_id })
+    }
+}
+
+impl Operation for Certificate {
+    type Request = CertificateSigned;
+
+    fn options(&self) -> Result<Options, Problem> {
+        self.given()
+    }
+
+    async fn request(&self, _: &mut Tx, _: &Station) -> Result<CertificateSigned, ApiError> {
+        let begins = |chain: &&String| chain.starts_with("-----BEGIN CERTIFICATE-----");
+        let chain = Some(&self.certificate_chain).filter(begins);
+        let expected = || {
+            Problem::invalid("certificate_chain", "expected certificates as PEM, 10,000 characters at most")
+        };
+        Ok(chain.and_then(|chain| CertificateSigned::new(chain)).ok_or_else(expected)?)
     }
 }
 

@@ -3,12 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use charging::DbError;
+use charging::chargers::commands::CommandState;
 use charging::chargers::{ChargerTerms, Password, credentials};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer,
     KeyPair,
 };
-use serde_json::json;
+use reqwest::Identity;
+use serde_json::{Value, json};
 use tests::callback_host::CallbackHost;
 use tests::deployment::{DRIVER, Deployment, STATION};
 use tests::process::Process;
@@ -29,6 +31,7 @@ impl Pki {
         let directory = tempfile::tempdir().unwrap();
         let authority = params.self_signed(&key).unwrap();
         std::fs::write(directory.path().join("ca.pem"), authority.pem()).unwrap();
+        std::fs::write(directory.path().join("ca-key.pem"), key.serialize_pem()).unwrap();
         let pki = Self { directory, issuer: Issuer::new(params, key) };
         pki.sign();
         pki
@@ -44,14 +47,13 @@ impl Pki {
     }
 
     /// A client's certificate with this common name, and its key.
-    fn identity(&self, common_name: &str) -> reqwest::Identity {
+    fn identity(&self, common_name: &str) -> Identity {
         let (mut params, key) = (CertificateParams::new([]).unwrap(), KeyPair::generate().unwrap());
         params.distinguished_name = DistinguishedName::new();
         params.distinguished_name.push(DnType::CommonName, common_name);
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        reqwest::Identity::from_pem(format!("{}{}", key.serialize_pem(), certificate.pem()).as_bytes())
-            .unwrap()
+        Identity::from_pem(format!("{}{}", key.serialize_pem(), certificate.pem()).as_bytes()).unwrap()
     }
 
     fn file(&self, name: &str) -> PathBuf {
@@ -143,13 +145,13 @@ async fn handshake(
     pki: &Pki,
     port: u16,
     name: &str,
-    common_name: Option<&str>,
+    identity: Option<Identity>,
     password: Option<&str>,
 ) -> u16 {
     let authority = reqwest::Certificate::from_pem(&std::fs::read(pki.file("ca.pem")).unwrap()).unwrap();
     let builder = reqwest::Client::builder().no_proxy().timeout(tests::PATIENCE).http1_only();
-    let builder = match common_name {
-        Some(common_name) => builder.identity(pki.identity(common_name)),
+    let builder = match identity {
+        Some(identity) => builder.identity(identity),
         None => builder,
     };
     let client = builder.tls_certs_only([authority]).build().unwrap();
@@ -197,7 +199,8 @@ async fn a_charger_needs_over_tls_what_its_security_profile_demands() {
         ("CP-3", Some("CP-3"), None, 101),
         ("CP-3", Some("CP-2"), Some(PASSWORD), 401),
     ] {
-        let status = handshake(&pki, port, name, certificate, password).await;
+        let identity = certificate.map(|common_name| pki.identity(common_name));
+        let status = handshake(&pki, port, name, identity, password).await;
         assert_eq!(status, expected, "{name}, certificate of {certificate:?}, password {password:?}");
     }
     let (other, name) = (Pki::new(), "CP-3");
@@ -207,4 +210,40 @@ async fn a_charger_needs_over_tls_what_its_security_profile_demands() {
     let client = client.tls_certs_only([authority]).build().unwrap();
     // Signed by an authority that is not known: there is no TLS connection.
     assert!(client.get(format!("https://127.0.0.1:{port}/ocpp/{name}")).send().await.is_err());
+}
+
+#[tokio::test]
+async fn a_charger_that_asks_for_a_certificate_connects_with_it() {
+    let (pki, port) = (Pki::new(), free_port());
+    let file = |name| pki.file(name).display().to_string();
+    let (certificate, key, authority, signer) =
+        (file("cert.pem"), file("key.pem"), file("ca.pem"), file("ca-key.pem"));
+    let gateway = Gateway::start(&[
+        ("OCPP_TLS_PORT", &port.to_string()),
+        ("OCPP_CLIENT_CA_FILE", &authority),
+        ("OCPP_SIGNING_CA_FILE", &authority),
+        ("OCPP_SIGNING_KEY_FILE", &signer),
+        ("TLS_CERT_FILE", &certificate),
+        ("TLS_KEY_FILE", &key),
+        ("TLS_CA_FILE", &authority),
+    ])
+    .await;
+    let (station, mut socket) = gateway.booted("CP-3").await;
+    let (mut params, key) = (CertificateParams::new([]).unwrap(), KeyPair::generate().unwrap());
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "serial number 17");
+    let csr = params.serialize_request(&key).unwrap().pem().unwrap();
+    // The answer comes before the certificate.
+    assert_eq!(socket.call("SignCertificate", json!({"csr": csr})).await, json!({"status": "Accepted"}));
+    let signed: Value = socket.frame().await;
+    assert_eq!((&signed[0], &signed[2]), (&json!(2), &json!("CertificateSigned")), "{signed}");
+    socket.say(json!([3, signed[1], {"status": "Accepted"}]).to_string()).await;
+    let command = signed[1].as_str().unwrap().parse().unwrap();
+    gateway.command_is(command, CommandState::Answered).await;
+
+    let profile_3 = ChargerTerms { security_profile: 3, ..ChargerTerms::default() };
+    gateway.set_terms(station, profile_3).await;
+    let chain = signed[3]["certificateChain"].as_str().unwrap();
+    let identity = Identity::from_pem(format!("{}{chain}", key.serialize_pem()).as_bytes()).unwrap();
+    assert_eq!(handshake(&pki, port, "CP-3", Some(identity), None).await, 101);
 }

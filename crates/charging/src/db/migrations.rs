@@ -7,7 +7,7 @@ use sqlx::{Connection, PgPool, SqlSafeStr, SqliteConnection};
 use super::{DbError, OpenError};
 
 /// The version of the tables that this program was written for.
-pub const VERSION: i64 = 5;
+pub const VERSION: i64 = 6;
 
 /// Two processes that start together must not both create the tables. The number is arbitrary.
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7331001)";
@@ -26,12 +26,13 @@ macro_rules! steps {
             ),
             (4, "chargers", include_str!(concat!("../../migrations/", $folder, "/0004_chargers.sql"))),
             (5, "offers", include_str!(concat!("../../migrations/", $folder, "/0005_offers.sql"))),
+            (6, "transfers", include_str!(concat!("../../migrations/", $folder, "/0006_transfers.sql"))),
         ]
     };
 }
 
-const POSTGRES: [(i64, &str, &str); 5] = steps!("postgres");
-const SQLITE: [(i64, &str, &str); 5] = steps!("sqlite");
+const POSTGRES: [(i64, &str, &str); 6] = steps!("postgres");
+const SQLITE: [(i64, &str, &str); 6] = steps!("sqlite");
 
 /// Brings the tables of PostgreSQL up to date.
 pub(super) async fn postgres(pool: &PgPool) -> Result<(), OpenError> {

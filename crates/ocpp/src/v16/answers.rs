@@ -1,6 +1,6 @@
 //! The answers to a charger's requests. Members stand in the order of the schemas; absent ones are left out.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Timestamp;
 
@@ -44,7 +44,7 @@ impl AuthorizationStatus {
 }
 
 /// What became of a vendor's data (section 7.22).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DataTransferStatus {
     /// It was taken.
     Accepted,
@@ -125,6 +125,22 @@ pub struct DataTransferAnswer {
     /// Data for the charger.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<String>,
+}
+
+/// The answer to SignCertificate (security paper, section 5.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct SignCertificateAnswer {
+    /// Whether the certificate will come.
+    pub status: GenericStatus,
+}
+
+/// Whether something is taken (security paper, section 7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum GenericStatus {
+    /// It is.
+    Accepted,
+    /// It is not.
+    Rejected,
 }
 
 /// The answer to everything that needs none.
