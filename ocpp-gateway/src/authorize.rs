@@ -12,6 +12,7 @@ use charging::tokens::{IdTag, Token, TokenStatus, Whitelist};
 use common::clock;
 use common::decision::{Decision, Source};
 use common::ids::{PresentedToken, StationId};
+use moka::sync::Cache;
 use ocpp::Timestamp;
 use ocpp::v16::answers::{AuthorizationStatus, IdTagInfo};
 use service_runtime::trace_context::TraceContext;
@@ -33,6 +34,9 @@ const UNDER_WAY: usize = 10_000;
 /// After this many questions in a row without an answer, drivers are not made to wait.
 const FAILURES: u32 = 5;
 const PAUSE: Duration = Duration::from_secs(5);
+/// How often the answers at one station are events.
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
+const MAX_SHOWN: u64 = 100_000;
 
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +57,8 @@ pub(crate) struct Authorizer {
     records: TaskTracker,
     breaker: Breaker,
     stopping: CancellationToken,
+    /// Where an answer was an event a moment ago.
+    shown: Cache<Uuid, ()>,
 }
 
 /// Whether the decider is dead.
@@ -83,6 +89,7 @@ impl Authorizer {
             records: TaskTracker::new(),
             breaker: Breaker::new(),
             stopping,
+            shown: Cache::builder().max_capacity(MAX_SHOWN).time_to_live(SHOWN_EVERY).build(),
         }
     }
 
@@ -94,6 +101,11 @@ impl Authorizer {
     /// Forgets what is known of tags: something has changed.
     pub(crate) fn forget(&self) {
         self.tags.forget();
+    }
+
+    /// Whether the next answer at this station is an event: a charger that asks often must not fill the stream of them.
+    pub(crate) fn is_shown(&self, station: Uuid) -> bool {
+        self.shown.entry(station).or_insert(()).is_fresh()
     }
 
     /// Waits until what was decided is on record, or the process has to end.

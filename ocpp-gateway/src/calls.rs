@@ -93,6 +93,9 @@ pub(crate) async fn carry_out(
         Request::Heartbeat => Outcome::Answer(heartbeat(&id)),
         Request::Authorize(tag) => Outcome::Deciding(Box::pin(async move {
             let id_tag_info = node.authorizer.info(station, &tag, Purpose::Authorize).await;
+            if node.authorizer.is_shown(station) {
+                node.writer.note(station, Report::Authorized { answer: id_tag_info.status.as_str() });
+            }
             frame::result(&id, &AuthorizeAnswer { id_tag_info })
         })),
         Request::StartTransaction(start) => started(node, charger, id, start, now).await,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use ::metrics::{counter, gauge};
 use charging::chargers::boots::{self, Boot, Observed};
 use charging::chargers::transfers::{self, Transfer, TransferKind};
-use charging::chargers::{certificates, connections, security_events};
+use charging::chargers::{self, certificates, connections, security_events};
 use charging::db::TxError;
 use charging::sessions::meter_values::{self, Reading};
 use charging::sessions::start::{self, Start, Started};
@@ -48,6 +48,7 @@ pub(crate) enum Report {
     Answered { session: Uuid, answer: &'static str },
     Security { kind: String, detail: Option<String> },
     Transfer(TransferKind, Transfer),
+    Authorized { answer: &'static str },
     CertificateRequest { csr: String, at: At },
 }
 
@@ -283,6 +284,7 @@ async fn apply(tx: &mut Tx, station: Uuid, report: &Report) -> Result<Written, D
         Report::Security { kind, detail } => {
             security_events::record(tx, station, kind, detail.as_deref()).await?;
         }
+        Report::Authorized { answer } => chargers::authorized(tx, station, answer).await?,
         Report::Transfer(kind, transfer) => transfers::record(tx, station, *kind, transfer).await?,
         Report::CertificateRequest { csr, at } => certificates::requested(tx, station, csr, *at).await?,
         Report::Answered { session, answer } => sessions::answered(tx, *session, answer).await?,

@@ -222,6 +222,15 @@ pub async fn set_terms(tx: &mut Tx, station: Uuid, terms: &ChargerTerms) -> Resu
     happened(tx, "charger.updated", station, location, serde_json::json!({})).await
 }
 
+/// Says that a driver was answered. Who it was is in the record of the decision only.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn authorized(tx: &mut Tx, station: Uuid, answer: &str) -> Result<(), DbError> {
+    let Some(location) = charging_stations::take(tx, station).await? else { return Ok(()) };
+    happened(tx, "charger.authorized", station, location, serde_json::json!({"answer": answer})).await
+}
+
 pub(crate) async fn happened(
     tx: &mut Tx,
     routing_key: &'static str,

@@ -1,6 +1,7 @@
 //! Each message of a charger with its answer, what is taken leniently, and who is served before being accepted.
 
 use charging::chargers::{ChargerTerms, Registration};
+use charging::events;
 use charging::stations::charging_stations;
 use serde_json::{Value, json};
 use tests::eventually;
@@ -25,6 +26,14 @@ async fn each_message_of_a_charger_has_its_answer() {
     assert!(known.booted_at.is_some() && known.charge_point_serial.as_deref() == Some("S-1"));
 
     assert_eq!(socket.call("Authorize", json!({"idTag": TAG})).await["idTagInfo"]["status"], "Accepted");
+    eventually("the event that a driver was answered", async || {
+        gateway.db.write(async |tx| events::number(tx).await).await.unwrap();
+        let all = gateway.db.read(async |tx| events::after(tx, 0, 100).await).await.unwrap();
+        all.into_iter().find(|event| {
+            event.routing_key == "charger.authorized" && event.data.0["answer"] == json!("Accepted")
+        })
+    })
+    .await;
     let started = socket.call("StartTransaction", start("2026-11-01T10:00:00Z")).await;
     assert_eq!(started["idTagInfo"]["status"], "Accepted");
     let number = &started["transactionId"];

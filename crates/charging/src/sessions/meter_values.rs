@@ -1,8 +1,13 @@
 //! The readings of meters. The same reading is stored once, whether it came by itself or with a stop.
 
+use std::time::Duration;
+
+use serde_json::json;
 use uuid::Uuid;
 
+use super::energy;
 use crate::db::{At, DbError, Tx, on, row, statements};
+use crate::events::{self, Happened};
 
 statements! {
     INSERT = "INSERT INTO meter_values (station_id, connector_number, at, measurand, phase, context, location, session_id, \
@@ -13,12 +18,16 @@ statements! {
     CONFIRM = "UPDATE sessions SET confirmed = $2 WHERE id = $1";
     SET_LAST = "UPDATE sessions SET last_meter = $2, last_meter_at = $3 WHERE id = $1 \
                 AND (last_meter_at IS NULL OR last_meter_at <= $3)";
+    /// At most once a second, so that a charger that reports often does not fill the stream of events.
+    SHOW = "UPDATE sessions SET updated_at = $2 WHERE id = $1 AND ended_at IS NULL AND updated_at <= $3";
     OF_SESSION = "SELECT connector_number, at, measurand, phase, context, location, value, unit, raw, received_at \
                   FROM meter_values WHERE session_id = $1 AND at > $2 ORDER BY at, measurand, phase, context, location LIMIT $3";
 }
 
 /// The measurand of the register that is billed (OCPP 1.6, section 7.31).
 const REGISTER: &str = "Energy.Active.Import.Register";
+const POWER: &str = "Power.Active.Import";
+const SHOWN_EVERY: Duration = Duration::from_secs(1);
 
 row! {
     /// A reading.
@@ -81,7 +90,42 @@ pub async fn record(
             query.execute(c).await.map(drop)
         })?;
     }
-    Ok(())
+    show(tx, session, readings).await
+}
+
+/// Says how far a session is, unless that was said within the last second.
+async fn show(tx: &mut Tx, session: Uuid, readings: &[Reading]) -> Result<(), DbError> {
+    let now = At::now();
+    let shown = on!(tx, |c| {
+        let query = sqlx::query(SHOW).bind(session).bind(now).bind(now.minus(SHOWN_EVERY));
+        query.execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if shown == 0 {
+        return Ok(());
+    }
+    let Some(session) = super::find(tx, session).await? else { return Ok(()) };
+    let energy_wh = energy::until(session.meter_start, session.last_meter);
+    let more = json!({
+        "session_id": session.id,
+        "evse_id": session.evse_id,
+        "connector_number": session.connector_number,
+        "state": session.state,
+        "energy_wh": energy_wh,
+        "power_w": power(readings),
+    });
+    let (station_id, location_id) = (Some(session.station_id), session.location_id);
+    events::write(tx, &Happened { routing_key: "session.updated", station_id, location_id, more }).await
+}
+
+/// The power of the newest reading in watts: that of all phases, else the sum of the phases.
+fn power(readings: &[Reading]) -> Option<i64> {
+    let is_power = |reading: &&Reading| {
+        reading.measurand == POWER && reading.location == "Outlet" && reading.value.is_some()
+    };
+    let newest = readings.iter().filter(is_power).map(|reading| reading.at).max()?;
+    let of_moment = || readings.iter().filter(is_power).filter(|reading| reading.at == newest);
+    let all_phases = of_moment().find(|reading| reading.phase.is_empty());
+    all_phases.map_or_else(|| of_moment().map(|reading| reading.value).sum(), |reading| reading.value)
 }
 
 /// The readings of a session after this moment, oldest first.

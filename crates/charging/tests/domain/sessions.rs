@@ -7,7 +7,7 @@ use charging::sessions::meter_values::{self, Reading};
 use charging::sessions::start::{self, Start, Started};
 use charging::sessions::stop::{self, Stop};
 use charging::sessions::{self, Anomaly, Filter, Session, SessionState};
-use charging::{At, Db, DbError};
+use charging::{At, Db, DbError, events};
 use futures_util::future::join_all;
 use uuid::Uuid;
 
@@ -243,6 +243,51 @@ async fn what_is_malformed_or_missing_is_stored_and_marked() {
         assert!(ended.anomalies.contains(&Anomaly::NoMeter));
         let gone = db.write(async |tx| start::record(tx, Uuid::now_v7(), &bare).await).await.unwrap();
         assert_eq!(gone, Started::NoStation);
+    })
+    .await;
+}
+
+/// The `session.updated` so far, oldest first.
+async fn updates(db: &Db) -> Vec<serde_json::Value> {
+    db.write(async |tx| events::number(tx).await).await.unwrap();
+    let all = db.read(async |tx| events::after(tx, 0, 1_000).await).await.unwrap();
+    all.into_iter().filter(|event| event.routing_key == "session.updated").map(|event| event.data.0).collect()
+}
+
+#[tokio::test]
+async fn readings_say_at_most_once_a_second_how_far_a_session_is() {
+    each_database(async |db| {
+        let station = charger(db, "HAM-1").await;
+        let session = start(db, station, &begun(minute(0))).await;
+        let number = Some(session.number);
+        let of = |at, phase: &str, watts| Reading {
+            measurand: "Power.Active.Import".to_owned(),
+            phase: phase.to_owned(),
+            unit: Some("W".to_owned()),
+            ..register(at, watts)
+        };
+        let first = async {
+            for nth in 1.. {
+                let at = minute(nth);
+                let readings = [register(at, 1_000 + nth * 10), of(at, "L1", 3_000), of(at, "L2", 3_100)];
+                meter(db, station, number, &readings).await;
+                if let Some(update) = updates(db).await.pop() {
+                    return (nth, update);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            unreachable!()
+        };
+        let (nth, update) = tokio::time::timeout(Duration::from_secs(20), first).await.unwrap();
+        assert_eq!(
+            (&update["session_id"], &update["energy_wh"], &update["power_w"]),
+            (&serde_json::json!(session.id), &serde_json::json!(nth * 10), &serde_json::json!(6_100))
+        );
+        stop(db, station, &stopped(session.number, minute(nth + 1), 8_000)).await;
+        // It is over: what comes late says nothing.
+        let before = updates(db).await.len();
+        meter(db, station, number, &[register(minute(nth), 7_000)]).await;
+        assert_eq!(updates(db).await.len(), before);
     })
     .await;
 }
