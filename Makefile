@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Build, and show one request for each of the four decisions; needs only Rust
+demo: ## Build, and show one request for each of the four decisions, and a charger that charges; needs only Rust
 	cargo run --package voltgate -- demo
 
 up: ## Run everything in one process, data in ./voltgate-data
