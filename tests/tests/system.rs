@@ -66,6 +66,7 @@ mod system {
     mod ocpp_commands;
     mod ocpp_frames;
     mod ocpp_handshake;
+    mod ocpp_kill;
     mod ocpp_messages;
     mod ocpp_nodes;
     mod ocpp_outages;
