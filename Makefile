@@ -41,9 +41,9 @@ login-timing: ## Compare how long 500 refused sign-ins take for names that exist
 	cargo build --workspace --bins
 	$(TARGET)/debug/with-servers cargo test -p tests --test system -- --ignored --nocapture login_timing
 
-chaos: ## Inject faults under load and account for every 202; SEED=… repeats a run, SECONDS=… sets its length
+chaos: ## Inject faults under load and account for every 202, or with CHARGERS=40 for every transaction; SEED=… repeats a run, SECONDS=…
 	cargo build --workspace
-	$(TARGET)/debug/chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+	$(TARGET)/debug/chaos $(if $(CHARGERS),--chargers $(CHARGERS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 fleet: ## Run a Python worker and one of ours on one queue, and kill both at random; SEED=… REQUESTS=… QUEUE=classic
 	cargo build --workspace

@@ -35,6 +35,7 @@ mod system {
     mod celery_workers;
     mod chaos;
     mod charge_service;
+    mod charger_chaos;
     mod command_line;
     mod confirms;
     mod crashes;
