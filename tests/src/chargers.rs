@@ -11,6 +11,7 @@ use serde_json::json;
 use simulator::charger::{Charger, Settings, Situation};
 use simulator::event::Event;
 use simulator::link::Dial;
+use simulator::misbehaviour::Misbehaviour;
 use simulator::station::Model;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -60,7 +61,9 @@ impl Noted {
     /// Switches a charger on.
     pub fn start(station: Uuid, settings: Settings) -> Self {
         let name = settings.dial.charger.clone();
+        let wrong_clock = settings.model.misbehaviours.contains(&Misbehaviour::WrongClock);
         let mut noted = Self { name, station, settings, notes: Arc::default(), running: None };
+        noted.notes().wrong_clock = wrong_clock;
         noted.switch_on();
         noted
     }
@@ -90,6 +93,11 @@ impl Noted {
         let Some((charger, noting)) = self.running.take() else { return };
         charger.stop().await;
         noting.await.expect("noting does not fail");
+    }
+
+    /// What it does wrong.
+    pub fn misbehaves(&self, misbehaviour: Misbehaviour) -> bool {
+        self.settings.model.misbehaviours.contains(&misbehaviour)
     }
 
     /// How it connects.

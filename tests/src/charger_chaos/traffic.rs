@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use simulator::misbehaviour::Misbehaviour;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
@@ -31,6 +32,17 @@ const JUMP_MINUTES: i64 = 300;
 /// When everything works, all that a charger has kept is answered within this time.
 const REST_WITHIN: Duration = Duration::from_secs(90);
 const MISHAPS: usize = 16;
+/// What chargers do wrong all the time, in turn.
+const MISBEHAVIOURS: [&[Misbehaviour]; 8] = [
+    &[],
+    &[],
+    &[Misbehaviour::DuplicateStart],
+    &[Misbehaviour::Cut],
+    &[Misbehaviour::NoOffset],
+    &[Misbehaviour::NumbersAsText, Misbehaviour::MeterValueObject],
+    &[Misbehaviour::Flood],
+    &[Misbehaviour::WrongClock],
+];
 
 /// All chargers.
 pub(super) struct Traffic {
@@ -51,6 +63,8 @@ impl Traffic {
             let seed = plan.seed.wrapping_add(index as u64);
             let mut settings = Noted::settings(&url, name, seed);
             settings.configuration.push(("MeterValueSampleInterval", SAMPLE_SECS.to_string()));
+            // Two at a time are on different networks, and have different mishaps.
+            settings.model.misbehaviours = MISBEHAVIOURS[index / 2 % MISBEHAVIOURS.len()].to_vec();
             let (sender, receiver) = mpsc::channel(MISHAPS);
             mishaps.push(sender);
             let driven = Driven {
@@ -169,6 +183,8 @@ impl Driven {
                 };
                 let _ = self.charger.charger().with(jump).await;
             }
+            // A clock that begins in 2000 once more has had the same moments before.
+            Mishap::Exchanged if self.charger.misbehaves(Misbehaviour::WrongClock) => {}
             Mishap::Exchanged => self.charger.replace().await,
             Mishap::Cut => drop(self.charger.charger().cut().await),
         }

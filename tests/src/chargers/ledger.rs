@@ -128,12 +128,16 @@ impl Ledger {
                 }
                 Some(Out::Readings(readings))
             }
-            _ => None,
+            // One that floods sends heartbeats beside it.
+            _ => return,
         };
     }
 
     fn was_answered(&mut self, action: &str, payload: &Value, at: Instant) {
         self.answers += 1;
+        if !matches!(action, "StartTransaction" | "StopTransaction" | "MeterValues") {
+            return;
+        }
         let Some(out) = self.out.take() else { return };
         self.answered.push(at);
         match out {
@@ -167,16 +171,28 @@ impl Ledger {
 }
 
 fn number(value: &Value) -> i64 {
-    value.as_i64().expect("the simulator sends numbers")
+    optional_number(value).expect("the simulator sends numbers")
 }
 
+/// Some chargers write numbers as texts.
+fn optional_number(value: &Value) -> Option<i64> {
+    value.as_i64().or_else(|| value.as_str()?.parse().ok())
+}
+
+/// Some chargers write no offset.
 fn moment(payload: &Value) -> At {
-    serde_json::from_value(payload["timestamp"].clone()).expect("the simulator sends moments")
+    let text = payload["timestamp"].as_str().unwrap_or_default().trim_end_matches('Z');
+    serde_json::from_value(format!("{text}Z").into()).expect("the simulator sends moments")
 }
 
 fn readings(payload: &Value) -> Vec<Reading> {
-    let transaction = payload["transactionId"].as_i64();
-    let values = payload["meterValue"].as_array().into_iter().flatten();
+    let transaction = optional_number(&payload["transactionId"]);
+    // Some chargers write an object for a list of one.
+    let values = match &payload["meterValue"] {
+        Value::Array(values) => &values[..],
+        value => std::slice::from_ref(value),
+    };
+    let values = values.iter();
     let of_register = values.filter_map(|value| {
         let samples = value["sampledValue"].as_array()?;
         let sample = samples.iter().find(|sample| is_register(sample))?;
