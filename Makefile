@@ -6,7 +6,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 help: ## Show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: ## Build, and show one request for each of the four decisions; needs only Rust
+demo: ## Build, and show one request for each of the four decisions, and a charger that charges; needs only Rust
 	cargo run --package voltgate -- demo
 
 up: ## Run everything in one process, data in ./voltgate-data
@@ -41,9 +41,9 @@ login-timing: ## Compare how long 500 refused sign-ins take for names that exist
 	cargo build --workspace --bins
 	$(TARGET)/debug/with-servers cargo test -p tests --test system -- --ignored --nocapture login_timing
 
-chaos: ## Inject faults under load and account for every 202; SEED=… repeats a run, SECONDS=… sets its length
+chaos: ## Inject faults under load and account for every 202, or with CHARGERS=40 for every transaction; SEED=… repeats a run, SECONDS=…
 	cargo build --workspace
-	$(TARGET)/debug/chaos $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
+	$(TARGET)/debug/chaos $(if $(CHARGERS),--chargers $(CHARGERS)) $(if $(SEED),--seed $(SEED)) $(if $(SECONDS),--seconds $(SECONDS))
 
 fleet: ## Run a Python worker and one of ours on one queue, and kill both at random; SEED=… REQUESTS=… QUEUE=classic
 	cargo build --workspace

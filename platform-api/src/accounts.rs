@@ -5,7 +5,7 @@ mod passwords;
 mod resets;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use charging::accounts::access_tokens::AccessTokens;
@@ -25,6 +25,9 @@ pub(crate) use self::passwords::Passwords;
 pub(crate) use self::resets::{Resets, WaitingResets};
 use crate::config::AccountsConfig;
 use crate::error::ApiError;
+
+/// Between two attempts to reach the database at the start.
+const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the handlers of accounts share.
 #[derive(Clone)]
@@ -49,7 +52,10 @@ impl Parts {
     /// out at the other end.
     pub(crate) async fn new(config: &AccountsConfig, db: &Db) -> Result<(Self, WaitingResets), DbError> {
         let keys = match config.signing_keys.is_empty() {
-            true => signing_keys::stored(db).await?,
+            true => {
+                let reading = async || signing_keys::stored(db).await;
+                at_the_start(config.startup_limit, DbError::is_transient, reading).await?
+            }
             false => config.signing_keys.clone(),
         };
         let (resets, waiting) = resets::queue();
@@ -92,8 +98,8 @@ pub(crate) fn signed_in(request: &actix_web::HttpRequest) -> Result<SignedIn, Pr
 /// Creates the first administrator, if there is none and the settings name one.
 pub(crate) async fn first_admin(config: &AccountsConfig, db: &Db) -> Result<(), Failure> {
     let Some((username, password)) = &config.admin else { return Ok(()) };
-    let created = create_admin(db, username, password).await;
-    match created {
+    let creating = async || create_admin(db, username, password).await;
+    match at_the_start(config.startup_limit, ApiError::is_transient, creating).await {
         Ok(Some(account)) => tracing::info!(account = %account.id, "created the first administrator"),
         Ok(None) => {}
         Err(error) => {
@@ -102,6 +108,24 @@ pub(crate) async fn first_admin(config: &AccountsConfig, db: &Db) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// Repeats it while the database is away: it may leave between two steps of a start as well as before them.
+async fn at_the_start<T, E: std::fmt::Display>(
+    limit: Duration,
+    is_transient: impl Fn(&E) -> bool,
+    attempt: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let began = Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if is_transient(&error) && began.elapsed() < limit => {
+                tracing::warn!(%error, "the database cannot be reached yet; trying again");
+                tokio::time::sleep(PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
 }
 
 async fn create_admin(

@@ -27,7 +27,9 @@ async fn serve(process: Process) -> Result<(), Failure> {
         Ok((db, config.store.open(&[]).await?, config.broker.connect("platform-api").await?))
     };
     let Some((db, store, broker)) = unless_stopped(&process.shutdown, opening).await? else { return Ok(()) };
-    let app = App::build(&config, db.clone(), &store, broker.clone()).await?.with_metrics(exposition);
+    let building = App::build(&config, db.clone(), &store, broker.clone());
+    let Some(app) = unless_stopped(&process.shutdown, building).await? else { return Ok(()) };
+    let app = app.with_metrics(exposition);
     tracing::info!(address = %app.address(), scheme = app.scheme(), "platform-api listens");
     let ran = app.run(process.shutdown).await;
     broker.close().await;

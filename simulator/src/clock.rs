@@ -31,6 +31,11 @@ impl Clock {
         }
     }
 
+    /// Sets it by this much forward, or back, as a charger does whose clock was set wrong.
+    pub fn jump(&mut self, now: Instant, by: time::Duration) {
+        *self = Self { at: now, shown: self.time(now).saturating_add(by) };
+    }
+
     /// What it shows.
     #[must_use]
     pub fn time(&self, now: Instant) -> OffsetDateTime {
@@ -118,6 +123,8 @@ mod tests {
         assert_eq!(clock.text(began), "2000-01-01T00:00:00.000Z");
         clock.set(began, datetime!(2026-11-29 05:00 +2));
         assert_eq!(clock.text(began), "2026-11-29T03:00:00.000Z");
+        clock.jump(began, time::Duration::hours(-2));
+        assert_eq!(clock.text(began), "2026-11-29T01:00:00.000Z");
     }
 
     proptest! {

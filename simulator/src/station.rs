@@ -149,6 +149,11 @@ impl Station {
         self.clock.text(now)
     }
 
+    /// Lets its clock jump forward, or back. The central system's time sets it right again.
+    pub fn jump(&mut self, now: Instant, by: time::Duration) {
+        self.clock.jump(now, by);
+    }
+
     /// Whether it does this wrong.
     #[must_use]
     pub fn misbehaves(&self, misbehaviour: Misbehaviour) -> bool {

@@ -3,9 +3,9 @@
 
 mod evidence;
 mod fault;
-mod injection;
+pub(crate) mod injection;
 mod oracle;
-mod progress;
+pub(crate) mod progress;
 mod report;
 mod system;
 mod traffic;
@@ -60,7 +60,7 @@ pub async fn run(plan: Plan) -> Report {
     let OwnServers { broker, redis, directory } = servers;
     let system = Arc::new(System::start(broker, redis, addresses, directory.path()).await);
     let hosts = Arc::new(Hosts::start().await);
-    let progress = Progress::start(&plan);
+    let progress = Progress::start(plan.seed, plan.length, plan.progress);
     let mut background = JoinSet::new();
     background.spawn(flip_drivers(system.deployment.clone(), plan.seed));
     let watched = Arc::clone(&system);
@@ -69,7 +69,10 @@ pub async fn run(plan: Plan) -> Report {
     let duplicates = Duplicates::start(&system.deployment, &hosts, plan.seed).await;
     called_back_once_more(&system, hosts.healthy()).await;
 
-    let past = inject_all(&system, &plan, || progress.show(&load)).await;
+    let past = inject_all(&system, &plan, || {
+        progress.show(|| format!("{} requests accepted", load.accepted_so_far()));
+    })
+    .await;
     called_back_once_more(&system, hosts.healthy()).await;
     let (confirmed, published_twice) = duplicates.stop().await;
     let asked = load.stop().await;

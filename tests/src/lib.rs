@@ -9,6 +9,8 @@
 pub mod accounting;
 pub mod callback_host;
 pub mod chaos;
+pub mod charger_chaos;
+pub mod chargers;
 pub mod collector;
 pub mod deployment;
 pub mod event_stream;

@@ -35,6 +35,7 @@ mod system {
     mod celery_workers;
     mod chaos;
     mod charge_service;
+    mod charger_chaos;
     mod command_line;
     mod confirms;
     mod crashes;
@@ -66,6 +67,7 @@ mod system {
     mod ocpp_commands;
     mod ocpp_frames;
     mod ocpp_handshake;
+    mod ocpp_kill;
     mod ocpp_messages;
     mod ocpp_nodes;
     mod ocpp_outages;

@@ -44,7 +44,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
     },
-    /// Start everything in a temporary directory and show one request for each of the four decisions
+    /// Start everything in a temporary directory and show one request for each of the four decisions, and a charger
     #[command(after_help = "Example: voltgate demo")]
     Demo,
     /// Request a decision, and show what happens until it is called back

@@ -1,5 +1,7 @@
-//! `voltgate demo`: runs the whole system in a temporary directory, and sends one request for each of the four
-//! decisions.
+//! `voltgate demo`: runs the whole system in a temporary directory, sends one request for each of the four decisions, and
+//! lets a charger charge.
+
+mod charger;
 
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 use authorization::settings::BROKER_URL;
 use charging::settings::DATABASE_URL;
 use common::decision::Decision;
-use ocpp_gateway::settings::OCPP_PORT;
+use ocpp_gateway::settings::{OCPP_AUTHORIZE_TIMEOUT_SEC, OCPP_PORT};
 use platform_api::settings::PLATFORM_API_PORT;
 use public_api::settings::{AUTHORIZATION_TIMEOUT_SEC, PUBLIC_API_PORT};
 use serde_json::{Value, json};
@@ -43,6 +45,7 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         (&PUBLIC_API_PORT, "0".to_owned()),
         (&AUTHORIZATION_SERVICE_PORT, "0".to_owned()),
         (&AUTHORIZATION_TIMEOUT_SEC, "1".to_owned()),
+        (&OCPP_AUTHORIZE_TIMEOUT_SEC, "1".to_owned()),
         // Less than a second: acl-service closes connections at once when it is stopped.
         (&SHUTDOWN_GRACE_SEC, "0.9".to_owned()),
     ]);
@@ -54,9 +57,17 @@ pub(crate) async fn run(settings: &Settings) -> Result<(), Failure> {
         receiver: CallbackReceiver::start(Ipv4Addr::LOCALHOST.into())?,
         step: 0,
     };
+    let (db, gateway) = (system.db().clone(), system.gateway_address());
     let (shutdown, acl_stops) = (CancellationToken::new(), CancellationToken::new());
     let running = tokio::spawn(system.run_with_acl_until(shutdown.clone(), acl_stops.clone()));
     let shown = stage.show(started, acl_stops, directory.path()).await;
+    let shown = match shown {
+        Ok(()) => stage.charge(&db, gateway).await,
+        Err(failure) => Err(failure),
+    };
+    if shown.is_ok() {
+        conclude();
+    }
     shutdown.cancel();
     let stopped = running.await.map_err(Failure::broken)?;
     // Last, so that late callbacks are still answered.
@@ -82,8 +93,8 @@ impl Stage {
     ) -> Result<(), Failure> {
         println!("Voltgate: may this driver charge at this station?\n");
         let place = directory.display();
-        self.tell("start acl-service, worker and public-api in one process", started.elapsed());
-        self.note(&format!("no server needed: the queue and the store are SQLite files in {place}"));
+        self.tell("start all five services in one process", started.elapsed());
+        self.note(&format!("no server needed: queue, store and database are SQLite files in {place}"));
         self.admit().await?;
         self.ask("the driver who was admitted", ADMITTED, Decision::Allowed).await?;
         self.ask("a driver without an entry", STRANGER, Decision::NotAllowed).await?;
@@ -92,15 +103,7 @@ impl Stage {
         acl_stops.cancel();
         self.acl_is_gone().await;
         self.tell("stop acl-service, so that no access check can be answered", stopping.elapsed());
-        self.ask("the admitted driver again", ADMITTED, Decision::Unknown).await?;
-        let good = terminal::good();
-        println!("\n{good}All four decisions were made, recorded and called back.{good:#}");
-        let program = std::env::args().next().unwrap_or_else(|| "voltgate".to_owned());
-        println!("Next, run it yourself:\n");
-        println!("  {program} up &");
-        println!("  {program} acl allow {STATION} {ADMITTED}");
-        println!("  {program} authorize {STATION} {ADMITTED}");
-        Ok(())
+        self.ask("the admitted driver again", ADMITTED, Decision::Unknown).await
     }
 
     /// Waits until acl-service takes no more connections: it stops a moment after it was asked to.
@@ -157,6 +160,20 @@ impl Stage {
         let faint = terminal::faint();
         println!("      {faint}{text}{faint:#}");
     }
+}
+
+fn conclude() {
+    let good = terminal::good();
+    println!(
+        "\n{good}All four decisions were made, recorded and called back, and a charger has charged.{good:#}"
+    );
+    let program = std::env::args().next().unwrap_or_else(|| "voltgate".to_owned());
+    println!("Next, run it yourself:\n");
+    println!("  {program} up &");
+    println!("  {program} acl allow {STATION} {ADMITTED}");
+    println!("  {program} authorize {STATION} {ADMITTED}");
+    println!("  {program} charger adopt CP-1");
+    println!("  {program} simulate --charger CP-1");
 }
 
 fn milliseconds(took: Duration) -> String {

@@ -145,6 +145,15 @@ impl System {
         self.acl_address
     }
 
+    /// The address of ocpp-gateway.
+    pub(crate) fn gateway_address(&self) -> SocketAddr {
+        self.gateway.address()
+    }
+
+    pub(crate) fn db(&self) -> &Db {
+        &self.db
+    }
+
     /// Runs until `shutdown`, then stops in a request's order: no more requests are accepted, those in flight are
     /// decided, and only then does acl-service stop.
     ///

@@ -1,19 +1,21 @@
-//! `chaos [--seed N] [--seconds N] [--json]` runs the fault suite on private servers and prints what it found. It exits
-//! with 0 if nothing was violated.
+//! `chaos [--seed N] [--seconds N] [--chargers N] [--json]` runs the fault suite, or that of chargers, on private servers and
+//! prints what it found. It exits with 0 if nothing was violated.
 
+use std::fmt::Display;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::Parser;
+use serde_json::Value;
 use test_servers::packages;
-use tests::chaos::{Plan, run};
+use tests::{chaos, charger_chaos};
 use tokio::signal::unix::{SignalKind, signal};
 
 const VIOLATED: u8 = 1;
 const UNAVAILABLE: u8 = 69;
 const INTERRUPTED: u8 = 130;
 
-/// Injects faults from a seed under load, and accounts for every 202
+/// Injects faults from a seed under load, and accounts for every 202, or for every transaction of a charger
 #[derive(Parser)]
 struct Arguments {
     /// Repeats the faults and choices of an earlier run; random by default
@@ -25,6 +27,9 @@ struct Arguments {
     /// Approximate requests per second
     #[arg(long, default_value_t = 40)]
     rate: u32,
+    /// Lets this many chargers charge, instead of sending requests
+    #[arg(long, value_name = "COUNT")]
+    chargers: Option<u32>,
     /// Prints the result as JSON
     #[arg(long)]
     json: bool,
@@ -40,23 +45,41 @@ async fn main() -> ExitCode {
         eprintln!("chaos: {error:#}");
         return ExitCode::from(UNAVAILABLE);
     }
-    let plan = Plan {
-        seed: arguments.seed.unwrap_or_else(random_seed),
-        length: Duration::from_secs(arguments.seconds),
-        rate: arguments.rate,
-        progress: true,
-    };
-    let report = tokio::select! {
-        report = run(plan) => report,
+    tokio::select! {
+        code = run(&arguments) => code,
         // Every process that was started is killed with this one.
-        () = interrupted() => return ExitCode::from(INTERRUPTED),
-    };
+        () = interrupted() => ExitCode::from(INTERRUPTED),
+    }
+}
+
+async fn run(arguments: &Arguments) -> ExitCode {
+    let (seed, progress) = (arguments.seed.unwrap_or_else(random_seed), true);
+    let length = Duration::from_secs(arguments.seconds);
+    match arguments.chargers {
+        None => {
+            let plan = chaos::Plan { seed, length, rate: arguments.rate, progress };
+            let report = chaos::run(plan).await;
+            show(arguments, report.is_clean(), || report.to_json(), &report)
+        }
+        Some(chargers) => {
+            let report = charger_chaos::run(charger_chaos::Plan { seed, length, chargers, progress }).await;
+            show(arguments, report.is_clean(), || report.to_json(), &report)
+        }
+    }
+}
+
+fn show(
+    arguments: &Arguments,
+    is_clean: bool,
+    to_json: impl Fn() -> Value,
+    report: &dyn Display,
+) -> ExitCode {
     if arguments.json {
-        println!("{:#}", report.to_json());
+        println!("{:#}", to_json());
     } else {
         print!("{report}");
     }
-    if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) }
+    if is_clean { ExitCode::SUCCESS } else { ExitCode::from(VIOLATED) }
 }
 
 /// Short enough to be copied by hand.

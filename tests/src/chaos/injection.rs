@@ -100,7 +100,7 @@ async fn disturbed(system: &System, way: Way, trouble: Trouble, span: Duration) 
 }
 
 /// Runs on a blocking thread, because starting and killing a server blocks.
-async fn aside<S: Send + 'static>(server: &Arc<Mutex<S>>, act: fn(&mut S) -> Result<()>) {
+pub(crate) async fn aside<S: Send + 'static>(server: &Arc<Mutex<S>>, act: fn(&mut S) -> Result<()>) {
     let server = Arc::clone(server);
     let acting =
         tokio::task::spawn_blocking(move || act(&mut server.lock().unwrap_or_else(PoisonError::into_inner)));

@@ -4,15 +4,12 @@ use std::io::{IsTerminal, stderr};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::Plan;
-use crate::load::Load;
-
 /// How often to look.
-pub(super) const EVERY: Duration = Duration::from_secs(1);
+pub(crate) const EVERY: Duration = Duration::from_secs(1);
 const WITHOUT_TERMINAL_EVERY: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(crate) struct Progress {
     wanted: bool,
     terminal: bool,
     length: Duration,
@@ -21,20 +18,20 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn start(plan: &Plan) -> Self {
+    pub(crate) fn start(seed: u64, length: Duration, wanted: bool) -> Self {
         let progress = Self {
-            wanted: plan.progress,
+            wanted,
             terminal: stderr().is_terminal(),
-            length: plan.length,
+            length,
             began: Instant::now(),
             last: Mutex::new(None),
         };
-        progress.say(&format!("seed {}, {} s", plan.seed, plan.length.as_secs()));
+        progress.say(&format!("seed {seed}, {} s", length.as_secs()));
         progress
     }
 
-    /// Prints the progress if it is due.
-    pub(super) fn show(&self, load: &Load) {
+    /// Prints the time and this figure if it is due.
+    pub(crate) fn show(&self, figure: impl FnOnce() -> String) {
         let every = if self.terminal { EVERY } else { WITHOUT_TERMINAL_EVERY };
         let Ok(mut last) = self.last.lock() else { return };
         if !self.wanted || last.is_some_and(|last| last.elapsed() < every) {
@@ -42,12 +39,12 @@ impl Progress {
         }
         *last = Some(Instant::now());
         let (now, end) = (self.began.elapsed().as_secs(), self.length.as_secs());
-        let line = format!("{now} of {end} s, {} requests accepted", load.accepted_so_far());
+        let line = format!("{now} of {end} s, {}", figure());
         if self.terminal { eprint!("\r\x1b[2Kchaos: {line}") } else { eprintln!("chaos: {line}") }
     }
 
     /// Prints an event.
-    pub(super) fn say(&self, what: &str) {
+    pub(crate) fn say(&self, what: &str) {
         if self.wanted {
             let anew = if self.terminal { "\r\x1b[2K" } else { "" };
             eprintln!("{anew}chaos: {what}");

@@ -86,7 +86,7 @@ async fn a_new_user_may_use_localhost_and_a_second_process_is_refused() {
 }
 
 #[tokio::test]
-async fn the_demo_shows_all_four_decisions() {
+async fn the_demo_shows_all_four_decisions_and_a_charger_that_charges() {
     let output =
         tokio::process::Command::new(tests::process::program("voltgate")).arg("demo").output().await.unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
@@ -94,4 +94,12 @@ async fn the_demo_shows_all_four_decisions() {
     for decision in ["allowed", "not_allowed", "invalid", "unknown"] {
         assert!(text.contains(&format!("ms: {decision}\n")), "{decision} is missing in:\n{text}");
     }
+    let said =
+        [": BootNotification", ": Authorize", ": StartTransaction", "× MeterValues", ": StopTransaction"];
+    for message in said {
+        assert!(text.contains(message), "{message} is missing in:\n{text}");
+    }
+    let energy = text.lines().find_map(|line| line.trim().strip_prefix("on record: completed, "));
+    let energy = energy.and_then(|energy| energy.strip_suffix(" kWh")?.parse::<f64>().ok());
+    assert!(energy.is_some_and(|energy| energy >= 11.0), "{text}");
 }

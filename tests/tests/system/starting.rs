@@ -1,7 +1,11 @@
 //! A start that fails says why, and where it looked.
 
 use tests::deployment::Deployment;
+use tests::eventually;
+use tests::link::Link;
 use tests::process::Process;
+
+use super::accounts::new_database;
 
 #[tokio::test]
 async fn a_bad_setting_stops_the_start_with_code_64_and_its_name() {
@@ -147,4 +151,26 @@ async fn a_service_that_still_looks_for_its_dependencies_can_be_stopped() {
         process.logged("looking_for").await;
         assert_eq!(process.stop().await, Some(0), "{program}");
     }
+}
+
+#[tokio::test]
+async fn a_database_that_leaves_between_two_steps_of_a_start_is_waited_for() {
+    let deployment = Deployment::new().await.with("DATABASE_URL", new_database().await);
+    let deployment = deployment.with("STARTUP_TIMEOUT_SEC", 60);
+    let to_database = Link::to(&deployment.environment["DATABASE_URL"]).await;
+    let to_broker = Link::to(&deployment.environment["BROKER_URL"]).await;
+    let through = deployment.through("DATABASE_URL", &to_database).through("BROKER_URL", &to_broker);
+    to_broker.cut();
+    let mut platform = Process::start("platform-api", &[], &through.environment);
+    let logs = async |platform: &Process, what: &str| {
+        eventually(what, async || platform.log().contains(what).then_some(())).await;
+    };
+    // Its tables are up to date by then.
+    logs(&platform, "no connection to the broker").await;
+    to_database.cut();
+    to_broker.open();
+    logs(&platform, "the database cannot be reached yet").await;
+    to_database.open();
+    platform.logged("address").await;
+    assert_eq!(platform.stop().await, Some(0));
 }
