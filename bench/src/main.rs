@@ -117,6 +117,9 @@ enum Command {
         /// Number of rounds; the medians count
         #[arg(long, default_value_t = 3)]
         rounds: usize,
+        /// Measure PyPI ocpp too; it is slow
+        #[arg(long)]
+        python: bool,
         /// Directory for `ocpp.md` and `ocpp.json`
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
         results: PathBuf,
@@ -160,9 +163,9 @@ async fn measured(cli: Cli) -> Result<ExitCode> {
         return platform(size, results).await;
     }
     let servers = Servers::start()?;
-    if let Command::Ocpp { sockets, rate, sources, hold, soak, rounds, results } = cli.command {
+    if let Command::Ocpp { sockets, rate, sources, hold, soak, rounds, python, results } = cli.command {
         let seconds = cli.seconds;
-        let size = ocpp::Size { sockets, rate, sources, seconds, hold, soak, rounds };
+        let size = ocpp::Size { sockets, rate, sources, seconds, hold, soak, rounds, python };
         return chargers(servers, size, &effort, &results).await;
     }
     let faults = run(cli.command, &servers, &effort).await?;

@@ -56,6 +56,8 @@ pub struct Size {
     pub soak: f64,
     /// How often everything is measured.
     pub rounds: usize,
+    /// Whether PyPI ocpp is measured too.
+    pub python: bool,
 }
 
 impl Size {

@@ -14,6 +14,8 @@ pub enum Server {
     Ceiling,
     /// npm ocpp-rpc, strict.
     OcppRpc,
+    /// PyPI ocpp with websockets.
+    OcppPy,
 }
 
 /// What is measured under a load: the load, and the figure.
@@ -109,6 +111,7 @@ impl Server {
             Self::Voltgate => "ocpp-gateway",
             Self::Ceiling => "ceiling",
             Self::OcppRpc => "ocpp-rpc",
+            Self::OcppPy => "PyPI ocpp",
         }
     }
 }

@@ -38,7 +38,7 @@ impl OcppReport {
         let medians = |parts: &BTreeMap<String, Vec<f64>>| {
             parts.iter().map(|(part, values)| (part.clone(), median(values))).collect()
         };
-        let Size { sockets, rate, sources, seconds, hold, soak, rounds } = size;
+        let Size { sockets, rate, sources, seconds, hold, soak, rounds, python: _ } = size;
         Self {
             machine: machine.clone(),
             node: node_version(),
@@ -80,16 +80,19 @@ impl OcppReport {
             let (ratios, limits, verdict) = (ratios.join(", "), limits.join("; "), verdict.word());
             let _ = writeln!(text, "| {what} | {value} | {ratios} | {limits} | {verdict} |");
         }
-        let servers = [Server::Voltgate, Server::Ceiling, Server::OcppRpc];
+        let all = [Server::Voltgate, Server::Ceiling, Server::OcppRpc, Server::OcppPy];
+        let is_measured =
+            |server: &Server| self.figures.iter().any(|figure| figure.medians.contains_key(server));
+        let servers: Vec<Server> = all.into_iter().filter(is_measured).collect();
         text += "\n| load | figure |";
-        for server in servers {
+        for server in &servers {
             let _ = write!(text, " {} |", server.name());
         }
-        text += "\n| --- | --- | ---: | ---: | ---: |\n";
+        let _ = writeln!(text, "\n| --- | --- |{}", " ---: |".repeat(servers.len()));
         for Figure { load, what, medians, .. } in &self.figures {
             let _ = write!(text, "| {load} | {what} |");
-            for server in servers {
-                let _ = write!(text, " {} |", medians.get(&server).copied().map_or_else(String::new, shown));
+            for server in &servers {
+                let _ = write!(text, " {} |", medians.get(server).copied().map_or_else(String::new, shown));
             }
             text.push('\n');
         }

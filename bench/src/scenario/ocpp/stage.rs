@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use charging::Db;
 use load_generator::Drivers;
 use simulator::load::Target;
-use test_servers::{Postgres, free_port};
+use test_servers::{Postgres, free_port, python};
 use tokio::process::Command;
 
 use super::figures::{Book, CPU_OF_ALL, HTTP, Server};
@@ -22,6 +22,7 @@ use crate::system::voltgate::{Platform, beside_acl, platform_service, program};
 use crate::throughput::{Effort, full_load};
 
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ocpp-rpc");
+const PYTHON_PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ocpp-py/server.py");
 /// From one look at what is still worked on to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Less than this share of a core is idle.
@@ -37,6 +38,8 @@ pub(super) struct Stage {
     environment: Vec<(&'static str, String)>,
     /// The folder in which npm ocpp-rpc is installed.
     peer: Option<PathBuf>,
+    /// The interpreter that has PyPI ocpp, if it is to be measured.
+    python: Option<PathBuf>,
     postgres: Postgres,
     servers: Arc<Servers>,
 }
@@ -85,18 +88,23 @@ impl Stage {
                 None
             }
         };
+        let python = match size.python {
+            true => Some(tokio::task::spawn_blocking(python::environment).await??.python),
+            false => None,
+        };
         say(&format!("a network of {} chargers", size.sockets));
         let stations = seed::network(&db, PREFIX, size.sockets).await?;
         seed::network(&db, SIDE_PREFIX, SIDE).await?;
         let admitted = stations.get(..size.admitted()).context("too few stations")?;
         seed::tags(&db, &acl_url, admitted).await?;
-        Ok(Self { platform, acl, acl_url, db, environment, peer, postgres, servers })
+        Ok(Self { platform, acl, acl_url, db, environment, peer, python, postgres, servers })
     }
 
     /// The central systems that can be measured.
     pub(super) fn comparable(&self) -> Vec<Server> {
         let peer = self.peer.as_ref().map(|_| Server::OcppRpc);
-        [Some(Server::Voltgate), Some(Server::Ceiling), peer].into_iter().flatten().collect()
+        let python = self.python.as_ref().map(|_| Server::OcppPy);
+        [Some(Server::Voltgate), Some(Server::Ceiling), peer, python].into_iter().flatten().collect()
     }
 
     /// Starts a central system in a process of its own.
@@ -113,6 +121,10 @@ impl Stage {
             }
             Server::Ceiling => (program("ocpp-ceiling")?, vec![text.as_str()]),
             Server::OcppRpc => (PathBuf::from("node"), vec![&*script, text.as_str(), &*folder]),
+            Server::OcppPy => {
+                let python = self.python.clone().context("PyPI ocpp was not asked for")?;
+                (python, vec![PYTHON_PEER, text.as_str()])
+            }
         };
         let program = Program {
             name: server.name(),
