@@ -17,7 +17,7 @@ test: ## Run all tests against private RabbitMQ, Redis and PostgreSQL servers; i
 	cargo run --quiet --package test-servers --bin with-servers -- cargo test --workspace
 
 bench: ## Measure the release build, the bare broker and a Python system; BENCH=backlog, for instance, runs one part
-	CARGO_PROFILE_DIST_STRIP=none cargo build --profile dist -p public-api -p acl-service -p worker -p voltgate -p bench # `profile` needs the symbols
+	CARGO_PROFILE_DIST_STRIP=none cargo build --profile dist -p public-api -p acl-service -p worker -p platform-api -p ocpp-gateway -p voltgate -p bench # `profile` needs the symbols
 	$(TARGET)/dist/bench $(or $(BENCH),all)
 
 hot-pieces: ## Update the counts in bench/hot-pieces.json, after an intended increase or a new compiler

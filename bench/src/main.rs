@@ -9,6 +9,7 @@ use bench::bare;
 use bench::scenario::backlog::backlog;
 use bench::scenario::everything::{PREFETCH, everything};
 use bench::scenario::hosts::hosts;
+use bench::scenario::ocpp;
 use bench::scenario::platform::{self, Size};
 use bench::scenario::profile::profile;
 use bench::scenario::skeleton::skeleton;
@@ -96,6 +97,33 @@ enum Command {
         #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
         results: PathBuf,
     },
+    /// ocpp-gateway beside a ceiling with fixed answers and npm ocpp-rpc: sockets, calls, storms, sessions, commands
+    Ocpp {
+        /// Number of sockets
+        #[arg(long, default_value_t = 10_000)]
+        sockets: u32,
+        /// New sockets a second
+        #[arg(long, default_value_t = 1500.0)]
+        rate: f64,
+        /// Number of loopback addresses that they come from
+        #[arg(long, default_value_t = 4)]
+        sources: u8,
+        /// Seconds to hold the sockets
+        #[arg(long, default_value_t = 60.0)]
+        hold: f64,
+        /// Seconds of the soak
+        #[arg(long, default_value_t = 60.0)]
+        soak: f64,
+        /// Number of rounds; the medians count
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+        /// Measure PyPI ocpp too; it is slow
+        #[arg(long)]
+        python: bool,
+        /// Directory for `ocpp.md` and `ocpp.json`
+        #[arg(long, default_value = concat!(env!("CARGO_MANIFEST_DIR"), "/results"))]
+        results: PathBuf,
+    },
     /// Two workers compared with one, with access lists that answer late
     Workers,
     /// Memory of a worker that calls ten thousand hosts, compared with one host
@@ -135,6 +163,11 @@ async fn measured(cli: Cli) -> Result<ExitCode> {
         return platform(size, results).await;
     }
     let servers = Servers::start()?;
+    if let Command::Ocpp { sockets, rate, sources, hold, soak, rounds, python, results } = cli.command {
+        let seconds = cli.seconds;
+        let size = ocpp::Size { sockets, rate, sources, seconds, hold, soak, rounds, python };
+        return chargers(servers, size, &effort, &results).await;
+    }
     let faults = run(cli.command, &servers, &effort).await?;
     for fault in &faults {
         eprintln!("WORTH NOTHING: {fault}");
@@ -157,6 +190,17 @@ async fn platform(size: Size, results: &Path) -> Result<ExitCode> {
         eprintln!("NOT KEPT: {fault}");
     }
     Ok(if faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Measures ocpp-gateway. A missed target is no failure.
+async fn chargers(servers: Servers, size: ocpp::Size, effort: &Effort, results: &Path) -> Result<ExitCode> {
+    let report = ocpp::measure(servers, size, effort, |what| eprintln!("bench: {what}")).await?;
+    let text = report.markdown();
+    print!("{text}");
+    std::fs::create_dir_all(results)?;
+    std::fs::write(results.join("ocpp.md"), text)?;
+    std::fs::write(results.join("ocpp.json"), serde_json::to_string_pretty(&report)? + "\n")?;
+    Ok(if report.faults.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs a command; returns the faults.
@@ -218,8 +262,8 @@ async fn run(command: Command, servers: &Servers, effort: &Effort) -> Result<Vec
             std::fs::write(results.join("profile.md"), profile)?;
             Ok(Vec::new())
         }
-        // Measured without these servers.
-        Command::Platform { .. } => Ok(Vec::new()),
+        // Measured elsewhere.
+        Command::Platform { .. } | Command::Ocpp { .. } => Ok(Vec::new()),
         Command::Workers => {
             let (one, two) = (workers(servers, 1, effort).await?, workers(servers, 2, effort).await?);
             show_load(&one);

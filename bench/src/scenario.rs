@@ -3,6 +3,7 @@
 pub mod backlog;
 pub mod everything;
 pub mod hosts;
+pub mod ocpp;
 pub mod platform;
 pub mod profile;
 pub mod skeleton;

@@ -1,6 +1,6 @@
 //! The systems under test, each as the processes in which it is released.
 
-mod process;
+pub(crate) mod process;
 pub mod python;
 pub mod voltgate;
 
@@ -65,6 +65,6 @@ impl System {
     }
 }
 
-fn local(port: u16) -> String {
+pub(crate) fn local(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }

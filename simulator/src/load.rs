@@ -2,6 +2,7 @@
 
 pub mod calls;
 mod fleet;
+pub mod listen;
 pub mod open;
 mod process;
 pub mod report;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use url::Url;
 
+pub use self::fleet::Booted;
 use crate::link::Dial;
 
 /// Counts by kind.

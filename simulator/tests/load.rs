@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use simulator::charger::{Charger, Settings};
 use simulator::load::calls::{Action, Calls};
 use simulator::load::sessions::Script;
-use simulator::load::{Target, calls, open, sessions, storm};
+use simulator::load::{Booted, Target, calls, listen, open, sessions, storm};
 use simulator::misbehaviour::Misbehaviour;
 use simulator::station::Model;
 use tokio::net::{TcpListener, TcpStream};
@@ -25,6 +25,7 @@ struct Seen {
     starts: AtomicI64,
     pongs: AtomicU64,
     calls: Mutex<Vec<(String, Value)>>,
+    answers: Mutex<Vec<Value>>,
 }
 
 impl Seen {
@@ -50,7 +51,9 @@ async fn central_system() -> (Target, Arc<Seen>) {
 }
 
 async fn serve(stream: TcpStream, seen: Arc<Seen>) {
-    let accept = |_: &Request, mut response: Response| {
+    let mut asks = false;
+    let accept = |request: &Request, mut response: Response| {
+        asks = request.uri().path().contains("/ASKED-");
         response.headers_mut().insert("sec-websocket-protocol", "ocpp1.6".parse().unwrap());
         Ok(response)
     };
@@ -63,7 +66,10 @@ async fn serve(stream: TcpStream, seen: Arc<Seen>) {
             seen.pongs.fetch_add(1, Ordering::SeqCst);
         }
         let Message::Text(text) = message else { continue };
-        let (_, id, action, payload): (u8, String, String, Value) = serde_json::from_str(&text).unwrap();
+        let Ok((_, id, action, payload)) = serde_json::from_str::<(u8, String, String, Value)>(&text) else {
+            seen.answers.lock().unwrap().push(serde_json::from_str(&text).unwrap());
+            continue;
+        };
         let tag = json!({"status": "Accepted"});
         let answer = match action.as_str() {
             "BootNotification" => json!({"currentTime": now, "interval": 300, "status": "Accepted"}),
@@ -81,9 +87,16 @@ async fn serve(stream: TcpStream, seen: Arc<Seen>) {
             }
             _ => json!({}),
         };
+        let booted = action == "BootNotification";
         seen.calls.lock().unwrap().push((action, payload));
         if socket.send(Message::text(json!([3, id, answer]).to_string())).await.is_err() {
             return;
+        }
+        if booted && asks {
+            // The load client waits for the boots of all chargers first.
+            tokio::time::sleep(Duration::from_millis(300)).await;
+            let call = Message::text(r#"[2,"7","ClearCache",{}]"#);
+            let _ = socket.send(call).await;
         }
     }
 }
@@ -109,6 +122,17 @@ async fn calls_are_counted_in_both_loops() {
     let report = calls::run(&target, at_a_rate).await;
     assert!(report.is_good(), "{report}");
     assert!((80..=110).contains(&report.calls), "{report}");
+}
+
+#[tokio::test]
+async fn what_the_central_system_asks_is_noted_and_answered() {
+    let (mut target, seen) = central_system().await;
+    target.prefix = "ASKED-".to_owned();
+    let (report, asked) = listen::listen(Booted::open(&target).await, Duration::from_secs(2)).await;
+    assert!(report.is_good(), "{report}");
+    assert_eq!((asked.len(), asked[0].id.as_str()), (20, "7"));
+    let answers = seen.answers.lock().unwrap().clone();
+    assert_eq!((answers.len(), &answers[0]), (20, &json!([3, "7", {"status": "Accepted"}])));
 }
 
 #[tokio::test]

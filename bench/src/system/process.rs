@@ -14,24 +14,24 @@ const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// A process that is ready. It is killed with all processes that it started when it is dropped, and also if this
 /// process is killed.
 #[derive(Debug)]
-pub(super) struct Started {
-    pub(super) name: String,
-    pub(super) ready: Duration,
+pub(crate) struct Started {
+    pub(crate) name: String,
+    pub(crate) ready: Duration,
     process: Process,
 }
 
 /// The program to start.
-pub(super) struct Program<'a> {
-    pub(super) name: &'a str,
-    pub(super) path: &'a Path,
-    pub(super) arguments: &'a [&'a str],
-    pub(super) environment: &'a [(&'static str, String)],
+pub(crate) struct Program<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) path: &'a Path,
+    pub(crate) arguments: &'a [&'a str],
+    pub(crate) environment: &'a [(&'static str, String)],
     /// The directory for its log.
-    pub(super) directory: &'a Path,
+    pub(crate) directory: &'a Path,
 }
 
 /// How to tell that a process is ready.
-pub(super) enum Ready<'a> {
+pub(crate) enum Ready<'a> {
     /// This URL answers 200.
     Url(String),
     /// It has created this file.
@@ -40,7 +40,7 @@ pub(super) enum Ready<'a> {
 
 impl Started {
     /// Starts a program and waits until it is ready.
-    pub(super) async fn start(program: &Program<'_>, ready: &Ready<'_>) -> Result<Self> {
+    pub(crate) async fn start(program: &Program<'_>, ready: &Ready<'_>) -> Result<Self> {
         let Program { name, path, arguments, environment, directory } = program;
         let mut command = Process::command(path, &packages::search_path(), directory);
         command.args(*arguments).envs(environment.iter().map(|(name, value)| (name, value)));
@@ -59,7 +59,7 @@ impl Started {
         Ok(Self { name: (*name).to_owned(), ready: began.elapsed(), process })
     }
 
-    pub(super) fn id(&self) -> u32 {
+    pub(crate) fn id(&self) -> u32 {
         self.process.id()
     }
 }

@@ -55,6 +55,28 @@ pub async fn services(servers: &Servers, form: &Form) -> Result<System> {
     Ok(system)
 }
 
+/// Starts public-api and a worker beside an acl-service that runs. The environment is that of all of them.
+///
+/// # Errors
+/// Returns an error if one of them is not built or does not start.
+pub(crate) async fn beside_acl(
+    servers: &Servers,
+    environment: &[(&'static str, String)],
+    acl: &str,
+) -> Result<System> {
+    let (port, directory) = (free_port()?, servers.directory());
+    let mut system = System::at(local(port), acl.to_owned(), true);
+    system.environment = environment.to_vec();
+    system.environment.push(("PUBLIC_API_PORT", port.to_string()));
+    let path = program("public-api")?;
+    let environment = &system.environment;
+    let api = Program { name: "public-api", path: &path, arguments: &[], environment, directory };
+    let ready = Ready::Url(format!("{}/readyz", system.api));
+    system.processes.push(Started::start(&api, &ready).await?);
+    system.start_worker(servers).await?;
+    Ok(system)
+}
+
 /// Starts `voltgate up` with its queue and its store in this directory.
 ///
 /// # Errors
@@ -111,7 +133,7 @@ pub async fn platform(directory: &Path, database: Option<String>) -> Result<Plat
         ("PLATFORM_API_PORT", port.to_string()),
         ("API_KEY_BOOTSTRAP", key.clone()),
     ];
-    let (path, url) = (program("voltgate")?, local(port));
+    let path = program("voltgate")?;
     let program = Program {
         name: "voltgate up",
         path: &path,
@@ -119,12 +141,34 @@ pub async fn platform(directory: &Path, database: Option<String>) -> Result<Plat
         environment: &environment,
         directory,
     };
-    let process = Started::start(&program, &Ready::Url(format!("{url}/readyz"))).await?;
-    let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
-    Ok(Platform { url, key, environment, http, process })
+    Platform::start(&program, local(port), key).await
+}
+
+/// Starts platform-api alone; the environment names its port and its servers.
+///
+/// # Errors
+/// Returns an error if it is not built or does not start.
+pub(crate) async fn platform_service(
+    directory: &Path,
+    environment: &[(&'static str, String)],
+) -> Result<Platform> {
+    let port = environment.iter().find(|(name, _)| *name == "PLATFORM_API_PORT");
+    let port = port.context("the port of platform-api is not set")?.1.parse()?;
+    let key = ApiKey::generate()?.reveal();
+    let environment = [environment, &[("API_KEY_BOOTSTRAP", key.clone())]].concat();
+    let path = program("platform-api")?;
+    let program =
+        Program { name: "platform-api", path: &path, arguments: &[], environment: &environment, directory };
+    Platform::start(&program, local(port), key).await
 }
 
 impl Platform {
+    async fn start(program: &Program<'_>, url: String, key: String) -> Result<Self> {
+        let process = Started::start(program, &Ready::Url(format!("{url}/readyz"))).await?;
+        let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30)).build()?;
+        Ok(Self { url, key, environment: program.environment.to_vec(), http, process })
+    }
+
     /// The host and the port of platform-api.
     pub(crate) fn authority(&self) -> &str {
         self.url.trim_start_matches("http://")

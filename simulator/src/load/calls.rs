@@ -9,7 +9,7 @@ use super::process::Usage;
 use super::report::{Latency, Report};
 pub use super::socket::Action;
 use super::socket::Socket;
-use super::{Counts, Target, fleet};
+use super::{Booted, Counts, Target};
 use crate::clock::Clock;
 
 /// What is called.
@@ -32,11 +32,15 @@ struct Done {
     violations: Counts,
 }
 
-/// Opens the sockets, then calls. Latencies count from when a call was due, so that a server that stalls is not
-/// forgiven the calls that it delayed.
+/// Opens the sockets, then calls.
 pub async fn run(target: &Target, calls: Calls) -> Report {
-    let mut report = Report::default();
-    let opened = fleet::open(target, &mut report, "handshake + boot").await;
+    call_all(Booted::open(target).await, calls).await
+}
+
+/// Calls on sockets that are open, and closes them. Latencies count from when a call was due, so that a server that stalls is
+/// not forgiven the calls that it delayed.
+pub async fn call_all(chargers: Booted, calls: Calls) -> Report {
+    let Booted { target, fleet: opened, mut report, .. } = chargers;
     let sockets = opened.sockets.len() as u32;
     let before = Usage::of(target.pid);
     let began = Instant::now();

@@ -6,6 +6,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::Target;
+use super::process::Usage;
 use super::report::{Latency, Report};
 use super::socket::Socket;
 
@@ -14,6 +15,28 @@ pub(super) struct Fleet {
     pub(super) sockets: Vec<(u32, Socket)>,
     /// From the first that was due to the last answered boot.
     pub(super) took: Duration,
+}
+
+/// Chargers that have booted and wait. What they do next is measured apart from their boots.
+pub struct Booted {
+    pub(super) target: Target,
+    pub(super) fleet: Fleet,
+    pub(super) report: Report,
+    /// The process of the central system, before the first socket.
+    pub(super) before: Option<Usage>,
+    /// The same after the last boot.
+    pub(super) after: Option<Usage>,
+}
+
+impl Booted {
+    /// Opens and boots all chargers at the target's rate.
+    pub async fn open(target: &Target) -> Self {
+        let mut report = Report::default();
+        let before = Usage::of(target.pid);
+        let fleet = open(target, &mut report, "handshake + boot").await;
+        let after = Usage::of(target.pid);
+        Self { target: target.clone(), fleet, report, before, after }
+    }
 }
 
 /// Opens and boots all chargers. Latencies count from when a socket was due.

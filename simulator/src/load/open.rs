@@ -7,19 +7,21 @@ use tokio::time::{Instant, sleep};
 
 use super::process::Usage;
 use super::report::{Latency, Report};
-use super::{Target, fleet};
+use super::{Booted, Target};
 
 /// Memory is read this long after the last boot.
 const SETTLE: Duration = Duration::from_secs(2);
 
 /// Opens the sockets, holds them, asks each for a Heartbeat, and closes them.
 pub async fn run(target: &Target, hold: Duration) -> Report {
-    let mut report = Report::default();
-    let before = Usage::of(target.pid);
-    let opened = fleet::open(target, &mut report, "handshake + boot").await;
+    self::hold(Booted::open(target).await, hold).await
+}
+
+/// Holds sockets that are open, asks each for a Heartbeat, and closes them.
+pub async fn hold(chargers: Booted, hold: Duration) -> Report {
+    let Booted { target, fleet: opened, mut report, before, after: booted } = chargers;
     report.calls = report.sockets;
     report.took(opened.took);
-    let booted = Usage::of(target.pid);
     let end = Instant::now() + hold.max(SETTLE);
     let mut holding = JoinSet::new();
     for (_, mut socket) in opened.sockets {

@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_tungstenite::tungstenite::Message as WebSocketMessage;
 
+use super::listen::Asked;
 use crate::event::Event;
 use crate::frame::{self, Frame};
 use crate::link::{Dial, Link, LinkError};
@@ -47,6 +48,8 @@ pub(super) struct Socket {
     calls: u64,
     /// Made when the central system asks something.
     station: Option<Box<Station>>,
+    /// What the central system has asked, if that is of interest.
+    pub(super) asked: Option<Vec<Asked>>,
     pub(super) violations: BTreeMap<String, u64>,
 }
 
@@ -55,7 +58,8 @@ impl Socket {
     pub(super) async fn open(dial: &Dial) -> Result<Self, Failure> {
         let link = dial.connect().await?;
         let name = dial.charger.clone();
-        let mut socket = Self { link, name, calls: 0, station: None, violations: BTreeMap::new() };
+        let mut socket =
+            Self { link, name, calls: 0, station: None, asked: None, violations: BTreeMap::new() };
         let boot = Message::BootNotification {
             charge_point_model: "Load".to_owned(),
             charge_point_serial_number: socket.name.chars().take(25).collect(),
@@ -119,6 +123,9 @@ impl Socket {
 
     async fn answer(&mut self, id: &str, action: &str, payload: &serde_json::Value) -> Result<(), Failure> {
         let now = Instant::now();
+        if let Some(asked) = &mut self.asked {
+            asked.push(Asked { id: id.to_owned(), at: now });
+        }
         let name = &self.name;
         let station = self.station.get_or_insert_with(|| Box::new(Station::new(name, Model::default(), now)));
         let answer = station.answer(action, payload, now);
