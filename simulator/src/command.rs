@@ -13,6 +13,7 @@ use url::Url;
 
 use crate::charger::Settings;
 use crate::event::Journal;
+use crate::link::tls::{self, TlsError, TlsFiles};
 use crate::load::calls::{Action, Calls};
 use crate::load::report::Report;
 use crate::load::sessions::Script;
@@ -43,6 +44,15 @@ pub struct SimulateArgs {
     /// The file with that password, in bytes; a line end counts
     #[arg(long, value_name = "FILE", conflicts_with = "password", global = true)]
     password_file: Option<PathBuf>,
+    /// The authorities to trust over wss://, as PEM; those of this machine unless given
+    #[arg(long, value_name = "FILE", global = true)]
+    ca_file: Option<PathBuf>,
+    /// The certificate of the charger with its chain, as PEM, for security profile 3
+    #[arg(long, value_name = "FILE", requires = "key_file", global = true)]
+    cert_file: Option<PathBuf>,
+    /// The private key of that certificate, as PEM
+    #[arg(long, value_name = "FILE", requires = "cert_file", global = true)]
+    key_file: Option<PathBuf>,
     /// How many loopback addresses to connect from, beginning with 127.0.0.2
     #[arg(long, default_value_t = 0, global = true, value_parser = clap::value_parser!(u8).range(..=200))]
     sources: u8,
@@ -134,6 +144,9 @@ pub enum SimulateError {
         /// The cause.
         error: io::Error,
     },
+    /// The certificates cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The terminal failed.
     #[error("the terminal: {0}")]
     Terminal(#[source] io::Error),
@@ -212,12 +225,20 @@ impl SimulateArgs {
             Some(path) => Some(read(path)?),
             None => self.password.clone().map(String::into_bytes),
         };
+        let tls = match self.url.scheme() {
+            "wss" => {
+                let identity = self.cert_file.as_deref().zip(self.key_file.as_deref());
+                Some(tls::client(TlsFiles { authorities: self.ca_file.as_deref(), identity })?)
+            }
+            _ => None,
+        };
         Ok(Target {
             url: self.url.clone(),
             prefix: self.charger.clone(),
             chargers: self.chargers.unwrap_or(100),
             sources: self.sources,
             password,
+            tls,
             rate: Some(self.rate),
             tag: self.tag.clone(),
             pid: self.pid,

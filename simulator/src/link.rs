@@ -1,5 +1,6 @@
 //! The connection of one charger: TCP from a chosen address, TLS where the URL says so, the WebSocket's handshake.
 
+pub mod tls;
 mod wire;
 
 use std::net::{IpAddr, SocketAddr};
@@ -10,9 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::ClientConfig;
-use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::ServerName;
-use rustls_platform_verifier::BuilderVerifierExt;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio_rustls::TlsConnector;
 use tokio_tungstenite::WebSocketStream;
@@ -22,6 +21,7 @@ use tokio_tungstenite::tungstenite::http::Uri;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use url::Url;
 
+use self::tls::{TlsError, TlsFiles};
 pub use self::wire::Wire;
 
 /// The subprotocol of OCPP 1.6J.
@@ -47,6 +47,8 @@ pub struct Dial {
     pub password: Option<Vec<u8>>,
     /// The own address to connect from.
     pub source: Option<IpAddr>,
+    /// For `wss://`; without it, the authorities of this machine are trusted.
+    pub tls: Option<Arc<ClientConfig>>,
 }
 
 /// Why there is no connection.
@@ -59,8 +61,8 @@ pub enum LinkError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     /// The certificates that this machine trusts cannot be used.
-    #[error("TLS: {0}")]
-    Tls(#[from] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// The server refused the upgrade.
     #[error("refused with {status}{}", if body.is_empty() { String::new() } else { format!(": {body}") })]
     Refused {
@@ -111,7 +113,7 @@ impl Dial {
         };
         let port = self.url.port().unwrap_or(if tls { 443 } else { 80 });
         let tcp = self.tcp(host.trim_matches(['[', ']']), port).await?;
-        let wire = if tls { encrypted(tcp, host).await? } else { Wire::plain(tcp) };
+        let wire = if tls { self.encrypted(tcp, host).await? } else { Wire::plain(tcp) };
         let config = WebSocketConfig::default()
             .read_buffer_size(BUFFER)
             .write_buffer_size(BUFFER)
@@ -145,6 +147,16 @@ impl Dial {
         Some(request)
     }
 
+    async fn encrypted(&self, tcp: TcpStream, host: &str) -> Result<Wire, LinkError> {
+        let config = match &self.tls {
+            Some(config) => Arc::clone(config),
+            None => tls::client(TlsFiles::default())?,
+        };
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
+        let name = name.map_err(|_| LinkError::Url(host.to_owned()))?;
+        Ok(Wire::encrypted(TlsConnector::from(config).connect(name, tcp).await?))
+    }
+
     async fn tcp(&self, host: &str, port: u16) -> std::io::Result<TcpStream> {
         let mut last = std::io::Error::new(std::io::ErrorKind::NotFound, "the host has no address");
         for address in tokio::net::lookup_host((host, port)).await? {
@@ -168,15 +180,6 @@ impl Dial {
     }
 }
 
-async fn encrypted(tcp: TcpStream, host: &str) -> Result<Wire, LinkError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
-    let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = config.with_platform_verifier()?.with_no_client_auth();
-    let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned());
-    let name = name.map_err(|_| LinkError::Url(host.to_owned()))?;
-    Ok(Wire::encrypted(TlsConnector::from(Arc::new(config)).connect(name, tcp).await?))
-}
-
 #[cfg(test)]
 mod tests {
     use tokio_tungstenite::tungstenite::client::IntoClientRequest;
@@ -190,6 +193,7 @@ mod tests {
             charger: "CP 1/ä-2".to_owned(),
             password: Some(vec![0xff, 0x00]),
             source: None,
+            tls: None,
         };
         let request = dial.request().unwrap().into_client_request().unwrap();
         assert_eq!(request.uri().path(), "/ocpp/CP%201%2F%C3%A4-2");

@@ -12,8 +12,10 @@ pub mod storm;
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::ClientConfig;
 use url::Url;
 
 pub use self::fleet::Booted;
@@ -35,6 +37,8 @@ pub struct Target {
     pub sources: u8,
     /// The password that all of them have.
     pub password: Option<Vec<u8>>,
+    /// For `wss://`; without it, the authorities of this machine are trusted.
+    pub tls: Option<Arc<ClientConfig>>,
     /// New sockets a second; `None` opens all of them at once.
     pub rate: Option<f64>,
     /// The tag of their drivers.
@@ -52,7 +56,8 @@ impl Target {
             IpAddr::V4(Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 0, 0, 0)) + last))
         });
         let charger = format!("{}{}", self.prefix, index + 1);
-        Dial { url: self.url.clone(), charger, password: self.password.clone(), source }
+        let (url, password, tls) = (self.url.clone(), self.password.clone(), self.tls.clone());
+        Dial { url, charger, password, source, tls }
     }
 
     /// When a charger is due to connect, from the beginning.
@@ -73,6 +78,7 @@ mod tests {
             chargers: 10,
             sources: 4,
             password: None,
+            tls: None,
             rate: Some(2.0),
             tag: "TAG".to_owned(),
             pid: None,

@@ -47,7 +47,7 @@ async fn central_system() -> (Target, Arc<Seen>) {
     });
     let (prefix, tag) = ("LOAD-".to_owned(), "TAG".to_owned());
     let (password, rate, pid) = (None, Some(1000.0), Some(std::process::id()));
-    (Target { url, prefix, chargers: 20, sources: 4, password, rate, tag, pid }, seen)
+    (Target { url, prefix, chargers: 20, sources: 4, password, tls: None, rate, tag, pid }, seen)
 }
 
 async fn serve(stream: TcpStream, seen: Arc<Seen>) {

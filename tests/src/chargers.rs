@@ -43,7 +43,7 @@ impl Noted {
     /// The settings of a charger that keeps trying, fast.
     pub fn settings(url: &str, name: &str, seed: u64) -> Settings {
         let url = format!("{url}/ocpp").parse().expect("the URL of a gateway");
-        let dial = Dial { url, charger: name.to_owned(), password: None, source: None };
+        let dial = Dial { url, charger: name.to_owned(), password: None, source: None, tls: None };
         let model = Model { seed, speed: 3600, ..Model::default() };
         Settings {
             model,

@@ -72,7 +72,7 @@ impl CentralSystem {
     fn charger(&self, configuration: &[(&'static str, &str)]) -> Charger {
         let url = format!("ws://127.0.0.1:{}/ocpp", self.port).parse().unwrap();
         let mut settings =
-            Settings::new(Dial { url, charger: "CP-1".to_owned(), password: None, source: None });
+            Settings::new(Dial { url, charger: "CP-1".to_owned(), password: None, source: None, tls: None });
         settings.backoff = Duration::from_millis(50);
         settings.configuration =
             configuration.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();

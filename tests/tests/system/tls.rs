@@ -1,5 +1,6 @@
 //! Every listener over TLS, with a private certificate authority.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use charging::DbError;
@@ -228,7 +229,7 @@ async fn a_charger_that_asks_for_a_certificate_connects_with_it() {
         ("TLS_CA_FILE", &authority),
     ])
     .await;
-    let (station, mut socket) = gateway.booted("CP-3").await;
+    let (station, mut socket) = gateway.booted("CP-1").await;
     let (mut params, key) = (CertificateParams::new([]).unwrap(), KeyPair::generate().unwrap());
     params.distinguished_name = DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, "serial number 17");
@@ -244,6 +245,18 @@ async fn a_charger_that_asks_for_a_certificate_connects_with_it() {
     let profile_3 = ChargerTerms { security_profile: 3, ..ChargerTerms::default() };
     gateway.set_terms(station, profile_3).await;
     let chain = signed[3]["certificateChain"].as_str().unwrap();
+    let (own, its_key) = (file("own.pem"), file("own-key.pem"));
+    std::fs::write(&own, chain).unwrap();
+    std::fs::write(&its_key, key.serialize_pem()).unwrap();
     let identity = Identity::from_pem(format!("{}{chain}", key.serialize_pem()).as_bytes()).unwrap();
-    assert_eq!(handshake(&pki, port, "CP-3", Some(identity), None).await, 101);
+    assert_eq!(handshake(&pki, port, "CP-1", Some(identity), None).await, 101);
+    // The simulator's load begins with the charger of this name.
+    let url = format!("wss://127.0.0.1:{port}/ocpp");
+    let load = ["simulate", "open", "--n", "1", "--hold", "0.1", "--url", &url, "--ca-file", &authority];
+    let run =
+        async |more: &[&str]| Process::run("voltgate", &[&load[..], more].concat(), &BTreeMap::new()).await;
+    let (code, out, err) = run(&["--cert-file", &own, "--key-file", &its_key]).await;
+    assert_eq!(code, Some(0), "{out}{err}");
+    let (code, out, _) = run(&[]).await;
+    assert!(code == Some(1) && out.contains("refused 401"), "{out}");
 }

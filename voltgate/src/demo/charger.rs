@@ -102,7 +102,7 @@ impl Simulated {
     fn start(gateway: SocketAddr) -> Result<Self, Failure> {
         let url = format!("ws://{gateway}/ocpp").parse().map_err(Failure::broken)?;
         let mut settings =
-            Settings::new(Dial { url, charger: CHARGER.to_owned(), password: None, source: None });
+            Settings::new(Dial { url, charger: CHARGER.to_owned(), password: None, source: None, tls: None });
         settings.model.speed = SPEED;
         settings.configuration = vec![("MeterValueSampleInterval", SAMPLE_SECS.to_string())];
         let (observer, events) = mpsc::channel(EVENTS);

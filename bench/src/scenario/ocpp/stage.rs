@@ -213,6 +213,7 @@ impl Central {
             chargers,
             sources: size.sources,
             password: None,
+            tls: None,
             rate: Some(size.rate),
             tag: tag.to_owned(),
             pid: Some(self.id()),
