@@ -68,6 +68,7 @@ mod system {
     mod ocpp_handshake;
     mod ocpp_messages;
     mod ocpp_nodes;
+    mod ocpp_npm;
     mod ocpp_outages;
     mod ocpp_transactions;
     mod openapi;
