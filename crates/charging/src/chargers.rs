@@ -9,6 +9,7 @@ pub mod inbox;
 pub mod messages;
 pub mod nodes;
 pub mod security_events;
+pub mod sweeper;
 
 use std::collections::BTreeMap;
 
