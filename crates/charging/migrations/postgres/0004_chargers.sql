@@ -121,6 +121,9 @@ CREATE TABLE sessions (
     stop_id_tag text,
     -- What the start was answered; null while it is decided.
     answer text,
+    -- The rest of that answer, for the same start when it comes again.
+    answer_expires_at timestamptz,
+    answer_parent text,
     -- Whether the charger has used the number, so that it is known to have the answer.
     confirmed boolean NOT NULL,
     reservation_number bigint,

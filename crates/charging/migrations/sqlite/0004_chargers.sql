@@ -121,6 +121,9 @@ CREATE TABLE sessions (
     stop_id_tag TEXT,
     -- What the start was answered; null while it is decided.
     answer TEXT,
+    -- The rest of that answer, for the same start when it comes again.
+    answer_expires_at INTEGER,
+    answer_parent TEXT,
     -- Whether the charger has used the number, so that it is known to have the answer.
     confirmed INTEGER NOT NULL,
     reservation_number INTEGER,
