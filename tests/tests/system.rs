@@ -66,11 +66,13 @@ mod system {
     mod ocpp_commands;
     mod ocpp_frames;
     mod ocpp_handshake;
+    mod ocpp_live;
     mod ocpp_messages;
     mod ocpp_nodes;
     mod ocpp_npm;
     mod ocpp_outages;
     mod ocpp_transactions;
+    mod ocpp_waiting;
     mod openapi;
     mod places;
     mod platform_access;
