@@ -2,10 +2,10 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use authorization::AclClient;
 use charging::Db;
+use charging::chargers::sweeper;
 use http_server::server::Bound;
 use service_runtime::exit::Failure;
 use service_runtime::metrics::Exposition;
@@ -32,7 +32,8 @@ pub struct App {
     node: Node,
     orders: Orders,
     frames: Frames,
-    grace: Duration,
+    /// Cancelled when decisions need no longer be recorded.
+    given_up: CancellationToken,
 }
 
 impl App {
@@ -49,22 +50,22 @@ impl App {
         ocpp.max_sockets = open_files::raise(ocpp.max_sockets);
         let (writer, orders) = Writer::new(if matches!(db, Db::Lite(_)) { 1 } else { WRITERS });
         let (log, frames) = MessageLog::new(ocpp.keeps_messages);
-        let stopping = CancellationToken::new();
+        let given_up = CancellationToken::new();
         let authorizer = Authorizer::new(
             Tags::new(db.clone()),
             store.clone(),
             acl,
             ocpp.authorize_limit,
             ocpp.token_prefix.clone(),
-            stopping.clone(),
+            given_up.clone(),
         );
         let bound = Bound::to(config.bind, config.port)?.guarded(&config.server, Arc::clone(store.keys()));
         let bound = bound.beside_tls(&config.server, config.tls_port, &config.clients)?;
         let vendors = Vendors::new(ocpp.handlers.clone(), config.acl_access.authorities.as_deref());
         let vendors =
             vendors.map_err(|error| Failure::broken(format!("the client for data of vendors: {error}")))?;
-        let node = Node::new(ocpp, db, (writer, log, authorizer, vendors), stopping);
-        Ok(Self { bound, node, orders, frames, grace: config.grace })
+        let node = Node::new(ocpp, db, (writer, log, authorizer, vendors), config.grace);
+        Ok(Self { bound, node, orders, frames, given_up })
     }
 
     /// Adds `GET /metrics`.
@@ -93,8 +94,9 @@ impl App {
     /// # Errors
     /// Returns an error if the server broke.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), Failure> {
-        let Self { bound, node, orders, frames, grace } = self;
+        let Self { bound, node, orders, frames, given_up } = self;
         let node = Arc::new(node);
+        let grace = node.grace;
         let db = node.db.clone();
         let done = CancellationToken::new();
         let sockets = Arc::clone(&node);
@@ -116,6 +118,7 @@ impl App {
                     "some chargers' messages could not be finished in time; the chargers repeat them"
                 );
             }
+            given_up.cancel();
             if tokio::time::timeout(grace, node.authorizer.finish()).await.is_err() {
                 tracing::warn!("some decisions could not be recorded in time");
             }
@@ -126,7 +129,8 @@ impl App {
         let working = async {
             let keeping = Box::pin(node.keep_lease(done.clone()));
             let hearing = Box::pin(feed::hear(Arc::clone(&node), done.clone()));
-            let (served, (), ()) = tokio::join!(serving, keeping, hearing);
+            let sweeping = Box::pin(sweeper::run(&node.db, done.clone()));
+            let (served, (), (), ()) = tokio::join!(serving, keeping, hearing, sweeping);
             node.end_lease().await;
             written.cancel();
             served

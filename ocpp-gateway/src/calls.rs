@@ -189,13 +189,21 @@ async fn started(
     Outcome::Deciding(Box::pin(async move {
         let id_tag_info = match (session.answer.as_deref(), start.id_tag) {
             // The repeat of a start that was accepted is accepted: another answer would stop the vehicle (MicroOcpp#237).
-            (Some("Accepted"), _) => plain(AuthorizationStatus::Accepted),
+            (Some("Accepted"), _) => IdTagInfo {
+                expiry_date: session.answer_expires_at.map(stamp),
+                parent_id_tag: session.answer_parent,
+                status: AuthorizationStatus::Accepted,
+            },
             (_, Some(tag)) if start.faults.is_empty() => {
                 node.authorizer.info(charger.station, &tag, Purpose::Start).await
             }
             _ => plain(AuthorizationStatus::Invalid),
         };
-        let answer = id_tag_info.status.as_str();
+        let answer = charging::sessions::StartAnswer {
+            status: id_tag_info.status.as_str().to_owned(),
+            expires_at: id_tag_info.expiry_date.map(|at| At::from_millis(at.millis())),
+            parent: id_tag_info.parent_id_tag.clone(),
+        };
         node.writer.note(charger.station, Report::Answered { session: session.id, answer });
         let transaction_id = i32::try_from(session.number).unwrap_or(i32::MAX);
         frame::result(&id, &StartAnswer { id_tag_info, transaction_id })

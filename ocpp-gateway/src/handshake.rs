@@ -75,8 +75,10 @@ async fn shake(node: &Arc<Node>, request: &HttpRequest, payload: Payload) -> Res
     let came_with = authenticate(node, name.as_str(), &known, request)?;
     let subprotocol = subprotocol(&known, request)?;
     // It refuses a request that is no handshake.
-    let (mut response, session, frames) = actix_ws::handle(request, payload)
-        .map_err(|error| refused("malformed", Problem::invalid("upgrade", error.to_string())))?;
+    let malformed =
+        |error: actix_web::Error| refused("malformed", Problem::invalid("upgrade", error.to_string()));
+    let (payload, held) = node.large_frames.limit(request, payload).await.map_err(malformed)?;
+    let (mut response, session, frames) = actix_ws::handle(request, payload).map_err(malformed)?;
     let (station, id) = (known.station_id, node.id);
     let begun = async |tx: &mut Tx| connections::begin(tx, station, id, SUBPROTOCOL, came_with).await;
     let epoch = node.db.write(begun).await.map_err(|error| away(&error))?;
@@ -100,7 +102,7 @@ async fn shake(node: &Arc<Node>, request: &HttpRequest, payload: Payload) -> Res
     };
     let max_frame = node.config.max_frame;
     let frames = frames.max_frame_size(max_frame).aggregate_continuations().max_continuation_size(max_frame);
-    let socket = Socket::new(Arc::clone(node), charger, epoch, session, place);
+    let socket = Socket::new(Arc::clone(node), charger, epoch, session, place, held);
     rt::spawn(node.tasks.track_future(socket.serve(frames)));
     Ok(response)
 }
@@ -175,11 +177,16 @@ fn offered(request: &HttpRequest) -> Vec<String> {
     names.map(cut).take(10).collect()
 }
 
+/// Notes an attempt, unless too many have come from its address.
 async fn note_unknown(node: &Node, name: &str, request: &HttpRequest) {
+    let address = caller(request).address;
+    if address.is_some_and(|address| node.unknown.of_address(address).take().refused_for.is_some()) {
+        return;
+    }
     let user_agent = request.headers().get(USER_AGENT).and_then(|header| header.to_str().ok());
     let attempt = Attempt {
         name: name.to_owned(),
-        address: caller(request).address.map(|address| address.to_string()),
+        address: address.map(|address| address.to_string()),
         user_agent: user_agent.map(cut),
         subprotocols: offered(request).join(", "),
     };

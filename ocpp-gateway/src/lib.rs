@@ -12,6 +12,7 @@ mod commands;
 pub mod config;
 mod feed;
 mod handshake;
+mod large_frames;
 mod masking;
 mod measurements;
 mod message_log;

@@ -7,7 +7,7 @@ service_runtime::metrics! {
         ["accepted", "malformed", "unknown", "disabled", "credentials", "subprotocol", "full", "unavailable"],
         "Handshakes of chargers, by result";
     DISCONNECTS = "voltgate_ocpp_disconnects_total", Counter, ["reason"],
-        ["closed", "lost", "silent", "superseded", "slow", "nonsense", "too_large", "not_text", "stopping", "removed"],
+        ["closed", "lost", "silent", "superseded", "slow", "nonsense", "too_large", "no_room", "not_text", "stopping", "removed"],
         "Connections of chargers that ended, by reason";
     CALLS = "voltgate_ocpp_calls_total", Counter, ["action", "result"], [],
         "Calls of chargers, by action and result: answered, refused, repeated, or unanswered because the database is away";

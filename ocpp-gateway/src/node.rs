@@ -1,9 +1,11 @@
 //! What the sockets of one process share, and the lease of the process in the database.
 
-use std::time::Duration;
+use std::num::NonZeroU32;
+use std::time::{Duration, Instant};
 
-use charging::chargers::nodes;
-use charging::{Db, chargers};
+use charging::chargers::{connections, nodes};
+use charging::{Db, DbError, Tx};
+use http_server::rate_limit::{Buckets, Rate};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -11,6 +13,7 @@ use uuid::Uuid;
 
 use crate::authorize::Authorizer;
 use crate::config::OcppConfig;
+use crate::large_frames::LargeFrames;
 use crate::message_log::MessageLog;
 use crate::sockets::Sockets;
 use crate::vendors::Vendors;
@@ -18,12 +21,15 @@ use crate::writer::Writer;
 
 /// How many handshakes look up their charger at once. The others wait in the order in which they came.
 const HANDSHAKES_AT_ONCE: usize = 4;
-const RENEW_EVERY: Duration = Duration::from_secs(5);
-const SWEPT_AT_ONCE: i64 = 50;
-/// How long a command without a wait may stay unsent.
-const UNSENT_FOR: Duration = Duration::from_secs(5);
-/// The longest limit of a command, and a little more.
-const UNANSWERED_FOR: Duration = Duration::from_secs(310);
+/// How many attempts of unknown chargers from one address are noted in a minute. A charger comes again every minute or so and
+/// is then among the newest, so the names of others do not drive it out of the inbox.
+const UNKNOWN_A_MINUTE: NonZeroU32 = NonZeroU32::new(60).unwrap();
+/// Chargers leave a node that stops within this part of its grace; the rest is for what they have said last.
+const LEAVING: f64 = 0.75;
+/// The least time between two that leave, on average, unless the grace is too short for all: they come to other nodes.
+const APART: Duration = Duration::from_millis(100);
+/// How many chargers are reclaimed in one transaction.
+const RECLAIMED_AT_ONCE: usize = 50;
 
 /// What the sockets of this process share.
 pub(crate) struct Node {
@@ -36,10 +42,15 @@ pub(crate) struct Node {
     pub(crate) authorizer: Authorizer,
     pub(crate) vendors: Vendors,
     pub(crate) handshakes: Semaphore,
+    pub(crate) large_frames: LargeFrames,
+    /// How often chargers of an address that are not known are noted.
+    pub(crate) unknown: Buckets,
     /// The tasks of sockets, which are joined before the process ends.
     pub(crate) tasks: TaskTracker,
     /// Cancelled when the process is to stop.
     pub(crate) stopping: CancellationToken,
+    /// How long stopping may take.
+    pub(crate) grace: Duration,
 }
 
 impl Node {
@@ -47,10 +58,11 @@ impl Node {
         config: OcppConfig,
         db: Db,
         (writer, log, authorizer, vendors): (Writer, MessageLog, Authorizer, Vendors),
-        stopping: CancellationToken,
+        grace: Duration,
     ) -> Self {
         Self {
             id: Uuid::now_v7(),
+            large_frames: LargeFrames::new(config.max_frame),
             config,
             db,
             sockets: Sockets::default(),
@@ -59,32 +71,59 @@ impl Node {
             authorizer,
             vendors,
             handshakes: Semaphore::new(HANDSHAKES_AT_ONCE),
+            unknown: Buckets::new(Rate::per_minute(UNKNOWN_A_MINUTE)),
             tasks: TaskTracker::new(),
-            stopping,
+            stopping: CancellationToken::new(),
+            grace,
         }
     }
 
-    /// Renews the lease, notes as offline what other nodes have lost, and ends commands that stayed behind, until `stop`.
+    /// When a socket leaves the node, which stops, and by when it has to.
+    pub(crate) fn leaving(&self, station: Uuid, now: Instant) -> (Instant, Instant) {
+        let within = self.grace.mul_f64(LEAVING);
+        let sockets = u32::try_from(self.sockets.len()).unwrap_or(u32::MAX);
+        let spread = within.min(APART.saturating_mul(sockets));
+        // The end of an id is random.
+        let [.., high, low] = station.into_bytes();
+        let share = f64::from(u16::from_be_bytes([high, low])) / f64::from(u16::MAX);
+        (now + spread.mul_f64(share), now + within)
+    }
+
+    /// Renews the lease until `stop`.
     pub(crate) async fn keep_lease(&self, stop: CancellationToken) {
+        let mut lost = false;
         loop {
-            if let Err(error) = self.renew().await {
-                tracing::warn!(%error, "the lease of this node could not be renewed");
+            match self.renew(&mut lost).await {
+                Ok(()) => lost = false,
+                Err(error) => tracing::warn!(%error, "the lease of this node could not be renewed"),
             }
             tokio::select! {
-                () = tokio::time::sleep(RENEW_EVERY) => {}
+                () = tokio::time::sleep(nodes::RENEW_EVERY) => {}
                 () = stop.cancelled() => return,
             }
         }
     }
 
-    async fn renew(&self) -> Result<(), charging::DbError> {
+    /// If the lease had run out, others may have noted the chargers of this node as offline.
+    async fn renew(&self, lost: &mut bool) -> Result<(), DbError> {
         let id = self.id;
-        self.db.write(async move |tx| nodes::renew(tx, id).await).await?;
-        self.db.write(async |tx| nodes::sweep(tx, SWEPT_AT_ONCE).await).await?;
-        let sweep = async |tx: &mut charging::Tx| {
-            chargers::commands::sweep(tx, UNSENT_FOR, UNANSWERED_FOR, SWEPT_AT_ONCE).await
-        };
-        self.db.write(sweep).await.map(drop)
+        *lost |= self.db.write(async move |tx| nodes::renew(tx, id).await).await?;
+        if !*lost {
+            return Ok(());
+        }
+        let held = self.sockets.held();
+        for some in held.chunks(RECLAIMED_AT_ONCE) {
+            // By value, so that the future may go to another thread.
+            let some = some.to_vec();
+            self.db.write(async move |tx| reclaim(tx, &some, id).await).await?;
+        }
+        for (station, epoch) in held {
+            // It has ended meanwhile, and may have been noted as such before it was reclaimed.
+            if !self.sockets.holds(station, epoch) {
+                self.db.write(async move |tx| connections::ended(tx, station, epoch, "closed").await).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Ends the lease: the node has no sockets any more.
@@ -94,4 +133,11 @@ impl Node {
             tracing::warn!(%error, "the lease of this node could not be ended; it runs out");
         }
     }
+}
+
+async fn reclaim(tx: &mut Tx, held: &[(Uuid, i64)], node: Uuid) -> Result<(), DbError> {
+    for (station, epoch) in held {
+        connections::reclaim(tx, *station, *epoch, node).await?;
+    }
+    Ok(())
 }

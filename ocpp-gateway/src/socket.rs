@@ -27,6 +27,7 @@ use uuid::Uuid;
 
 use self::ending::Ending;
 use crate::calls::{self, ChargerIdentity, Outcome};
+use crate::large_frames::{Held, Share};
 use crate::message_log::Frame;
 use crate::metrics::DISCONNECTS;
 use crate::node::Node;
@@ -75,6 +76,11 @@ pub(crate) struct Socket {
     settled: bool,
     observed: Observed,
     observed_at: Instant,
+    held: Held,
+    /// The shares of large frames that are carried out.
+    large: Vec<Share>,
+    /// When it leaves the node, which stops, and by when at the latest.
+    leaving: Option<(Instant, Instant)>,
 }
 
 impl Socket {
@@ -84,6 +90,7 @@ impl Socket {
         epoch: i64,
         session: Session,
         place: Place,
+        held: Held,
     ) -> Self {
         let now = Instant::now();
         Self {
@@ -107,6 +114,9 @@ impl Socket {
             settled: false,
             observed: Observed::default(),
             observed_at: now,
+            held,
+            large: Vec::new(),
+            leaving: None,
         }
     }
 
@@ -140,7 +150,10 @@ impl Socket {
             let done = tokio::select! {
                 biased;
                 () = superseded.cancelled() => return Ending::Superseded,
-                () = stopping.cancelled() => return Ending::Stopping,
+                () = stopping.cancelled(), if self.leaving.is_none() => {
+                    self.leaving = Some(self.node.leaving(self.charger.station, Instant::now()));
+                    Ok(())
+                }
                 outcome = stepped(&mut self.step) => self.stepped(outcome).await,
                 Some((pending, text)) = self.deciding.next() => self.answer(&pending, text, "answered").await,
                 taken = taken(&mut self.taking) => self.send_command(taken).await,
@@ -166,8 +179,13 @@ impl Socket {
             let step = calls::carry_out(node, charger, pending.id.clone(), request);
             self.step = Some((pending, Box::pin(step)));
         }
+        if self.step.is_none() {
+            self.large.clear();
+        }
         // A rejected charger is not called: it answers nothing.
+        let stays = self.leaving.is_none_or(|(at, _)| Instant::now() < at);
         if self.settled
+            && stays
             && self.charger.registration != Registration::Rejected
             && self.taking.is_none()
             && self.out.is_none()

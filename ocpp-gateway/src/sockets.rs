@@ -80,6 +80,18 @@ impl Sockets {
         self.all().get(&station).is_some_and(|handle| handle.words.try_send(word).is_ok())
     }
 
+    /// The stations and epochs of all sockets, by station, so that no two nodes wait for each other's rows.
+    pub(crate) fn held(&self) -> Vec<(Uuid, i64)> {
+        let mut held: Vec<_> = self.all().iter().map(|(station, handle)| (*station, handle.epoch)).collect();
+        held.sort_unstable();
+        held
+    }
+
+    /// Whether this socket is open.
+    pub(crate) fn holds(&self, station: Uuid, epoch: i64) -> bool {
+        self.all().get(&station).is_some_and(|handle| handle.epoch == epoch)
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.all().len()
     }

@@ -14,7 +14,7 @@ use charging::db::TxError;
 use charging::sessions::meter_values::{self, Reading};
 use charging::sessions::start::{self, Start, Started};
 use charging::sessions::stop::{self, Stop};
-use charging::sessions::{self, Session};
+use charging::sessions::{self, Session, StartAnswer};
 use charging::stations::StationError;
 use charging::stations::charging_stations;
 use charging::stations::status_log::Sent;
@@ -45,7 +45,7 @@ pub(crate) enum Report {
     Readings { number: Option<i64>, readings: Vec<Reading> },
     Start(Start),
     Stop(Stop, Vec<Reading>),
-    Answered { session: Uuid, answer: &'static str },
+    Answered { session: Uuid, answer: StartAnswer },
     Security { kind: String, detail: Option<String> },
     Transfer(TransferKind, Transfer),
     Authorized { answer: &'static str },

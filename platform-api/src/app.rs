@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use charging::Db;
+use charging::chargers::sweeper;
 use charging::events::relay;
 use http_server::server::Bound;
 use platform_queue::EventPublisher;
@@ -116,6 +117,8 @@ impl App {
         let resetting = Box::pin(self.resets.carry_out(&self.db, resets_stop.clone()));
         let bridge = core_sync::run(&self.db, &self.acl.bridge, live.changed(), relay_stops.clone());
         let bridging = Box::pin(bridge);
+        // Where no gateway is left, no other process notices it.
+        let sweeping = Box::pin(sweeper::run(&self.db, relay_stops.clone()));
         let serving = async {
             let admin = self.acl.requests.clone();
             let routes = routes(self.db.clone(), live.clone(), self.accounts.clone(), admin);
@@ -130,7 +133,7 @@ impl App {
             resets_stop.cancel();
             served
         };
-        let (served, (), (), ()) = tokio::join!(serving, relaying, resetting, bridging);
+        let (served, (), (), (), ()) = tokio::join!(serving, relaying, resetting, bridging, sweeping);
         served
     }
 }

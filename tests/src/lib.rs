@@ -17,6 +17,7 @@ pub mod event_stream;
 pub mod fleet;
 pub mod link;
 pub mod load;
+pub mod node;
 pub mod people;
 pub mod platform;
 pub mod process;

@@ -68,11 +68,14 @@ mod system {
     mod ocpp_frames;
     mod ocpp_handshake;
     mod ocpp_kill;
+    mod ocpp_live;
     mod ocpp_messages;
     mod ocpp_nodes;
+    mod ocpp_npm;
     mod ocpp_outages;
     mod ocpp_transactions;
     mod ocpp_vendors;
+    mod ocpp_waiting;
     mod openapi;
     mod places;
     mod platform_access;

@@ -10,6 +10,7 @@ pub mod inbox;
 pub mod messages;
 pub mod nodes;
 pub mod security_events;
+pub mod sweeper;
 pub mod transfers;
 
 use std::collections::BTreeMap;

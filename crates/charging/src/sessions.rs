@@ -23,7 +23,8 @@ macro_rules! select {
         concat!(
             "SELECT number, id, station_id, charger, location_id, evse_id, connector_number, token_id, account_id, id_tag, \
              state, started_at, start_received_at, ended_at, end_received_at, meter_start, meter_stop, last_meter, \
-             last_meter_at, energy_wh, stop_reason, stop_id_tag, answer, confirmed, reservation_number, anomalies, \
+             last_meter_at, energy_wh, stop_reason, stop_id_tag, answer, answer_expires_at, \
+             answer_parent, confirmed, reservation_number, anomalies, \
              created_at, updated_at FROM sessions WHERE ",
             $which
         )
@@ -63,7 +64,8 @@ statements! {
     COUNT = count!("(station_id = $1 OR $1 IS NULL)");
     COUNT_OF_STATION = count!("station_id = $1");
     COUNT_OF_TAG = count!("id_tag_key = $2 AND (station_id = $1 OR $1 IS NULL)");
-    ANSWERED = "UPDATE sessions SET answer = $2, updated_at = $3 WHERE id = $1 AND answer IS NULL";
+    ANSWERED = "UPDATE sessions SET answer = $2, answer_expires_at = $3, answer_parent = $4, updated_at = $5 \
+                WHERE id = $1 AND answer IS NULL";
 }
 
 words! {
@@ -134,6 +136,10 @@ row! {
         pub stop_id_tag: Option<String>,
         /// What the start was answered.
         pub answer: Option<String>,
+        /// Until when the charger may remember that answer.
+        pub answer_expires_at: Option<At>,
+        /// The group of the tag in that answer.
+        pub answer_parent: Option<String>,
         /// Whether the charger has used the number.
         pub confirmed: bool,
         /// The reservation that it used up.
@@ -144,6 +150,24 @@ row! {
         pub created_at: At,
         /// When it was last changed.
         pub updated_at: At,
+    }
+}
+
+/// What a start was answered.
+#[derive(Clone, PartialEq, Eq)]
+pub struct StartAnswer {
+    /// OCPP's word.
+    pub status: String,
+    /// Until when the charger may remember it.
+    pub expires_at: Option<At>,
+    /// The group of the tag.
+    pub parent: Option<String>,
+}
+
+impl std::fmt::Debug for StartAnswer {
+    /// Without the group, which is a tag.
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("StartAnswer").field("status", &self.status).finish_non_exhaustive()
     }
 }
 
@@ -223,8 +247,11 @@ pub async fn count(tx: &mut Tx, filter: &Filter) -> Result<i64, DbError> {
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.
-pub async fn answered(tx: &mut Tx, id: Uuid, answer: &str) -> Result<(), DbError> {
-    on!(tx, |c| sqlx::query(ANSWERED).bind(id).bind(answer).bind(At::now()).execute(c).await.map(drop))?;
+pub async fn answered(tx: &mut Tx, id: Uuid, answer: &StartAnswer) -> Result<(), DbError> {
+    on!(tx, |c| {
+        let query = sqlx::query(ANSWERED).bind(id).bind(&answer.status).bind(answer.expires_at);
+        query.bind(&answer.parent).bind(At::now()).execute(c).await.map(drop)
+    })?;
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //!
 //! They do not use or touch the system's own servers, and leave nothing behind, however a test ends.
 
+pub mod node;
 pub mod packages;
 mod ports;
 mod postgres;

@@ -53,7 +53,7 @@ pub(crate) fn interpreter() -> Option<PathBuf> {
     packages::programs("python3").into_iter().find(|python| runs(python, "import venv, ensurepip"))
 }
 
-fn target_dir() -> Result<PathBuf> {
+pub(crate) fn target_dir() -> Result<PathBuf> {
     // This crate is in `crates/`.
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
     let beside = || workspace.unwrap_or(Path::new(".")).join("target");

@@ -12,6 +12,8 @@ pub(super) enum Ending {
     Slow,
     Nonsense,
     TooLarge,
+    /// Too many large frames arrive at once.
+    NoRoom,
     NotText,
     Stopping,
     Removed,
@@ -27,6 +29,7 @@ impl Ending {
             Self::Slow => "slow",
             Self::Nonsense => "nonsense",
             Self::TooLarge => "too_large",
+            Self::NoRoom => "no_room",
             Self::NotText => "not_text",
             Self::Stopping => "stopping",
             Self::Removed => "removed",
@@ -40,6 +43,7 @@ impl Ending {
             Self::Closed => Some(CloseCode::Normal),
             Self::Superseded | Self::Nonsense | Self::Removed => Some(CloseCode::Policy),
             Self::TooLarge => Some(CloseCode::Size),
+            Self::NoRoom => Some(CloseCode::Again),
             Self::NotText => Some(CloseCode::Invalid),
             Self::Stopping => Some(CloseCode::Away),
         }

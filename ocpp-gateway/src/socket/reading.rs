@@ -14,6 +14,7 @@ use ocpp::{Leniencies, frame};
 use super::{Ending, Pending, Socket, within};
 use crate::calls;
 use crate::commands;
+use crate::large_frames::{NO_ROOM, TOO_LARGE};
 use crate::metrics::{CALLS, DROPPED, LENIENCIES};
 
 impl Socket {
@@ -22,6 +23,12 @@ impl Socket {
         message: Option<Result<AggregatedMessage, ProtocolError>>,
     ) -> Result<(), Ending> {
         self.heard_at = Instant::now();
+        if let Some(Ok(AggregatedMessage::Text(_) | AggregatedMessage::Binary(_))) = message {
+            self.large.extend(self.held.complete());
+        }
+        if let Some(Ok(AggregatedMessage::Ping(bytes) | AggregatedMessage::Pong(bytes))) = &message {
+            self.held.control(bytes);
+        }
         match message {
             Some(Ok(AggregatedMessage::Text(text))) => self.received(&text).await,
             Some(Ok(AggregatedMessage::Ping(bytes))) => within(self.session.pong(&bytes)).await,
@@ -36,9 +43,12 @@ impl Socket {
             Some(Ok(AggregatedMessage::Close(_))) => Err(Ending::Closed),
             Some(Err(ProtocolError::Overflow)) => Err(Ending::TooLarge),
             Some(Err(ProtocolError::Io(error))) => Err(match error.kind() {
-                std::io::ErrorKind::Other => match error.to_string().contains("continuation size") {
-                    true => Ending::TooLarge,
-                    false => Ending::Lost,
+                std::io::ErrorKind::Other => match error.to_string() {
+                    text if text.contains("continuation size") || text.contains(TOO_LARGE) => {
+                        Ending::TooLarge
+                    }
+                    text if text.contains(NO_ROOM) => Ending::NoRoom,
+                    _ => Ending::Lost,
                 },
                 std::io::ErrorKind::InvalidData => Ending::NotText,
                 _ => Ending::Lost,

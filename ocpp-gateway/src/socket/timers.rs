@@ -7,6 +7,7 @@ use charging::chargers::boots::Observed;
 use charging::chargers::commands::{CommandState, End};
 
 use super::{Ending, SETTLED_AFTER, Socket, within};
+use crate::large_frames::ARRIVES_WITHIN;
 use crate::writer::Report;
 
 /// How often what was noticed about a charger is recorded.
@@ -22,7 +23,16 @@ impl Socket {
         let settled =
             if self.settled || self.waiting.is_empty() { ping } else { self.connected_at + SETTLED_AFTER };
         let next = ping.min(silent).min(observed).min(settled);
+        let arrives = self.held.since().map_or(next, |since| since + ARRIVES_WITHIN);
+        let next = next.min(arrives).min(self.leaves_at().unwrap_or(next));
         self.connection.deadline().map_or(next, |deadline| deadline.min(next))
+    }
+
+    /// When it leaves the node, which stops: as planned, or once what is under way has ended, but not later than it has to.
+    fn leaves_at(&self) -> Option<Instant> {
+        let commanded = self.taking.is_some() || self.out.is_some();
+        let called = self.step.is_some() || !self.queue.is_empty() || !self.deciding.is_empty();
+        self.leaving.map(|(at, by)| if commanded || called { by } else { at })
     }
 
     /// How long a charger may be silent. Some never answer pings, and live by their calls (lbbrhzn/ocpp#553, #211).
@@ -46,6 +56,12 @@ impl Socket {
                 let why = "the charger has not answered in time";
                 self.end_command(command, End::without_answer(CommandState::Timeout, why));
             }
+        }
+        if self.leaves_at().is_some_and(|at| now >= at) {
+            return Err(Ending::Stopping);
+        }
+        if self.held.since().is_some_and(|since| now >= since + ARRIVES_WITHIN) {
+            return Err(Ending::NoRoom);
         }
         if now >= self.heard_at + self.silence() {
             return Err(Ending::Silent);

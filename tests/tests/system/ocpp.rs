@@ -136,15 +136,19 @@ impl Gateway {
 
     /// Requests a command.
     pub(super) async fn command(&self, station: Uuid, action: &str, payload: Value, limit: Duration) -> Uuid {
-        let new = NewCommand {
-            station_id: station,
-            charger: "CP-1",
-            action,
-            payload,
-            limit,
-            wait: None,
-            actor: None,
-        };
+        self.waiting_command(station, action, payload, (limit, None)).await
+    }
+
+    /// Requests a command with its limit, which may wait for its charger.
+    pub(super) async fn waiting_command(
+        &self,
+        station: Uuid,
+        action: &str,
+        payload: Value,
+        (limit, wait): (Duration, Option<Duration>),
+    ) -> Uuid {
+        let new =
+            NewCommand { station_id: station, charger: "CP-1", action, payload, limit, wait, actor: None };
         self.db.write(async |tx| commands::create(tx, &new).await).await.unwrap()
     }
 

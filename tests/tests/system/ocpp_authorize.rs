@@ -147,3 +147,57 @@ async fn the_start_of_the_same_plug_in_is_not_asked_again() {
     assert_eq!(again["idTagInfo"]["status"], "Accepted");
     assert_eq!(again["transactionId"], started["transactionId"]);
 }
+
+#[tokio::test]
+async fn the_repeat_of_an_accepted_start_has_the_same_answer_to_the_letter() {
+    let gateway = Gateway::start(&[]).await;
+    gateway
+        .token(json!({"uid": "GROUPED1", "whitelist": "always", "expires_at": "2030-01-01T00:00:00Z"}))
+        .await;
+    let (station, mut socket) = gateway.booted("CP-1").await;
+    gateway.tag("never").await;
+    gateway.admit(station, DRIVER).await;
+    // A machine that is busy may be too late with the first decision. The start takes the answer over.
+    eventually("the tag to be accepted", async || {
+        (status(&mut socket, TAG).await == "Accepted").then_some(())
+    })
+    .await;
+    for (connector, tag, at) in [(1, TAG, "2026-11-01T10:00:00Z"), (2, "GROUPED1", "2026-11-01T10:00:00Z")] {
+        let start = json!({"connectorId": connector, "idTag": tag, "meterStart": 0, "timestamp": at});
+        let first = socket.call("StartTransaction", start.clone()).await;
+        assert_eq!(first["idTagInfo"]["status"], "Accepted", "{tag}: {first}");
+        assert!(first["idTagInfo"]["expiryDate"].is_string(), "{first}");
+        assert_eq!(socket.call("StartTransaction", start.clone()).await, first);
+        let mut other = gateway.connect("CP-1").await;
+        assert_eq!(other.call("StartTransaction", start).await, first);
+        socket = other;
+    }
+}
+
+#[tokio::test]
+async fn drivers_do_not_wait_for_a_decider_that_hangs() {
+    let mut gateway = Gateway::start(&[]).await;
+    let link = Link::to(&gateway.acl_url).await;
+    let through = gateway.deployment.through("AUTHORIZATION_SERVICE_URL", &link);
+    let (process, url) = through.with("OCPP_AUTHORIZE_TIMEOUT_SEC", "1").start_gateway().await;
+    gateway.process = process;
+    gateway.url = url;
+    let (station, mut socket) = gateway.booted("CP-1").await;
+    gateway.tag("never").await;
+    gateway.admit(station, DRIVER).await;
+    assert_eq!(status(&mut socket, TAG).await, "Accepted");
+    link.black_hole();
+    let mut waits = Vec::new();
+    for _ in 0..8 {
+        let began = Instant::now();
+        assert_eq!(status(&mut socket, TAG).await, "Invalid");
+        waits.push(began.elapsed());
+    }
+    let waited = waits.iter().filter(|wait| **wait >= LIMIT).count();
+    assert!(waited <= 6 && waits[5..].iter().any(|wait| *wait < SLACK), "{waits:?}");
+    link.open();
+    eventually("the decider to be asked again", async || {
+        (status(&mut socket, TAG).await == "Accepted").then_some(())
+    })
+    .await;
+}

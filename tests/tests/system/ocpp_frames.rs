@@ -1,6 +1,11 @@
 //! Frames: what is dropped, what is refused and by which code, what closes a connection, and a CALL that comes again.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
+use tests::PATIENCE;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::Message;
 
 use super::ocpp::{Gateway, start};
@@ -135,6 +140,42 @@ async fn what_is_larger_than_the_limit_closes_with_1009_and_what_is_not_is_serve
     assert_eq!(socket.closed().await, Some(1009));
 }
 
+/// actix-http takes the whole frame before it looks at its size.
+#[tokio::test]
+async fn a_frame_that_is_too_large_is_refused_before_it_has_arrived() {
+    let gateway = Gateway::start(&[]).await;
+    gateway.station("CP-1").await;
+    let address = gateway.url.trim_start_matches("ws://");
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let head = format!(
+        "GET /ocpp/CP-1 HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: ocpp1.6\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let (mut reading, mut writing) = stream.split();
+    // A text of 1 GiB, of which 4 MiB come.
+    let some = vec![b' '; 4 * 1024 * 1024];
+    let frame = [&[0x81, 0xff][..], &(1_u64 << 30).to_be_bytes(), &[0; 4], &some].concat();
+    let mut answer = Vec::new();
+    let writing = async {
+        // It may be reset while it is written.
+        let _ = writing.write_all(&frame).await;
+        std::future::pending::<()>().await;
+    };
+    let closed = async {
+        while !answer.ends_with(&[0x88, 2, 0x03, 0xf1]) {
+            let read = reading.read_buf(&mut answer).await.unwrap();
+            assert!(read > 0, "{}", String::from_utf8_lossy(&answer));
+        }
+    };
+    tokio::select! {
+        () = writing => {}
+        () = closed => {}
+        () = tokio::time::sleep(PATIENCE) => panic!("it is not closed"),
+    }
+}
+
 #[tokio::test]
 async fn after_a_hundred_frames_of_nonsense_the_connection_is_closed_with_1008() {
     let gateway = Gateway::start(&[]).await;
@@ -161,4 +202,38 @@ async fn many_calls_at_once_are_answered_in_their_order() {
         answered.push(answer[1].as_str().unwrap().to_owned());
     }
     assert_eq!(answered, sent);
+}
+
+#[tokio::test]
+async fn large_frames_share_a_budget_and_hold_no_small_one_back() {
+    // Four of the largest ones fit.
+    let gateway = Gateway::start(&[("OCPP_MAX_FRAME_KIB", "16384")]).await;
+    let part = [b' '; 100 * 1024];
+    let mut begun = Vec::new();
+    for number in 1..=4 {
+        let (_, mut socket) = gateway.booted(&format!("CP-{number}")).await;
+        socket.say_part(&part, true, false).await;
+        // It is read, so that it has its share before the next one.
+        socket.say_part(&part, false, false).await;
+        begun.push(socket);
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let (_, mut waiting) = gateway.booted("CP-5").await;
+    let (_, mut small) = gateway.booted("CP-6").await;
+    let large = json!({"vendorId": "Acme", "data": "d".repeat(2 * 1024 * 1024)});
+    let id = waiting.ask("DataTransfer", &large).await;
+    assert_eq!(waiting.hear_within(Duration::from_secs(1)).await, None);
+    small.is_alive().await;
+    let mut first = begun.remove(0);
+    first.say_part(br#"[2,"first","Heartbeat",{}]"#, false, true).await;
+    assert_eq!(first.frame().await[1], json!("first"));
+    assert_eq!(waiting.frame().await[1], json!(id));
+    // Who waits too long is asked to come again.
+    first.say_part(&part, true, false).await;
+    first.say_part(&part, false, false).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    waiting.ask("DataTransfer", &large).await;
+    assert_eq!(waiting.hear_within(Duration::from_secs(5)).await, None);
+    assert_eq!(waiting.closed().await, Some(1013));
+    small.is_alive().await;
 }

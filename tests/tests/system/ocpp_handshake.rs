@@ -128,3 +128,25 @@ async fn a_charger_that_is_disabled_or_removed_loses_its_socket() {
     gone.await.unwrap();
     assert_eq!(second.closed().await, Some(1008));
 }
+
+#[tokio::test]
+async fn one_address_does_not_fill_the_inbox() {
+    let gateway = Gateway::start(&[]).await;
+    let http = gateway.url.replacen("ws", "http", 1);
+    let come = async |client: &reqwest::Client, name: &str| {
+        let response = client.get(format!("{http}/ocpp/{name}")).send().await.unwrap();
+        assert_eq!(response.status(), 404, "{name}");
+    };
+    for number in 0..100 {
+        come(&gateway.deployment.http, &format!("FLOOD-{number}")).await;
+    }
+    let from = std::net::Ipv4Addr::new(127, 0, 0, 2);
+    let other = reqwest::Client::builder().no_proxy().local_address(Some(from.into())).build().unwrap();
+    come(&other, "CP-1").await;
+    let unknown = gateway.db.read(async |tx| inbox::list(tx, "", 1_000).await).await.unwrap();
+    let flood = unknown.iter().filter(|found| found.name.starts_with("FLOOD-")).count();
+    // Sixty at once, and one more each second.
+    assert!((60..90).contains(&flood), "{flood}");
+    let honest = unknown.iter().find(|found| found.name == "CP-1").unwrap();
+    assert_eq!(honest.address.as_deref(), Some("127.0.0.2"));
+}

@@ -200,3 +200,23 @@ async fn a_charger_that_is_not_accepted_boots_and_reports_transactions_only() {
         socket.is_alive().await;
     }
 }
+
+#[tokio::test]
+async fn the_clock_of_a_charger_that_sends_local_time_is_set_right() {
+    let gateway = Gateway::start(&[]).await;
+    gateway.tag("always").await;
+    let station = gateway.station("CP-1").await;
+    let terms = ChargerTerms { clock_offset_minutes: 120, ..ChargerTerms::default() };
+    gateway.set_terms(station, terms).await;
+    let mut socket = gateway.connect("CP-1").await;
+    for (sent, at) in [
+        ("2026-11-01T10:00:00", "2026-11-01T08:00:00Z"),
+        ("2026-11-01T10:30:00Z", "2026-11-01T10:30:00Z"),
+        ("2026-11-01T13:00:00+01:00", "2026-11-01T12:00:00Z"),
+    ] {
+        let started = socket.call("StartTransaction", start(sent)).await;
+        let sessions = gateway.sessions().await;
+        let session = sessions.iter().find(|session| json!(session.number) == started["transactionId"]);
+        assert_eq!(session.unwrap().started_at, Some(at.parse().unwrap()), "{sent}");
+    }
+}

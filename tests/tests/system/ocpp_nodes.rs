@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
+use charging::chargers::commands::CommandState;
 use charging::sessions::SessionState;
 use serde_json::json;
 
-use super::ocpp::{Gateway, Socket, start, stop};
+use super::ocpp::{Gateway, Handshake, Socket, start, stop};
 
 /// How much longer a busy machine may take.
 const SLACK: Duration = Duration::from_secs(4);
@@ -85,4 +86,51 @@ async fn a_gateway_that_stops_closes_with_1001_and_leaves_no_charger_online() {
     let (process, _) = deployment.start_gateway().await;
     let gateway = Gateway { process, url, db, deployment, acl_url, _acl };
     assert!(!gateway.is_online(station).await);
+}
+
+#[tokio::test]
+async fn after_kill_9_of_the_only_gateway_platform_api_notes_its_chargers_as_offline_and_ends_commands() {
+    let gateway = Gateway::start(&[]).await;
+    let (_platform, _) = gateway.deployment.start_platform().await;
+    let (station, _socket) = gateway.booted("CP-1").await;
+    let Gateway { process, db, deployment, url, acl_url, _acl } = gateway;
+    let began = Instant::now();
+    process.kill().await;
+    // It is not running any more; only its parts are used.
+    let (process, _) = deployment.clone().start_acl().await;
+    let gateway = Gateway { process, url, db, deployment, acl_url, _acl };
+    let limit = Duration::from_secs(30);
+    let command = gateway.command(station, "ClearCache", json!({}), limit).await;
+    gateway.online_is(station, false).await;
+    assert!(began.elapsed() < Duration::from_secs(15) + SLACK, "{:?}", began.elapsed());
+    assert_eq!(gateway.charger(station).await.disconnect_reason.as_deref(), Some("node_lost"));
+    gateway.command_is(command, CommandState::Offline).await;
+}
+
+#[tokio::test]
+async fn a_gateway_that_stops_spreads_the_ends_of_its_sockets_and_waits_for_commands() {
+    let gateway = Gateway::start(&[("SHUTDOWN_GRACE_SEC", "8")]).await;
+    let (station, mut commanded) = gateway.booted("CP-1").await;
+    let mut others = Vec::new();
+    for number in 2..=41 {
+        others.push(gateway.booted(&format!("CP-{number}")).await.1);
+    }
+    let id = gateway.command(station, "ClearCache", json!({}), Duration::from_secs(30)).await;
+    assert_eq!(commanded.frame().await[1], json!(id));
+    gateway.process.signal(nix::sys::signal::Signal::SIGTERM);
+    let began = Instant::now();
+    let ends = others.into_iter().map(async |mut socket| (socket.closed().await, began.elapsed()));
+    let ends = futures_util::future::join_all(ends).await;
+    assert!(ends.iter().all(|(code, _)| *code == Some(1001)), "{ends:?}");
+    let early = ends.iter().filter(|(_, after)| *after < Duration::from_millis(1_500)).count();
+    let late = ends.iter().filter(|(_, after)| *after > Duration::from_millis(2_500)).count();
+    assert!(early > 0 && late > 0, "{ends:?}");
+    // The charger that has a command is served until it has answered.
+    commanded.is_alive().await;
+    assert!(Handshake::of("CP-2").shake(&gateway.url).await.is_err());
+    commanded.say(json!([3, id, {"status": "Accepted"}]).to_string()).await;
+    assert_eq!(commanded.closed().await, Some(1001));
+    gateway.command_is(id, CommandState::Answered).await;
+    let Gateway { mut process, .. } = gateway;
+    assert_eq!(process.ended().await, Some(0));
 }

@@ -11,6 +11,9 @@ use crate::stations::charging_stations;
 statements! {
     BEGIN = "UPDATE chargers SET epoch = epoch + 1, node_id = $2, connected_at = $3, subprotocol = $4 WHERE station_id = $1 \
              RETURNING epoch";
+    /// Its newest connection was taken for lost, and is not.
+    RECLAIM = "UPDATE chargers SET node_id = $3 WHERE station_id = $1 AND epoch = $2 AND node_id IS NULL \
+               AND disconnect_reason = 'node_lost'";
     END = "UPDATE chargers SET node_id = NULL, disconnected_at = $3, disconnect_reason = $4 \
            WHERE station_id = $1 AND epoch = $2 AND node_id IS NOT NULL";
 }
@@ -69,6 +72,25 @@ pub async fn begin(
     let more = json!({"epoch": epoch, "node": node, "subprotocol": subprotocol});
     happened(tx, "charger.connected", station, location, more).await?;
     Ok(Some(epoch))
+}
+
+/// Records that a connection goes on that was taken for lost, as its node could not renew its lease in time. A newer one is
+/// left alone.
+///
+/// # Errors
+/// Returns an error if the database cannot be used.
+pub async fn reclaim(tx: &mut Tx, station: Uuid, epoch: i64, node: Uuid) -> Result<(), DbError> {
+    let Some(location) = charging_stations::take(tx, station).await? else { return Ok(()) };
+    let reclaimed = on!(tx, |c| {
+        let query = sqlx::query(RECLAIM).bind(station).bind(epoch).bind(node);
+        query.execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if reclaimed == 0 {
+        return Ok(());
+    }
+    charging_stations::set_online(tx, station, true, At::now()).await?;
+    let more = json!({"epoch": epoch, "node": node});
+    happened(tx, "charger.connected", station, location, more).await
 }
 
 /// Records that a connection has ended. The end of an old one takes nothing from a newer one.

@@ -9,7 +9,8 @@ use super::connections;
 use crate::db::{At, DbError, Tx, on, statements};
 
 statements! {
-    RENEW = "INSERT INTO gateway_nodes (id, until) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET until = excluded.until";
+    RENEW = "UPDATE gateway_nodes SET until = $2 WHERE id = $1";
+    BEGIN = "INSERT INTO gateway_nodes (id, until) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET until = excluded.until";
     END = "DELETE FROM gateway_nodes WHERE id = $1";
     DEAD = "DELETE FROM gateway_nodes WHERE until < $1";
     /// Those of nodes without a lease, however they lost it.
@@ -17,17 +18,26 @@ statements! {
             AND node_id NOT IN (SELECT id FROM gateway_nodes) ORDER BY station_id LIMIT $1";
 }
 
-/// How long a lease lasts. It is renewed three times as often.
-pub const LEASE: Duration = Duration::from_secs(15);
+/// How long a lease lasts. Chargers are offline at most 5 s after it has run out.
+pub const LEASE: Duration = Duration::from_secs(10);
+/// How often it is renewed. Two attempts may fail.
+pub const RENEW_EVERY: Duration = Duration::from_secs(3);
 
-/// Renews the lease of a node.
+/// Renews the lease of a node. Returns whether it had none: it is new, or others have taken it for gone, and have noted its
+/// chargers as offline.
 ///
 /// # Errors
 /// Returns an error if the database cannot be used.
-pub async fn renew(tx: &mut Tx, node: Uuid) -> Result<(), DbError> {
+pub async fn renew(tx: &mut Tx, node: Uuid) -> Result<bool, DbError> {
     let until = At::now().plus(LEASE);
-    on!(tx, |c| sqlx::query(RENEW).bind(node).bind(until).execute(c).await.map(drop))?;
-    Ok(())
+    let renewed = on!(tx, |c| {
+        sqlx::query(RENEW).bind(node).bind(until).execute(c).await.map(|done| done.rows_affected())
+    })?;
+    if renewed > 0 {
+        return Ok(false);
+    }
+    on!(tx, |c| sqlx::query(BEGIN).bind(node).bind(until).execute(c).await.map(drop))?;
+    Ok(true)
 }
 
 /// Ends the lease of a node that has stopped.

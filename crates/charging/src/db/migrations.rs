@@ -26,7 +26,11 @@ macro_rules! steps {
             ),
             (4, "chargers", include_str!(concat!("../../migrations/", $folder, "/0004_chargers.sql"))),
             (5, "offers", include_str!(concat!("../../migrations/", $folder, "/0005_offers.sql"))),
-            (6, "transfers", include_str!(concat!("../../migrations/", $folder, "/0006_transfers.sql"))),
+            (
+                6,
+                "chargers_further",
+                include_str!(concat!("../../migrations/", $folder, "/0006_chargers_further.sql")),
+            ),
         ]
     };
 }

@@ -12,7 +12,8 @@ statements! {
     STORED = "SELECT id, station_id, connector_number, id_tag, state, started_at, ended_at, energy_wh FROM sessions \
               WHERE account_id = $1 ORDER BY number";
     OPEN = "SELECT COUNT(*) FROM sessions WHERE account_id = $1 AND ended_at IS NULL";
-    ERASE = "UPDATE sessions SET account_id = NULL, token_id = NULL, id_tag = NULL, id_tag_key = NULL WHERE account_id = $1";
+    ERASE = "UPDATE sessions SET account_id = NULL, token_id = NULL, id_tag = NULL, id_tag_key = NULL, \
+             answer_parent = NULL WHERE account_id = $1";
     ERASE_STOPS = "UPDATE sessions SET stop_id_tag = NULL WHERE stop_id_tag = $1";
 }
 

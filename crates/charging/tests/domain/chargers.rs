@@ -30,8 +30,9 @@ async fn is_online(db: &Db, station: Uuid) -> bool {
     find_station(db, station).await.unwrap().row.online
 }
 
-async fn renew(db: &Db, node: Uuid) {
-    db.write(async |tx| nodes::renew(tx, node).await).await.unwrap();
+/// Returns whether it had no lease.
+async fn renew(db: &Db, node: Uuid) -> bool {
+    db.write(async |tx| nodes::renew(tx, node).await).await.unwrap()
 }
 
 async fn sweep(db: &Db) -> usize {
@@ -107,6 +108,29 @@ async fn what_a_dead_node_held_is_offline_and_nothing_else() {
         assert_eq!(sweep(db).await, 0);
         assert_eq!(row(db, lost).await.disconnect_reason.as_deref(), Some("node_lost"));
         assert!(!is_online(db, lost).await && is_online(db, kept).await && is_online(db, moved).await);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_node_that_was_taken_for_gone_reclaims_its_chargers_but_not_those_that_have_moved() {
+    each_database(async |db| {
+        let (slow, other) = (Uuid::now_v7(), Uuid::now_v7());
+        let (kept, moved) = (charger(db, "HAM-1").await, charger(db, "HAM-2").await);
+        assert!(renew(db, slow).await && !renew(db, slow).await && renew(db, other).await);
+        connect(db, kept, slow).await;
+        connect(db, moved, slow).await;
+        db.write(async |tx| nodes::end(tx, slow).await).await.unwrap();
+        assert_eq!(sweep(db).await, 2);
+        connect(db, moved, other).await;
+        disconnect(db, moved, 2).await;
+        assert!(renew(db, slow).await);
+        for station in [kept, moved] {
+            db.write(async |tx| connections::reclaim(tx, station, 1, slow).await).await.unwrap();
+        }
+        assert!(is_online(db, kept).await && !is_online(db, moved).await);
+        assert_eq!((row(db, kept).await.node_id, row(db, moved).await.node_id), (Some(slow), None));
+        assert_eq!(sweep(db).await, 0);
     })
     .await;
 }
