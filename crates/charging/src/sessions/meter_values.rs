@@ -1,5 +1,6 @@
 //! The readings of meters. The same reading is stored once, whether it came by itself or with a stop.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde_json::json;
@@ -16,8 +17,9 @@ statements! {
     SESSION = "SELECT id FROM sessions WHERE number = $1 AND station_id = $2";
     /// The charger has used the number, so it has the answer to the start.
     CONFIRM = "UPDATE sessions SET confirmed = $2 WHERE id = $1";
+    /// A clock may be set back during a session; its register grows all the same.
     SET_LAST = "UPDATE sessions SET last_meter = $2, last_meter_at = $3 WHERE id = $1 \
-                AND (last_meter_at IS NULL OR last_meter_at <= $3)";
+                AND (last_meter_at IS NULL OR last_meter_at <= $3 OR last_meter < $2)";
     /// At most once a second, so that a charger that reports often does not fill the stream of events.
     SHOW = "UPDATE sessions SET updated_at = $2 WHERE id = $1 AND ended_at IS NULL AND updated_at <= $3";
     OF_SESSION = "SELECT connector_number, at, measurand, phase, context, location, value, unit, raw, received_at \
@@ -73,6 +75,7 @@ pub async fn record(
         None => None,
     };
     let session = session.map(|(id,)| id);
+    let readings = &*settled(readings);
     for reading in readings {
         on!(tx, |c| {
             let query = sqlx::query(INSERT).bind(station).bind(reading.connector_number).bind(reading.at);
@@ -91,6 +94,20 @@ pub async fn record(
         })?;
     }
     show(tx, session, readings).await
+}
+
+/// The readings with moments that are of use. A clock that is not set stands at the same moment after each start of its charger, so
+/// that readings of one session would be taken for those of another: the newest counts as taken when it arrived, and the
+/// others as much earlier as they were.
+fn settled(readings: &[Reading]) -> Cow<'_, [Reading]> {
+    let newest = readings.iter().max_by_key(|reading| reading.at);
+    let Some(newest) = newest.filter(|newest| !energy::is_trusted(newest.at)) else { return readings.into() };
+    let behind = newest.received_at.millis() - newest.at.millis();
+    let settled = readings.iter().map(|reading| {
+        let at = At::from_millis(reading.at.millis() + behind);
+        Reading { at, ..reading.clone() }
+    });
+    settled.collect()
 }
 
 /// Says how far a session is, unless that was said within the last second.

@@ -1,6 +1,6 @@
 //! The ends of sessions: a stop is never refused, never counted twice, and never takes another session's place.
 
-use charging::sessions::meter_values;
+use charging::sessions::meter_values::{self, Reading};
 use charging::sessions::start::Start;
 use charging::sessions::stop::Stop;
 use charging::sessions::{Anomaly, SessionState};
@@ -163,6 +163,44 @@ async fn last_week_in_one_go_keeps_the_chargers_own_times() {
             assert_eq!((ended.energy_wh, ended.anomalies.0.len()), (Some(2_000), 0));
         }
         assert_eq!(all(db).await.len(), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_leaves_the_newest_register() {
+    each_database(async |db| {
+        let station = charger(db, "HAM-1").await;
+        let session = start(db, station, &begun(minute(0))).await;
+        let number = Some(session.number);
+        meter(db, station, number, &[register(minute(90), 3_000)]).await;
+        meter(db, station, number, &[register(minute(31), 4_000)]).await;
+        // It was delayed on its way.
+        meter(db, station, number, &[register(minute(15), 1_500)]).await;
+        let now = found(db, session.id).await;
+        assert_eq!((now.last_meter, now.last_meter_at), (Some(4_000), Some(minute(31))));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn readings_of_a_clock_that_is_not_set_are_kept_for_each_session() {
+    each_database(async |db| {
+        let station = charger(db, "HAM-1").await;
+        // The year 2000, again after each restart.
+        let unset = |minutes: i64| At::from_millis(946_684_800_000 + minutes * 60_000);
+        for (nth, meter_start) in [(0, 1_000), (1, 9_000)] {
+            let begins = Start { meter_start: Some(meter_start), ..begun(minute(nth * 600)) };
+            let session = start(db, station, &begins).await;
+            let arrived = now();
+            let sent = [register(unset(1), meter_start + 10), register(unset(2), meter_start + 20)];
+            let sent = sent.map(|reading| Reading { received_at: arrived, ..reading });
+            meter(db, station, Some(session.number), &sent).await;
+            let kept = readings(db, session.id).await;
+            let earlier = At::from_millis(arrived.millis() - 60_000);
+            assert_eq!(kept, [(earlier, Some(meter_start + 10)), (arrived, Some(meter_start + 20))]);
+            stop(db, station, &stopped(session.number, minute(nth * 600 + 60), meter_start + 30)).await;
+        }
     })
     .await;
 }
