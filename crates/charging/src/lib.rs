@@ -68,6 +68,7 @@ pub const STATEMENTS: &[(&str, db::Statements)] = &[
     ("stations::charging_stations::evses", stations::charging_stations::evses::STATEMENTS),
     ("stations::charging_stations::named", stations::charging_stations::named::STATEMENTS),
     ("stations::charging_stations::public", stations::charging_stations::public::STATEMENTS),
+    ("stations::charging_stations::statuses", stations::charging_stations::statuses::STATEMENTS),
     ("stations::charging_stations::from_charger", stations::charging_stations::from_charger::STATEMENTS),
     ("stations::locations", stations::locations::STATEMENTS),
     ("stations::search", stations::search::STATEMENTS),

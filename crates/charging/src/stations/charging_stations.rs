@@ -27,6 +27,7 @@ pub mod evses;
 pub mod from_charger;
 pub mod named;
 pub mod public;
+pub mod statuses;
 
 statements! {
     INSERT = "INSERT INTO stations (id, location_id, charger, name, access, tariff_id, online, version, created_at, updated_at) \

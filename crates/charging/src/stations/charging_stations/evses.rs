@@ -10,7 +10,6 @@ use crate::db::{At, DbError, Tx, filled, on, row, statements};
 use crate::stations::connectors::{ConnectorStatus, EvseStatus, Format, PowerType, Standard};
 use crate::stations::error::{Refused, StationError, within};
 use crate::stations::id;
-use crate::stations::status_log::Sent;
 
 statements! {
     EVSES = "SELECT id, station_id, number, tariff_id, status, status_at FROM evses \
@@ -30,9 +29,6 @@ statements! {
                      WHERE connectors.station_id = excluded.station_id";
     FORGET_EVSES = "DELETE FROM evses WHERE station_id = $1 AND number < 0";
     FORGET_CONNECTORS = "DELETE FROM connectors WHERE station_id = $1 AND number < 0";
-    SET_CONNECTOR_STATUS = "UPDATE connectors SET status = $3, status_at = $4 WHERE station_id = $1 AND number = $2 \
-                            AND (status_at IS NULL OR status_at <= $4) RETURNING evse_id";
-    CONNECTOR_STATUSES = "SELECT status FROM connectors WHERE evse_id = $1";
     /// What a connector repeats of its station and its EVSE, so that a search looks in one place.
     ALIGN = "UPDATE connectors SET location_id = s.location_id, evse_status = e.status \
              FROM stations s, evses e WHERE connectors.station_id = $1 AND s.id = connectors.station_id AND e.id = connectors.evse_id \
@@ -139,12 +135,6 @@ row! {
         /// Since when, by the charger's clock.
         pub status_at: Option<At>,
     }
-}
-
-/// What a status has changed.
-pub(super) struct Changed {
-    pub(super) evse: Uuid,
-    pub(super) status: EvseStatus,
 }
 
 impl Evse {
@@ -364,22 +354,12 @@ async fn follow_connectors(tx: &mut Tx, station: Uuid, before: &[Evse]) -> Resul
     Ok(())
 }
 
-/// Sets the status of a connector and of its EVSE, unless a newer one is known. Returns the EVSE, if there is one.
-pub(super) async fn set_status(tx: &mut Tx, station: Uuid, sent: &Sent) -> Result<Option<Changed>, DbError> {
-    let evse: Option<(Uuid,)> = on!(tx, |c| {
-        let query = sqlx::query_as(SET_CONNECTOR_STATUS).bind(station).bind(sent.connector_number);
-        query.bind(sent.status).bind(sent.at).fetch_optional(c).await
-    })?;
-    let Some((evse,)) = evse else { return Ok(None) };
-    let all: Vec<(Option<ConnectorStatus>,)> =
-        on!(tx, |c| sqlx::query_as(CONNECTOR_STATUSES).bind(evse).fetch_all(c).await)?;
-    let status = EvseStatus::of(all.into_iter().map(|(status,)| status));
-    set_evse_status(tx, evse, status, Some(sent.at)).await?;
-    align(tx, station).await?;
-    Ok(Some(Changed { evse, status }))
-}
-
-async fn set_evse_status(tx: &mut Tx, evse: Uuid, status: EvseStatus, at: Option<At>) -> Result<(), DbError> {
+pub(super) async fn set_evse_status(
+    tx: &mut Tx,
+    evse: Uuid,
+    status: EvseStatus,
+    at: Option<At>,
+) -> Result<(), DbError> {
     on!(tx, |c| sqlx::query(SET_EVSE_STATUS).bind(evse).bind(status).bind(at).execute(c).await.map(drop))?;
     Ok(())
 }

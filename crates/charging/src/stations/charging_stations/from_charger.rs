@@ -2,6 +2,7 @@
 
 use uuid::Uuid;
 
+use super::statuses::{self, Set};
 use super::{ConnectorDraft, Evse, EvseDraft, evses, happened};
 use crate::db::{At, DbError, Tx, on, statements};
 use crate::stations::StationError;
@@ -97,17 +98,22 @@ pub async fn evse_of(tx: &mut Tx, station: Uuid, connector: i64) -> Result<Optio
 /// Returns an error if the station does not exist, or the database cannot be used.
 pub async fn record_status(tx: &mut Tx, id: Uuid, sent: &Sent) -> Result<(), StationError> {
     let location = take(tx, id).await?.ok_or(StationError::NotFound)?;
-    if sent.connector_number > 0 && evse_of(tx, id, sent.connector_number).await?.is_none() {
-        add_connector(tx, id, sent.connector_number).await?;
-    }
     // A charger whose clock is ahead must not silence itself until then. The log has its own words.
     let known = Sent { at: sent.at.min(At::now()), ..sent.clone() };
-    let changed = evses::set_status(tx, id, &known).await?;
-    status_log::add(tx, id, changed.as_ref().map(|changed| changed.evse), sent).await?;
-    let Some(changed) = changed else { return Ok(()) };
+    let mut set = statuses::set(tx, id, &known).await?;
+    if matches!(set, Set::NoConnector) && sent.connector_number > 0 {
+        add_connector(tx, id, sent.connector_number).await?;
+        set = statuses::set(tx, id, &known).await?;
+    }
+    let evse = match set {
+        Set::Again(evse) | Set::Changed(evse, _) => Some(evse),
+        Set::NoConnector | Set::Older => None,
+    };
+    status_log::add(tx, id, evse, sent).await?;
+    // Chargers repeat their statuses at each boot, and some every minute.
+    let Set::Changed(evse, status) = set else { return Ok(()) };
     let more = serde_json::json!({
-        "evse_id": changed.evse, "connector_number": sent.connector_number, "status": sent.status,
-        "evse_status": changed.status,
+        "evse_id": evse, "connector_number": sent.connector_number, "status": sent.status, "evse_status": status,
     });
     happened(tx, "charger.connector_status", id, location, more).await?;
     Ok(())
