@@ -134,7 +134,7 @@ impl Socket {
             let _ = tokio::time::timeout(CLOSE_LIMIT, self.read_rest(&mut frames)).await;
         }
         drop(frames);
-        self.finish().await;
+        Box::pin(self.finish()).await;
         let (node, station, epoch) = (Arc::clone(&self.node), self.charger.station, self.epoch);
         self.observe();
         let report = Report::Disconnected { epoch, reason: end.as_str() };
@@ -158,7 +158,8 @@ impl Socket {
                 Some((pending, text)) = self.deciding.next() => self.answer(&pending, text, "answered").await,
                 taken = taken(&mut self.taking) => self.send_command(taken).await,
                 word = self.place.words.recv() => match word {
-                    Some(word) => self.hear(word).await,
+                    // Boxed, as is what else is rare: a socket holds the memory of everything that it may do.
+                    Some(word) => Box::pin(self.hear(word)).await,
                     None => Ok(()),
                 },
                 message = frames.next(), if self.connection.may_read() => self.read(message).await,

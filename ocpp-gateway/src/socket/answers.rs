@@ -17,7 +17,7 @@ impl Socket {
             Outcome::Answer(text) => {
                 if pending.action == "BootNotification" {
                     self.settled = true;
-                    self.look_for_commands().await;
+                    Box::pin(self.look_for_commands()).await;
                 }
                 self.answer(&pending, text, "answered").await
             }
