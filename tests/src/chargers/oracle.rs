@@ -12,6 +12,7 @@ use uuid::Uuid;
 use super::Noted;
 use super::ledger::{Fate, Ledger, Start};
 
+const YEAR_2020: i64 = 1_577_836_800_000;
 const PAGE: i64 = 1_000;
 
 /// Something that must not be.
@@ -241,7 +242,7 @@ impl Judged<'_> {
         }
         let sent = self.notes.readings.iter().filter(|(reading, _)| reading.number == Some(session.number));
         for (reading, answered) in sent {
-            match recorded.remove(&(reading.at, reading.meter)) {
+            match recorded.remove(&(kept_at(session, reading.at), reading.meter)) {
                 Some(1) => {}
                 None if !answered => {}
                 found => self.complain(format!(
@@ -254,6 +255,17 @@ impl Judged<'_> {
         if !recorded.is_empty() {
             self.complain(format!("readings that were never sent: {recorded:?}, {}", shown(session)));
         }
+    }
+}
+
+/// Readings of a clock that is not set count from when the start of their session arrived.
+fn kept_at(session: &Session, at: At) -> At {
+    let is_set = |at: At| at.millis() >= YEAR_2020;
+    match (session.started_at, session.start_received_at) {
+        (Some(began), Some(received)) if !is_set(began) && !is_set(at) => {
+            At::from_millis(at.millis() + received.millis() - began.millis())
+        }
+        _ => at,
     }
 }
 

@@ -7,6 +7,7 @@ use charging::chargers::commands::{self, End};
 use charging::chargers::connections;
 use charging::chargers::inbox::{self, Attempt};
 use charging::chargers::messages::{self, Direction, Message};
+use charging::chargers::nodes;
 use charging::sessions::meter_values::{self, Reading};
 use charging::sessions::start::{self, Start, Started};
 use charging::sessions::stop::{self, Stop};
@@ -17,26 +18,44 @@ use serde_json::{Value, json};
 use tests::eventually;
 use tests::platform::{Answer, Platform};
 use tests::process::Process;
+use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 /// A platform, and its database beside it.
 pub(super) struct World {
     pub(super) platform: Platform,
     pub(super) db: Db,
+    node: Uuid,
+    /// Renews the lease of the node, without which its chargers are taken for lost.
+    lease: JoinHandle<()>,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        self.lease.abort();
+    }
 }
 
 impl World {
     pub(super) async fn new() -> Self {
         let platform = Platform::start().await;
         let db = Db::open_beside(&platform.directory().join("platform")).await.unwrap();
-        Self { platform, db }
+        let (node, leased) = (Uuid::now_v7(), db.clone());
+        db.write(async move |tx| nodes::renew(tx, node).await).await.unwrap();
+        let lease = tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(nodes::RENEW_EVERY).await;
+                let _ = leased.write(async move |tx| nodes::renew(tx, node).await).await;
+            }
+        });
+        Self { platform, db, node, lease }
     }
 
     /// A charger with this name that is connected. Returns its station.
     pub(super) async fn connected(&self, charger: &str) -> Uuid {
         let station = self.adopted(charger, &json!({})).await;
         let begun =
-            self.db.write(async |tx| connections::begin(tx, station, Uuid::now_v7(), "ocpp1.6", None).await);
+            self.db.write(async |tx| connections::begin(tx, station, self.node, "ocpp1.6", None).await);
         assert!(begun.await.unwrap().is_some());
         station
     }

@@ -16,6 +16,9 @@ statements! {
                AND disconnect_reason = 'node_lost'";
     END = "UPDATE chargers SET node_id = NULL, disconnected_at = $3, disconnect_reason = $4 \
            WHERE station_id = $1 AND epoch = $2 AND node_id IS NOT NULL";
+    /// The node may have renewed its lease since it was taken for gone, and reclaimed its chargers.
+    LOSE = "UPDATE chargers SET node_id = NULL, disconnected_at = $3, disconnect_reason = $4 \
+            WHERE station_id = $1 AND epoch = $2 AND node_id IS NOT NULL AND node_id NOT IN (SELECT id FROM gateway_nodes)";
 }
 
 /// A charger that wants to connect.
@@ -98,10 +101,25 @@ pub async fn reclaim(tx: &mut Tx, station: Uuid, epoch: i64, node: Uuid) -> Resu
 /// # Errors
 /// Returns an error if the database cannot be used.
 pub async fn ended(tx: &mut Tx, station: Uuid, epoch: i64, reason: &str) -> Result<(), DbError> {
+    end(tx, END, station, epoch, reason).await
+}
+
+/// The same for a connection whose node is gone, unless it is there again.
+pub(super) async fn lost(tx: &mut Tx, station: Uuid, epoch: i64) -> Result<(), DbError> {
+    end(tx, LOSE, station, epoch, "node_lost").await
+}
+
+async fn end(
+    tx: &mut Tx,
+    statement: &'static str,
+    station: Uuid,
+    epoch: i64,
+    reason: &str,
+) -> Result<(), DbError> {
     let Some(location) = charging_stations::take(tx, station).await? else { return Ok(()) };
     let now = At::now();
     let ended = on!(tx, |c| {
-        let query = sqlx::query(END).bind(station).bind(epoch).bind(now).bind(reason);
+        let query = sqlx::query(statement).bind(station).bind(epoch).bind(now).bind(reason);
         query.execute(c).await.map(|done| done.rows_affected())
     })?;
     if ended == 0 {

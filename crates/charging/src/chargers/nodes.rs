@@ -58,7 +58,7 @@ pub async fn sweep(tx: &mut Tx, limit: i64) -> Result<usize, DbError> {
     on!(tx, |c| sqlx::query(DEAD).bind(now).execute(c).await.map(drop))?;
     let lost: Vec<(Uuid, i64)> = on!(tx, |c| sqlx::query_as(LOST).bind(limit).fetch_all(c).await)?;
     for (station, epoch) in &lost {
-        connections::ended(tx, *station, *epoch, "node_lost").await?;
+        connections::lost(tx, *station, *epoch).await?;
     }
     Ok(lost.len())
 }

@@ -14,7 +14,7 @@ statements! {
     INSERT = "INSERT INTO meter_values (station_id, connector_number, at, measurand, phase, context, location, session_id, \
               value, unit, raw, received_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
               ON CONFLICT DO NOTHING";
-    SESSION = "SELECT id FROM sessions WHERE number = $1 AND station_id = $2";
+    SESSION = "SELECT id, started_at, start_received_at FROM sessions WHERE number = $1 AND station_id = $2";
     /// The charger has used the number, so it has the answer to the start.
     CONFIRM = "UPDATE sessions SET confirmed = $2 WHERE id = $1";
     /// A clock may be set back during a session; its register grows all the same.
@@ -68,14 +68,17 @@ pub async fn record(
     number: Option<i64>,
     readings: &[Reading],
 ) -> Result<(), DbError> {
-    let session: Option<(Uuid,)> = match number {
+    let session: Option<(Uuid, Option<At>, Option<At>)> = match number {
         Some(number) => {
             on!(tx, |c| sqlx::query_as(SESSION).bind(number).bind(station).fetch_optional(c).await)?
         }
         None => None,
     };
-    let session = session.map(|(id,)| id);
-    let readings = &*settled(readings);
+    let readings = match session {
+        Some((_, Some(began), Some(received))) => &*settled(readings, began, received),
+        _ => readings,
+    };
+    let session = session.map(|(id, ..)| id);
     for reading in readings {
         on!(tx, |c| {
             let query = sqlx::query(INSERT).bind(station).bind(reading.connector_number).bind(reading.at);
@@ -96,16 +99,17 @@ pub async fn record(
     show(tx, session, readings).await
 }
 
-/// The readings with moments that are of use. A clock that is not set stands at the same moment after each start of its charger, so
-/// that readings of one session would be taken for those of another: the newest counts as taken when it arrived, and the
-/// others as much earlier as they were.
-fn settled(readings: &[Reading]) -> Cow<'_, [Reading]> {
-    let newest = readings.iter().max_by_key(|reading| reading.at);
-    let Some(newest) = newest.filter(|newest| !energy::is_trusted(newest.at)) else { return readings.into() };
-    let behind = newest.received_at.millis() - newest.at.millis();
-    let settled = readings.iter().map(|reading| {
-        let at = At::from_millis(reading.at.millis() + behind);
-        Reading { at, ..reading.clone() }
+/// The readings of a session with moments that no other session has. A clock that is not set stands at the same moment after
+/// each start of its charger: such readings count from when the start of their session arrived. Repeated ones have the same
+/// moment then, too.
+fn settled(readings: &[Reading], began: At, received: At) -> Cow<'_, [Reading]> {
+    if energy::is_trusted(began) || readings.iter().all(|reading| energy::is_trusted(reading.at)) {
+        return readings.into();
+    }
+    let behind = received.millis() - began.millis();
+    let settled = readings.iter().map(|reading| match energy::is_trusted(reading.at) {
+        true => reading.clone(),
+        false => Reading { at: At::from_millis(reading.at.millis() + behind), ..reading.clone() },
     });
     settled.collect()
 }

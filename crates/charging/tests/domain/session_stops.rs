@@ -1,6 +1,6 @@
 //! The ends of sessions: a stop is never refused, never counted twice, and never takes another session's place.
 
-use charging::sessions::meter_values::{self, Reading};
+use charging::sessions::meter_values;
 use charging::sessions::start::Start;
 use charging::sessions::stop::Stop;
 use charging::sessions::{Anomaly, SessionState};
@@ -189,17 +189,19 @@ async fn readings_of_a_clock_that_is_not_set_are_kept_for_each_session() {
         let station = charger(db, "HAM-1").await;
         // The year 2000, again after each restart.
         let unset = |minutes: i64| At::from_millis(946_684_800_000 + minutes * 60_000);
-        for (nth, meter_start) in [(0, 1_000), (1, 9_000)] {
-            let begins = Start { meter_start: Some(meter_start), ..begun(minute(nth * 600)) };
-            let session = start(db, station, &begins).await;
+        for meter_start in [1_000, 9_000] {
             let arrived = now();
+            let begins = Start { meter_start: Some(meter_start), received_at: arrived, ..begun(unset(0)) };
+            let session = start(db, station, &begins).await;
             let sent = [register(unset(1), meter_start + 10), register(unset(2), meter_start + 20)];
-            let sent = sent.map(|reading| Reading { received_at: arrived, ..reading });
-            meter(db, station, Some(session.number), &sent).await;
+            // The same again: its answer was lost.
+            for _ in 0..2 {
+                meter(db, station, Some(session.number), &sent).await;
+            }
+            let at = |minutes: i64| At::from_millis(arrived.millis() + minutes * 60_000);
             let kept = readings(db, session.id).await;
-            let earlier = At::from_millis(arrived.millis() - 60_000);
-            assert_eq!(kept, [(earlier, Some(meter_start + 10)), (arrived, Some(meter_start + 20))]);
-            stop(db, station, &stopped(session.number, minute(nth * 600 + 60), meter_start + 30)).await;
+            assert_eq!(kept, [(at(1), Some(meter_start + 10)), (at(2), Some(meter_start + 20))]);
+            stop(db, station, &stopped(session.number, unset(3), meter_start + 30)).await;
         }
     })
     .await;
