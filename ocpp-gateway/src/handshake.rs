@@ -10,11 +10,11 @@ use actix_web::web::{Data, Payload};
 use actix_web::{HttpRequest, HttpResponse, rt};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use charging::DbError;
 use charging::chargers::connections::{self, Known};
 use charging::chargers::credentials::Match;
 use charging::chargers::inbox::{self, Attempt};
 use charging::stations::ChargerName;
-use charging::{DbError, Tx};
 use http_server::{PeerTls, Problem, caller};
 use percent_encoding::percent_decode_str;
 
@@ -22,6 +22,7 @@ use crate::calls::ChargerIdentity;
 use crate::metrics::HANDSHAKES;
 use crate::node::Node;
 use crate::socket::Socket;
+use crate::writer::{Report, Written};
 
 const SUBPROTOCOL: &str = "ocpp1.6";
 const LIMIT: Duration = Duration::from_secs(10);
@@ -56,7 +57,7 @@ async fn shake(node: &Arc<Node>, request: &HttpRequest, payload: Payload) -> Res
         let why = "this node holds as many chargers as it may (OCPP_MAX_SOCKETS), or stops";
         return Err(refused("full", Problem::unavailable("sockets", why, RETRY_AFTER)));
     }
-    let _permit = node.handshakes.acquire().await.map_err(|_| unavailable("the node stops"))?;
+    let permit = node.handshakes.acquire().await.map_err(|_| unavailable("the node stops"))?;
     let found = node.db.read(async |tx| connections::known(tx, name.as_str()).await).await;
     let known = match found.map_err(|error| away(&error))? {
         Some(known) => known,
@@ -79,9 +80,13 @@ async fn shake(node: &Arc<Node>, request: &HttpRequest, payload: Payload) -> Res
         |error: actix_web::Error| refused("malformed", Problem::invalid("upgrade", error.to_string()));
     let (payload, held) = node.large_frames.limit(request, payload).await.map_err(malformed)?;
     let (mut response, session, frames) = actix_ws::handle(request, payload).map_err(malformed)?;
-    let (station, id) = (known.station_id, node.id);
-    let begun = async |tx: &mut Tx| connections::begin(tx, station, id, SUBPROTOCOL, came_with).await;
-    let epoch = node.db.write(begun).await.map_err(|error| away(&error))?;
+    // Many that come at once share one commit.
+    drop(permit);
+    let (station, node_id) = (known.station_id, node.id);
+    let report = Report::Connected { node: node_id, subprotocol: SUBPROTOCOL, came_with };
+    let Ok(Written::Connected(epoch)) = node.writer.write(station, report).await else {
+        return Err(unwritten());
+    };
     let gone = || refused("unknown", Problem::not_found("charger", "the station of this charger is gone"));
     let epoch = epoch.ok_or_else(gone)?;
     let newer = || {
@@ -210,6 +215,10 @@ fn unavailable(detail: &str) -> Refused {
 
 fn away(error: &DbError) -> Refused {
     tracing::warn!(%error, "a charger cannot connect");
+    unwritten()
+}
+
+fn unwritten() -> Refused {
     let detail = "the database cannot be used at present";
     refused("unavailable", Problem::unavailable("database", detail, RETRY_AFTER))
 }

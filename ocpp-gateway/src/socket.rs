@@ -1,5 +1,6 @@
 //! One socket. It reads frames, carries calls out in their order, sends commands one at a time, and ends when the charger is
-//! silent, a newer connection has come, or the process stops. Nothing that a call waits for keeps it from reading.
+//! silent, a newer connection has come, or the process stops. Nothing that a call waits for keeps it from reading. What is
+//! seldom and large is on the heap while it lasts: the task of each socket is as large as its largest part.
 
 mod answers;
 mod commands;
@@ -131,14 +132,15 @@ impl Socket {
             let _ = tokio::time::timeout(CLOSE_LIMIT, closing).await;
         }
         if end == Ending::Lost {
-            let _ = tokio::time::timeout(CLOSE_LIMIT, self.read_rest(&mut frames)).await;
+            let rest = Box::pin(self.read_rest(&mut frames));
+            let _ = tokio::time::timeout(CLOSE_LIMIT, rest).await;
         }
         drop(frames);
         Box::pin(self.finish()).await;
         let (node, station, epoch) = (Arc::clone(&self.node), self.charger.station, self.epoch);
         self.observe();
         let report = Report::Disconnected { epoch, reason: end.as_str() };
-        let _ = node.writer.write(station, report).await;
+        let _ = Box::pin(node.writer.write(station, report)).await;
     }
 
     async fn talk(&mut self, frames: &mut AggregatedMessageStream) -> Ending {
@@ -158,7 +160,6 @@ impl Socket {
                 Some((pending, text)) = self.deciding.next() => self.answer(&pending, text, "answered").await,
                 taken = taken(&mut self.taking) => self.send_command(taken).await,
                 word = self.place.words.recv() => match word {
-                    // Boxed, as is what else is rare: a socket holds the memory of everything that it may do.
                     Some(word) => Box::pin(self.hear(word)).await,
                     None => Ok(()),
                 },

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ::metrics::{counter, gauge};
 use charging::chargers::boots::{self, Boot, Observed};
+use charging::chargers::credentials::Match;
 use charging::chargers::transfers::{self, Transfer, TransferKind};
 use charging::chargers::{self, certificates, connections, security_events};
 use charging::db::TxError;
@@ -38,6 +39,7 @@ const FOREVER: Duration = Duration::from_secs(3600);
 /// What a charger has reported.
 #[derive(Debug, Clone)]
 pub(crate) enum Report {
+    Connected { node: Uuid, subprotocol: &'static str, came_with: Option<Match> },
     Boot(Boot, At),
     Status(Sent),
     Observed(Observed),
@@ -57,6 +59,8 @@ pub(crate) enum Report {
 pub(crate) enum Written {
     Done,
     Session(Box<Session>),
+    /// The epoch of the connection; `None` if the station is gone.
+    Connected(Option<i64>),
 }
 
 /// It could not be written: the database is away, or there is too much to do.
@@ -81,15 +85,20 @@ pub(crate) struct Orders(Vec<mpsc::Receiver<Order>>);
 impl Report {
     /// Whether it is answered although it is not written yet.
     fn is_kept(&self) -> bool {
-        !matches!(self, Self::Readings { .. } | Self::Start(_) | Self::Stop(..))
+        !matches!(self, Self::Connected { .. } | Self::Readings { .. } | Self::Start(_) | Self::Stop(..))
     }
 }
 
 impl Order {
-    fn acknowledge(self, written: Result<Written, NotWritten>) {
-        if let Some(ack) = self.ack {
+    /// Returns what has to be written in turn: a connection whose handshake was given up meanwhile ends.
+    fn acknowledge(self, written: Result<Written, NotWritten>) -> Option<Self> {
+        match self.ack?.send(written) {
+            Err(Ok(Written::Connected(Some(epoch)))) => {
+                let report = Arc::new(Report::Disconnected { epoch, reason: "lost" });
+                Some(Self { station: self.station, report, ack: None })
+            }
             // The socket may have stopped waiting.
-            let _ = ack.send(written);
+            _ => None,
         }
     }
 }
@@ -178,7 +187,8 @@ async fn shard(db: Db, mut orders: mpsc::Receiver<Order>, stop: CancellationToke
 /// Answers what is kept; what is not is left to the charger.
 fn keep(kept: &mut VecDeque<Order>, mut order: Order) {
     if !order.report.is_kept() {
-        return order.acknowledge(Err(NotWritten));
+        order.acknowledge(Err(NotWritten));
+        return;
     }
     if let Some(ack) = order.ack.take() {
         let _ = ack.send(Ok(Written::Done));
@@ -190,8 +200,8 @@ fn keep(kept: &mut VecDeque<Order>, mut order: Order) {
     kept.push_back(order);
 }
 
-/// Writes these in one transaction; one by one if one of them is at fault. Returns what could not be written, as the database
-/// is away.
+/// Writes these in one transaction; one by one if one of them is at fault. Returns what is still to be written: all of it while the
+/// database is away.
 async fn write_all(db: &Db, orders: Vec<Order>) -> Vec<Order> {
     let mut orders = orders;
     if orders.is_empty() {
@@ -203,10 +213,8 @@ async fn write_all(db: &Db, orders: Vec<Order>) -> Vec<Order> {
         orders.iter().map(|order| (order.station, Arc::clone(&order.report))).collect();
     match db.write(async move |tx| apply_all(tx, &work).await).await {
         Ok(all) => {
-            for (order, written) in orders.into_iter().zip(all) {
-                order.acknowledge(Ok(written));
-            }
-            Vec::new()
+            let acknowledged = orders.into_iter().zip(all);
+            acknowledged.filter_map(|(order, written)| order.acknowledge(Ok(written))).collect()
         }
         Err(Failed(error)) if error.is_transient() => {
             tracing::warn!(%error, "reports of chargers cannot be written at present");
@@ -215,7 +223,9 @@ async fn write_all(db: &Db, orders: Vec<Order>) -> Vec<Order> {
         Err(Failed(error)) if orders.len() == 1 => {
             tracing::error!(%error, "a report of a charger cannot be written");
             counter!(WRITES_LOST).increment(1);
-            orders.into_iter().for_each(|order| order.acknowledge(Err(NotWritten)));
+            for order in orders {
+                order.acknowledge(Err(NotWritten));
+            }
             Vec::new()
         }
         Err(_) => {
@@ -252,6 +262,10 @@ async fn apply_all(tx: &mut Tx, work: &[(Uuid, Arc<Report>)]) -> Result<Vec<Writ
 
 async fn apply(tx: &mut Tx, station: Uuid, report: &Report) -> Result<Written, DbError> {
     match report {
+        Report::Connected { node, subprotocol, came_with } => {
+            let begun = connections::begin(tx, station, *node, subprotocol, *came_with).await?;
+            return Ok(Written::Connected(begun));
+        }
         Report::Boot(boot, at) => boots::record(tx, station, boot, *at).await?,
         Report::Status(sent) => {
             let recorded = charging_stations::record_status(tx, station, sent).await;

@@ -24,9 +24,10 @@ use super::stage::{Central, Stage};
 use super::{ASKED_TAG, KNOWN_TAG, SIDE, SIDE_PREFIX, Size, disk};
 use crate::cpu;
 
-/// Chargers that charge, and how long each rests between two sessions of the open loop: a hundred starts a second.
+/// Chargers that charge, and how long each rests between two sessions of the open loop: a hundred starts a second, and from
+/// the first one on not all at once.
 const CHARGING: u32 = 200;
-const REST_MS: std::ops::Range<u64> = 1_900..2_100;
+const REST_MS: std::ops::Range<u64> = 0..4_000;
 /// Calls and commands a second.
 const RATE_OF_CALLS: f64 = 200.0;
 const RATE_OF_COMMANDS: f64 = 200.0;
