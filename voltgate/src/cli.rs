@@ -106,7 +106,7 @@ pub(crate) enum Command {
         Example: voltgate simulate --url ws://127.0.0.1:9000/ocpp --charger CP-1\n\
         Example: voltgate simulate --chargers 1000 --sources 8 --seed 7 --minutes 2"
     )]
-    Simulate(SimulateArgs),
+    Simulate(Box<SimulateArgs>),
     /// Print the table of all settings, or what is in force here
     #[command(after_help = "Example: voltgate settings --effective")]
     Settings(SettingsArgs),

@@ -143,7 +143,7 @@ fn start(command: Command, settings: &Settings) -> Running<'_> {
         Command::Log(args) => Box::pin(log::run(settings, args)),
         Command::Backup { directory, .. } => Box::pin(backup::backup(settings, directory)),
         Command::Restore { backup, data } => Box::pin(backup::restore(backup, data)),
-        Command::Simulate(args) => Box::pin(simulate(args)),
+        Command::Simulate(args) => Box::pin(simulate(*args)),
         Command::Settings(args) => Box::pin(async move { Ok(settings::print(settings, &args)) }),
         Command::Openapi { service } => Box::pin(async move {
             let document = match service {

@@ -54,7 +54,7 @@ pub fn client(files: TlsFiles<'_>) -> Result<Arc<ClientConfig>, TlsError> {
     };
     let config = match files.identity {
         Some((certificate, key)) => {
-            let own = PrivateKeyDer::from_pem_file(key).map_err(|error| no_pem(key, error))?;
+            let own = PrivateKeyDer::from_pem_file(key).map_err(|error| no_pem(key, &error))?;
             config.with_client_auth_cert(certificates(certificate)?, own)?
         }
         None => config.with_no_client_auth(),
@@ -64,13 +64,13 @@ pub fn client(files: TlsFiles<'_>) -> Result<Arc<ClientConfig>, TlsError> {
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
-    let all = all.map_err(|error| no_pem(path, error))?;
+    let all = all.map_err(|error| no_pem(path, &error))?;
     if all.is_empty() {
-        return Err(no_pem(path, "there is no certificate in it"));
+        return Err(no_pem(path, &"there is no certificate in it"));
     }
     Ok(all)
 }
 
-fn no_pem(path: &Path, error: impl ToString) -> TlsError {
+fn no_pem(path: &Path, error: &impl ToString) -> TlsError {
     TlsError::File { path: path.to_owned(), error: io::Error::other(error.to_string()) }
 }
