@@ -89,6 +89,7 @@ const TABLE: &[Row] = &[
         operations: &[
             "GET /api/v1/chargers",
             "GET /api/v1/chargers/{}",
+            "GET /api/v1/chargers/{}/certificate-request",
             "GET /api/v1/chargers/{}/messages",
             "GET /api/v1/chargers/{}/status-log",
             "GET /api/v1/transactions",
