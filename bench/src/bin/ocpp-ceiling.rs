@@ -2,6 +2,7 @@
 //! nothing. `ocpp-ceiling PORT`; `bench ocpp` starts it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
 
 use actix_web::http::header::{HeaderValue, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::web::{self, Payload};
@@ -26,15 +27,19 @@ struct Cli {
 }
 
 #[actix_web::main]
-async fn main() -> std::io::Result<()> {
-    let cli = Cli::parse();
+async fn main() -> std::io::Result<ExitCode> {
+    let cli: Cli = match command_line::parse() {
+        Ok(cli) => cli,
+        Err(code) => return Ok(code),
+    };
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, cli.port));
     let server = HttpServer::new(|| {
         App::new()
             .route("/readyz", web::get().to(HttpResponse::Ok))
             .route("/ocpp/{charger}", web::get().to(connect))
     });
-    server.backlog(BACKLOG).max_connection_rate(BACKLOG as usize).bind(address)?.run().await
+    server.backlog(BACKLOG).max_connection_rate(BACKLOG as usize).bind(address)?.run().await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn connect(request: HttpRequest, payload: Payload) -> actix_web::Result<HttpResponse> {
