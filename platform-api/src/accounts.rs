@@ -5,7 +5,7 @@ mod passwords;
 mod resets;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use charging::accounts::access_tokens::AccessTokens;
@@ -13,6 +13,7 @@ use charging::accounts::locks::{self, Lock};
 use charging::accounts::{
     self, Account, Language, NewAccount, Password, TermsVersion, Username, roles, sign_ins, signing_keys,
 };
+use charging::db::at_the_start;
 use charging::{Db, DbError};
 use common::role::{Role, RoleGrant};
 use http_server::accounts::{Account as SignedIn, Accounts, NotSignedIn};
@@ -25,9 +26,6 @@ pub(crate) use self::passwords::Passwords;
 pub(crate) use self::resets::{Resets, WaitingResets};
 use crate::config::AccountsConfig;
 use crate::error::ApiError;
-
-/// Between two attempts to reach the database at the start.
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// What the handlers of accounts share.
 #[derive(Clone)]
@@ -50,11 +48,15 @@ pub(crate) struct VerifiedAccounts {
 impl Parts {
     /// Reads the keys of access tokens, or creates the first one. The requests for new passwords that the handlers take come
     /// out at the other end.
-    pub(crate) async fn new(config: &AccountsConfig, db: &Db) -> Result<(Self, WaitingResets), DbError> {
+    pub(crate) async fn new(
+        config: &AccountsConfig,
+        db: &Db,
+        limit: Duration,
+    ) -> Result<(Self, WaitingResets), DbError> {
         let keys = match config.signing_keys.is_empty() {
             true => {
                 let reading = async || signing_keys::stored(db).await;
-                at_the_start(config.startup_limit, DbError::is_transient, reading).await?
+                at_the_start(limit, DbError::is_transient, reading).await?
             }
             false => config.signing_keys.clone(),
         };
@@ -96,10 +98,10 @@ pub(crate) fn signed_in(request: &actix_web::HttpRequest) -> Result<SignedIn, Pr
 }
 
 /// Creates the first administrator, if there is none and the settings name one.
-pub(crate) async fn first_admin(config: &AccountsConfig, db: &Db) -> Result<(), Failure> {
+pub(crate) async fn first_admin(config: &AccountsConfig, db: &Db, limit: Duration) -> Result<(), Failure> {
     let Some((username, password)) = &config.admin else { return Ok(()) };
     let creating = async || create_admin(db, username, password).await;
-    match at_the_start(config.startup_limit, ApiError::is_transient, creating).await {
+    match at_the_start(limit, ApiError::is_transient, creating).await {
         Ok(Some(account)) => tracing::info!(account = %account.id, "created the first administrator"),
         Ok(None) => {}
         Err(error) => {
@@ -108,24 +110,6 @@ pub(crate) async fn first_admin(config: &AccountsConfig, db: &Db) -> Result<(), 
         }
     }
     Ok(())
-}
-
-/// Repeats it while the database is away: it may leave between two steps of a start as well as before them.
-async fn at_the_start<T, E: std::fmt::Display>(
-    limit: Duration,
-    is_transient: impl Fn(&E) -> bool,
-    attempt: impl AsyncFn() -> Result<T, E>,
-) -> Result<T, E> {
-    let began = Instant::now();
-    loop {
-        match attempt().await {
-            Err(error) if is_transient(&error) && began.elapsed() < limit => {
-                tracing::warn!(%error, "the database cannot be reached yet; trying again");
-                tokio::time::sleep(PAUSE).await;
-            }
-            ended => return ended,
-        }
-    }
 }
 
 async fn create_admin(

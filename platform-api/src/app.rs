@@ -62,8 +62,9 @@ impl App {
         store: &Store,
         broker: Arc<dyn Broker>,
     ) -> Result<Self, Failure> {
-        accounts::first_admin(&config.accounts, &db).await?;
-        let parts = Parts::new(&config.accounts, &db).await;
+        let limit = config.database.startup_limit();
+        accounts::first_admin(&config.accounts, &db, limit).await?;
+        let parts = Parts::new(&config.accounts, &db, limit).await;
         let (parts, resets) =
             parts.map_err(|error| Failure::broken(format!("the keys of access tokens: {error}")))?;
         let verified = Arc::new(parts.verified(&db));

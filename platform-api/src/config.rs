@@ -16,8 +16,7 @@ use http_server::settings::{API_KEY_BOOTSTRAP, BIND_ADDRESS};
 use service_runtime::Service;
 use service_runtime::metrics::Metric;
 use service_runtime::settings::{
-    AUTHORIZATION_SERVICE_URL, PLATFORM_ACL_KEY, SHUTDOWN_GRACE_SEC, STARTUP_TIMEOUT_SEC, Setting,
-    SettingError, Settings,
+    AUTHORIZATION_SERVICE_URL, PLATFORM_ACL_KEY, SHUTDOWN_GRACE_SEC, Setting, SettingError, Settings,
 };
 use store::config::StoreConfig;
 use store::settings::REDIS_URL;
@@ -111,8 +110,6 @@ pub struct AccountsConfig {
     pub rate_per_minute: Option<NonZeroU32>,
     /// The version of the terms that must be accepted.
     pub terms: Option<TermsVersion>,
-    /// How long a start waits for the database.
-    pub startup_limit: Duration,
     /// The first administrator.
     pub admin: Option<(Username, Password)>,
 }
@@ -165,7 +162,6 @@ impl AccountsConfig {
             refresh_grace: Duration::from_secs(settings.number(&REFRESH_GRACE_SEC, 0..=3600)?),
             rate_per_minute: NonZeroU32::new(u32::try_from(rate).unwrap_or(u32::MAX)),
             terms: optional(settings, &TERMS_VERSION)?,
-            startup_limit: settings.seconds(&STARTUP_TIMEOUT_SEC, 3600)?,
             admin,
         })
     }

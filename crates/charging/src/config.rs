@@ -100,6 +100,11 @@ impl DatabaseConfig {
         &self.url
     }
 
+    /// How long a start waits for the database.
+    pub fn startup_limit(&self) -> Duration {
+        self.limit
+    }
+
     /// The directory of an embedded database.
     pub fn directory(&self) -> Option<PathBuf> {
         self.url.expose().strip_prefix("embedded:").map(PathBuf::from)

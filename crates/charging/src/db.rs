@@ -41,6 +41,8 @@ pub const PLATFORM_FILE: DataFile = DataFile { stem: "platform", table: "locatio
 const STATEMENT_LIMIT: Duration = Duration::from_secs(5);
 /// The time limit of a whole transaction, the wait for a connection included.
 const TRANSACTION_LIMIT: Duration = Duration::from_secs(10);
+/// Between two attempts to reach the database at the start.
+const START_PAUSE: Duration = Duration::from_millis(500);
 /// Otherwise each statement would see a state of its own.
 const BEGIN_READ: &str =
     "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL statement_timeout = '5s'";
@@ -82,6 +84,28 @@ enum Kind {
     Write,
 }
 
+/// Repeats an attempt while the database is away, for as long as a start may wait: it may leave between two steps of a start as
+/// well as before them.
+///
+/// # Errors
+/// Returns the error of the last attempt.
+pub async fn at_the_start<T, E: std::fmt::Display>(
+    limit: Duration,
+    is_transient: impl Fn(&E) -> bool,
+    attempt: impl AsyncFn() -> Result<T, E>,
+) -> Result<T, E> {
+    let began = Instant::now();
+    loop {
+        match attempt().await {
+            Err(error) if is_transient(&error) && began.elapsed() < limit => {
+                tracing::warn!(%error, "the database cannot be reached yet; trying again");
+                tokio::time::sleep(START_PAUSE).await;
+            }
+            ended => return ended,
+        }
+    }
+}
+
 impl Db {
     /// Connects to PostgreSQL and brings its tables up to date.
     ///
@@ -89,17 +113,12 @@ impl Db {
     /// Returns an error if it cannot be reached within `limit`, or its tables are of another version.
     pub async fn connect(url: &str, connections: u32, limit: Duration) -> Result<Self, OpenError> {
         let pg = Pg::new(Self::pool(url, connections)?);
-        let began = Instant::now();
-        loop {
+        let migrate = async || {
             let migrating = tokio::time::timeout(limit.max(Duration::from_secs(1)), pg.migrate());
-            match migrating.await.unwrap_or_else(|_| Err(DbError::Slow.into())) {
-                Err(error) if error.is_transient() && began.elapsed() < limit => {
-                    tracing::warn!(%error, "the database cannot be reached yet; trying again");
-                    tokio::time::sleep(Duration::from_millis(500)).await;
-                }
-                migrated => return migrated.map(|()| Self::Pg(pg)),
-            }
-        }
+            migrating.await.unwrap_or_else(|_| Err(DbError::Slow.into()))
+        };
+        at_the_start(limit, OpenError::is_transient, migrate).await?;
+        Ok(Self::Pg(pg))
     }
 
     /// The same without waiting for PostgreSQL: the first transaction that reaches it brings the tables up to date.
