@@ -14,7 +14,8 @@ statements! {
     INSERT = "INSERT INTO meter_values (station_id, connector_number, at, measurand, phase, context, location, session_id, \
               value, unit, raw, received_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) \
               ON CONFLICT DO NOTHING";
-    SESSION = "SELECT id, started_at, start_received_at FROM sessions WHERE number = $1 AND station_id = $2";
+    SESSION = "SELECT id, started_at, start_received_at, ended_at, confirmed, updated_at FROM sessions \
+               WHERE number = $1 AND station_id = $2";
     /// The charger has used the number, so it has the answer to the start.
     CONFIRM = "UPDATE sessions SET confirmed = $2 WHERE id = $1";
     /// A clock may be set back during a session; its register grows all the same.
@@ -30,6 +31,18 @@ statements! {
 const REGISTER: &str = "Energy.Active.Import.Register";
 const POWER: &str = "Power.Active.Import";
 const SHOWN_EVERY: Duration = Duration::from_secs(1);
+
+row! {
+    /// What readings have to know of their session.
+    struct Metered {
+        id: Uuid,
+        started_at: Option<At>,
+        start_received_at: Option<At>,
+        ended_at: Option<At>,
+        confirmed: bool,
+        updated_at: At,
+    }
+}
 
 row! {
     /// A reading.
@@ -68,35 +81,40 @@ pub async fn record(
     number: Option<i64>,
     readings: &[Reading],
 ) -> Result<(), DbError> {
-    let session: Option<(Uuid, Option<At>, Option<At>)> = match number {
+    let session: Option<Metered> = match number {
         Some(number) => {
             on!(tx, |c| sqlx::query_as(SESSION).bind(number).bind(station).fetch_optional(c).await)?
         }
         None => None,
     };
-    let readings = match session {
-        Some((_, Some(began), Some(received))) => &*settled(readings, began, received),
+    let readings = match &session {
+        Some(Metered { started_at: Some(began), start_received_at: Some(received), .. }) => {
+            &*settled(readings, *began, *received)
+        }
         _ => readings,
     };
-    let session = session.map(|(id, ..)| id);
+    let id = session.as_ref().map(|session| session.id);
     for reading in readings {
         on!(tx, |c| {
             let query = sqlx::query(INSERT).bind(station).bind(reading.connector_number).bind(reading.at);
             let query = query.bind(&reading.measurand).bind(&reading.phase).bind(&reading.context);
-            let query = query.bind(&reading.location).bind(session).bind(reading.value).bind(&reading.unit);
+            let query = query.bind(&reading.location).bind(id).bind(reading.value).bind(&reading.unit);
             query.bind(&reading.raw).bind(reading.received_at).execute(c).await.map(drop)
         })?;
     }
     let Some(session) = session else { return Ok(()) };
     let newest = readings.iter().filter(|reading| reading.is_register()).max_by_key(|reading| reading.at);
-    on!(tx, |c| sqlx::query(CONFIRM).bind(session).bind(true).execute(c).await.map(drop))?;
+    if !session.confirmed {
+        on!(tx, |c| sqlx::query(CONFIRM).bind(session.id).bind(true).execute(c).await.map(drop))?;
+    }
     if let Some(newest) = newest {
         on!(tx, |c| {
-            let query = sqlx::query(SET_LAST).bind(session).bind(newest.value).bind(newest.at);
+            let query = sqlx::query(SET_LAST).bind(session.id).bind(newest.value).bind(newest.at);
             query.execute(c).await.map(drop)
         })?;
     }
-    show(tx, session, readings).await
+    let is_due = session.ended_at.is_none() && session.updated_at <= At::now().minus(SHOWN_EVERY);
+    if is_due { show(tx, session.id, readings).await } else { Ok(()) }
 }
 
 /// The readings of a session with moments that no other session has. A clock that is not set stands at the same moment after
