@@ -1,9 +1,8 @@
 // A central system on npm ocpp-rpc that validates every message and keeps nothing: a peer for `bench ocpp`.
-// Arguments: the port, and the folder in which ocpp-rpc is installed.
+// Argument: the port. NODE_PATH names the folder in which ocpp-rpc is installed.
 const { createServer } = require("http");
-const { join } = require("path");
-const [port, folder] = process.argv.slice(2);
-const { RPCServer } = require(join(folder, "node_modules", "ocpp-rpc"));
+const [port] = process.argv.slice(2);
+const { RPCServer } = require("ocpp-rpc");
 
 const server = new RPCServer({ protocols: ["ocpp1.6"], strictMode: true });
 const now = () => new Date().toISOString();

@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use charging::Db;
 use load_generator::Drivers;
 use simulator::load::Target;
-use test_servers::{Postgres, free_port, python};
-use tokio::process::Command;
+use test_servers::{Postgres, free_port, node, python};
 
 use super::figures::{Book, CPU_OF_ALL, HTTP, Server};
 use super::seed;
@@ -21,7 +20,7 @@ use crate::system::process::{Program, Ready, Started};
 use crate::system::voltgate::{Platform, beside_acl, platform_service, program};
 use crate::throughput::{Effort, full_load};
 
-const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ocpp-rpc");
+const NODE_PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ocpp-rpc/server.js");
 const PYTHON_PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/ocpp-py/server.py");
 /// From one look at what is still worked on to the next.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -36,7 +35,7 @@ pub(super) struct Stage {
     acl_url: String,
     pub(super) db: Db,
     environment: Vec<(&'static str, String)>,
-    /// The folder in which npm ocpp-rpc is installed.
+    /// The folder `node_modules` with npm ocpp-rpc.
     peer: Option<PathBuf>,
     /// The interpreter that has PyPI ocpp, if it is to be measured.
     python: Option<PathBuf>,
@@ -81,8 +80,8 @@ impl Stage {
         let acl = Started::start(&acl, &Ready::Url(format!("{acl_url}/readyz"))).await?;
         let platform = platform_service(directory, &environment).await?;
         let db = Db::connect(&database, 4, Duration::from_secs(30)).await?;
-        let peer = match ocpp_rpc().await {
-            Ok(folder) => Some(folder),
+        let peer = match tokio::task::spawn_blocking(node::modules).await? {
+            Ok(modules) => Some(modules),
             Err(error) => {
                 say(&format!("npm ocpp-rpc is left out: {error:#}"));
                 None
@@ -111,8 +110,6 @@ impl Stage {
     pub(super) async fn central(&self, server: Server) -> Result<Central> {
         let (port, directory) = (free_port()?, self.servers.directory());
         let (text, mut environment) = (port.to_string(), Vec::new());
-        let script = format!("{PEER}/server.js");
-        let folder = self.peer.as_ref().map(|folder| folder.display().to_string()).unwrap_or_default();
         let (path, arguments) = match server {
             Server::Voltgate => {
                 environment.clone_from(&self.environment);
@@ -120,7 +117,11 @@ impl Stage {
                 (program("ocpp-gateway")?, Vec::new())
             }
             Server::Ceiling => (program("ocpp-ceiling")?, vec![text.as_str()]),
-            Server::OcppRpc => (PathBuf::from("node"), vec![&*script, text.as_str(), &*folder]),
+            Server::OcppRpc => {
+                let modules = self.peer.as_ref().context("ocpp-rpc is not installed")?;
+                environment.push(("NODE_PATH", modules.display().to_string()));
+                (node::program()?, vec![NODE_PEER, text.as_str()])
+            }
             Server::OcppPy => {
                 let python = self.python.clone().context("PyPI ocpp was not asked for")?;
                 (python, vec![PYTHON_PEER, text.as_str()])
@@ -219,31 +220,4 @@ impl Central {
             pid: Some(self.id()),
         })
     }
-}
-
-/// The folder with ocpp-rpc of the version that is pinned, installed once.
-async fn ocpp_rpc() -> Result<PathBuf> {
-    let program = std::env::current_exe()?;
-    let target = program.ancestors().nth(2).context("this program lies in no target folder")?;
-    let folder = target.join("bench-ocpp-rpc");
-    let (wanted, lock) =
-        (std::fs::read(format!("{PEER}/package-lock.json"))?, folder.join("package-lock.json"));
-    // npm writes this file last.
-    let complete = folder.join("node_modules/.package-lock.json").exists();
-    if !complete || std::fs::read(&lock).ok().as_ref() != Some(&wanted) {
-        std::fs::create_dir_all(&folder)?;
-        std::fs::write(&lock, &wanted)?;
-        std::fs::copy(format!("{PEER}/package.json"), folder.join("package.json"))?;
-        let mut npm = Command::new("npm");
-        npm.args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"])
-            .current_dir(&folder)
-            .kill_on_drop(true);
-        let output = tokio::time::timeout(Duration::from_secs(120), npm.output()).await;
-        let output = output.context("npm takes too long")?.context("cannot run npm")?;
-        if !output.status.success() {
-            bail!("npm ci: {}", String::from_utf8_lossy(&output.stderr).trim());
-        }
-    }
-    let node = Command::new("node").arg("--version").output().await.context("cannot run node")?;
-    if node.status.success() { Ok(folder) } else { bail!("node does not run") }
 }
