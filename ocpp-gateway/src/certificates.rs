@@ -51,7 +51,7 @@ pub struct Authority {
     valid_for: Duration,
 }
 
-/// Checks a request: its form, who it names, its key, and that whoever sent it has that key.
+/// Checks a request: its form, who it names, its key, and that its sender has that key.
 pub(crate) fn check(csr: &str) -> Result<Checked, Unsigned> {
     let pem = Pem::iter_from_buffer(csr.as_bytes()).next().and_then(Result::ok).ok_or(Unsigned::Malformed)?;
     let (_, request) = X509CertificationRequest::from_der(&pem.contents).map_err(|_| Unsigned::Malformed)?;
