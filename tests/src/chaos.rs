@@ -3,33 +3,29 @@
 
 mod evidence;
 mod fault;
-pub(crate) mod injection;
+mod injection;
 mod oracle;
-pub(crate) mod progress;
 mod report;
 mod system;
 mod traffic;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use tempfile::TempDir;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use crate::callback_host::CallbackHost;
 use crate::eventually;
+use crate::faults::member::Staff;
+use crate::faults::progress::Progress;
+use crate::faults::schedule::Planned;
+use crate::faults::{Stage, counts, inject_all, keep, longest_recovery};
 use crate::stage::OwnServers;
 use evidence::Evidence;
-use fault::{Planned, schedule};
-use progress::Progress;
+use fault::{Kind, Part, Service};
 pub use report::Report;
 use system::System;
 use traffic::{Duplicates, Hosts, clients, flip_drivers};
-
-/// With more faults at once, no process would be left to do the work.
-const AT_ONCE: usize = 2;
 
 /// Without a fault, the system delivers a callback sooner than this.
 const WORKS_WITHIN: Duration = Duration::from_secs(45);
@@ -47,12 +43,6 @@ pub struct Plan {
     pub progress: bool,
 }
 
-/// A fault that has ended.
-struct Past {
-    name: String,
-    ended: Instant,
-}
-
 /// Runs the suite.
 pub async fn run(plan: Plan) -> Report {
     let servers = OwnServers::start().await;
@@ -64,12 +54,12 @@ pub async fn run(plan: Plan) -> Report {
     let mut background = JoinSet::new();
     background.spawn(flip_drivers(system.deployment.clone(), plan.seed));
     let watched = Arc::clone(&system);
-    background.spawn(async move { watched.watch().await });
+    background.spawn(async move { watched.staff.watch().await });
     let load = clients(&system, &hosts, plan.seed, plan.rate);
     let duplicates = Duplicates::start(&system.deployment, &hosts, plan.seed).await;
     called_back_once_more(&system, hosts.healthy()).await;
 
-    let past = inject_all(&system, &plan, || {
+    let past = inject_all(&system, plan.seed, plan.length, || {
         progress.show(|| format!("{} requests accepted", load.accepted_so_far()));
     })
     .await;
@@ -82,8 +72,9 @@ pub async fn run(plan: Plan) -> Report {
     let evidence = Evidence::gather(&system, &hosts, accepted).await;
     background.shutdown().await;
     for status in asked.refused.keys().filter(|status| **status != 503) {
-        system.complain(format!("public-api answered {status} to a request that is right"));
+        system.staff.complain(format!("public-api answered {status} to a request that is right"));
     }
+    let called = hosts.healthy().received().iter().map(|callback| callback.at).collect();
     let mut report = Report {
         seed: plan.seed,
         length: plan.length,
@@ -93,8 +84,8 @@ pub async fn run(plan: Plan) -> Report {
         unanswered: asked.unanswered,
         duplicates: published_twice,
         verdict: oracle::judge(&evidence),
-        recovery: longest_recovery(&past, hosts.healthy()),
-        complaints: system.complaints.lock().map(|all| all.clone()).unwrap_or_default(),
+        recovery: longest_recovery(&past, called),
+        complaints: system.staff.take_complaints(),
         logs: None,
     };
     drop(system);
@@ -109,72 +100,19 @@ async fn called_back_once_more(system: &System, host: &CallbackHost) {
     let before = host.count();
     let called = eventually("a callback", async || (host.count() > before).then_some(()));
     if tokio::time::timeout(WORKS_WITHIN, called).await.is_err() {
-        system.complain(format!("nobody was called back for {WORKS_WITHIN:?} with nothing in the way"));
+        system.staff.complain(format!("nobody was called back for {WORKS_WITHIN:?} with nothing in the way"));
     }
 }
 
-/// Follows the schedule; returns when every fault has ended.
-async fn inject_all(system: &Arc<System>, plan: &Plan, mut show: impl FnMut()) -> Vec<Past> {
-    let began = tokio::time::Instant::now();
-    let free = Arc::new(Semaphore::new(AT_ONCE));
-    let (mut running, mut past) = (JoinSet::new(), Vec::new());
-    for fault in schedule(plan.seed, plan.length) {
-        while began.elapsed() < fault.at {
-            show();
-            tokio::time::sleep_until((began + fault.at).min(tokio::time::Instant::now() + progress::EVERY))
-                .await;
-        }
-        let place = Arc::clone(&free).acquire_owned().await.expect("it is never closed");
-        if began.elapsed() > plan.length {
-            break;
-        }
-        let system = Arc::clone(system);
-        running.spawn(async move {
-            let _place = place;
-            befall(&system, fault).await
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        past.push(ended.expect("befall catches what happens"));
-    }
-    past
-}
+impl Stage for System {
+    type Service = Service;
+    type Kind = Kind;
 
-async fn befall(system: &Arc<System>, fault: Planned) -> Past {
-    let _turn = system.turn(fault.part()).lock().await;
-    let doing = {
-        let system = Arc::clone(system);
-        tokio::spawn(async move { injection::inject(&system, &fault).await })
-    };
-    if let Err(error) = doing.await {
-        system.complain(format!("{}: {error}", fault.kind));
+    fn staff(&self) -> &Staff<Service, Part> {
+        &self.staff
     }
-    Past { name: fault.kind.to_string(), ended: Instant::now() }
-}
 
-fn counts(past: &[Past]) -> BTreeMap<String, usize> {
-    past.iter().fold(BTreeMap::new(), |mut counts, fault| {
-        *counts.entry(fault.name.clone()).or_default() += 1;
-        counts
-    })
-}
-
-/// The longest time from the end of a fault to the next callback, with the name of the fault.
-fn longest_recovery(past: &[Past], healthy: &CallbackHost) -> Option<(Duration, String)> {
-    let mut called: Vec<Instant> = healthy.received().iter().map(|callback| callback.at).collect();
-    called.sort_unstable();
-    let recoveries = past.iter().filter_map(|fault| {
-        let next = called.partition_point(|at| *at < fault.ended);
-        Some((*called.get(next)? - fault.ended, fault.name.clone()))
-    });
-    recoveries.max()
-}
-
-/// Keeps the logs only.
-fn keep(directory: TempDir) -> std::path::PathBuf {
-    let kept = directory.keep();
-    for server in ["rabbitmq", "redis"] {
-        let _ = std::fs::remove_dir_all(kept.join(server).join("data"));
+    async fn inject(&self, fault: &Planned<Kind>) {
+        injection::inject(self, fault).await;
     }
-    kept
 }

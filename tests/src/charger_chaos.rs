@@ -7,26 +7,22 @@ mod report;
 mod system;
 mod traffic;
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tempfile::TempDir;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
-
-use crate::chaos::progress::{self, Progress};
 use crate::chargers::oracle::judge;
 use crate::chargers::{Noted, online};
+use crate::faults::member::Staff;
+use crate::faults::progress::Progress;
+use crate::faults::schedule::Planned;
+use crate::faults::{Stage, counts, inject_all, keep, longest_recovery};
 use crate::stage::OwnServers;
-use fault::{Planned, schedule};
+use fault::{Kind, Part, Service};
 pub use report::Report;
 use system::System;
 use traffic::Traffic;
 
-/// With more faults at once, nothing would be left to do the work.
-const AT_ONCE: usize = 2;
 /// A charger that is connected is shown so sooner than this, also if the node that held it was killed.
 const SHOWN_WITHIN: Duration = Duration::from_secs(25);
 const LOOK_EVERY: Duration = Duration::from_millis(200);
@@ -44,10 +40,23 @@ pub struct Plan {
     pub progress: bool,
 }
 
-/// A fault that has ended.
-struct Past {
-    name: String,
-    ended: Instant,
+/// The system, and the chargers that use it.
+struct Charging {
+    system: System,
+    traffic: Traffic,
+}
+
+impl Stage for Charging {
+    type Service = Service;
+    type Kind = Kind;
+
+    fn staff(&self) -> &Staff<Service, Part> {
+        &self.system.staff
+    }
+
+    async fn inject(&self, fault: &Planned<Kind>) {
+        injection::inject(&self.system, &self.traffic, fault).await;
+    }
 }
 
 /// Runs the suite.
@@ -55,29 +64,34 @@ pub async fn run(plan: Plan) -> Report {
     let servers = OwnServers::start().await;
     let addresses = servers.addresses();
     let OwnServers { broker, redis, directory } = servers;
-    let system = Arc::new(System::start(broker, redis, addresses, directory.path()).await);
-    let traffic = Arc::new(Traffic::start(&system, &plan).await);
+    let system = System::start(broker, redis, addresses, directory.path()).await;
+    let traffic = Traffic::start(&system, &plan).await;
+    let stage = Arc::new(Charging { system, traffic });
     let progress = Progress::start(plan.seed, plan.length, plan.progress);
-    let watched = Arc::clone(&system);
-    let watching = tokio::spawn(async move { watched.watch().await });
+    let watched = Arc::clone(&stage);
+    let watching = tokio::spawn(async move { watched.staff().watch().await });
 
-    let past = inject_all(&system, &traffic, &plan, &progress).await;
+    let past = inject_all(&stage, plan.seed, plan.length, || {
+        progress.show(|| format!("{} sessions begun", stage.traffic.sessions()));
+    })
+    .await;
     progress.say("the faults are over; waiting until all has come to rest");
-    let mut chargers = traffic.end(&system).await;
-    all_are_shown(&system, &chargers).await;
+    let mut chargers = stage.traffic.end(&stage.system).await;
+    all_are_shown(&stage.system, &chargers).await;
     for charger in &mut chargers {
         charger.switch_off().await;
     }
-    let verdict = judge(&system.db, &chargers).await;
+    let verdict = judge(&stage.system.db, &chargers).await;
     watching.abort();
-    let mut complaints = system.take_complaints();
+    let mut complaints = stage.staff().take_complaints();
     complaints.extend(panics(directory.path()));
+    let answered = chargers.iter().flat_map(|charger| charger.notes().answered.clone()).collect();
     let mut report = Report {
         seed: plan.seed,
         length: plan.length,
         chargers: plan.chargers,
         faults: counts(&past),
-        recovery: longest_recovery(&past, &chargers),
+        recovery: longest_recovery(&past, answered),
         findings: verdict.unwrap_or_else(|error| {
             complaints.push(format!("the store cannot be read: {error}"));
             Default::default()
@@ -85,55 +99,11 @@ pub async fn run(plan: Plan) -> Report {
         complaints,
         logs: None,
     };
-    drop(system);
+    drop(stage);
     if !report.is_clean() {
         report.logs = Some(keep(directory));
     }
     report
-}
-
-/// Follows the schedule; returns when every fault has ended.
-async fn inject_all(
-    system: &Arc<System>,
-    traffic: &Arc<Traffic>,
-    plan: &Plan,
-    progress: &Progress,
-) -> Vec<Past> {
-    let began = tokio::time::Instant::now();
-    let free = Arc::new(Semaphore::new(AT_ONCE));
-    let (mut running, mut past) = (JoinSet::new(), Vec::new());
-    for fault in schedule(plan.seed, plan.length) {
-        while began.elapsed() < fault.at {
-            progress.show(|| format!("{} sessions begun", traffic.sessions()));
-            let next = tokio::time::Instant::now() + progress::EVERY;
-            tokio::time::sleep_until((began + fault.at).min(next)).await;
-        }
-        let place = Arc::clone(&free).acquire_owned().await.expect("it is never closed");
-        if began.elapsed() > plan.length {
-            break;
-        }
-        let (system, traffic) = (Arc::clone(system), Arc::clone(traffic));
-        running.spawn(async move {
-            let _place = place;
-            befall(&system, &traffic, fault).await
-        });
-    }
-    while let Some(ended) = running.join_next().await {
-        past.push(ended.expect("befall catches what happens"));
-    }
-    past
-}
-
-async fn befall(system: &Arc<System>, traffic: &Arc<Traffic>, fault: Planned) -> Past {
-    let _turn = system.turn(fault.part()).lock().await;
-    let doing = {
-        let (system, traffic) = (Arc::clone(system), Arc::clone(traffic));
-        tokio::spawn(async move { injection::inject(&system, &traffic, &fault).await })
-    };
-    if let Err(error) = doing.await {
-        system.complain(format!("{}: {error}", fault.kind));
-    }
-    Past { name: fault.kind.to_string(), ended: Instant::now() }
 }
 
 /// Complains of chargers that are connected and not shown so.
@@ -150,29 +120,10 @@ async fn all_are_shown(system: &System, chargers: &[Noted]) {
             return;
         }
         if began.elapsed() > SHOWN_WITHIN {
-            return system.complain(format!("connected, and shown as offline: {missing:?}"));
+            return system.staff.complain(format!("connected, and shown as offline: {missing:?}"));
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-}
-
-fn counts(past: &[Past]) -> BTreeMap<String, usize> {
-    past.iter().fold(BTreeMap::new(), |mut counts, fault| {
-        *counts.entry(fault.name.clone()).or_default() += 1;
-        counts
-    })
-}
-
-/// The longest time from the end of a fault to the next answer to a transaction message, with the name of the fault.
-fn longest_recovery(past: &[Past], chargers: &[Noted]) -> Option<(Duration, String)> {
-    let mut answered: Vec<Instant> = Vec::new();
-    chargers.iter().for_each(|charger| answered.extend(&charger.notes().answered));
-    answered.sort_unstable();
-    let recoveries = past.iter().filter_map(|fault| {
-        let next = answered.partition_point(|at| *at < fault.ended);
-        Some((*answered.get(next)? - fault.ended, fault.name.clone()))
-    });
-    recoveries.max()
 }
 
 /// The logs in which a process of ours panicked.
@@ -184,13 +135,4 @@ fn panics(logs: &Path) -> Vec<String> {
         Some(format!("{}: {line}", file.file_name().display()))
     });
     panicked.collect()
-}
-
-/// Keeps the logs only.
-fn keep(directory: TempDir) -> std::path::PathBuf {
-    let kept = directory.keep();
-    for server in ["rabbitmq", "redis", "postgres"] {
-        let _ = std::fs::remove_dir_all(kept.join(server).join("data"));
-    }
-    kept
 }

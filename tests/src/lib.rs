@@ -14,6 +14,7 @@ pub mod chargers;
 pub mod collector;
 pub mod deployment;
 pub mod event_stream;
+mod faults;
 pub mod fleet;
 pub mod link;
 pub mod load;

@@ -1,18 +1,16 @@
-//! The faults, and the schedule that a seed makes of them.
+//! The faults, and what they affect.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
+use crate::faults::member;
+use crate::faults::schedule;
 
 /// Number of instances of each service.
 pub(super) const APIS: usize = 2;
 pub(super) const ACLS: usize = 2;
 pub(super) const WORKERS: usize = 3;
-/// A shorter run injects faults faster, to cover every kind.
-const SHORT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
@@ -52,7 +50,7 @@ pub(super) enum Kind {
     Link(Way, Trouble),
 }
 
-pub(super) const ALL: [Kind; 21] = [
+const ALL: &[Kind] = &[
     Kind::Killed(Service::Worker),
     Kind::Killed(Service::Api),
     Kind::Killed(Service::Acl),
@@ -85,88 +83,61 @@ pub(super) enum Part {
     Link(Way),
 }
 
-/// One planned fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Planned {
-    /// When it begins, from the beginning of the run.
-    pub(super) at: Duration,
-    pub(super) kind: Kind,
-    /// Which instance of the service.
-    pub(super) member: usize,
-    /// How long it lasts.
-    pub(super) span: Duration,
-}
-
-impl Planned {
-    pub(super) fn part(&self) -> Part {
-        match self.kind {
-            Kind::Killed(service) | Kind::Restarted(service) => Part::Process(service, self.member),
-            Kind::Frozen | Kind::Skewed => Part::Process(Service::Worker, self.member),
-            Kind::BrokerKilled | Kind::BrokerFrozen => Part::Broker,
-            Kind::RedisKilled => Part::Redis,
-            Kind::Link(way, _) => Part::Link(way),
+impl member::Service for Service {
+    fn program(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Api => ("public-api", "address"),
+            Self::Acl => ("acl-service", "address"),
+            Self::Worker => ("worker", "queue"),
         }
     }
+}
 
-    /// The end, including the time for starting again.
-    fn end(&self) -> Duration {
-        let starting = match self.kind {
-            Kind::BrokerKilled => 10,
-            Kind::Killed(_) | Kind::Restarted(_) | Kind::Skewed => 2,
-            _ => 0,
+impl schedule::Kind for Kind {
+    type Part = Part;
+
+    const ALL: &'static [Self] = ALL;
+
+    fn gaps(short: bool) -> [RangeInclusive<u64>; 2] {
+        if short { [200..=600, 200..=600] } else { [1_000..=4_000, 15_000..=45_000] }
+    }
+
+    fn span(self, short: bool) -> RangeInclusive<u64> {
+        let (least, most) = match self {
+            Self::Restarted(_) => (0, 100),
+            Self::Killed(_) | Self::RedisKilled | Self::BrokerKilled => (100, 2_500),
+            Self::Frozen => (12_000, 15_000),
+            Self::Skewed => (3_000, 8_000),
+            Self::BrokerFrozen | Self::Link(..) => (1_500, 8_000),
         };
-        self.at + self.span + Duration::from_secs(starting)
+        least..=if short { least + (most - least) / 6 } else { most }
     }
-}
 
-/// The faults of a run: every kind occurs before any occurs again. They run in two lanes, so that two overlap at times;
-/// in a short run they nearly always do.
-pub(super) fn schedule(seed: u64, length: Duration) -> Vec<Planned> {
-    let mut rng = SmallRng::seed_from_u64(seed);
-    let short = length < SHORT;
-    let gaps = if short { [200..=600, 200..=600] } else { [1_000..=4_000, 15_000..=45_000] };
-    let mut lanes = gaps.each_ref().map(|gap| Duration::from_millis(rng.random_range(gap.clone())));
-    let (mut deck, mut planned): (Vec<Kind>, Vec<Planned>) = (Vec::new(), Vec::new());
-    loop {
-        let lane = usize::from(lanes[1] < lanes[0]);
-        if lanes[lane] >= length {
-            return planned;
-        }
-        if deck.is_empty() {
-            deck.extend(ALL);
-            deck.shuffle(&mut rng);
-        }
-        let next = deck.remove(0);
-        let fault = draw(next, lanes[lane], short, &mut rng);
-        if planned.iter().any(|other| other.part() == fault.part() && other.end() > fault.at) {
-            deck.push(next);
-            lanes[lane] += Duration::from_millis(100);
-            continue;
-        }
-        let gap = Duration::from_millis(rng.random_range(gaps[lane].clone()));
-        lanes[lane] = fault.end() + gap;
-        if fault.end() <= length {
-            planned.push(fault);
+    fn members(self) -> usize {
+        match self {
+            Self::Killed(Service::Api) | Self::Restarted(Service::Api) => APIS,
+            Self::Killed(Service::Acl) | Self::Restarted(Service::Acl) => ACLS,
+            _ => WORKERS,
         }
     }
-}
 
-fn draw(kind: Kind, at: Duration, short: bool, rng: &mut SmallRng) -> Planned {
-    let (least, most) = match kind {
-        Kind::Restarted(_) => (0, 100),
-        Kind::Killed(_) | Kind::RedisKilled | Kind::BrokerKilled => (100, 2_500),
-        Kind::Frozen => (12_000, 15_000),
-        Kind::Skewed => (3_000, 8_000),
-        Kind::BrokerFrozen | Kind::Link(..) => (1_500, 8_000),
-    };
-    let most = if short { least + (most - least) / 6 } else { most };
-    let members = match kind {
-        Kind::Killed(Service::Api) | Kind::Restarted(Service::Api) => APIS,
-        Kind::Killed(Service::Acl) | Kind::Restarted(Service::Acl) => ACLS,
-        _ => WORKERS,
-    };
-    let span = Duration::from_millis(rng.random_range(least..=most));
-    Planned { at, kind, member: rng.random_range(0..members), span }
+    fn part(self, member: usize) -> Part {
+        match self {
+            Self::Killed(service) | Self::Restarted(service) => Part::Process(service, member),
+            Self::Frozen | Self::Skewed => Part::Process(Service::Worker, member),
+            Self::BrokerKilled | Self::BrokerFrozen => Part::Broker,
+            Self::RedisKilled => Part::Redis,
+            Self::Link(way, _) => Part::Link(way),
+        }
+    }
+
+    fn starting(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::BrokerKilled => 10,
+            Self::Killed(_) | Self::Restarted(_) | Self::Skewed => 2,
+            _ => 0,
+        })
+    }
 }
 
 impl fmt::Display for Kind {
@@ -214,24 +185,15 @@ impl fmt::Display for Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::schedule::tests::{a_seed_makes_one_schedule, kinds_come_up_and_are_mended};
 
     #[test]
     fn a_seed_always_makes_the_same_schedule_and_another_seed_another() {
-        let length = Duration::from_secs(600);
-        assert_eq!(schedule(7, length), schedule(7, length));
-        assert_ne!(schedule(7, length), schedule(8, length));
+        a_seed_makes_one_schedule::<Kind>();
     }
 
     #[test]
     fn every_kind_comes_up_and_all_are_mended_before_the_end() {
-        for seed in 0..50 {
-            for seconds in [60, 600] {
-                let length = Duration::from_secs(seconds);
-                let planned = schedule(seed, length);
-                let missing = ALL.iter().filter(|kind| !planned.iter().any(|fault| fault.kind == **kind));
-                assert!(missing.count() <= 2, "seed {seed}, {seconds} s: {planned:?}");
-                assert!(planned.iter().all(|fault| fault.end() <= length));
-            }
-        }
+        kinds_come_up_and_are_mended::<Kind>([(60, 2), (600, 2)]);
     }
 }

@@ -1,28 +1,28 @@
 //! How each fault is injected and ended.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
-use nix::sys::signal::Signal;
 use test_servers::{RabbitMq, Redis};
 use tokio::time::sleep;
 
-use super::fault::{Kind, Planned, Service, Trouble, Way};
-use super::system::{Member, SKEW_SECS, System};
+use super::fault::{Kind, Service, Trouble, Way};
+use super::system::{SKEW_SECS, System, start_with_clock_ahead};
+use crate::faults::aside;
+use crate::faults::member::Member;
+use crate::faults::schedule::Planned;
 
 const ERROR: &str = "HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 /// The delay in each direction; a decision has five seconds.
 const SLOW: Duration = Duration::from_secs(3);
 
 /// Injects the fault, waits, and ends it. No other fault affects the same part meanwhile.
-pub(super) async fn inject(system: &System, fault: &Planned) {
-    let member = |service| system.member(service, fault.member);
+pub(super) async fn inject(system: &System, fault: &Planned<Kind>) {
+    let member = |service| system.staff.member(service, fault.member);
     match fault.kind {
-        Kind::Killed(service) => killed(member(service), fault.span).await,
-        Kind::Restarted(service) => restarted(system, member(service)).await,
-        Kind::Frozen => frozen(member(Service::Worker), fault.span).await,
+        Kind::Killed(service) => member(service).kill_for(fault.span).await,
+        Kind::Restarted(service) => system.staff.restart(member(service)).await,
+        // When resumed, it still has deliveries in flight that were redelivered to others meanwhile.
+        Kind::Frozen => member(Service::Worker).freeze_for(fault.span).await,
         Kind::Skewed => skewed(system, member(Service::Worker), fault.span).await,
         Kind::BrokerKilled => {
             aside(&system.broker, RabbitMq::kill).await;
@@ -43,48 +43,15 @@ pub(super) async fn inject(system: &System, fault: &Planned) {
     }
 }
 
-async fn killed(member: &Member, span: Duration) {
-    if let Some(process) = member.take() {
-        process.kill().await;
-    }
-    sleep(span).await;
-    member.start(&BTreeMap::new()).await;
-}
-
-async fn restarted(system: &System, member: &Member) {
-    stopped(system, member).await;
-    member.start(&BTreeMap::new()).await;
-}
-
-/// Complains if the process does not stop in order on SIGTERM.
-async fn stopped(system: &System, member: &Member) {
-    let Some(mut process) = member.take() else { return };
-    process.signal(Signal::SIGTERM);
-    let code = process.ended().await;
-    if code != Some(0) {
-        system.complain(format!("a process ended with {code:?} after SIGTERM:\n{}", process.log_tail()));
-    }
-}
-
-/// When resumed, it still has deliveries in flight that were redelivered to others meanwhile.
-async fn frozen(member: &Member, span: Duration) {
-    let Some(process) = member.take() else { return };
-    process.signal(Signal::SIGSTOP);
-    sleep(span).await;
-    process.signal(Signal::SIGCONT);
-    member.put_back(process);
-}
-
-async fn skewed(system: &System, member: &Member, span: Duration) {
-    stopped(system, member).await;
+async fn skewed(system: &System, worker: &Member<Service>, span: Duration) {
+    system.staff.stop(worker).await;
     // Ahead or behind, equally often; the schedule decides.
     let seconds = if span.as_millis().is_multiple_of(2) { SKEW_SECS } else { -SKEW_SECS };
-    if let Err(why) = member.start_with_clock_ahead(seconds).await {
-        system.complain(why);
+    if let Err(why) = start_with_clock_ahead(worker, seconds).await {
+        system.staff.complain(why);
     }
     sleep(span).await;
-    stopped(system, member).await;
-    member.start(&BTreeMap::new()).await;
+    system.staff.restart(worker).await;
 }
 
 async fn disturbed(system: &System, way: Way, trouble: Trouble, span: Duration) {
@@ -97,12 +64,4 @@ async fn disturbed(system: &System, way: Way, trouble: Trouble, span: Duration) 
     }
     sleep(span).await;
     link.open();
-}
-
-/// Runs on a blocking thread, because starting and killing a server blocks.
-pub(crate) async fn aside<S: Send + 'static>(server: &Arc<Mutex<S>>, act: fn(&mut S) -> Result<()>) {
-    let server = Arc::clone(server);
-    let acting =
-        tokio::task::spawn_blocking(move || act(&mut server.lock().unwrap_or_else(PoisonError::into_inner)));
-    acting.await.unwrap().expect("the server does as it is told");
 }

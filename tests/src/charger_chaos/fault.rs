@@ -1,11 +1,11 @@
-//! The faults, and the schedule that a seed makes of them.
+//! The faults, and what they affect.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use rand::rngs::SmallRng;
-use rand::seq::SliceRandom;
-use rand::{RngExt, SeedableRng};
+use crate::faults::member;
+use crate::faults::schedule;
 
 /// Number of gateways.
 pub(super) const GATEWAYS: usize = 2;
@@ -13,8 +13,6 @@ pub(super) const GATEWAYS: usize = 2;
 pub(super) const NETWORKS: usize = 2;
 /// One in this number of chargers has a mishap at a time.
 pub(super) const ONE_IN: usize = 4;
-/// A shorter run injects faults faster, to cover every kind.
-const SHORT: Duration = Duration::from_secs(120);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Service {
@@ -58,7 +56,7 @@ pub(super) enum Kind {
     Charger(Mishap),
 }
 
-pub(super) const ALL: [Kind; 18] = [
+const ALL: &[Kind] = &[
     Kind::Killed(Service::Gateway),
     Kind::Killed(Service::Acl),
     Kind::Killed(Service::Platform),
@@ -90,89 +88,63 @@ pub(super) enum Part {
     Chargers,
 }
 
-/// One planned fault.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Planned {
-    /// When it begins, from the beginning of the run.
-    pub(super) at: Duration,
-    pub(super) kind: Kind,
-    /// Which gateway, network or group of chargers.
-    pub(super) member: usize,
-    /// How long it lasts.
-    pub(super) span: Duration,
-}
-
-impl Planned {
-    pub(super) fn part(&self) -> Part {
-        match self.kind {
-            Kind::Killed(service) | Kind::Restarted(service) => Part::Process(service, self.member),
-            Kind::Frozen => Part::Process(Service::Gateway, self.member),
-            Kind::BrokerKilled => Part::Broker,
-            Kind::RedisKilled => Part::Redis,
-            Kind::DatabaseKilled | Kind::DatabaseFrozen | Kind::Database(_) => Part::Database,
-            Kind::Network(_) => Part::Network(self.member),
-            Kind::Charger(_) => Part::Chargers,
+impl member::Service for Service {
+    fn program(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Gateway => ("ocpp-gateway", "address"),
+            Self::Acl => ("acl-service", "address"),
+            Self::Platform => ("platform-api", "address"),
         }
     }
+}
 
-    /// The end, including the time for starting again.
-    fn end(&self) -> Duration {
-        let starting = match self.kind {
-            Kind::BrokerKilled => 8,
-            Kind::Killed(_) | Kind::Restarted(_) | Kind::DatabaseKilled => 2,
-            _ => 0,
+impl schedule::Kind for Kind {
+    type Part = Part;
+
+    const ALL: &'static [Self] = ALL;
+
+    fn gaps(short: bool) -> [RangeInclusive<u64>; 2] {
+        if short { [100..=400, 100..=400] } else { [1_000..=4_000, 10_000..=30_000] }
+    }
+
+    fn span(self, short: bool) -> RangeInclusive<u64> {
+        let (least, most) = match self {
+            Self::Restarted(_) | Self::Charger(_) => (0, 500),
+            Self::Killed(_) | Self::BrokerKilled | Self::RedisKilled | Self::DatabaseKilled => (100, 5_000),
+            Self::Frozen if !short => (5_000, 25_000),
+            Self::Frozen | Self::DatabaseFrozen | Self::Database(_) | Self::Network(_) => (1_000, 12_000),
         };
-        self.at + self.span + Duration::from_secs(starting)
+        least..=if short { least + (most - least) / 8 } else { most }
     }
-}
 
-/// The faults of a run: every kind occurs before any occurs again. They run in two lanes, so that two overlap at times.
-pub(super) fn schedule(seed: u64, length: Duration) -> Vec<Planned> {
-    let mut rng = SmallRng::seed_from_u64(seed);
-    let short = length < SHORT;
-    let gaps = if short { [100..=400, 100..=400] } else { [1_000..=4_000, 10_000..=30_000] };
-    let mut lanes = gaps.each_ref().map(|gap| Duration::from_millis(rng.random_range(gap.clone())));
-    let (mut deck, mut planned): (Vec<Kind>, Vec<Planned>) = (Vec::new(), Vec::new());
-    loop {
-        let lane = usize::from(lanes[1] < lanes[0]);
-        if lanes[lane] >= length {
-            return planned;
-        }
-        if deck.is_empty() {
-            deck.extend(ALL);
-            deck.shuffle(&mut rng);
-        }
-        let next = deck.remove(0);
-        let fault = draw(next, lanes[lane], short, &mut rng);
-        if planned.iter().any(|other| other.part() == fault.part() && other.end() > fault.at) {
-            deck.push(next);
-            lanes[lane] += Duration::from_millis(100);
-            continue;
-        }
-        let gap = Duration::from_millis(rng.random_range(gaps[lane].clone()));
-        lanes[lane] = fault.end() + gap;
-        if fault.end() <= length {
-            planned.push(fault);
+    fn members(self) -> usize {
+        match self {
+            Self::Killed(Service::Gateway) | Self::Restarted(Service::Gateway) | Self::Frozen => GATEWAYS,
+            Self::Network(_) => NETWORKS,
+            Self::Charger(_) => ONE_IN,
+            _ => 1,
         }
     }
-}
 
-fn draw(kind: Kind, at: Duration, short: bool, rng: &mut SmallRng) -> Planned {
-    let (least, most) = match kind {
-        Kind::Restarted(_) | Kind::Charger(_) => (0, 500),
-        Kind::Killed(_) | Kind::BrokerKilled | Kind::RedisKilled | Kind::DatabaseKilled => (100, 5_000),
-        Kind::Frozen if !short => (5_000, 25_000),
-        Kind::Frozen | Kind::DatabaseFrozen | Kind::Database(_) | Kind::Network(_) => (1_000, 12_000),
-    };
-    let most = if short { least + (most - least) / 8 } else { most };
-    let members = match kind {
-        Kind::Killed(Service::Gateway) | Kind::Restarted(Service::Gateway) | Kind::Frozen => GATEWAYS,
-        Kind::Network(_) => NETWORKS,
-        Kind::Charger(_) => ONE_IN,
-        _ => 1,
-    };
-    let span = Duration::from_millis(rng.random_range(least..=most));
-    Planned { at, kind, member: rng.random_range(0..members), span }
+    fn part(self, member: usize) -> Part {
+        match self {
+            Self::Killed(service) | Self::Restarted(service) => Part::Process(service, member),
+            Self::Frozen => Part::Process(Service::Gateway, member),
+            Self::BrokerKilled => Part::Broker,
+            Self::RedisKilled => Part::Redis,
+            Self::DatabaseKilled | Self::DatabaseFrozen | Self::Database(_) => Part::Database,
+            Self::Network(_) => Part::Network(member),
+            Self::Charger(_) => Part::Chargers,
+        }
+    }
+
+    fn starting(self) -> Duration {
+        Duration::from_secs(match self {
+            Self::BrokerKilled => 8,
+            Self::Killed(_) | Self::Restarted(_) | Self::DatabaseKilled => 2,
+            _ => 0,
+        })
+    }
 }
 
 impl fmt::Display for Kind {
@@ -204,24 +176,15 @@ impl fmt::Display for Kind {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::faults::schedule::tests::{a_seed_makes_one_schedule, kinds_come_up_and_are_mended};
 
     #[test]
     fn a_seed_always_makes_the_same_schedule_and_another_seed_another() {
-        let length = Duration::from_secs(600);
-        assert_eq!(schedule(7, length), schedule(7, length));
-        assert_ne!(schedule(7, length), schedule(8, length));
+        a_seed_makes_one_schedule::<Kind>();
     }
 
     #[test]
     fn every_kind_comes_up_in_a_long_run_and_all_are_mended_before_the_end() {
-        for seed in 0..50 {
-            for seconds in [20, 600] {
-                let length = Duration::from_secs(seconds);
-                let planned = schedule(seed, length);
-                let missing = ALL.iter().filter(|kind| !planned.iter().any(|fault| fault.kind == **kind));
-                assert!(missing.count() <= if seconds == 600 { 2 } else { 10 }, "seed {seed}: {planned:?}");
-                assert!(planned.iter().all(|fault| fault.end() <= length));
-            }
-        }
+        kinds_come_up_and_are_mended::<Kind>([(20, 10), (600, 2)]);
     }
 }

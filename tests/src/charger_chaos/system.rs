@@ -1,25 +1,20 @@
 //! The system that the faults are injected into: private servers, two gateways, and what they need.
 
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
 use charging::Db;
 use charging::tokens;
 use serde_json::json;
 use test_servers::{Postgres, RabbitMq, Redis};
-use tokio::sync::Mutex as Turn;
 
 use super::fault::{GATEWAYS, NETWORKS, Part, Service};
 use crate::PATIENCE;
 use crate::deployment::Deployment;
+use crate::faults::member::{Member, NOWHERE, Staff};
 use crate::link::Link;
-use crate::process::Process;
 use crate::servers::Servers;
 
-/// Target of a link until what it leads to listens.
-const NOWHERE: &str = "http://127.0.0.1:1";
-const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// A card that is always accepted, and one that needs a decision, which is never positive.
 pub(super) const CARDS: [(&str, &str); 2] = [("CARD-ALWAYS", "always"), ("CARD-OFFLINE", "allowed_offline")];
 
@@ -43,24 +38,7 @@ pub(super) struct System {
     pub(super) to_database: Link,
     /// Each leads to the gateways in turn.
     pub(super) networks: Vec<Arc<Link>>,
-    members: Vec<Member>,
-    /// Allows one fault at a time for each part.
-    turns: Vec<(Part, Turn<()>)>,
-    /// What must not happen.
-    complaints: Mutex<Vec<String>>,
-}
-
-/// One instance of a service: a process and those that replace it.
-#[derive(Debug)]
-pub(super) struct Member {
-    service: Service,
-    number: usize,
-    deployment: Deployment,
-    /// How others reach it.
-    fronts: Vec<Arc<Link>>,
-    logs: PathBuf,
-    /// `None` while a fault controls it.
-    process: Mutex<Option<Process>>,
+    pub(super) staff: Staff<Service, Part>,
 }
 
 impl System {
@@ -88,19 +66,16 @@ impl System {
         }
         let for_gateways = deployment.through("DATABASE_URL", &to_database);
         let mut members = vec![
-            Member::new(Service::Acl, 0, &deployment, vec![to_acl], logs),
+            Member::new(Service::Acl, 0, &deployment, vec![(to_acl, 0)], logs),
             Member::new(Service::Platform, 0, &deployment, Vec::new(), logs),
         ];
         for number in 0..GATEWAYS {
-            members.push(Member::new(Service::Gateway, number, &for_gateways, networks.clone(), logs));
+            let fronts = networks.iter().map(|network| (Arc::clone(network), number)).collect();
+            members.push(Member::new(Service::Gateway, number, &for_gateways, fronts, logs));
         }
         let parts = [Part::Broker, Part::Redis, Part::Database, Part::Chargers].into_iter();
         let parts = parts.chain((0..NETWORKS).map(Part::Network));
-        let parts = parts.chain(members.iter().map(|member| Part::Process(member.service, member.number)));
-        let turns = parts.map(|part| (part, Turn::default())).collect();
-        for member in &members {
-            member.start().await;
-        }
+        let staff = Staff::start(members, Part::Process, parts).await;
         Self {
             broker: Arc::new(Mutex::new(broker)),
             redis: Arc::new(Mutex::new(redis)),
@@ -108,96 +83,7 @@ impl System {
             db,
             to_database,
             networks,
-            members,
-            turns,
-            complaints: Mutex::default(),
+            staff,
         }
-    }
-
-    pub(super) fn member(&self, service: Service, number: usize) -> &Member {
-        let mut members = self.members.iter();
-        let found = members.find(|member| member.service == service && member.number == number);
-        found.expect("the schedule knows how many there are")
-    }
-
-    pub(super) fn turn(&self, part: Part) -> &Turn<()> {
-        &self.turns.iter().find(|(name, _)| *name == part).expect("every part has its turn").1
-    }
-
-    pub(super) fn complain(&self, what: String) {
-        self.complaints.lock().unwrap_or_else(PoisonError::into_inner).push(what);
-    }
-
-    pub(super) fn take_complaints(&self) -> Vec<String> {
-        std::mem::take(&mut *self.complaints.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Complains of every process that exits on its own, and starts it again, so that the run continues.
-    pub(super) async fn watch(&self) {
-        loop {
-            for member in &self.members {
-                if let Some(how) = member.ended_on_its_own() {
-                    self.complain(how);
-                    member.start().await;
-                }
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
-    }
-}
-
-impl Member {
-    fn new(
-        service: Service,
-        number: usize,
-        deployment: &Deployment,
-        fronts: Vec<Arc<Link>>,
-        logs: &Path,
-    ) -> Self {
-        let (deployment, logs) = (deployment.clone(), logs.to_owned());
-        Self { service, number, deployment, fronts, logs, process: Mutex::default() }
-    }
-
-    /// Starts it; returns when it is ready.
-    pub(super) async fn start(&self) {
-        let program = match self.service {
-            Service::Gateway => "ocpp-gateway",
-            Service::Acl => "acl-service",
-            Service::Platform => "platform-api",
-        };
-        let prefix = format!("{program}-{}.", self.number);
-        let log = tempfile::Builder::new()
-            .prefix(&prefix)
-            .suffix(".log")
-            .disable_cleanup(true)
-            .tempfile_in(&self.logs);
-        let log = log.expect("a file for the log");
-        let mut process = Process::start_with_log(program, &[], &self.deployment.environment, log);
-        let address = process.logged("address").await;
-        for front in &self.fronts {
-            front.lead(self.number, &format!("http://{address}"));
-        }
-        *self.process() = Some(process);
-    }
-
-    /// Takes the process, so that it is no longer watched.
-    pub(super) fn take(&self) -> Option<Process> {
-        self.process().take()
-    }
-
-    pub(super) fn put_back(&self, process: Process) {
-        *self.process() = Some(process);
-    }
-
-    fn process(&self) -> std::sync::MutexGuard<'_, Option<Process>> {
-        self.process.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn ended_on_its_own(&self) -> Option<String> {
-        let mut held = self.process();
-        let status = held.as_mut()?.exit_status()?;
-        let process = held.take()?;
-        let (service, number) = (self.service, self.number);
-        Some(format!("{service:?} {number} ended on its own with {status}:\n{}", process.log_tail()))
     }
 }

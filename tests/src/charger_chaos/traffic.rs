@@ -107,14 +107,14 @@ impl Traffic {
         for driven in running {
             match driven.await {
                 Ok(charger) => chargers.push(charger),
-                Err(error) => system.complain(format!("a charger: {error}")),
+                Err(error) => system.staff.complain(format!("a charger: {error}")),
             }
         }
         for charger in &chargers {
             let is_done = |now: &simulator::charger::Situation| now.accepted && now.connected && now.idle;
             if timeout(REST_WITHIN, charger.charger().until(is_done)).await.is_err() {
                 let situation = charger.charger().situation();
-                system.complain(format!("{} has not come to rest: {situation:?}", charger.name));
+                system.staff.complain(format!("{} has not come to rest: {situation:?}", charger.name));
             }
         }
         chargers

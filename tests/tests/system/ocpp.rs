@@ -102,6 +102,12 @@ impl Gateway {
         self.token(json!({"uid": TAG, "driver_token": DRIVER, "whitelist": whitelist})).await;
     }
 
+    /// Creates [`TAG`], about which a decision is always asked for, with a driver who may charge at this station.
+    pub(super) async fn admitted_tag(&self, station: Uuid) {
+        self.tag("never").await;
+        self.admit(station, DRIVER).await;
+    }
+
     /// Puts a driver on the access list of a station.
     pub(super) async fn admit(&self, station: Uuid, driver: &str) {
         let url = format!("{}/station/{station}/driver/{driver}/acl", self.acl_url);

@@ -26,8 +26,7 @@ async fn the_entry_of_a_tag_decides_first_then_the_access_list() {
         .await;
     gateway.token(json!({"uid": "ALWAYS1", "whitelist": "always"})).await;
     gateway.token(json!({"uid": "STRANGER", "driver_token": "stranger_token_0000001"})).await;
-    gateway.tag("never").await;
-    gateway.admit(station, DRIVER).await;
+    gateway.admitted_tag(station).await;
     for (tag, expected) in [
         ("BLOCKED1", "Blocked"),
         ("blocked1", "Blocked"),
@@ -63,8 +62,7 @@ async fn a_tag_that_is_a_well_formed_token_is_not_one() {
 async fn a_decision_is_on_record_as_one_of_ocpp() {
     let gateway = Gateway::start(&[]).await;
     let (station, mut socket) = gateway.booted("CP-1").await;
-    gateway.tag("never").await;
-    gateway.admit(station, DRIVER).await;
+    gateway.admitted_tag(station).await;
     assert_eq!(status(&mut socket, TAG).await, "Accepted");
     let (_api, api_url) = gateway.deployment.start_api().await;
     let record = eventually("the record of the decision", async || {
@@ -134,8 +132,7 @@ async fn without_a_decision_the_whitelist_answers_in_time_and_no_one_else_waits(
 async fn the_start_of_the_same_plug_in_is_not_asked_again() {
     let gateway = Gateway::start(&[]).await;
     let (station, mut socket) = gateway.booted("CP-1").await;
-    gateway.tag("never").await;
-    gateway.admit(station, DRIVER).await;
+    gateway.admitted_tag(station).await;
     assert_eq!(status(&mut socket, TAG).await, "Accepted");
     let url = format!("{}/station/{station}/driver/{DRIVER}/acl", gateway.acl_url);
     assert!(gateway.deployment.http.delete(url).send().await.unwrap().status().is_success());
@@ -155,8 +152,7 @@ async fn the_repeat_of_an_accepted_start_has_the_same_answer_to_the_letter() {
         .token(json!({"uid": "GROUPED1", "whitelist": "always", "expires_at": "2030-01-01T00:00:00Z"}))
         .await;
     let (station, mut socket) = gateway.booted("CP-1").await;
-    gateway.tag("never").await;
-    gateway.admit(station, DRIVER).await;
+    gateway.admitted_tag(station).await;
     // A machine that is busy may be too late with the first decision. The start takes the answer over.
     eventually("the tag to be accepted", async || {
         (status(&mut socket, TAG).await == "Accepted").then_some(())
@@ -183,8 +179,7 @@ async fn drivers_do_not_wait_for_a_decider_that_hangs() {
     gateway.process = process;
     gateway.url = url;
     let (station, mut socket) = gateway.booted("CP-1").await;
-    gateway.tag("never").await;
-    gateway.admit(station, DRIVER).await;
+    gateway.admitted_tag(station).await;
     assert_eq!(status(&mut socket, TAG).await, "Accepted");
     link.black_hole();
     let mut waits = Vec::new();

@@ -5,7 +5,7 @@ use charging::sessions::SessionState;
 use serde_json::json;
 use tests::python::Python;
 
-use super::ocpp::{DRIVER, Gateway, TAG};
+use super::ocpp::{Gateway, TAG};
 
 /// PyPI `ocpp` 2.1.0 as a charger. It validates what it sends and what it gets, so its payloads are those of the standard.
 const CHARGER: &str = include_str!("../../clients/ocpp_charger.py");
@@ -14,8 +14,7 @@ const CHARGER: &str = include_str!("../../clients/ocpp_charger.py");
 async fn pypi_ocpp_runs_a_whole_session_and_answers_commands() {
     let gateway = Gateway::start(&[]).await;
     let station = gateway.station("CP-1").await;
-    gateway.tag("never").await;
-    gateway.admit(station, DRIVER).await;
+    gateway.admitted_tag(station).await;
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let arguments = [gateway.url.as_str(), "CP-1", TAG];

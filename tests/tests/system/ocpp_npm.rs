@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use tests::eventually;
 use tests::node::Node;
 
-use super::ocpp::{DRIVER, Gateway, TAG};
+use super::ocpp::{Gateway, TAG};
 
 /// npm `ocpp-rpc` 2.2.1 in strict mode.
 const CHARGER: &str = include_str!("../../clients/ocpp_charger.js");
@@ -34,8 +34,7 @@ const OTHERWISE: &[(&str, &str)] = &[
 async fn npm_ocpp_rpc_repeats_what_was_lost_with_its_connection_and_nothing_is_stored_twice() {
     let gateway = Gateway::start(&[]).await;
     let station = gateway.station("CP-1").await;
-    gateway.tag("never").await;
-    gateway.admit(station, DRIVER).await;
+    gateway.admitted_tag(station).await;
     let directory = tempfile::tempdir().unwrap();
     let log = directory.path().join("log");
     let mut charger = Node::start(CHARGER, &[&gateway.url, "CP-1", TAG], &log).await;
